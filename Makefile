@@ -1,0 +1,112 @@
+# Everything a newcomer needs is here; `make help` lists it. Only Python 3.11 or newer and make are taken for granted.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+CORE := .venv-core
+PY   := $(VENV)/bin/python
+TESTS ?= tests
+# Two workers: the suite is sized for two cores. WORKERS=0 runs in one process, for a debugger.
+WORKERS ?= 2
+PYTEST_ARGS ?=
+NAME ?=
+UPGRADE ?=
+
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+PINNED := $(PIP_INSTALL) --require-hashes --only-binary :all: -r
+
+# The newest interpreter that is new enough and can make environments. A name on PATH may be a launcher that answers nothing.
+FIND_PYTHON = for name in python3.14 python3.13 python3.12 python3.11 python3 python; do \
+	if $$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' >/dev/null 2>&1; \
+	then command -v $$name; exit 0; fi; done; \
+	echo 'Halocline needs Python 3.11 to 3.14 with the venv module, and found none on PATH.' >&2; \
+	echo 'Install one (on Debian and Ubuntu: apt install python3 python3-venv), then run make again.' >&2; exit 1
+
+.PHONY: help demo test core-cli lint bench bench-name faults docs locks clean
+
+help:  ## this list
+	@echo 'make <target>, where target is one of:'
+	@sed -n 's/^\([a-z -]*\):.*  ## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(VENV)/.stamp  ## the whole thing on this laptop: a Salesforce emulator into DuckDB, twice, under a minute
+	@$(VENV)/bin/halocline demo
+
+test: $(VENV)/.stamp core-cli  ## every test but the long ones; TESTS=path for some, PYTEST_ARGS=--long for all
+	@$(PY) -m pytest -n $(WORKERS) -rfEs $(PYTEST_ARGS) $(TESTS)
+
+core-cli: $(CORE)/.stamp  ## the command line starts with no extras installed
+	@$(CORE)/bin/python tools/check_core.py
+
+lint: $(VENV)/.stamp  ## ruff, mypy --strict, import rules, unused code, examples and links in the docs
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(PY) tools/check_unused.py src tests tools $(wildcard benchmarks)
+	@$(PY) tools/check_docs.py
+
+faults docs:  ## not built yet
+	@echo 'make $@: not built yet' >&2; exit 1
+
+clean:  ## removes what make made, environments included
+	rm -rf $(VENV) $(CORE) .bench-venvs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/.work
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+locks: $(VENV)/.stamp  ## requirements/*.txt from pyproject.toml (needs uv); UPGRADE=--upgrade moves versions
+	@command -v uv >/dev/null || { echo 'make locks: uv is not on PATH' >&2; exit 1; }
+	@lock() { uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links "$$@"; }; \
+	lock $(UPGRADE) --all-extras --group dev pyproject.toml -o requirements/dev.txt; \
+	lock $(UPGRADE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
+	@! grep -n '://' requirements/dev.txt requirements/runtime.txt || { echo 'make locks: a lock names an index' >&2; exit 1; }
+
+# ---- environments: made once, and again when a lock or the package's metadata changes --------------------------------------------------
+
+$(VENV)/bin/python:
+	@python=$$($(FIND_PYTHON)); echo "making $(VENV) with $$($$python --version)"; $$python -m venv $(VENV)
+
+$(VENV)/.stamp: requirements/dev.txt pyproject.toml src/halocline/_version.py | $(VENV)/bin/python
+	@echo 'installing what requirements/dev.txt pins'
+	@$(PY) $(PINNED) requirements/dev.txt
+	@$(PY) $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# A wheel, not the tree: this environment also shows that the wheel is whole.
+PACKAGED := $(shell find src/halocline -type f -not -path '*/__pycache__/*' 2>/dev/null)
+
+build/wheel/.stamp: $(VENV)/.stamp pyproject.toml README.md LICENSE $(PACKAGED)
+	@rm -rf build/wheel && mkdir -p build/wheel
+	@$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@touch $@
+
+$(CORE)/.lock-stamp: requirements/runtime.txt | $(VENV)/.stamp
+	@rm -rf $(CORE) && $(PY) -m venv $(CORE)
+	@$(CORE)/bin/python $(PINNED) requirements/runtime.txt
+	@touch $@
+
+$(CORE)/.stamp: build/wheel/.stamp $(CORE)/.lock-stamp
+	@$(CORE)/bin/python $(PIP_INSTALL) --no-deps --no-index --force-reinstall build/wheel/*.whl
+	@touch $@
+
+# ---- benchmarks: each peer that benchmarks/peers/<peer>.txt pins lives in an environment of its own ------------------------------------
+
+PEERS := $(patsubst benchmarks/peers/%.txt,%,$(wildcard benchmarks/peers/*.txt))
+
+.bench-venvs/%/.stamp: benchmarks/peers/%.txt | $(VENV)/.stamp
+	@echo 'making the environment of the peer $*'
+	@rm -rf .bench-venvs/$* && $(PY) -m venv .bench-venvs/$*
+	@.bench-venvs/$*/bin/python $(PIP_INSTALL) --require-hashes -r $<
+	@touch $@
+
+bench: bench-name $(VENV)/.stamp $(PEERS:%=.bench-venvs/%/.stamp)  ## our speed beside the peers'; NAME=name for one of benchmarks/*.py
+	@found=0; for file in benchmarks/$(or $(NAME),[a-z]*).py; do \
+		[ -f "$$file" ] || continue; found=1; $(PY) "$$file"; done; \
+	[ $$found = 1 ] || { echo 'make bench: benchmarks/ holds no benchmark yet' >&2; exit 1; }
+
+# First, so that a misspelt name costs no environment.
+bench-name:
+	@if [ -n '$(NAME)' ] && [ ! -f 'benchmarks/$(NAME).py' ]; then \
+		echo 'make bench: there is no benchmarks/$(NAME).py' >&2; exit 1; fi

@@ -1,0 +1,38 @@
+"""What every test shares: the recorded data, the long tests' switch, and hypothesis settings that a busy machine cannot upset."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# No deadline: two workers on two cores make any single example's time meaningless; pytest's own timeout bounds the whole test.
+settings.register_profile("halocline", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("halocline")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long` adds the tests that take minutes."""
+    parser.addoption("--long", action="store_true", default=False, help="run the tests marked long as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip the long tests, saying so, unless they were asked for."""
+    if config.getoption("--long"):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="long: takes minutes; run with --long"))
+
+
+@pytest.fixture(scope="session")
+def recorded_data() -> Path:
+    """The folder of recordings of a real org that HALOCLINE_TEST_DATA names; skips where it is unset, fails where it is wrong."""
+    named = os.environ.get("HALOCLINE_TEST_DATA")
+    if not named:
+        pytest.skip("HALOCLINE_TEST_DATA is unset")
+    folder = Path(named)
+    assert folder.is_dir(), f"HALOCLINE_TEST_DATA names {folder}, which is not a folder"
+    return folder
