@@ -1,0 +1,65 @@
+"""Keep Salesforce and your data platform in step, both ways, without losing or doubling a row.
+
+Names are resolved when they are first used: `import halocline` loads no driver.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from halocline.connectors.salesforce import (
+        ClientCredentialsAuthenticator,
+        JWTAuthenticator,
+        OAuthAuthenticator,
+        RefreshTokenAuthenticator,
+        SalesforceClient,
+        SessionAuthenticator,
+    )
+    from halocline.errors import FixConfig, HaloclineError, RejectRecord, RetryLater, Stop
+    from halocline.sync import IntelligentSync, sync_sobject_intelligent
+
+_HOME = {
+    "ClientCredentialsAuthenticator": "halocline.connectors.salesforce",
+    "FixConfig": "halocline.errors",
+    "HaloclineError": "halocline.errors",
+    "IntelligentSync": "halocline.sync",
+    "JWTAuthenticator": "halocline.connectors.salesforce",
+    "OAuthAuthenticator": "halocline.connectors.salesforce",
+    "RefreshTokenAuthenticator": "halocline.connectors.salesforce",
+    "RejectRecord": "halocline.errors",
+    "RetryLater": "halocline.errors",
+    "SalesforceClient": "halocline.connectors.salesforce",
+    "SessionAuthenticator": "halocline.connectors.salesforce",
+    "Stop": "halocline.errors",
+    "sync_sobject_intelligent": "halocline.sync",
+}
+
+__all__ = [
+    "ClientCredentialsAuthenticator",
+    "FixConfig",
+    "HaloclineError",
+    "IntelligentSync",
+    "JWTAuthenticator",
+    "OAuthAuthenticator",
+    "RefreshTokenAuthenticator",
+    "RejectRecord",
+    "RetryLater",
+    "SalesforceClient",
+    "SessionAuthenticator",
+    "Stop",
+    "sync_sobject_intelligent",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("halocline._version").__version__
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'halocline' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

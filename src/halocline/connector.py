@@ -1,0 +1,289 @@
+"""The contracts between the loop, sources and destinations, and the values that cross them.
+
+One load, in order:
+
+    lease = destination.claim(flow)      survey = source.survey(position)      plan = decide(survey, ...)
+    unit = destination.begin(lease)
+    load = unit.open(target, plan, journal)
+    for part in source.parts(plan):      manifest = load.stage(part, source.read(part))      (any thread)
+    for outcome in load.outcomes():      ledger.record(outcome)
+    source.check(plan, manifests)
+    unit.commit({flow: plan.next_position}, manifests)
+    source.ack(receipts)
+
+Leaving before `commit` changes nothing that a reader of the destination sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from halocline.batch import JSON, Batch, Position
+from halocline.outcome import Counts, Outcome
+from halocline.schema import Schema
+
+
+class Mode(StrEnum):
+    """How rows meet a table: REPLACE publishes a new table in place of the old, MERGE changes rows by key."""
+
+    REPLACE = "replace"
+    MERGE = "merge"
+
+
+class Deletes(StrEnum):
+    """What a record deleted at the source becomes: a row with its flag set, no row, or nothing."""
+
+    SOFT = "soft"
+    HARD = "hard"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a connector can do, as data, checked while planning.
+
+    `bulk`: the source has a bulk way for this object; `bulk_reason` says why not. `raw_csv`: the destination takes CSV
+    files as received. `transactional`: rows and position become visible together. `holds_position`: `position` works.
+    `stage`: the destination has a remote stage that `stage_name` can name.
+    """
+
+    bulk: bool = False
+    bulk_reason: str = ""
+    raw_csv: bool = False
+    transactional: bool = False
+    holds_position: bool = False
+    stage: bool = False
+    max_query_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a source says before reading.
+
+    `estimated_rows` counts the rows in the window, overlap included. `server_time` is the source's own clock (ISO 8601,
+    UTC). `complete_until` is the instant before which the source promises that nothing more will appear (None: it does
+    not say). `window` is the half-open range `[low, high)` of the cursor that `since` and the clock give; low is None on
+    a first read. `deleted_ids` counts known deletions in the window that a query does not show.
+    """
+
+    object: str
+    schema: Schema
+    estimated_rows: int
+    server_time: str
+    complete_until: str | None
+    cursor: str | None
+    delete_flag: str | None
+    window: tuple[str | None, str]
+    abilities: Abilities
+    next_position: Position
+    query: str
+    query_bytes: int = 0
+    full_reason: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The decision, with its reasons: pure data, JSON.
+
+    `method` is one of the documented names (`bulk_api_full`, ...); `next_position` is what commit stores.
+    """
+
+    flow: str
+    object: str
+    method: str
+    reasons: tuple[str, ...]
+    query: str
+    window: tuple[str | None, str]
+    next_position: Position
+    mode: Mode
+    key: tuple[str, ...]
+    schema: Schema
+    cursor: str | None
+    deletes: Deletes
+    delete_flag: str | None
+    expected_rows: int
+    allow_empty: bool = False
+    allow_replace: bool = False
+    max_delete_share: float = 0.5
+
+    @property
+    def api(self) -> str:
+        """`rest`, `bulk` or `bulk_stage`: how the rows travel."""
+        if self.method.startswith("regular"):
+            return "rest"
+        return "bulk_stage" if "stage" in self.method else "bulk"
+
+    @property
+    def full(self) -> bool:
+        """Whether everything is read, not only what changed."""
+        return self.method.endswith("_full")
+
+    def to_json(self) -> dict[str, JSON]:
+        """The plan as plain JSON data."""
+        data: dict[str, JSON] = {name: getattr(self, name) for name in self.__slots__}
+        lists = {"reasons": list(self.reasons), "window": list(self.window), "key": list(self.key)}
+        return {**data, **lists, "mode": str(self.mode), "deletes": str(self.deletes), "schema": self.schema.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Plan:
+        """The plan that `to_json` wrote."""
+        values = dict(data)
+        for name in ("reasons", "window", "key"):
+            values[name] = tuple(values[name])  # type: ignore[arg-type]  # JSON of our own making
+        values["mode"], values["deletes"] = Mode(str(values["mode"])), Deletes(str(values["deletes"]))
+        values["schema"] = Schema.from_json(values["schema"])  # type: ignore[arg-type]  # likewise
+        return cls(**values)  # type: ignore[arg-type]  # likewise
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a read that can run alone, anywhere: a result page, a key range. `id` is safe in a file name."""
+
+    id: str
+    spec: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A table: its schema (None: the connection's own) and its name."""
+
+    schema: str | None
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}" if self.schema else self.table
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One staged part: rows and bytes staged, where (`files`, only the load understands them), and receipts for `ack`."""
+
+    part: str
+    rows: int
+    bytes: int = 0
+    deletes: int = 0
+    checksum: str = ""
+    lowest: str | None = None
+    highest: str | None = None
+    files: tuple[str, ...] = ()
+    receipts: tuple[JSON, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to run a flow. `fence` grows with every claim; a commit with an older one fails."""
+
+    flow: str
+    owner: str
+    fence: int
+
+
+class Journal(Protocol):
+    """The intents of a run, written before anything is sent that cannot be taken back."""
+
+    def intend(self, chunk: str, detail: JSON = None) -> None:
+        """Remember durably that `chunk` is about to be sent."""
+
+    def remote(self, chunk: str, job_id: str) -> None:
+        """Remember durably which remote job carries `chunk`."""
+
+    def settle(self, chunk: str, outcome: Outcome) -> None:
+        """Remember durably what became of `chunk`; it is no longer open."""
+
+    def open(self) -> Sequence[tuple[str, JSON, str | None]]:
+        """The chunks intended and not settled, oldest first: (chunk, detail, remote job id or None)."""
+
+
+class Source(Protocol):
+    """A connection plus what to read there. `read` runs in any thread; everything else in the loop's."""
+
+    @property
+    def calls(self) -> int:
+        """Calls made to the other side so far."""
+
+    def survey(self, since: Position | None) -> Survey:
+        """Look, cheaply: schema, rows to expect after `since`, clock, abilities.
+
+        Raises: FixConfig for a missing object or right, RetryLater for a network or quota failure.
+        """
+
+    def parts(self, plan: Plan) -> Iterator[Part]:
+        """The pieces to read; may wait between them (result pages of a running job). Called once a run."""
+
+    def read(self, part: Part, resume: Position | None = None) -> Iterator[Batch]:
+        """The rows of a part, in order; repeating a part gives the same rows.
+
+        Raises: Truncated when fewer rows arrive than announced, after fetching again.
+        """
+
+    def check(self, plan: Plan, manifests: Sequence[Manifest]) -> None:
+        """Hold what was staged against what the other side says it sent; before commit.
+
+        Raises: Truncated when they differ.
+        """
+
+    def ack(self, receipts: Sequence[JSON]) -> None:
+        """Let go of what was read (delete a job, a message); only called once the rows are durable. Idempotent."""
+
+
+class Load(Protocol):
+    """An open write to one table, ended by its unit's commit."""
+
+    def ticket(self) -> JSON:
+        """What `Destination.attach` needs to open this load in another process."""
+
+    def stage(self, part: Part, batches: Iterator[Batch]) -> Manifest:
+        """Put a part aside, unseen by readers: exactly one manifest a part. Repeating a part is harmless. Any thread."""
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What became of chunks, as it becomes known; all of it before commit returns."""
+
+
+class Unit(Protocol):
+    """One or several tables that become visible together, or not at all."""
+
+    def open(self, target: Target, plan: Plan, journal: Journal) -> Load:
+        """Start a load into `target`.
+
+        Raises: SchemaConflict when a column's type changed, NotFound when the key column is missing.
+        """
+
+    def commit(self, positions: Mapping[str, Position], manifests: Sequence[Manifest]) -> Counts:
+        """Publish rows and positions together; the only step that readers see.
+
+        Raises: LeaseLost when a newer run claimed the flow, Refused for an empty or gutting answer, StorageFailed,
+        Truncated when staged rows and manifests differ.
+        """
+
+    def close(self) -> None:
+        """Let go of everything staged and open. Idempotent; after commit, or instead of it."""
+
+
+class Destination(Protocol):
+    """A connection plus what can be written there."""
+
+    @property
+    def abilities(self) -> Abilities:
+        """What this destination can do."""
+
+    def claim(self, flow: str, owner: str) -> Lease:
+        """Take the flow: the newest claim wins, older ones fail at commit."""
+
+    def position(self, flow: str, target: Target) -> Position | None:
+        """The position of the last commit; None when there is none, or `target` no longer exists."""
+
+    def recover(self, journal: Journal) -> Iterator[Outcome]:
+        """What became of the open intents of a dead run."""
+
+    def begin(self, lease: Lease) -> Unit:
+        """Open a unit of work."""
+
+    def attach(self, ticket: JSON) -> Load:
+        """The same load, opened in another process."""
+
+    def close(self) -> None:
+        """Let go of connections that this destination opened itself."""

@@ -1,0 +1,116 @@
+"""What happened, as frozen values, for watching: progress bars, logs, callbacks. For truth there is the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from halocline.connector import Plan
+from halocline.outcome import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run began to look at its source."""
+
+    run: str
+    flow: str
+    object: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The decision was made."""
+
+    run: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """A remote job was looked at; `records` is what it has processed so far."""
+
+    job_id: str
+    state: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartStaged:
+    """A part is complete in the destination's staging; rows and bytes are that part's own."""
+
+    run: str
+    part: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApiUsage:
+    """Calls that this run made so far, and the org's own count of the day where it says so."""
+
+    calls: int
+    used: int | None = None
+    allowed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A call is repeated after `after_s` seconds because of `reason`."""
+
+    reason: str
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that a person should know and that stops nothing."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Rows and position are visible in the destination."""
+
+    run: str
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run ended well."""
+
+    run: str
+    counts: Counts
+    rows_read: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """The run ended without a commit, or with one whose aftermath failed; `durable_rows` became visible."""
+
+    run: str
+    error: str
+    durable_rows: int
+
+
+Event = RunStarted | Planned | JobProgress | PartStaged | ApiUsage | Waiting | Noticed | Committed | RunFinished | RunFailed
+Sink = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """The sink that watches nothing."""
+
+
+def fan_out(sinks: Iterable[Sink]) -> Sink:
+    """One sink that hands every event to all of `sinks`, in order."""
+    listeners = tuple(sinks)
+
+    def hand_on(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return hand_on

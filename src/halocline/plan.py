@@ -1,0 +1,137 @@
+"""The decision: from what the source says of itself to how its rows will travel, with the reasons. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from halocline.connector import Abilities, Deletes, Mode, Plan, Survey
+from halocline.errors import FixConfig
+
+BULK_API_THRESHOLD = 1_000  # rows; from here on Bulk API 2.0 (the documented decision table)
+STAGE_THRESHOLD = 50_000  # rows; from here on result pages land in files before one load (the same table)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Row counts from which the next larger way is taken.
+
+    Raises: FixConfig when `bulk` is above `stage`, or one is negative.
+    """
+
+    bulk: int = BULK_API_THRESHOLD
+    stage: int = STAGE_THRESHOLD
+
+    def __post_init__(self) -> None:
+        if self.bulk < 0 or self.stage < 0:
+            raise FixConfig("Reading the thresholds", "a threshold is negative", hint="Both count rows, from 0 up.")
+        if self.bulk > self.stage:
+            raise FixConfig(
+                "Reading the thresholds",
+                f"BULK_API_THRESHOLD ({self.bulk:,}) is above STAGE_THRESHOLD ({self.stage:,})",
+                hint="Set the first to at most the second.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the caller asks of a run, whatever the source will say.
+
+    `use_stage` means stage at any size; `stage_name` names a remote stage; `force_full` reads everything and replaces.
+    `max_delete_share` is the share of a table's rows (0 to 1) that one run may delete without `force_full`.
+    """
+
+    flow: str
+    key: tuple[str, ...] = ("Id",)
+    use_stage: bool = False
+    stage_name: str | None = None
+    force_full: bool = False
+    deletes: Deletes = Deletes.SOFT
+    allow_empty: bool = False
+    max_delete_share: float = 0.5
+    thresholds: Thresholds = Thresholds()
+
+
+def decide(survey: Survey, destination: Abilities, wish: Wish) -> Plan:
+    """Choose method and mode for what `survey` found; the reasons read as sentences.
+
+    Raises: FixConfig when the key is not among the source's columns.
+    """
+    full, why_full = _extent(survey, wish)
+    way, why_way = _way(survey, wish)
+    reasons = (*why_full, *why_way, *_stage_notes(way, destination, wish), *survey.notes)
+    return Plan(
+        flow=wish.flow,
+        object=survey.object,
+        method=f"{_METHOD[way]}_{'full' if full else 'incremental'}",
+        reasons=reasons,
+        query=survey.query,
+        window=survey.window,
+        next_position=survey.next_position,
+        mode=Mode.REPLACE if full else Mode.MERGE,
+        key=_key(survey, wish),
+        schema=survey.schema,
+        cursor=survey.cursor,
+        deletes=wish.deletes,
+        delete_flag=survey.delete_flag,
+        expected_rows=survey.estimated_rows,
+        allow_empty=wish.allow_empty or wish.force_full,
+        allow_replace=wish.force_full,
+        max_delete_share=wish.max_delete_share,
+    )
+
+
+_METHOD = {"rest": "regular_api", "bulk": "bulk_api", "stage": "bulk_api_stage"}
+
+
+def _extent(survey: Survey, wish: Wish) -> tuple[bool, tuple[str, ...]]:
+    if wish.force_full:
+        return True, ("A full sync was asked for: everything is read and the table replaced.",)
+    if survey.full_reason:
+        return True, (f"Everything is read: {survey.full_reason}.",)
+    low, high = survey.window
+    if low is None:
+        return True, ("First sync: no position is known for this flow, so everything is read.",)
+    return False, (f"Later sync: only rows with {survey.cursor} from {low} up to (not including) {high} are read.",)
+
+
+def _way(survey: Survey, wish: Wish) -> tuple[str, tuple[str, ...]]:
+    rows, abilities = survey.estimated_rows, survey.abilities
+    way, reason = _by_volume(rows, wish)
+    if way != "rest" and not abilities.bulk:
+        return "rest", (reason, f"Bulk is not possible here ({abilities.bulk_reason}), so REST is used.")
+    if way == "rest" and 0 < abilities.max_query_bytes < survey.query_bytes:
+        too_wide = f"The query takes {survey.query_bytes:,} bytes in a URI; REST allows {abilities.max_query_bytes:,}"
+        if abilities.bulk:
+            return "bulk", (reason, f"{too_wide}, so Bulk is used.")
+        return "rest", (reason, f"{too_wide}, so its columns are split over several queries.")
+    return way, (reason,)
+
+
+def _by_volume(rows: int, wish: Wish) -> tuple[str, str]:
+    limits = wish.thresholds
+    if wish.use_stage:
+        return "stage", f"About {rows:,} rows; use_stage asks for a stage at any size."
+    if rows < limits.bulk:
+        return "rest", f"About {rows:,} rows, fewer than {limits.bulk:,}: the regular API is quickest."
+    if rows < limits.stage:
+        return "bulk", f"About {rows:,} rows, from {limits.bulk:,} and below {limits.stage:,}: Bulk API 2.0."
+    return "stage", f"About {rows:,} rows, {limits.stage:,} or more: Bulk API 2.0, result pages staged in files before one load."
+
+
+def _stage_notes(way: str, destination: Abilities, wish: Wish) -> tuple[str, ...]:
+    if wish.stage_name is None or destination.stage:
+        return ()
+    where = "the result pages are staged in local files" if way == "stage" else "nothing is staged"
+    return (f"stage_name {wish.stage_name!r} is ignored: this destination has no stages; {where}.",)
+
+
+def _key(survey: Survey, wish: Wish) -> tuple[str, ...]:
+    found = [survey.schema.column(name) for name in wish.key]
+    missing = [name for name, column in zip(wish.key, found, strict=True) if column is None]
+    if missing:
+        raise FixConfig(
+            f"Planning the sync of {survey.object}",
+            f"the match field {', '.join(missing)} is not among the columns read",
+            hint="Choose a field of the object that is unique and never empty, such as Id.",
+        )
+    return tuple(column.name for column in found if column is not None)

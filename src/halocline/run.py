@@ -1,0 +1,203 @@
+"""The loop: read, map, intend, write, commit, ack - in that order - and nothing else.
+
+A record enters at a source's `read`, is staged, and becomes visible at the destination's commit together with the
+position after it. What became of it stays in the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from halocline import engine
+from halocline.batch import JSON
+from halocline.connector import Abilities, Destination, Lease, Load, Manifest, Part, Plan, Source, Survey, Target
+from halocline.errors import HaloclineError, NotSupported, Stop
+from halocline.events import ApiUsage, Committed, Noticed, PartStaged, Planned, RunFailed, RunFinished, RunStarted, Sink, silent
+from halocline.outcome import Counts
+
+if TYPE_CHECKING:
+    from halocline.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A named source, a destination table, and how to decide between them. `fresh` ignores the stored position."""
+
+    name: str
+    object: str
+    source: Source
+    destination: Destination
+    target: Target
+    decide: Callable[[Survey, Abilities], Plan]
+    fresh: bool = False
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution of a flow, as far as it has come; the loop sets a field when it has passed that point."""
+
+    id: str
+    survey: Survey | None = None
+    plan: Plan | None = None
+    manifests: list[Manifest] = field(default_factory=list)
+    counts: Counts | None = None
+    elapsed_s: float = 0.0
+    api_calls: int = 0
+
+    @classmethod
+    def new(cls) -> Run:
+        """A run that has not begun, under a name of its own."""
+        return cls(uuid.uuid4().hex)
+
+    @property
+    def rows_read(self) -> int:
+        """Rows and deletions staged so far."""
+        return sum(m.rows + m.deletes for m in self.manifests)
+
+    @property
+    def durable_rows(self) -> int:
+        """Rows inserted, updated or deleted for every reader of the destination to see: none before the commit."""
+        return 0 if self.counts is None else self.counts.changed
+
+    @property
+    def receipts(self) -> list[JSON]:
+        """What the source gets back once the rows are durable: each once, in the order of staging."""
+        found: list[JSON] = []
+        for manifest in self.manifests:
+            found.extend(r for r in manifest.receipts if r not in found)
+        return found
+
+
+def execute(flow: Flow, run: Run, ledger: Ledger, *, sink: Sink = silent, executor: Executor | None = None) -> Run:
+    """Run `flow` once; `run` shows how far it came, also when this raises.
+
+    Raises: whatever stopped it, as an error of `halocline.errors`; before the commit nothing became visible.
+    """
+    started = time.monotonic()
+    _settle_the_past(flow, ledger, sink)
+    lease = flow.destination.claim(flow.name, f"{socket.gethostname()}:{os.getpid()}:{run.id}")
+    ledger.start(flow.name, run=run.id, pid=os.getpid(), host=socket.gethostname())
+    sink(RunStarted(run.id, flow.name, flow.object, str(flow.target)))
+    try:
+        _carry(flow, run, lease, ledger, sink, executor)
+        _conserve(run)
+    except BaseException as error:
+        _close_books(flow, run, ledger, started, error)
+        sink(RunFailed(run.id, str(error), run.durable_rows))
+        raise
+    if run.plan is not None:
+        ledger.save_position(flow.name, run.plan.next_position)
+    _close_books(flow, run, ledger, started, None)
+    _let_go(flow.source, run.id, run.receipts, ledger, sink)
+    counts = run.counts or Counts()
+    sink(RunFinished(run.id, counts, run.rows_read, run.elapsed_s))
+    return run
+
+
+def survey_and_plan(flow: Flow) -> tuple[Survey, Plan]:
+    """Look and decide, without reading a row or changing anything."""
+    position = None if flow.fresh else flow.destination.position(flow.name, flow.target)
+    survey = flow.source.survey(position)
+    return survey, flow.decide(survey, flow.destination.abilities)
+
+
+def _carry(flow: Flow, run: Run, lease: Lease, ledger: Ledger, sink: Sink, executor: Executor | None) -> None:
+    run.survey, run.plan = survey_and_plan(flow)
+    try:
+        _load(flow, run, lease, ledger, sink, executor)
+    except NotSupported as refusal:
+        if not getattr(run.survey.abilities, refusal.ability):
+            raise
+        run.survey = _without(run.survey, refusal)
+        run.plan, run.manifests = flow.decide(run.survey, flow.destination.abilities), []
+        _load(flow, run, lease, ledger, sink, executor)
+
+
+def _without(survey: Survey, refusal: NotSupported) -> Survey:
+    """The survey as it would have been, had the source known that it lacks the ability."""
+    fewer = {refusal.ability: False, f"{refusal.ability}_reason": refusal.cause}
+    return replace(survey, abilities=replace(survey.abilities, **fewer))  # type: ignore[arg-type]  # names of Abilities
+
+
+def _load(flow: Flow, run: Run, lease: Lease, ledger: Ledger, sink: Sink, executor: Executor | None) -> None:
+    plan = run.plan
+    assert plan is not None, "the caller has just set it"
+    ledger.note(run.id, plan=plan.to_json())
+    sink(Planned(run.id, plan))
+    unit = flow.destination.begin(lease)
+    try:
+        load = unit.open(flow.target, plan, ledger.journal(run.id))
+        for manifest in _staged(flow.source, plan, load, executor):
+            run.manifests.append(manifest)
+            sink(PartStaged(run.id, manifest.part, manifest.rows + manifest.deletes, manifest.bytes))
+            sink(ApiUsage(flow.source.calls))
+        for outcome in load.outcomes():
+            ledger.record(run.id, outcome)
+        flow.source.check(plan, run.manifests)
+        run.counts = unit.commit({flow.name: plan.next_position}, run.manifests)
+    finally:
+        unit.close()
+    sink(Committed(run.id, run.counts))
+
+
+def _staged(source: Source, plan: Plan, load: Load, executor: Executor | None) -> Iterable[Manifest]:
+    def work(part: Part) -> Manifest:
+        return load.stage(part, source.read(part))
+
+    if executor is not None:
+        yield from engine.each(executor, source.parts(plan), work)
+        return
+    with engine.threads() as own:
+        yield from engine.each(own, source.parts(plan), work)
+
+
+def _conserve(run: Run) -> None:
+    """Read = written + unchanged + rejected + filtered, or the books do not balance."""
+    counts = run.counts or Counts()
+    if run.rows_read != counts.accounted:
+        raise Stop(
+            f"Closing run {run.id}",
+            f"{run.rows_read:,} rows were read but {counts.accounted:,} are accounted for ({counts})",
+            hint="The commit was made; compare both sides before the next run, and report this as a defect of Halocline.",
+        )
+
+
+def _close_books(flow: Flow, run: Run, ledger: Ledger, started: float, error: BaseException | None) -> None:
+    run.elapsed_s, run.api_calls = time.monotonic() - started, flow.source.calls
+    ledger.finish(
+        run.id,
+        state="done" if error is None else "failed",
+        method=run.plan.method if run.plan else None,
+        rows_read=run.rows_read,
+        counts=run.counts or Counts(),
+        api_calls=run.api_calls,
+        receipts=run.receipts if error is None else [],
+        error=None if error is None else str(error) or type(error).__name__,
+    )
+
+
+def _settle_the_past(flow: Flow, ledger: Ledger, sink: Sink) -> None:
+    """Ask what became of the open intents of dead runs, and give back what finished runs could not."""
+    for dead in ledger.abandon_dead(flow.name):
+        for outcome in flow.destination.recover(ledger.journal(dead)):
+            ledger.record(dead, outcome)
+    for run_id, receipts in ledger.unacked(flow.name):
+        _let_go(flow.source, run_id, receipts, ledger, sink)
+
+
+def _let_go(source: Source, run_id: str, receipts: Sequence[JSON], ledger: Ledger, sink: Sink) -> None:
+    """Acknowledge durable rows. A failure costs nothing but tidiness: the ledger keeps the receipts for the next run."""
+    try:
+        if receipts:
+            source.ack(receipts)
+    except HaloclineError as error:
+        sink(Noticed(f"The rows are safe, but the source could not be told yet; the next run will. {error}"))
+    else:
+        ledger.acked(run_id)

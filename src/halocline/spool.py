@@ -1,0 +1,72 @@
+"""Spool: a run's own folder of files that no reader of a destination sees, gone when the run ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from halocline.errors import StorageFailed
+
+_PREFIX = "halocline-"
+SWEEP_AFTER_S = 7 * 86_400.0  # a dead run's files are of no use once Salesforce has dropped its job (7 days)
+_OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class Spool:
+    """A private folder below `root` (None: the system's temporary folder), named by run, readable by its owner only.
+
+    Raises: StorageFailed when the folder cannot be made.
+    """
+
+    def __init__(self, run: str, root: Path | None = None) -> None:
+        base = root if root is not None else Path(tempfile.gettempdir())
+        self.path = base / f"{_PREFIX}{run}"
+        with storage(f"Making the spool folder {self.path}"):
+            self.path.mkdir(parents=True, mode=0o700, exist_ok=True)
+
+    def file(self, name: str) -> Path:
+        """The path of a file of that name; `name` must be a plain file name."""
+        if not name or name in (".", "..") or set(name) & {"/", "\\", "\0"}:
+            raise ValueError(f"not a plain file name: {name!r}")
+        return self.path / name
+
+    def close(self) -> None:
+        """Delete the folder and all in it. Idempotent."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+@contextmanager
+def storage(doing: str) -> Iterator[None]:
+    """Turn an OSError of local storage into StorageFailed, with what was being done."""
+    try:
+        yield
+    except OSError as error:
+        hint = "Free some space, or point TMPDIR at a larger disk." if error.errno in _OUT_OF_SPACE else ""
+        raise StorageFailed(doing, error.strerror or str(error), hint=hint, errno=error.errno) from error
+
+
+@contextmanager
+def arriving(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` to write to, renamed to `path` when the block ends well, deleted when it does not."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{time.monotonic_ns()}.part")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sweep(root: Path | None = None, *, older_than_s: float = SWEEP_AFTER_S, now_s: float | None = None) -> list[Path]:
+    """Delete the spool folders that dead runs left below `root`, and return their paths."""
+    base = root if root is not None else Path(tempfile.gettempdir())
+    limit = (time.time() if now_s is None else now_s) - older_than_s
+    old = [path for path in base.glob(f"{_PREFIX}*") if path.is_dir() and path.stat().st_mtime < limit]
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+    return old

@@ -1,0 +1,45 @@
+"""Laws of settings and secrets: where things live, and that nothing secret is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from halocline.config import Settings, masked, secret
+from halocline.errors import FixConfig
+
+
+def test_the_environment_names_the_places(tmp_path: Path) -> None:
+    """HALOCLINE_HOME, HALOCLINE_SPOOL and HALOCLINE_DUCKDB_MEMORY are read; the ledger lies in home."""
+    env = {"HALOCLINE_HOME": str(tmp_path), "HALOCLINE_SPOOL": "/spool", "HALOCLINE_DUCKDB_MEMORY": "1GB"}
+    settings = Settings.from_env(env)
+    assert settings == Settings(tmp_path, Path("/spool"), "1GB")
+    assert settings.ledger == tmp_path / "ledger.sqlite"
+
+
+def test_without_settings_the_state_folder_of_the_user_is_home() -> None:
+    """The XDG state folder where it is set, else the one below the user's own folder."""
+    assert Settings.from_env({"XDG_STATE_HOME": "/state"}).home == Path("/state/halocline")
+    assert Settings.from_env({}).home == Path.home() / ".local" / "state" / "halocline"
+
+
+def test_a_reference_is_resolved_and_plain_text_is_itself(tmp_path: Path) -> None:
+    """`env:` and `file:` are looked up; anything else is the secret already."""
+    (tmp_path / "key").write_text("from a file\n")
+    assert secret("env:KEY", {"KEY": "from a variable"}) == "from a variable"
+    assert secret(f"file:{tmp_path / 'key'}") == "from a file"
+    assert secret("plain") == "plain"
+
+
+@pytest.mark.parametrize("reference", ["env:NOT_SET", "file:/nowhere/at/all"])
+def test_a_reference_to_nothing_is_an_error_that_names_it(reference: str) -> None:
+    """A secret that is not there is told by the name of its place."""
+    with pytest.raises(FixConfig, match=reference.split(":")[1]):
+        secret(reference, {})
+
+
+def test_a_masked_uri_shows_neither_user_nor_password() -> None:
+    """Credentials in a URI are not shown."""
+    assert masked("postgresql://ann:s3cret@db:5432/x") == "postgresql://***@db:5432/x"
+    assert masked("duckdb:///lake.duckdb") == "duckdb:///lake.duckdb"

@@ -1,0 +1,40 @@
+"""Laws of the registry: connectors by name or session, loaded on use, with an error that names the extra."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from halocline import registry
+from halocline.errors import FixConfig, MissingExtra
+from halocline.spool import Spool
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool("test", tmp_path)
+
+
+@pytest.mark.parametrize("session", ["oracle://scott:tiger@db/x", object(), 3, ""])
+def test_a_destination_nobody_knows_is_refused_without_showing_it(session: object, spool: Spool) -> None:
+    """The error says what can be passed, and repeats no credentials."""
+    with pytest.raises(FixConfig, match="duckdb:///") as caught:
+        registry.open_destination(session, spool=spool)
+    assert "tiger" not in str(caught.value)
+
+
+def test_an_unknown_connector_is_an_error_that_lists_the_known() -> None:
+    """A misspelt connector name is answered with the names there are."""
+    with pytest.raises(FixConfig, match="duckdb, salesforce"):
+        registry.connector("sales-force")
+
+
+def test_a_missing_driver_names_its_extra(monkeypatch: pytest.MonkeyPatch, spool: Spool, tmp_path: Path) -> None:
+    """Without the driver the error says what to install."""
+    for name in [n for n in sys.modules if n.split(".")[0] == "duckdb"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(MissingExtra, match=r'pip install "halocline\[duckdb\]"'):
+        registry.open_destination(f"duckdb:///{tmp_path}/x.duckdb", spool=spool)
