@@ -1,0 +1,174 @@
+"""Database: the SQLite file below a ledger - made privately, opened durably, migrated step by step, read by named statements."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from halocline.errors import FixConfig, StorageFailed
+from halocline.spool import storage
+
+BUSY_S = 30.0  # seconds to wait for another process's write; ours take milliseconds each, so a longer wait means a stuck one
+_WAL_RETRY_S = 0.01  # its busy time-out does not cover the switch to WAL under another's write lock (measured, SQLite 3.40.1)
+_NO_ACCESS = "Give this user write access to the file and its folder, or point HALOCLINE_HOME elsewhere."
+_DAMAGED = "Move the file away and run again: a new one is made. Positions that a destination holds are not lost."
+_HINTS = {
+    "SQLITE_READONLY": _NO_ACCESS,
+    "SQLITE_CANTOPEN": _NO_ACCESS,
+    "SQLITE_PERM": _NO_ACCESS,
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_FULL": "Free some space, or point HALOCLINE_HOME at a larger disk.",
+    "SQLITE_IOERR": "Look at the disk: it is full or failing.",
+    "SQLITE_BUSY": "Another process has been writing to it for long; look for one that hangs.",
+}
+
+Migration = tuple[int, str, str]
+"""The number, the name and the SQL text of one step."""
+
+
+def migrate(db: sqlite3.Connection, steps: Sequence[Migration], *, now: str) -> None:
+    """Bring a ledger's file up to the last of `steps`, each step and the note that it ran in one transaction.
+
+    Raises: FixConfig when the file holds something else than a ledger, or a later step than we know.
+    """
+    if _applied(db) == steps[-1][0]:
+        return
+    for number, name, text in steps:
+        with transaction(db):
+            done = _applied(db)  # asked inside the transaction: another process may have just done it
+            if done > steps[-1][0]:
+                raise _newer(db, done, steps[-1][0])
+            if done < number:
+                _run(db, text)
+                db.execute("INSERT INTO migrations (number, name, ran) VALUES (?, ?, ?)", (number, name, now))
+
+
+def _applied(db: sqlite3.Connection) -> int:
+    """The number of the last step that ran on this file; 0 for an empty one."""
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return 0
+    if "migrations" not in tables or "leases" not in tables:
+        hint = "Point HALOCLINE_HOME at a folder of its own."
+        raise FixConfig(f"Opening the ledger {_file(db)}", "the file is another program's database", hint=hint)
+    return int(db.execute("SELECT max(number) FROM migrations").fetchone()[0])
+
+
+def _newer(db: sqlite3.Connection, found: int, known: int) -> FixConfig:
+    cause = f"a newer Halocline wrote it (its version is {found}, this one knows {known})"
+    hint = "Upgrade Halocline here, or point HALOCLINE_HOME at another folder."
+    return FixConfig(f"Opening the ledger {_file(db)}", cause, hint=hint)
+
+
+def _file(db: sqlite3.Connection) -> str:
+    return str(db.execute("PRAGMA database_list").fetchone()[2])
+
+
+def _run(db: sqlite3.Connection, text: str) -> None:
+    """Run the statements of `text` inside the open transaction; `executescript` would commit it first."""
+    pending = ""
+    for line in text.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            db.execute(pending)
+            pending = ""
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """The steps that ship, in order."""
+    files = sorted(resources.files("halocline.ledger").joinpath("migrations").iterdir(), key=lambda file: file.name)
+    return tuple((int(file.name[:4]), file.name[5:-4], file.read_text()) for file in files if file.name.endswith(".sql"))
+
+
+@cache
+def queries() -> Mapping[str, str]:
+    """The statements of `queries/*.sql` by the name above each."""
+    folder = resources.files("halocline.ledger").joinpath("queries")
+    text = "\n".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".sql"))
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def create(path: Path) -> None:
+    """Make the file, and its folder, for the owner alone; one that is there is left as it is.
+
+    Raises: StorageFailed when it cannot be made.
+    """
+    with storage(f"Making the ledger {path}"):
+        path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        try:
+            # Made before SQLite sees it, so that it is never readable by others; its -wal and -shm files take its mode.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            return
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection for any thread, in autocommit, on which a commit is on disk before it returns.
+
+    Raises: FixConfig when the file is another program's, StorageFailed when its disk cannot carry WAL, sqlite3.Error.
+    """
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+    try:
+        _applied(db)  # before anything is changed: the file may be another program's
+        _to_wal(db, deadline=time.monotonic() + BUSY_S)
+        db.execute("PRAGMA synchronous = FULL")  # in WAL mode, NORMAL may lose the last commits when the power fails
+        db.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _to_wal(db: sqlite3.Connection, *, deadline: float) -> None:
+    while True:
+        try:
+            mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if not _code(error).startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+            time.sleep(_WAL_RETRY_S)
+            continue
+        if mode != "wal":
+            hint = "Point HALOCLINE_HOME at a local disk."
+            raise StorageFailed(
+                f"Opening the ledger {_file(db)}", f"its disk offers no shared memory (journal {mode})", hint=hint
+            )
+        return
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """A write transaction; IMMEDIATE, so that it waits for other writers at its start and never fails for them later."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+@contextmanager
+def gate(doing: str) -> Iterator[None]:
+    """Turn a failure of SQLite into StorageFailed; above this nobody sees the driver's errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = _code(error)
+        hint = next((hint for start, hint in _HINTS.items() if code.startswith(start)), "")
+        raise StorageFailed(doing, str(error), hint=hint, code=code or None) from error
+
+
+def _code(error: sqlite3.Error) -> str:
+    """SQLite's name of a failure; empty where the driver gives none."""
+    return str(getattr(error, "sqlite_errorname", None) or "")

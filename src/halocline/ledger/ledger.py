@@ -1,0 +1,222 @@
+"""Ledger: the durable memory of runs, intents, positions, rejections and leases, as contracts.
+
+A run's states:
+
+    start ──> running ──finish──> done ──acked──> done, acknowledged        (done stays done)
+                 │   └──finish──> failed
+                 └─abandon_dead─> abandoned ──finish──> done | failed       (it lived after all: its own word counts)
+
+What a method has returned from is durable. Every method may be called from any thread, and by several processes at once
+where the ledger is a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Literal, Protocol, Self
+
+from halocline.batch import JSON, Position
+from halocline.connector import Journal, Lease
+from halocline.errors import LeaseHeld, LeaseLost, NotFound
+from halocline.outcome import Counts, Outcome, Rejection, RunRecord
+
+Clock = Callable[[], datetime]
+"""Gives the present instant, aware and in UTC."""
+
+Ending = Literal["done", "failed"]
+
+
+class Runs(Protocol):
+    """What ran, and how it ended."""
+
+    def start(
+        self,
+        flow: str,
+        *,
+        run: str,
+        plan: Mapping[str, JSON] | None = None,
+        pid: int,
+        host: str,
+        lease: Lease | None = None,
+    ) -> None:
+        """Book a run as running in process `pid` of `host`; `lease` is given where this ledger's lease guards the flow.
+
+        Raises: ValueError when the run was started before.
+        """
+
+    def note(self, run: str, *, plan: Mapping[str, JSON]) -> None:
+        """Book the plan of a run; a later plan takes its place.
+
+        Raises: NotFound for an unknown run.
+        """
+
+    def finish(
+        self,
+        run: str,
+        *,
+        state: Ending,
+        method: str | None = None,
+        rows_read: int = 0,
+        counts: Counts | None = None,
+        api_calls: int = 0,
+        receipts: Sequence[JSON] = (),
+        error: str | None = None,
+    ) -> None:
+        """Book how a run ended. The first `done` stands: what is finished after it changes nothing.
+
+        Raises: NotFound for an unknown run.
+        """
+
+    def get(self, run: str) -> RunRecord:
+        """One run.
+
+        Raises: NotFound for an unknown run.
+        """
+
+    def runs(self, flow: str | None = None, *, limit: int = 50) -> list[RunRecord]:
+        """The runs of a flow, or of all, newest first."""
+
+
+class Aftermath(Protocol):
+    """What earlier runs left to be done; looked at before a run starts."""
+
+    def abandon_dead(self, flow: str) -> list[str]:
+        """Book as abandoned the runs that can no longer end by themselves; name the ended runs whose intents are open.
+
+        A running run is dead when its process, on this host, is gone, or when the lease it started with has run out, was
+        released or was claimed anew. A run of another host that started without a lease is never judged dead. The lease
+        of an abandoned run is free at once. Named, oldest first: the runs abandoned now, and every ended run with an open
+        intent, again and again until its journal is settled; so dying while recovering loses nothing.
+        """
+
+    def acked(self, run: str) -> None:
+        """Book that the source has let go of the receipts of a run. Idempotent.
+
+        Raises: NotFound for an unknown run.
+        """
+
+    def unacked(self, flow: str) -> list[tuple[str, list[JSON]]]:
+        """The runs that are done but whose receipts the source still holds, oldest first: (run, receipts)."""
+
+    def journal(self, run: str) -> Journal:
+        """The intents of a run, running or dead. Its methods raise ValueError for a chunk that was never intended.
+
+        Intending an open chunk again keeps its remote job; intending a settled one opens it anew. `settle` also records
+        the outcome, as `Outcomes.record` does.
+
+        Raises: NotFound for an unknown run.
+        """
+
+
+class Outcomes(Protocol):
+    """What became of records, one by one, where they were not simply written."""
+
+    def record(self, run: str, outcome: Outcome) -> None:
+        """Book the rejections and doubts of a chunk; the latest record of a chunk takes the place of earlier ones.
+
+        Values in a rejected record that JSON does not know are kept as text.
+
+        Raises: NotFound for an unknown run.
+        """
+
+    def rejections(self, run: str, *, limit: int = 1000, offset: int = 0) -> list[Rejection]:
+        """The rejections of a run, in the order in which they were recorded."""
+
+    def in_doubt(self, run: str) -> list[tuple[str, int]]:
+        """The rows of a run whose fate cannot be known: (chunk, row), in the order in which they were recorded."""
+
+
+class Positions(Protocol):
+    """Where the next read of a flow starts: a cache, or the truth where the destination can hold no position."""
+
+    def save_position(self, flow: str, position: Position, *, lease: Lease | None = None) -> None:
+        """Keep the position of a flow; with a lease, only while that lease is the newest.
+
+        Raises: LeaseLost when a newer claim fenced the lease off; the position is then as it was.
+        """
+
+    def position(self, flow: str) -> Position | None:
+        """The position last saved; None when there is none."""
+
+
+class Leases(Protocol):
+    """The right to run a flow. Fences only grow, also over releases and restarts."""
+
+    def claim(self, flow: str, owner: str, *, ttl_s: float) -> Lease:
+        """Take the lease of a flow for `ttl_s` seconds; an owner who holds it already gets a new fence.
+
+        Raises: LeaseHeld, with the seconds left in `after_s`, while another owner holds it.
+        """
+
+    def renew(self, lease: Lease) -> None:
+        """Hold a lease for its `ttl_s` from now on; also one that ran out, if nobody claimed it since.
+
+        Raises: LeaseLost when it was released or a newer claim fenced it off.
+        """
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back. Idempotent, and without effect on a newer one."""
+
+
+class Ledger(Runs, Aftermath, Outcomes, Positions, Leases, Protocol):
+    """The whole memory; a context manager that closes itself."""
+
+    def close(self) -> None:
+        """Let go of the file or connection. Idempotent."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *raised: object) -> None: ...
+
+
+def utc_now() -> datetime:
+    """The present instant by this host's clock."""
+    return datetime.now(UTC)
+
+
+def stamp(moment: datetime) -> str:
+    """An instant as ISO 8601 in UTC, always with microseconds, so that text order is time order."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def seconds_left(until: str, now: datetime) -> float:
+    """Seconds from `now` to the instant written by `stamp`; negative once it has passed."""
+    return (datetime.fromisoformat(until) - now).total_seconds()
+
+
+def unknown_run(run: str) -> NotFound:
+    """The error for a run that the ledger does not know."""
+    return NotFound("Looking up a run", f"the ledger knows no run {run!r}", hint="`halocline runs` lists them.", run=run)
+
+
+def held(flow: str, owner: str, *, after_s: float) -> LeaseHeld:
+    """The error for a lease that another owner holds for `after_s` more seconds."""
+    hint = "Wait for that run to end; the lease of one that died frees itself."
+    cause = f"{owner} holds it for another {after_s:.0f} s"
+    return LeaseHeld(f"Claiming the lease of {flow}", cause, after_s=after_s, hint=hint, owner=owner)
+
+
+def lost(lease: Lease) -> LeaseLost:
+    """The error for a lease that is no longer the newest of its flow."""
+    cause = f"a newer claim took over, or the lease {lease.fence} was released"
+    return LeaseLost(f"Using the lease of {lease.flow}", cause, fence=lease.fence, owner=lease.owner)
+
+
+def printable(text: str) -> str:
+    """The text with what UTF-8 cannot carry (lone surrogates of a damaged answer) spelt as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def rejection_json(rejection: Rejection) -> str:
+    """A rejection as JSON text; values that JSON does not know become text."""
+    values = {name: getattr(rejection, name) for name in rejection.__slots__}
+    record = None if rejection.record is None else dict(rejection.record)
+    return json.dumps({**values, "record": record}, default=str)
+
+
+def rejection_from(text: str) -> Rejection:
+    """The rejection that `rejection_json` wrote."""
+    values = json.loads(text)
+    return Rejection(**{**values, "fields": tuple(values["fields"])})

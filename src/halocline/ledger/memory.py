@@ -1,0 +1,316 @@
+"""MemoryLedger: the ledger without a file, gone with its process; for tests and for runs that need no past."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Self
+
+from halocline.batch import JSON, Position
+from halocline.connector import Journal, Lease
+from halocline.ledger.ledger import (
+    Clock,
+    Ending,
+    held,
+    lost,
+    printable,
+    rejection_from,
+    rejection_json,
+    stamp,
+    unknown_run,
+    utc_now,
+)
+from halocline.ledger.process import Process
+from halocline.outcome import Counts, Outcome, Rejection, RunRecord
+
+
+@dataclass(slots=True)
+class _Intent:
+    """One chunk of a journal; changes as the chunk comes along."""
+
+    detail: str
+    remote: str | None = None
+    settled: bool = False
+
+
+@dataclass(slots=True)
+class _Book:
+    """All that is kept of one run; changes while the run goes on. JSON is kept as text, so that nobody shares it."""
+
+    record: RunRecord
+    process: Process
+    lease: Lease | None
+    plan: str
+    receipts: str = "[]"
+    acked: bool = False
+    intents: dict[str, _Intent] = field(default_factory=dict)
+    refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    doubts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def seen(self) -> RunRecord:
+        """The run as others may see it."""
+        return replace(self.record, plan=json.loads(self.plan))
+
+    @property
+    def open(self) -> dict[str, _Intent]:
+        """The intents that are not settled."""
+        return {chunk: intent for chunk, intent in self.intents.items() if not intent.settled}
+
+    def keep(self, outcome: Outcome) -> None:
+        """Put an outcome last, in the place of an earlier one of its chunk."""
+        self.refused.pop(outcome.chunk, None)
+        self.doubts.pop(outcome.chunk, None)
+        self.refused[outcome.chunk] = tuple(rejection_json(r) for r in outcome.rejections)
+        self.doubts[outcome.chunk] = outcome.in_doubt
+
+
+@dataclass(slots=True)
+class _Hold:
+    """The newest lease of a flow; `owner` is None once it was given back."""
+
+    owner: str | None
+    fence: int
+    ttl_s: float
+    until: datetime
+
+
+class MemoryLedger:
+    """A `Ledger` in memory, for the threads of one process."""
+
+    def __init__(self, *, clock: Clock = utc_now) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._books: dict[str, _Book] = {}
+        self._positions: dict[str, str] = {}
+        self._holds: dict[str, _Hold] = {}
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    # Runs
+
+    def start(
+        self,
+        flow: str,
+        *,
+        run: str,
+        plan: Mapping[str, JSON] | None = None,
+        pid: int,
+        host: str,
+        lease: Lease | None = None,
+    ) -> None:
+        """See `Runs.start`."""
+        with self._lock:
+            if run in self._books:
+                raise ValueError(f"run {run} was started before")
+            record = RunRecord(run, flow, "running", stamp(self._clock()))
+            self._books[run] = _Book(record, Process.of(pid, host), lease, json.dumps(plan))
+
+    def note(self, run: str, *, plan: Mapping[str, JSON]) -> None:
+        """See `Runs.note`."""
+        with self._lock:
+            self._book(run).plan = json.dumps(plan)
+
+    def finish(
+        self,
+        run: str,
+        *,
+        state: Ending,
+        method: str | None = None,
+        rows_read: int = 0,
+        counts: Counts | None = None,
+        api_calls: int = 0,
+        receipts: Sequence[JSON] = (),
+        error: str | None = None,
+    ) -> None:
+        """See `Runs.finish`."""
+        with self._lock:
+            book = self._book(run)
+            if book.record.state == "done":
+                return
+            book.receipts = json.dumps(list(receipts))
+            book.record = replace(
+                book.record,
+                state=state,
+                finished=stamp(self._clock()),
+                method=method,
+                rows_read=rows_read,
+                counts=counts or Counts(),
+                api_calls=api_calls,
+                error=None if error is None else printable(error),
+            )
+
+    def get(self, run: str) -> RunRecord:
+        """See `Runs.get`."""
+        with self._lock:
+            return self._book(run).seen
+
+    def runs(self, flow: str | None = None, *, limit: int = 50) -> list[RunRecord]:
+        """See `Runs.runs`."""
+        with self._lock:
+            return [book.seen for book in reversed(self._of(flow))][:limit]
+
+    # Aftermath
+
+    def abandon_dead(self, flow: str) -> list[str]:
+        """See `Aftermath.abandon_dead`."""
+        with self._lock:
+            running = [book for book in self._of(flow) if book.record.state == "running"]
+            dead = [book.record.run for book in running if self._abandoned(book)]
+            return [
+                book.record.run
+                for book in self._of(flow)
+                if book.record.run in dead or (book.record.state != "running" and book.open)
+            ]
+
+    def acked(self, run: str) -> None:
+        """See `Aftermath.acked`."""
+        with self._lock:
+            self._book(run).acked = True
+
+    def unacked(self, flow: str) -> list[tuple[str, list[JSON]]]:
+        """See `Aftermath.unacked`."""
+        with self._lock:
+            done = [book for book in self._of(flow) if book.record.state == "done" and not book.acked]
+            return [(book.record.run, json.loads(book.receipts)) for book in done if book.receipts != "[]"]
+
+    def journal(self, run: str) -> Journal:
+        """See `Aftermath.journal`."""
+        with self._lock:
+            return _MemoryJournal(self._book(run), self._lock)
+
+    # Outcomes
+
+    def record(self, run: str, outcome: Outcome) -> None:
+        """See `Outcomes.record`."""
+        with self._lock:
+            self._book(run).keep(outcome)
+
+    def rejections(self, run: str, *, limit: int = 1000, offset: int = 0) -> list[Rejection]:
+        """See `Outcomes.rejections`."""
+        with self._lock:
+            book = self._books.get(run)
+            bodies = [] if book is None else [body for refused in book.refused.values() for body in refused]
+            return [rejection_from(body) for body in bodies[offset : offset + limit]]
+
+    def in_doubt(self, run: str) -> list[tuple[str, int]]:
+        """See `Outcomes.in_doubt`."""
+        with self._lock:
+            book = self._books.get(run)
+            return [] if book is None else [(chunk, row) for chunk, rows in book.doubts.items() for row in rows]
+
+    # Positions
+
+    def save_position(self, flow: str, position: Position, *, lease: Lease | None = None) -> None:
+        """See `Positions.save_position`."""
+        with self._lock:
+            if lease is not None:
+                self._held(lease)
+            self._positions[flow] = json.dumps(position)
+
+    def position(self, flow: str) -> Position | None:
+        """See `Positions.position`."""
+        with self._lock:
+            return json.loads(self._positions[flow]) if flow in self._positions else None
+
+    # Leases
+
+    def claim(self, flow: str, owner: str, *, ttl_s: float) -> Lease:
+        """See `Leases.claim`."""
+        with self._lock:
+            now, hold = self._clock(), self._holds.get(flow)
+            if hold is not None and hold.owner not in {None, owner} and hold.until > now:
+                raise held(flow, str(hold.owner), after_s=(hold.until - now).total_seconds())
+            fence = 1 if hold is None else hold.fence + 1
+            self._holds[flow] = _Hold(owner, fence, ttl_s, now + timedelta(seconds=ttl_s))
+            return Lease(flow, owner, fence)
+
+    def renew(self, lease: Lease) -> None:
+        """See `Leases.renew`."""
+        with self._lock:
+            hold = self._held(lease)
+            hold.until = self._clock() + timedelta(seconds=hold.ttl_s)
+
+    def release(self, lease: Lease) -> None:
+        """See `Leases.release`."""
+        with self._lock:
+            hold = self._holds.get(lease.flow)
+            if hold is not None and hold.fence == lease.fence:
+                hold.owner, hold.until = None, self._clock()
+
+    def _book(self, run: str) -> _Book:
+        if run not in self._books:
+            raise unknown_run(run)
+        return self._books[run]
+
+    def _of(self, flow: str | None) -> list[_Book]:
+        return [book for book in self._books.values() if flow is None or book.record.flow == flow]
+
+    def _held(self, lease: Lease) -> _Hold:
+        """What is known of a lease.
+
+        Raises: LeaseLost when it is not the newest of its flow, or was released.
+        """
+        hold = self._holds.get(lease.flow)
+        if hold is None or hold.fence != lease.fence or hold.owner is None:
+            raise lost(lease)
+        return hold
+
+    def _abandoned(self, book: _Book) -> bool:
+        """Book a running run as abandoned if it is dead, and free its lease."""
+        error = self._death(book)
+        if error is None:
+            return False
+        book.record = replace(book.record, state="abandoned", finished=stamp(self._clock()), error=error)
+        if book.lease is not None:
+            self.release(book.lease)
+        return True
+
+    def _death(self, book: _Book) -> str | None:
+        if book.lease is not None:
+            hold = self._holds.get(book.lease.flow)
+            if hold is None or hold.fence != book.lease.fence or hold.until <= self._clock():
+                return "its lease ended before the run did"
+        return f"process {book.process.pid} of {book.process.host} is gone" if book.process.gone() else None
+
+
+class _MemoryJournal:
+    """The `Journal` of one run."""
+
+    def __init__(self, book: _Book, lock: threading.RLock) -> None:
+        self._book = book
+        self._lock = lock
+
+    def intend(self, chunk: str, detail: JSON = None) -> None:
+        with self._lock:
+            earlier = self._book.open.get(chunk)
+            text = json.dumps(detail)
+            self._book.intents[chunk] = _Intent(text, earlier.remote if earlier else None)
+
+    def remote(self, chunk: str, job_id: str) -> None:
+        with self._lock:
+            self._intent(chunk).remote = job_id
+
+    def settle(self, chunk: str, outcome: Outcome) -> None:
+        with self._lock:
+            self._intent(chunk).settled = True
+            self._book.keep(outcome)
+
+    def open(self) -> Sequence[tuple[str, JSON, str | None]]:
+        with self._lock:
+            return [(chunk, json.loads(intent.detail), intent.remote) for chunk, intent in self._book.open.items()]
+
+    def _intent(self, chunk: str) -> _Intent:
+        if chunk not in self._book.intents:
+            raise ValueError(f"chunk {chunk} of run {self._book.record.run} was never intended")
+        return self._book.intents[chunk]

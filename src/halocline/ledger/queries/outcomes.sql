@@ -1,0 +1,17 @@
+-- name: forget_rejections
+DELETE FROM rejections WHERE run = :run AND chunk = :chunk;
+
+-- name: forget_doubts
+DELETE FROM doubts WHERE run = :run AND chunk = :chunk;
+
+-- name: reject
+INSERT INTO rejections (run, chunk, body) VALUES (:run, :chunk, :body);
+
+-- name: doubt
+INSERT INTO doubts (run, chunk, "row") VALUES (:run, :chunk, :row);
+
+-- name: rejections
+SELECT body FROM rejections WHERE run = :run ORDER BY seq LIMIT :limit OFFSET :offset;
+
+-- name: in_doubt
+SELECT chunk, "row" FROM doubts WHERE run = :run ORDER BY seq;
