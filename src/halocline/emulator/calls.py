@@ -1,0 +1,105 @@
+"""The call log: what clients asked, in order, so that a test can prove which API was used."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+
+KEPT = 100_000  # calls; older ones are forgotten, the total is not
+
+_KINDS: tuple[tuple[str, str, str], ...] = (
+    # kind, methods, path below /services/data/vN
+    ("query", "GET", r"query"),
+    ("queryAll", "GET", r"queryall"),
+    ("query.more", "GET", r"query(all)?/[^/]+"),
+    ("describe.global", "GET", r"sobjects"),
+    ("describe.basic", "GET", r"sobjects/[^/]+"),
+    ("describe", "GET", r"sobjects/[^/]+/describe"),
+    ("deleted", "GET", r"sobjects/[^/]+/deleted"),
+    ("updated", "GET", r"sobjects/[^/]+/updated"),
+    ("record.create", "POST", r"sobjects/[^/]+(/id)?"),
+    ("record.get", "GET", r"sobjects/[^/]+/[^/]+(/[^/]+)?"),
+    ("record.update", "PATCH", r"sobjects/[^/]+/[^/]+"),
+    ("record.upsert", "PATCH", r"sobjects/[^/]+/[^/]+/.+"),
+    ("record.delete", "DELETE", r"sobjects/[^/]+/.+"),
+    ("limits", "GET", r"limits"),
+    ("recordCount", "GET", r"limits/recordcount"),
+    ("bulk.create", "POST", r"jobs/query"),
+    ("bulk.list", "GET", r"jobs/query"),
+    ("bulk.status", "GET", r"jobs/query/[^/]+"),
+    ("bulk.abort", "PATCH", r"jobs/query/[^/]+"),
+    ("bulk.delete", "DELETE", r"jobs/query/[^/]+"),
+    ("bulk.results", "GET", r"jobs/query/[^/]+/results"),
+    ("bulk.pages", "GET", r"jobs/query/[^/]+/resultpages"),
+)
+_TABLE = tuple((kind, method, re.compile(pattern + r"/?\Z", re.IGNORECASE)) for kind, method, pattern in _KINDS)
+_VERSIONED = re.compile(r"/services/data/v[\d.]+/?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request and what became of it.
+
+    `status` is 0 when no answer left the door; `bytes` counts the body as sent, compressed if it was;
+    `started` is the emulator's clock, `seconds` real time; `kind` is what `classify` says.
+    """
+
+    method: str
+    path: str
+    query: str
+    status: int
+    started: datetime
+    seconds: float
+    bytes: int
+    kind: str
+
+
+def classify(method: str, path: str) -> str:
+    """The kind of call: `query`, `queryAll`, `query.more`, `describe`, `record.*`, `bulk.*`, `token`, ... or `other`."""
+    if path.rstrip("/").lower().endswith("/services/oauth2/token"):
+        return "token"
+    versioned = _VERSIONED.match(path)
+    if versioned is None:
+        return "versions" if path.rstrip("/").lower() == "/services/data" else "other"
+    rest = path[versioned.end() :]
+    if not rest:
+        return "resources"
+    wanted = "GET" if method == "HEAD" else method
+    return next((kind for kind, allowed, pattern in _TABLE if allowed == wanted and pattern.match(rest)), "other")
+
+
+class CallLog:
+    """The calls in the order in which their answers ended. Safe to read while requests run."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._calls: deque[Call] = deque(maxlen=kept)
+        self._lock = Lock()
+
+    def add(self, call: Call) -> None:
+        """Remember one more call."""
+        with self._lock:
+            self._calls.append(call)
+
+    def clear(self) -> None:
+        """Forget all calls."""
+        with self._lock:
+            self._calls.clear()
+
+    def of(self, *kinds: str) -> list[Call]:
+        """The calls of these kinds, in order."""
+        return [call for call in self if call.kind in kinds]
+
+    def count(self, kind: str) -> int:
+        """How many calls of this kind are remembered."""
+        return len(self.of(kind))
+
+    def __iter__(self) -> Iterator[Call]:
+        with self._lock:
+            return iter(tuple(self._calls))
+
+    def __len__(self) -> int:
+        return len(self._calls)

@@ -1,0 +1,117 @@
+"""The SQLite file under a store: one connection that writes, one per thread that reads, and when its log is folded in."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+# Commits between foldings of the write-ahead log; SQLite itself folds after 1,000 pages, a small commit writes two or three.
+COMMITS_PER_FOLDING = 1_000
+FOLDING_WAIT_MS = 250  # milliseconds that folding waits for readers to finish; ours: small reads take less
+LOCK_WAIT_S = 30.0  # seconds a reader waits while another connection repairs or empties the log
+
+Write: TypeAlias = Callable[[], object]
+
+
+class Database:
+    """One SQLite file in write-ahead mode, owned by this process alone; `lock` guards every write.
+
+    `path` None means a private temporary file, deleted by `close`.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._temporary = Path(tempfile.mkdtemp(prefix="halocline-emulator-")) if path is None else None
+        self.path = path or Path(str(self._temporary)) / "org.sqlite"
+        self.lock = threading.RLock()
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._frozen = 0
+        self._unfolded = 1
+        self._closed = False
+        self.writer = self._kept(self.connect())
+        self.writer.execute("PRAGMA journal_mode = WAL")
+        # `lock` already makes writers wait for each other; only folding waits, for readers, and those may be slow.
+        self.writer.execute(f"PRAGMA busy_timeout = {FOLDING_WAIT_MS}")
+        self.writer.execute(f"PRAGMA synchronous = {'OFF' if self._temporary else 'NORMAL'}")
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection of the caller's own, which the caller closes."""
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT_S)
+        # Only `apply` and `frozen_file` decide when the log goes into the file.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        return connection
+
+    def reader(self) -> sqlite3.Connection:
+        """This thread's connection, which cannot write."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._kept(self.connect())
+            connection.execute("PRAGMA query_only = 1")
+            self._local.connection = connection
+        return connection
+
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a SELECT, seen as one state of the data."""
+        return self.reader().execute(sql, values).fetchall()
+
+    def apply(self, writes: Sequence[Write]) -> None:
+        """Run `writes` in one transaction: all of them or, when one raises, none."""
+        with self.lock:
+            self.writer.execute("BEGIN IMMEDIATE")
+            try:
+                for write in writes:
+                    write()
+                self.writer.execute("COMMIT")
+            except BaseException:
+                self.writer.execute("ROLLBACK")
+                raise
+            self._unfolded += 1
+            if self._unfolded > COMMITS_PER_FOLDING and not self._frozen:
+                self.writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                self._unfolded = 1
+
+    def fold(self) -> bool:
+        """Whether the file itself holds everything now; a reader of an older state and a frozen file hinder it."""
+        with self.lock:
+            if self._unfolded and not self._frozen:
+                busy = self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                self._unfolded = 1 if busy else 0
+            return not self._unfolded
+
+    @contextmanager
+    def frozen_file(self) -> Iterator[bool]:
+        """Whether the file itself holds every row and stands still until the block ends; later writes wait in the log.
+
+        A second copy of SQLite in one process (ADBC brings its own) neither sees nor respects the first one's locks: it may read
+        a file that stands still, and must not touch one that is in use.
+        Source: sqlite.org, "How To Corrupt An SQLite Database File", section 2.2.1, and "URI Filenames", `immutable`.
+        """
+        with self.lock:
+            frozen = self.fold()
+            self._frozen += frozen
+        try:
+            yield frozen
+        finally:
+            with self.lock:
+                self._frozen -= frozen
+
+    def close(self) -> None:
+        """Close every connection; a temporary file is deleted. May be repeated."""
+        with self.lock:
+            if not self._closed:
+                self._closed = True
+                for connection in reversed(self._connections):
+                    connection.close()
+            if self._temporary is not None:
+                shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _kept(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        with self.lock:
+            self._connections.append(connection)
+        return connection

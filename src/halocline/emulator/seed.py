@@ -1,0 +1,250 @@
+"""Fill an org: the rows that every org has, and any number of believable records, the same for the same number.
+
+Rows are made in blocks as Arrow columns and go straight into the store, so memory stays flat and a million Accounts take
+seconds. What a record looks like stands in `seeding/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+
+import pyarrow as pa
+
+from halocline.emulator.ids import record_id
+from halocline.emulator.objects import Catalog, Field, SObject
+from halocline.emulator.seeding.block import (
+    Block,
+    Columns,
+    Parents,
+    audit_columns,
+    created_seconds,
+    modified_seconds,
+    seconds_of,
+)
+from halocline.emulator.seeding.custom import custom_columns
+from halocline.emulator.seeding.dice import Dice, constant
+from halocline.emulator.seeding.recipes import PROFILE_ID, RECIPES
+from halocline.emulator.seeding.words import load_words
+from halocline.emulator.store import Store
+
+API_USERNAME = "api@halocline.example"
+BORN = "2020-01-06T09:00:00.000Z"  # stamp of the rows that every org has: older than anything seeded
+BLOCK_ROWS = 10_000  # as fast as larger blocks, and the least memory
+MOST_LISTED = 100_000  # records of earlier seedings that new ones may point at
+ARROW_TYPES: Mapping[str, pa.DataType] = {
+    # SQLite keeps booleans as 0 and 1.
+    "boolean": pa.int64(),
+    "int": pa.int64(),
+    "double": pa.float64(),
+    "currency": pa.float64(),
+    "percent": pa.float64(),
+}
+
+_ORGANIZATION = {
+    "Name": "Halocline Demo",
+    "OrganizationType": "Developer Edition",
+    "InstanceName": "HAL1",
+    "IsSandbox": False,
+    "City": "Zürich",
+    "Country": "Switzerland",
+    "DefaultLocaleSidKey": "en_US",
+    "LanguageLocaleKey": "en_US",
+    "TimeZoneSidKey": "GMT",
+    "FiscalYearStartMonth": 1,
+    "UiSkin": "Theme3",
+}
+_USER = {
+    "TimeZoneSidKey": "GMT",
+    "LocaleSidKey": "en_US",
+    "EmailEncodingKey": "UTF-8",
+    "LanguageLocaleKey": "en_US",
+    "ProfileId": PROFILE_ID,
+    "UserType": "Standard",
+    "IsActive": True,
+}
+# Username before the @, first name, last name, title. The first is whom an API client logs in as.
+_PEOPLE = (
+    (API_USERNAME.partition("@")[0], "Integration", "User", "API user"),
+    ("admin", "Ada", "Brandt", "System Administrator"),
+    ("noor", "Noor", "Haddad", "Account Executive"),
+    ("kenji", "Kenji", "Nakamura", "Account Executive"),
+    ("zofia", "Zofia", "Kowalska", "Sales Manager"),
+    ("tomas", "Tomás", "García", "Support Engineer"),
+    ("amara", "Amara", "Okafor", "Marketing"),
+)
+
+
+def ensure_org(store: Store) -> None:
+    """Make sure that the organization, its users (with the API user, `API_USERNAME`) and the standard price book exist.
+
+    Does nothing in an org that has them.
+    """
+    organization = _known(store.catalog, "Organization")
+    if store.count(organization):
+        return
+    users = _known(store.catalog, "User")
+    api_user = record_id(users.key_prefix, 0)
+    for login, first, last, title in _PEOPLE:
+        store.insert(users, _person(login, first, last=last, title=title), user_id=api_user, stamp=BORN)
+    store.insert(organization, _ORGANIZATION, user_id=api_user, stamp=BORN)
+    standard = {"Name": "Standard Price Book", "IsStandard": True, "IsActive": True}
+    store.insert(_known(store.catalog, "Pricebook2"), standard, user_id=api_user, stamp=BORN)
+
+
+def seed(
+    store: Store, counts: Mapping[str, int], *, number: int = 0, until: datetime | None = None, years: float = 2.0
+) -> dict[str, int]:
+    """Add so many records of each sObject and return how many were added, by canonical name.
+
+    The same `number`, `until` and counts make the same records in a fresh org. Records are created evenly over the `years`
+    before `until` (default: the store's now) and last changed between then and `until`; references point at records of this
+    seeding, or else at those that the org has. Fields without a recipe stay null or take their default.
+    Raises: ValueError for an unknown sObject, a negative count, or a required reference to an object without records.
+    """
+    ensure_org(store)
+    wanted = _ordered({_known(store.catalog, name).name: count for name, count in counts.items() if _checked(name, count)})
+    for name in wanted:
+        _check_parents(store, _known(store.catalog, name), wanted=wanted)
+    end = until or store.clock.now()
+    setting = _Setting(
+        store=store,
+        number=number,
+        start=seconds_of(end - timedelta(days=365.25 * years)),
+        until=seconds_of(end),
+        pricebook_id=_standard_pricebook_id(store),
+        parents=_parents(store, wanted),
+    )
+    return {name: _seed_object(setting, _known(store.catalog, name)) for name in wanted}
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What all blocks of one seeding share."""
+
+    store: Store
+    number: int
+    start: int
+    until: int
+    pricebook_id: str
+    parents: Mapping[str, Parents]
+
+
+def _person(login: str, first: str, *, last: str, title: str) -> dict[str, object]:
+    address = f"{login}@halocline.example"
+    names = {"FirstName": first, "LastName": last, "Title": title, "Alias": login[:8], "CommunityNickname": login}
+    return {**_USER, **names, "Username": address, "Email": address}
+
+
+def _known(catalog: Catalog, name: str) -> SObject:
+    sobject = catalog.get(name)
+    if sobject is None:
+        near = get_close_matches(name, [known.name for known in catalog], n=1)
+        raise ValueError(f"sObject {name!r} is unknown" + (f"; did you mean {near[0]}?" if near else ""))
+    return sobject
+
+
+def _checked(name: str, count: int) -> bool:
+    """Whether there is anything to seed."""
+    if count < 0:
+        raise ValueError(f"{name}: a count of {count} is negative")
+    if name.lower() == "organization" and count:
+        raise ValueError("an org has one Organization, it cannot be seeded")
+    return count > 0
+
+
+def _check_parents(store: Store, sobject: SObject, *, wanted: Mapping[str, int]) -> None:
+    """Refuse before anything is written what a recipe could not make: records without those they must point at."""
+    for field in sobject.fields.values():
+        targets = [target.name for name in field.reference_to if (target := store.catalog.get(name))]
+        if (
+            targets
+            and not field.nillable
+            and not any(name in wanted or store.count(_known(store.catalog, name)) for name in targets)
+        ):
+            raise ValueError(f"{sobject.name} points at {targets[0]}, of which there is none: seed some first")
+
+
+def _ordered(counts: Mapping[str, int]) -> dict[str, int]:
+    """Users first, because they own the others; then the order of the recipes; custom objects last."""
+    names = [*(name for name in RECIPES if name in counts), *(name for name in counts if name not in RECIPES)]
+    return {name: counts[name] for name in names}
+
+
+def _parents(store: Store, counts: Mapping[str, int]) -> dict[str, Parents]:
+    """Whom references may point at; serials of the records to be made are taken here, once and for all."""
+    parents: dict[str, Parents] = {}
+    for sobject in store.catalog:
+        if sobject.name in counts:
+            count = counts[sobject.name]
+            parents[sobject.name] = Parents(sobject.key_prefix, count, first_serial=store.next_serial(sobject, count))
+        elif store.count(sobject):
+            listed = _listed_ids(store, sobject)
+            parents[sobject.name] = Parents(sobject.key_prefix, len(listed), listed=listed)
+    return parents
+
+
+def _listed_ids(store: Store, sobject: SObject) -> pa.Array:
+    live = "WHERE IsDeleted = 0" if sobject.field("IsDeleted") else ""
+    rows = store.read(f'SELECT Id FROM "{sobject.name}" {live} ORDER BY Id LIMIT ?', (MOST_LISTED,))
+    return pa.array([row[0] for row in rows], pa.string())
+
+
+def _standard_pricebook_id(store: Store) -> str:
+    found = store.find(_known(store.catalog, "Pricebook2"), "IsStandard", value=True)
+    return str(found[0]["Id"])
+
+
+def _seed_object(setting: _Setting, sobject: SObject) -> int:
+    users = _listed_ids(setting.store, _known(setting.store.catalog, "User"))
+    return setting.store.bulk_insert(sobject, _batches(setting, sobject, users=users))
+
+
+def _batches(setting: _Setting, sobject: SObject, *, users: pa.Array) -> Iterator[pa.RecordBatch]:
+    for first in range(0, setting.parents[sobject.name].count, BLOCK_ROWS):
+        yield _batch(_block(setting, sobject, first=first, users=users))
+
+
+def _block(setting: _Setting, sobject: SObject, *, first: int, users: pa.Array) -> Block:
+    own = setting.parents[sobject.name]
+    rows = min(BLOCK_ROWS, own.count - first)
+    dice = Dice(f"{setting.number}/{sobject.name}/{first}", rows)
+    positions = pa.array(range(first, first + rows), pa.int64())
+    created = created_seconds(dice, positions, total=own.count, start=setting.start, until=setting.until)
+    return Block(
+        sobject=sobject,
+        rows=rows,
+        total=own.count,
+        first_serial=own.first_serial,
+        until=setting.until,
+        users=users,
+        pricebook_id=setting.pricebook_id,
+        parents=setting.parents,
+        dice=dice,
+        words=load_words(),
+        positions=positions,
+        created=created,
+        modified=modified_seconds(dice, created, until=setting.until),
+    )
+
+
+def _batch(block: Block) -> pa.RecordBatch:
+    """The block's columns in describe order, in the types of the store."""
+    recipe = RECIPES.get(block.sobject.name)
+    made: Columns = {**audit_columns(block), **(recipe(block) if recipe else {}), **custom_columns(block)}
+    columns = {field.name: _stored(block, field, made) for field in block.sobject.stored_fields() if not field.calculated}
+    present = {name: column for name, column in columns.items() if column is not None}
+    return pa.RecordBatch.from_pydict(present)
+
+
+def _stored(block: Block, field: Field, made: Columns) -> pa.Array | None:
+    """The field's column as made, or its default in every row, or None for a field that stays null."""
+    column = made.get(field.name)
+    if column is None:
+        default = False if field.type == "boolean" and field.default is None else field.default
+        if not isinstance(default, (str, int, float)):
+            return None
+        column = constant(default, block.rows)
+    return column.cast(ARROW_TYPES.get(field.type, pa.string()))

@@ -1,0 +1,108 @@
+"""How an sObject is laid out in SQLite: its columns, their affinity and collation, its indexes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from halocline.emulator.objects import Field, SObject
+
+INTEGER_TYPES = frozenset({"int", "long", "boolean"})
+REAL_TYPES = frozenset({"double", "currency", "percent"})
+# Text that is compared letter by letter; all other text is compared without regard to case.
+EXACT_TYPES = frozenset({"id", "reference", "date", "datetime", "time", "base64"})
+# Salesforce indexes these on every object. CreatedDate and LastModifiedDate are indexed on first use here, to keep seeding fast.
+# Source: Salesforce "Best Practices for Deployments with Large Data Volumes", section "Indexes".
+LAZY_INDEXES = frozenset({"CreatedDate", "LastModifiedDate"})
+
+_FORMULA_TOKEN = re.compile(r"'(?:[^']|'')*'|\"[^\"]+\"|[A-Za-z_][A-Za-z0-9_]*(?!\w|\s*\()")
+_FORMULA_DEPTH = 10
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def has_column(field: Field) -> bool:
+    """Whether the field's value is kept; compounds are made of others and formulas are computed when read."""
+    return not field.is_compound and not (field.calculated and field.formula)
+
+
+def columns(sobject: SObject) -> list[Field]:
+    """The fields that have a column, in describe order."""
+    return [f for f in sobject.stored_fields() if has_column(f)]
+
+
+def affinity(field: Field) -> str:
+    """The SQLite type that keeps the field's values as they are."""
+    if field.type in INTEGER_TYPES:
+        return "INTEGER"
+    return "REAL" if field.type in REAL_TYPES else "TEXT"
+
+
+def is_caseless(field: Field) -> bool:
+    """Whether the field's text is compared without regard to case.
+
+    Source: SOQL and SOSL Reference, "Comparison Operators": case-sensitive only for unique case-sensitive fields.
+    """
+    return affinity(field) == "TEXT" and field.type not in EXACT_TYPES and not field.case_sensitive
+
+
+def column_definition(field: Field) -> str:
+    """The column's part of CREATE TABLE or ALTER TABLE."""
+    definition = f"{quoted(field.name)} {affinity(field)}"
+    return definition + " COLLATE NOCASE" if is_caseless(field) else definition
+
+
+def table_statement(sobject: SObject) -> str:
+    """The CREATE TABLE of an sObject."""
+    return f"CREATE TABLE {quoted(sobject.name)} ({', '.join(column_definition(f) for f in columns(sobject))})"
+
+
+def index_statements(sobject: SObject) -> Iterator[tuple[str, str]]:
+    """Name and CREATE INDEX of every index that exists from the start."""
+    yield _index(sobject, ("Id",), unique=True)
+    if sobject.field("SystemModstamp"):
+        # IsDeleted rides along, so that counting a window never touches the table.
+        deleted = ("IsDeleted",) if sobject.field("IsDeleted") else ()
+        yield _index(sobject, ("SystemModstamp", *deleted))
+    for field in columns(sobject):
+        looked_up = field.external_id or field.unique or field.overrides.get("idLookup") is True
+        if looked_up and field.name != "Id":
+            yield _index(sobject, (field.name,))
+
+
+def lazy_index_statement(sobject: SObject, field: Field) -> tuple[str, str]:
+    """Name and CREATE INDEX of an index that is made when a query first needs it."""
+    return _index(sobject, (field.name,))
+
+
+def expression(sobject: SObject, field: Field, alias: str) -> str:
+    """The SQL that reads the field from the row called `alias`; formulas are written out.
+
+    Raises: ValueError for a formula that refers to itself.
+    """
+    return _expression(sobject, field, alias, 0)
+
+
+def _expression(sobject: SObject, field: Field, alias: str, depth: int) -> str:
+    if has_column(field):
+        return f"{alias}.{quoted(field.name)}"
+    if depth > _FORMULA_DEPTH:
+        raise ValueError(f"{sobject.name}.{field.name}: the formula refers to itself")
+    return f"({_FORMULA_TOKEN.sub(lambda m: _formula_token(sobject, m.group(), alias, depth), field.formula or 'NULL')})"
+
+
+def _formula_token(sobject: SObject, token: str, alias: str, depth: int) -> str:
+    if token.startswith("'"):
+        return token
+    named = sobject.field(token.strip('"'))
+    return token if named is None or named.is_compound else _expression(sobject, named, alias, depth + 1)
+
+
+def _index(sobject: SObject, names: tuple[str, ...], *, unique: bool = False) -> tuple[str, str]:
+    name = f"{sobject.name}_by_{'_'.join(names)}"
+    kind = "UNIQUE INDEX" if unique else "INDEX"
+    listed = ", ".join(quoted(n) for n in names)
+    return name, f"CREATE {kind} IF NOT EXISTS {quoted(name)} ON {quoted(sobject.name)} ({listed})"

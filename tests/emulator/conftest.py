@@ -1,0 +1,112 @@
+"""A running emulator for the tests of its doors, and a client that is logged in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from halocline.emulator.server import Emulator, EmulatorConfig
+
+VERSION = "/services/data/v66.0"
+
+SCHEMA = """
+object: Invoice__c
+label: Invoice
+plural: Invoices
+fields:
+  Number__c: {type: string(20) external unique}
+  Batch__c: {type: string(20) external}
+  Line__c: {type: "double(18,0) external"}
+  Account__c: {type: reference, to: Account, children: Invoices}
+  Status__c: {type: picklist restricted, values: [Draft, Sent]}
+  Tags__c: {type: multipicklist restricted, values: [Red, Green, Blue]}
+  Amount__c: double(6,2)
+  Count__c: int
+  Mail__c: email
+  Due__c: date
+  Sent__c: datetime
+  At__c: time
+  Paid__c: boolean
+  Short__c: string(5)
+---
+object: Silent__c
+label: Silent
+plural: Silents
+flags: -bulkQueryable -replicateable
+fields:
+  Note__c: string(20)
+"""
+
+
+def login_form(config: EmulatorConfig) -> dict[str, str]:
+    return {"grant_type": "client_credentials", "client_id": config.consumer_key, "client_secret": config.consumer_secret}
+
+
+def connect(emulator: Emulator) -> httpx2.Client:
+    """A client that is logged in and whose paths start at an API version."""
+    with httpx2.Client() as visitor:
+        token = visitor.post(f"{emulator.url}/services/oauth2/token", data=login_form(emulator.config)).json()["access_token"]
+    return httpx2.Client(base_url=emulator.url + VERSION, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> Path:
+    path = tmp_path / "schema.yaml"
+    path.write_text(SCHEMA, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def run_emulator(schema: Path) -> Iterator[Callable[..., Emulator]]:
+    """Starts emulators with the settings given, and stops them after the test."""
+    running: list[Emulator] = []
+
+    def run(**settings: object) -> Emulator:
+        emulator = Emulator(EmulatorConfig(schemas=(schema,), **settings))  # type: ignore[arg-type]
+        running.append(emulator)
+        return emulator.start()
+
+    yield run
+    for emulator in running:
+        emulator.stop()
+
+
+@pytest.fixture
+def emulator(run_emulator: Callable[..., Emulator]) -> Emulator:
+    return run_emulator()
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[httpx2.Client]:
+    with connect(emulator) as connected:
+        yield connected
+
+
+@pytest.fixture
+def add(emulator: Emulator) -> Callable[..., str]:
+    """Adds a record behind the door and returns its id."""
+
+    def insert(sobject: str, **values: object) -> str:
+        found = emulator.store.catalog.get(sobject)
+        assert found is not None
+        return emulator.store.insert(found, values, user_id=emulator.org.api_user_id)
+
+    return insert
+
+
+def stored(emulator: Emulator, sobject: str, record_id: str) -> Mapping[str, object]:
+    found = emulator.store.catalog.get(sobject)
+    assert found is not None
+    row = emulator.store.get(found, record_id)
+    assert row is not None
+    return row
+
+
+def error(response: httpx2.Response) -> tuple[int, str]:
+    """Status and code of a refusal, after checking that it has Salesforce's shape."""
+    (entry,) = response.json()
+    assert {"message", "errorCode"} <= entry.keys() <= {"message", "errorCode", "fields"}
+    return response.status_code, entry["errorCode"]

@@ -1,0 +1,139 @@
+"""The emulator as a server: it starts on a free port, stops without a trace, and serves pages side by side."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+from tests.emulator.conftest import connect
+
+from halocline.emulator.clock import Clock
+from halocline.emulator.server import Emulator, EmulatorConfig
+
+FOREGROUND = """
+import sys
+from pathlib import Path
+from halocline.emulator.server import EmulatorConfig, run_forever
+
+run_forever(EmulatorConfig(path=Path(sys.argv[1])), on_ready=lambda emulator: print(emulator.url, flush=True))
+print("stopped", flush=True)
+"""
+
+
+def test_it_listens_on_a_free_loopback_port_until_it_is_stopped() -> None:
+    """Two run side by side; after the stop nobody answers, the address is unknown, and temporary files are gone."""
+    with Emulator() as one, Emulator() as other:
+        assert one.url != other.url
+        assert one.url.startswith("http://127.0.0.1:")
+        url, folder, store = one.url, one.org.folder, one.store.path
+        assert httpx2.get(url + "/services/data").status_code == 200
+        assert (folder.exists(), store.exists()) == (True, True)
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(url + "/services/data")
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = one.url
+    assert (folder.exists(), store.exists()) == (False, False)
+    one.stop()
+
+
+def test_a_wrong_setting_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is none is refused, and the store made before it is gone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ValueError, match="PEM"):
+        Emulator(EmulatorConfig(public_keys=("no key",)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taken_port_is_an_error_of_the_system() -> None:
+    """Not a server that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        emulator = Emulator(EmulatorConfig(port=taken.getsockname()[1]))
+        with pytest.raises(OSError, match="in use"):
+            emulator.start()
+        emulator.stop()
+
+
+def test_a_stop_does_not_wait_for_idle_or_stuck_clients() -> None:
+    """Open connections, and a request that would take a minute, are cut."""
+    emulator = Emulator().start()
+    emulator.faults.add("delay", path="/services/data", nth=2, seconds=60)
+    url, failed = emulator.url, threading.Event()
+
+    def ask() -> None:
+        try:
+            httpx2.get(url + "/services/data", timeout=60)
+        except httpx2.HTTPError:
+            failed.set()
+
+    with httpx2.Client(base_url=url) as idle:
+        idle.get("/services/data")
+        stuck = threading.Thread(target=ask)
+        stuck.start()
+        emulator.faults.add("answer", path="/probe", status=200)
+        while not list(emulator.calls) or not stuck.is_alive():
+            idle.get("/probe")
+        emulator.stop()
+        stuck.join(timeout=20)
+        assert not stuck.is_alive()
+
+
+def test_the_data_survives_in_a_file(tmp_path: Path) -> None:
+    """A store with a path is there again after a restart, users and organization included."""
+    config = EmulatorConfig(path=tmp_path / "org.sqlite")
+    with Emulator(config) as emulator, connect(emulator) as client:
+        record_id = client.post("/sobjects/Account", json={"Name": "x"}).json()["id"]
+        identity = (emulator.org.org_id, emulator.org.api_user_id)
+    with Emulator(config) as emulator, connect(emulator) as client:
+        assert client.get(f"/sobjects/Account/{record_id}").json()["Name"] == "x"
+        assert (emulator.org.org_id, emulator.org.api_user_id) == identity
+
+
+def test_a_clock_can_be_brought_along() -> None:
+    """One clock may drive several orgs."""
+    clock = Clock()
+    with Emulator(clock=clock) as emulator:
+        assert emulator.clock is clock
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_in_the_foreground_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    """Exit code 0, and what comes after `run_forever` runs."""
+    command = [sys.executable, "-c", FOREGROUND, str(tmp_path / "org.sqlite")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert httpx2.get(url + "/services/data").status_code == 200
+        process.send_signal(number)
+        assert process.stdout.read() == "stopped\n"
+    assert process.returncode == 0
+
+
+def test_requests_are_served_side_by_side(run_emulator: Callable[..., Emulator]) -> None:
+    """One that takes long does not hold up another."""
+    emulator = run_emulator()
+    emulator.faults.add("delay", path="/services/data$", seconds=60)
+    slow = threading.Thread(target=lambda: _ignored(emulator.url + "/services/data"))
+    slow.start()
+    with connect(emulator) as client:
+        assert client.get("/limits").status_code == 200
+    assert slow.is_alive()
+    emulator.stop()
+    slow.join(timeout=20)
+    assert not slow.is_alive()
+
+
+def _ignored(url: str) -> None:
+    try:
+        httpx2.get(url, timeout=60)
+    except httpx2.HTTPError:
+        return
