@@ -1,0 +1,31 @@
+"""DuckDB, as a destination: a file or the memory of this process, through a path, a URI or a live connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from halocline.connectors.duckdb.destination import DuckDBDestination
+    from halocline.spool import Spool
+
+__all__ = ["accepts", "open_destination"]
+
+_SCHEME = "duckdb:"
+_DRIVER = {"duckdb", "_duckdb"}  # a connection's class lives in the compiled module, `_duckdb` since DuckDB 1.4
+
+
+def accepts(session: object) -> bool:
+    """Whether `session` is a DuckDB connection or a `duckdb:` URI; looks without loading the driver."""
+    if isinstance(session, str):
+        return session.lower().startswith(_SCHEME)
+    kind = type(session)
+    return kind.__name__ == "DuckDBPyConnection" and kind.__module__.split(".")[0] in _DRIVER
+
+
+def open_destination(
+    session: object, *, spool: Spool, memory_limit: str | None = None, threads: int | None = None
+) -> DuckDBDestination:
+    """The destination behind `session`; the options are those of `DuckDBDestination`."""
+    from halocline.connectors.duckdb.destination import DuckDBDestination
+
+    return DuckDBDestination(session, spool=spool, memory_limit=memory_limit, threads=threads)

@@ -1,0 +1,148 @@
+"""Database: an open DuckDB and its cursors, whoever opened it; and how names and texts are written into SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import duckdb
+
+from halocline.connectors.duckdb.errors import gate
+from halocline.errors import FixConfig
+
+Cursor: TypeAlias = duckdb.DuckDBPyConnection
+"""A connection, or one of its cursors: DuckDB makes no difference."""
+
+_SCHEME = "duckdb:"
+
+
+def quoted(*names: str) -> str:
+    """The identifier as SQL: `quoted("main", "my table")` is `"main"."my table"`."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def literal(text: str) -> str:
+    """The text as an SQL literal, for the places where DuckDB binds no value (table functions, DDL)."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def path_of(uri: str) -> str:
+    """The file that a `duckdb:` URI names: three slashes before a relative path, four before an absolute one.
+
+    Raises: FixConfig when the URI has no path, or asks for options that we do not know.
+    """
+    rest = uri[len(_SCHEME) :] if uri.lower().startswith(_SCHEME) else uri
+    path = rest[3:] if rest.startswith("///") else rest
+    if not path or path.startswith("//") or "?" in path:
+        hint = "Write duckdb:///lake.duckdb for a file beside you, duckdb:////data/lake.duckdb for an absolute path."
+        raise FixConfig("Opening DuckDB", f"{uri!r} names no database file", hint=hint)
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open database: new tables go to `catalog`, and to `schema` where a target names none.
+
+    `owned` says whether we opened the connection, and so close it.
+    """
+
+    connection: Cursor
+    catalog: str
+    schema: str
+    owned: bool
+
+    @contextmanager
+    def cursor(self) -> Iterator[Cursor]:
+        """A connection of its own to the same database: the user's transaction, schema and settings stay as they are.
+
+        Its time zone is UTC, because a stamp without an offset would be read in the session's zone.
+        Source: "Python DB API", section on threads and cursors, https://duckdb.org/docs/stable/guides/python/multiple_threads
+        """
+        with gate("Using the DuckDB connection"):
+            cursor = self.connection.cursor()
+        try:
+            cursor.execute("SET TimeZone = 'UTC'")
+            yield cursor
+        finally:
+            cursor.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """A cursor inside a transaction: committed when the block ends well, else rolled back."""
+        with self.cursor() as cursor:
+            cursor.execute("BEGIN TRANSACTION")
+            try:
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException:
+                with suppress(duckdb.Error):  # DuckDB has already rolled back what it could not go on with
+                    cursor.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close the connection if it is ours; the write-ahead log then goes into the file."""
+        if self.owned:
+            with gate("Closing the DuckDB database"):
+                self.connection.close()
+
+
+def open_database(session: object, *, memory_limit: str | None, threads: int | None, folder: Path) -> Database:
+    """The database behind a connection, a path or a `duckdb:` URI.
+
+    The limits hold for the whole database, so a user's own connection keeps its settings unless they are given.
+    `folder` takes what does not fit into the memory of a database without a file.
+    Raises: FixConfig for a missing folder or a bad setting, StorageFailed for a locked or damaged file.
+    """
+    owned = isinstance(session, str)
+    connection = _connect(session) if isinstance(session, str) else _user_connection(session)
+    try:
+        with gate("Preparing the DuckDB connection"):
+            _limit(connection, memory_limit=memory_limit, threads=threads)
+            if owned:
+                _tune(connection, folder)
+            catalog, schema = rows(connection, "SELECT current_database(), current_schema()")[0]
+    except BaseException:
+        if owned:
+            connection.close()
+        raise
+    return Database(connection, str(catalog), str(schema), owned)
+
+
+def rows(cursor: Cursor, sql: str, *, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+    """The rows that a statement answers, all of them."""
+    return cursor.execute(sql, list(values)).fetchall()
+
+
+def number(cursor: Cursor, sql: str, *, values: Sequence[object] = ()) -> int:
+    """The one number that a statement answers: a count, or the rows that it touched."""
+    return int(str(rows(cursor, sql, values=values)[0][0]))
+
+
+def _connect(uri: str) -> Cursor:
+    path = path_of(uri)
+    with gate(f"Opening the DuckDB database {path}"):
+        return duckdb.connect(path)
+
+
+def _user_connection(session: object) -> Cursor:
+    if not isinstance(session, Cursor):
+        raise FixConfig("Opening DuckDB", f"got a {type(session).__name__}", hint="Pass a DuckDB connection or a duckdb: URI.")
+    return session
+
+
+def _limit(connection: Cursor, *, memory_limit: str | None, threads: int | None) -> None:
+    if memory_limit is not None:
+        connection.execute(f"SET memory_limit = {literal(memory_limit)}")
+    if threads is not None:
+        connection.execute(f"SET threads = {int(threads)}")
+
+
+def _tune(connection: Cursor, folder: Path) -> None:
+    # A table has no order, and keeping that of the files makes DuckDB insert on one thread:
+    # measured 2.5 s against 3.3 s for a million rows of 20 columns on two cores.
+    connection.execute("SET preserve_insertion_order = false")
+    if not rows(connection, "SELECT path FROM duckdb_databases() WHERE database_name = current_database()")[0][0]:
+        connection.execute(f"SET temp_directory = {literal(str(folder / 'duckdb-temp'))}")

@@ -1,0 +1,154 @@
+"""DuckDBDestination: rows and position become visible in one transaction of the database itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from halocline.batch import JSON, Position
+from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
+from halocline.connectors.duckdb import positions
+from halocline.connectors.duckdb.client import Cursor, Database, open_database, quoted
+from halocline.connectors.duckdb.errors import gate
+from halocline.connectors.duckdb.load import DuckDBLoad
+from halocline.connectors.duckdb.merge import merge
+from halocline.connectors.duckdb.replace import replace
+from halocline.connectors.duckdb.staging import StagedFile, staged_files
+from halocline.connectors.duckdb.tables import Table, check_key, check_types, find, is_empty
+from halocline.errors import FixConfig, Refused, RetryLater, Stop
+from halocline.outcome import Counts, Outcome
+from halocline.spool import Spool
+
+
+class DuckDBDestination:
+    """Writes into the DuckDB behind `session`: a connection, which stays the caller's, or a `duckdb:///file.duckdb` URI.
+
+    Work is done on cursors of the connection, so a transaction that the caller has open is not touched; what it has not
+    committed is not seen. `memory_limit` ("200MB") and `threads` are settings of the whole database; None leaves them.
+    Raises: FixConfig for a missing folder or a bad setting, StorageFailed for a locked, read-only or damaged file.
+    """
+
+    def __init__(self, session: object, *, spool: Spool, memory_limit: str | None = None, threads: int | None = None) -> None:
+        self._spool = spool
+        self._database = open_database(session, memory_limit=memory_limit, threads=threads, folder=spool.path)
+
+    @property
+    def abilities(self) -> Abilities:
+        """CSV files as received are taken; rows and position are one transaction."""
+        return Abilities(raw_csv=True, transactional=True, holds_position=True)
+
+    def claim(self, flow: str, owner: str) -> Lease:
+        """Take the flow: the newest claim wins, older ones fail at commit. The fence survives in the database."""
+        with gate(f"Claiming the flow {flow}"):
+            return positions.claim(self._database, flow, owner=owner)
+
+    def position(self, flow: str, target: Target) -> Position | None:
+        """The position of the last commit; None when there is none, or `target` no longer exists."""
+        with gate(f"Reading the position of {flow}"), self._database.cursor() as cursor:
+            table = find(cursor, self._database, target=target)
+            return positions.read(self._database, cursor, flow=flow, table=table) if table.exists else None
+
+    def recover(self, journal: Journal) -> Iterator[Outcome]:  # noqa: ARG002 - the contract's; a transaction leaves no open intents
+        """Nothing: what a dead run did not commit did not happen."""
+        return iter(())
+
+    def begin(self, lease: Lease) -> DuckDBUnit:
+        """Open a unit of work."""
+        return DuckDBUnit(self._database, lease, spool=self._spool)
+
+    def attach(self, ticket: JSON) -> DuckDBLoad:
+        """The load that wrote `ticket`, in another process that shares the spool's folder."""
+        data: dict[str, Any] = dict(ticket)  # type: ignore[call-overload]  # JSON of our own making
+        return DuckDBLoad(Target(**data["target"]), Plan.from_json(data["plan"]), label=data["label"], spool=self._spool)
+
+    def close(self) -> None:
+        """Close the database if it was opened here. Idempotent."""
+        self._database.close()
+
+
+class DuckDBUnit:
+    """One or several tables that become visible together with their positions."""
+
+    def __init__(self, database: Database, lease: Lease, *, spool: Spool) -> None:
+        self._database = database
+        self._lease = lease
+        self._spool = spool
+        self._loads: dict[str, DuckDBLoad] = {}
+
+    def open(self, target: Target, plan: Plan, journal: Journal) -> DuckDBLoad:  # noqa: ARG002 - nothing is sent before commit
+        """Start a load into `target`; the database is only looked at.
+
+        Raises: SchemaConflict when a column's type changed, NotFound when the key column is missing, FixConfig when
+        `target` is a view, Refused when a full load would replace a table that this flow never filled.
+        """
+        check_key(plan, target)
+        if plan.mode is Mode.MERGE and not plan.key:
+            raise FixConfig(f"Opening a load into {target}", "a merge needs a key", hint="Name the column that identifies a row.")
+        with gate(f"Opening a load into {target}"), self._database.cursor() as cursor:
+            table = find(cursor, self._database, target=target)
+            if plan.mode is Mode.MERGE:
+                check_types(table, plan)
+            else:
+                self._refuse_strange_table(cursor, table, plan)
+        load = DuckDBLoad(target, plan, label=table.label, spool=self._spool)
+        self._loads[table.label] = load
+        return load
+
+    def commit(self, positions: Mapping[str, Position], manifests: Sequence[Manifest]) -> Counts:
+        """Publish rows and positions in one transaction: `Unit.commit` says what it raises.
+
+        Raises: also SchemaConflict for a value that its column cannot hold exactly.
+        """
+        doing = f"Publishing into {', '.join(str(load.target) for load in self._loads.values())}"
+        try:
+            with gate(doing), self._database.transaction() as cursor:
+                return self._publish(cursor, positions, staged_files(manifests))
+        except RetryLater:
+            self._look_for_a_newer_run()
+            raise
+
+    def close(self) -> None:
+        """Delete what was staged here. Idempotent."""
+        for load in self._loads.values():
+            load.forget()
+
+    def _publish(self, cursor: Cursor, following: Mapping[str, Position], files: Sequence[StagedFile]) -> Counts:
+        positions.check(self._database, cursor, lease=self._lease)
+        done = [self._publish_load(cursor, load, following, files=files) for load in self._loads.values()]
+        positions.hold(self._database, cursor, lease=self._lease)
+        stamps = [counts.highest for counts in done if counts.highest is not None]
+        return Counts(
+            inserted=sum(counts.inserted for counts in done),
+            updated=sum(counts.updated for counts in done),
+            deleted=sum(counts.deleted for counts in done),
+            unchanged=sum(counts.unchanged for counts in done),
+            highest=max(stamps, default=None),
+        )
+
+    def _publish_load(
+        self, cursor: Cursor, load: DuckDBLoad, following: Mapping[str, Position], *, files: Sequence[StagedFile]
+    ) -> Counts:
+        table = find(cursor, self._database, target=load.target)
+        mine = [file for file in files if file.load == load.label]
+        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(table.catalog, table.schema)}")
+        way = merge if load.plan.mode is Mode.MERGE else replace
+        counts = way(cursor, table, plan=load.plan, files=mine)
+        staged = sum(file.rows for file in mine)
+        if counts.accounted != staged:
+            cause = f"{staged:,} rows were staged, {counts.accounted:,} are accounted for ({counts})"
+            raise Stop(f"Publishing into {load.target}", cause, hint="Nothing was published; report this defect.")
+        for flow, position in following.items():
+            positions.write(self._database, cursor, lease=self._lease, flow=flow, table=table, position=position)
+        return counts
+
+    def _refuse_strange_table(self, cursor: Cursor, table: Table, plan: Plan) -> None:
+        if plan.allow_replace or not table.exists or is_empty(cursor, table):
+            return
+        if positions.read(self._database, cursor, flow=plan.flow, table=table) is None:
+            cause = f"the table has rows, and the flow {plan.flow} has never filled it"
+            hint = "Name another table, or replace its rows with force_full_sync=True."
+            raise Refused(f"Opening a load into {table.label}", cause, hint=hint)
+
+    def _look_for_a_newer_run(self) -> None:
+        with gate("Looking for a newer run"), self._database.cursor() as cursor:
+            positions.check(self._database, cursor, lease=self._lease)

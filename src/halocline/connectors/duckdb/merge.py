@@ -1,0 +1,215 @@
+"""Merge: staged rows meet a table by key, inside the cursor's transaction.
+
+Every staged row gets a verdict, and the verdicts are both what is done and what is counted:
+
+    insert   the table has no row of that key
+    update   the table's row differs in some column, and is replaced
+    flag     as update, and the row is newly marked as deleted at the source
+    mark     a deletion without its row: the table's row gets its flag set and its stamp raised
+    remove   the table's row goes
+    same     nothing to do
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from halocline.batch import Op
+from halocline.connector import Deletes, Plan
+from halocline.connectors.duckdb.client import Cursor, number, quoted, rows
+from halocline.connectors.duckdb.staging import StagedFile, cursor_column, deduplicate, examine, fill, flag_column
+from halocline.connectors.duckdb.tables import FULL_SYNC, Table, check_types, create, widen
+from halocline.connectors.duckdb.types import sql_type
+from halocline.errors import FixConfig, Refused, SchemaConflict, Stop
+from halocline.outcome import Counts
+
+SMALL_DELETE_ROWS = 1_000  # up to here no share of the table counts as a mass delete
+_STAGE = quoted("temp", "main", "_halocline_stage")
+_VERDICTS = quoted("temp", "main", "_halocline_verdicts")
+_DIFFERENT = quoted("temp", "main", "_halocline_different")
+_KEPT = quoted("temp", "main", "_halocline_kept")
+_GONE = "_halocline_delete"
+
+
+def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFile]) -> Counts:
+    """Merge the files into the table, which is made, or gets the columns that it lacks.
+
+    Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion. A deletion
+    older than the table's row is ignored. Rows that would not change are left alone.
+    Raises: SchemaConflict for a changed type, Truncated, Refused for a mass delete.
+    """
+    check_types(table, plan)
+    if table.exists:
+        widen(cursor, table, schema=plan.schema)
+    else:
+        create(cursor, table, schema=plan.schema)
+    _stage(cursor, plan, files)
+    found = examine(cursor, _STAGE, plan=plan, rows_only=f"NOT {_GONE}")
+    repeated = _settle(cursor, plan) if found.repeats else 0
+    _judge(cursor, table, plan, staged=found.rows - repeated)
+    tally = _tally(cursor)
+    _refuse_mass_delete(cursor, table, plan, tally=tally)
+    _apply(cursor, table, plan, tally=tally)
+    for temporary in (_KEPT, _VERDICTS, _STAGE):
+        cursor.execute(f"DROP TABLE IF EXISTS {temporary}")
+    return Counts(
+        inserted=tally.insert,
+        updated=tally.update,
+        deleted=tally.deletions,
+        unchanged=tally.same + repeated,
+        highest=found.highest,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """Rows by verdict."""
+
+    insert: int = 0
+    update: int = 0
+    flag: int = 0
+    mark: int = 0
+    remove: int = 0
+    same: int = 0
+
+    @property
+    def deletions(self) -> int:
+        return self.flag + self.mark + self.remove
+
+
+def _stage(cursor: Cursor, plan: Plan, files: Sequence[StagedFile]) -> None:
+    columns = [f"{quoted(column.name)} {sql_type(column)}" for column in plan.schema]
+    cursor.execute(f"CREATE TEMP TABLE {_STAGE} ({', '.join(columns)}, {_GONE} BOOLEAN)")
+    for op, gone in ((Op.UPSERT, "false"), (Op.DELETE, "true")):
+        fill(cursor, _STAGE, files=[file for file in files if file.op is op], schema=plan.schema, constants={_GONE: gone})
+
+
+def _settle(cursor: Cursor, plan: Plan) -> int:
+    """Leave one staged row of each key, and return how many went.
+
+    A row that is flagged as deleted says all that its deletion says, and more, whichever of their stamps is newer.
+    """
+    flags = [quoted(name) for name in flag_column(plan)]
+    same_key = " AND ".join(f"s.{quoted(name)} = d.{quoted(name)}" for name in plan.key)
+    told = f"EXISTS (SELECT 1 FROM {_STAGE} s WHERE {same_key} AND s.{flags[0]} AND NOT s.{_GONE})" if flags else "false"
+    gone = number(cursor, f"DELETE FROM {_STAGE} d WHERE d.{_GONE} AND {told}")
+    return gone + deduplicate(cursor, _STAGE, plan=plan, last=[_GONE, *(f"{name} NULLS FIRST" for name in flags)])
+
+
+def _judge(cursor: Cursor, table: Table, plan: Plan, *, staged: int) -> None:
+    """Give every staged row its verdict, and read no more of the table than that takes.
+
+    Key, stamp and flag decide about most rows: another stamp is another row. Only rows of equal stamp are compared in full.
+    """
+    same_key = " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in plan.key)
+    cases = " ".join(f"WHEN {condition} THEN '{verdict}'" for condition, verdict in _rules(plan))
+    judged = number(
+        cursor,
+        f"CREATE TEMP TABLE {_VERDICTS} AS SELECT s.rowid AS stage_row, t.rowid AS table_row, CASE {cases} ELSE 'look' END"
+        f" AS verdict FROM {_STAGE} s LEFT JOIN {table.sql} t ON {same_key}",
+    )
+    if judged != staged:
+        cause = f"the table holds several rows of one key ({', '.join(plan.key)})"
+        raise SchemaConflict(f"Merging into {table.label}", cause, hint=FULL_SYNC)
+    if number(cursor, f"SELECT count(*) FROM {_VERDICTS} WHERE verdict = 'look'"):
+        _look_closer(cursor, table, plan)
+
+
+def _look_closer(cursor: Cursor, table: Table, plan: Plan) -> None:
+    keys = {name.lower() for name in plan.key}
+    others = [quoted(name) for name in plan.schema.names if name.lower() not in keys]
+    differs = " OR ".join(f"s.{name} IS DISTINCT FROM t.{name}" for name in others) or "false"
+    cursor.execute(
+        f"CREATE TEMP TABLE {_DIFFERENT} AS SELECT v.stage_row FROM {_VERDICTS} v JOIN {_STAGE} s ON s.rowid = v.stage_row"
+        f" JOIN {table.sql} t ON t.rowid = v.table_row WHERE v.verdict = 'look' AND ({differs})"
+    )
+    verdict = f"CASE WHEN stage_row IN (SELECT stage_row FROM {_DIFFERENT}) THEN 'update' ELSE 'same' END"
+    cursor.execute(f"UPDATE {_VERDICTS} SET verdict = {verdict} WHERE verdict = 'look'")
+    cursor.execute(f"DROP TABLE {_DIFFERENT}")
+
+
+def _rules(plan: Plan) -> list[tuple[str, str]]:
+    """Conditions on s (the staged row) and t (the table's), each with its verdict; the first that holds decides."""
+    absent, gone = "t.rowid IS NULL", f"s.{_GONE}"
+    flagged = " OR ".join(f"s.{quoted(name)}" for name in flag_column(plan)) or "false"
+    marked = " OR ".join(f"t.{quoted(name)}" for name in flag_column(plan)) or "false"
+    older = " OR ".join(f"s.{quoted(name)} < t.{quoted(name)}" for name in cursor_column(plan)) or "false"
+    restamped = " OR ".join(f"s.{quoted(name)} IS DISTINCT FROM t.{quoted(name)}" for name in cursor_column(plan)) or "false"
+    stale = (f"{gone} AND ({absent} OR {older})", "same")
+    deletions = {
+        Deletes.IGNORE: [(f"{gone} OR {flagged}", "same")],
+        Deletes.HARD: [stale, (f"({flagged}) AND {absent}", "same"), (f"{gone} OR {flagged}", "remove")],
+        Deletes.SOFT: [
+            stale,
+            (f"{gone} AND ({marked})", "same"),
+            (gone, "mark"),
+            (f"NOT ({absent}) AND ({flagged}) AND ({marked}) IS NOT TRUE", "flag"),
+        ],
+    }
+    return [*deletions[plan.deletes], (absent, "insert"), (restamped, "update")]
+
+
+def _tally(cursor: Cursor) -> _Tally:
+    counted = rows(cursor, f"SELECT verdict, count(*) FROM {_VERDICTS} GROUP BY verdict")
+    return _Tally(**{str(verdict): int(str(count)) for verdict, count in counted})
+
+
+def _refuse_mass_delete(cursor: Cursor, table: Table, plan: Plan, *, tally: _Tally) -> None:
+    there = number(cursor, f"SELECT count(*) FROM {table.sql}")
+    if tally.deletions > SMALL_DELETE_ROWS and tally.deletions > plan.max_delete_share * there:
+        cause = f"{tally.deletions:,} of its {there:,} rows would go, more than the share of {plan.max_delete_share:.0%} allowed"
+        hint = "Look whether the login may still see these records; if they are truly deleted, raise max_delete_share."
+        raise Refused(f"Merging into {table.label}", cause, hint=hint, deletions=tally.deletions, rows=there)
+
+
+def _apply(cursor: Cursor, table: Table, plan: Plan, *, tally: _Tally) -> None:
+    _mark(cursor, table, plan, expected=tally.mark)
+    only_here = table.only_here(plan.schema)
+    if only_here:
+        _keep(cursor, table, only_here)
+    replaced = "verdict IN ('update', 'flag', 'remove')"
+    removed = number(cursor, f"DELETE FROM {table.sql} WHERE rowid IN (SELECT table_row FROM {_VERDICTS} WHERE {replaced})")
+    _expect(table, removed, tally.update + tally.flag + tally.remove)
+    inserted = _insert(cursor, table, plan, verdicts="'insert'" if only_here else "'insert', 'update', 'flag'", kept=())
+    if only_here:
+        inserted += _insert(cursor, table, plan, verdicts="'update', 'flag'", kept=only_here)
+    _expect(table, inserted, tally.insert + tally.update + tally.flag)
+
+
+def _keep(cursor: Cursor, table: Table, names: Sequence[str]) -> None:
+    """Save what the rows to be replaced hold in the columns that the source does not have."""
+    values = ", ".join(f"t.{quoted(name)}" for name in names)
+    source = f"{_VERDICTS} v JOIN {table.sql} t ON t.rowid = v.table_row WHERE v.verdict IN ('update', 'flag')"
+    cursor.execute(f"CREATE TEMP TABLE {_KEPT} AS SELECT v.stage_row, {values} FROM {source}")
+
+
+def _insert(cursor: Cursor, table: Table, plan: Plan, *, verdicts: str, kept: Sequence[str]) -> int:
+    """Insert staged rows of some verdicts; without `kept`, columns that the source does not have get their defaults."""
+    names = ", ".join(quoted(name) for name in [*plan.schema.names, *kept])
+    values = ", ".join([f"s.{quoted(n)}" for n in plan.schema.names] + [f"k.{quoted(n)}" for n in kept])
+    source = f"{_STAGE} s JOIN {_VERDICTS} v ON v.stage_row = s.rowid"
+    source += f" JOIN {_KEPT} k ON k.stage_row = s.rowid" if kept else ""
+    return number(cursor, f"INSERT INTO {table.sql} ({names}) SELECT {values} FROM {source} WHERE v.verdict IN ({verdicts})")
+
+
+def _mark(cursor: Cursor, table: Table, plan: Plan, *, expected: int) -> None:
+    """Set the flag of rows deleted at the source, and raise their stamp to the deletion's."""
+    if expected == 0:
+        return
+    if not flag_column(plan):
+        cause = f"{expected:,} records were deleted, and {plan.object} has no column that could mark them"
+        raise FixConfig(f"Merging into {table.label}", cause, hint='Choose deletes="hard" or deletes="ignore".')
+    sets = [f"{quoted(name)} = true" for name in flag_column(plan)]
+    sets += [f"{quoted(name)} = greatest(t.{quoted(name)}, s.{quoted(name)})" for name in cursor_column(plan)]
+    source = f"{_STAGE} s JOIN {_VERDICTS} v ON v.stage_row = s.rowid"
+    sql = f"UPDATE {table.sql} t SET {', '.join(sets)} FROM {source} WHERE t.rowid = v.table_row AND v.verdict = 'mark'"
+    _expect(table, number(cursor, sql), expected)
+
+
+def _expect(table: Table, touched: int, expected: int) -> None:
+    """The books must balance: DuckDB touched as many rows as the verdicts say."""
+    if touched != expected:
+        raise Stop(
+            f"Merging into {table.label}", f"{expected:,} rows were to change, {touched:,} did", hint="Report this defect."
+        )

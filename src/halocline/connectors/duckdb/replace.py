@@ -1,0 +1,128 @@
+"""Replace: a new table is filled and counted beside the old one, and takes its place, inside the cursor's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from halocline.batch import Op
+from halocline.connector import Deletes, Plan
+from halocline.connectors.duckdb.client import Cursor, number, quoted
+from halocline.connectors.duckdb.merge import SMALL_DELETE_ROWS
+from halocline.connectors.duckdb.staging import Found, StagedFile, cursor_column, deduplicate, examine, fill, flag_column
+from halocline.connectors.duckdb.tables import Table, create
+from halocline.connectors.duckdb.types import sql_type
+from halocline.errors import NotFound, Refused
+from halocline.outcome import Counts
+
+_DELETED = quoted("temp", "main", "_halocline_deleted")
+
+
+def replace(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFile]) -> Counts:
+    """Fill a new table from the files and put it in the place of the old one, whose types may differ.
+
+    Columns that only the old table has are kept, with their values by key. Views on the table go on working; its
+    indexes are made again. Constraints, defaults and comments that somebody added to the old table are not carried over,
+    and a table that a foreign key points to cannot be replaced.
+    Raises: Truncated, Refused when an empty answer would replace rows, or one that lacks more than the plan's share of them.
+    """
+    side = table.beside("side")
+    create(cursor, side, schema=plan.schema)
+    staged = fill(cursor, side.sql, files=[file for file in files if file.op is Op.UPSERT], schema=plan.schema, constants={})
+    found = examine(cursor, side.sql, plan=plan)
+    _settle(cursor, side, plan, found=found)
+    deletions = _apply_deletions(cursor, side, plan, files=[file for file in files if file.op is Op.DELETE])
+    kept = number(cursor, f"SELECT count(*) FROM {side.sql}")
+    if table.exists:
+        _refuse_loss(cursor, table, side, plan=plan)
+        side = _with_extra(cursor, table, side, plan=plan)
+    _swap(cursor, table, side)
+    return Counts(inserted=kept, unchanged=staged + deletions - kept, highest=found.highest)
+
+
+def _settle(cursor: Cursor, side: Table, plan: Plan, *, found: Found) -> None:
+    """One row for each key; none that is marked as deleted, unless such rows are wanted."""
+    flags = [quoted(name) for name in flag_column(plan)]
+    if found.repeats:
+        deduplicate(cursor, side.sql, plan=plan, last=[f"{name} NULLS FIRST" for name in flags])
+    if flags and plan.deletes is not Deletes.SOFT:
+        cursor.execute(f"DELETE FROM {side.sql} WHERE {flags[0]}")
+
+
+def _apply_deletions(cursor: Cursor, side: Table, plan: Plan, *, files: Sequence[StagedFile]) -> int:
+    """Apply deletions newer than the row that was read, and return how many were staged."""
+    if not files:
+        return 0
+    schema = plan.schema.select([*plan.key, *cursor_column(plan)])
+    columns = ", ".join(f"{quoted(column.name)} {sql_type(column)}" for column in schema)
+    cursor.execute(f"CREATE TEMP TABLE {_DELETED} ({columns})")
+    staged = fill(cursor, _DELETED, files=files, schema=schema, constants={})
+    for name in cursor_column(plan):  # without a stamp, the row that was read wins
+        _delete_older(cursor, side, plan, stamp=quoted(name))
+    cursor.execute(f"DROP TABLE {_DELETED}")
+    return staged
+
+
+def _delete_older(cursor: Cursor, side: Table, plan: Plan, *, stamp: str) -> None:
+    key = ", ".join(quoted(name) for name in plan.key)
+    same_key = " AND ".join(f"d.{quoted(name)} = s.{quoted(name)}" for name in plan.key)
+    source = f"(SELECT {key}, max({stamp}) AS {stamp} FROM {_DELETED} GROUP BY {key}) d"
+    hit = f"{same_key} AND d.{stamp} > s.{stamp}"
+    if plan.deletes is Deletes.HARD:
+        cursor.execute(f"DELETE FROM {side.sql} s USING {source} WHERE {hit}")
+    for flag in flag_column(plan) if plan.deletes is Deletes.SOFT else ():
+        sets = f"{quoted(flag)} = true, {stamp} = d.{stamp}"
+        cursor.execute(f"UPDATE {side.sql} s SET {sets} FROM {source} WHERE {hit} AND s.{quoted(flag)} IS NOT TRUE")
+
+
+def _refuse_loss(cursor: Cursor, table: Table, side: Table, *, plan: Plan) -> None:
+    """An answer without rows, or with far fewer than the table has, is more often a lost right than a true deletion."""
+    old, new = _live(cursor, table, plan), _live(cursor, side, plan)
+    doing = f"Replacing {table.label}"
+    if new == 0 and old > 0 and not plan.allow_empty:
+        hint = "Look whether the login may still see these records; if the object is truly empty, allow it (allow_empty=True)."
+        raise Refused(doing, f"the answer has no rows, and the table has {old:,}", hint=hint, rows=old)
+    lost = old - new
+    if lost > SMALL_DELETE_ROWS and lost > plan.max_delete_share * old and not (plan.allow_replace or plan.allow_empty):
+        cause = f"the answer has {new:,} rows, and the table {old:,}: more than the share of {plan.max_delete_share:.0%} would go"
+        hint = (
+            "Look whether the login may still see these records; if they are truly gone, force_full_sync=True replaces the table."
+        )
+        raise Refused(doing, cause, hint=hint, rows=old)
+
+
+def _live(cursor: Cursor, table: Table, plan: Plan) -> int:
+    """Rows that are not marked as deleted."""
+    flags = [quoted(name) for name in flag_column(plan) if table.columns is None or table.type_of(name) == "BOOLEAN"]
+    where = f" WHERE {flags[0]} IS NOT TRUE" if flags else ""
+    return number(cursor, f"SELECT count(*) FROM {table.sql}{where}")
+
+
+def _with_extra(cursor: Cursor, table: Table, side: Table, *, plan: Plan) -> Table:
+    """The side table, with the columns that only the old table has and their values."""
+    extra = table.only_here(plan.schema)
+    if not extra:
+        return side
+    for name in plan.key:
+        if table.type_of(name) is None:
+            hint = "Rename or drop the table, and run again."
+            raise NotFound(f"Replacing {table.label}", f"the table has no key column {name!r} to keep its columns by", hint=hint)
+    wide = table.beside("wide")
+    key = ", ".join(quoted(name) for name in plan.key)
+    kept = ", ".join(f"any_value({quoted(name)}) AS {quoted(name)}" for name in extra)
+    values = ", ".join(f"o.{quoted(name)}" for name in extra)
+    cursor.execute(
+        f"CREATE TABLE {wide.sql} AS SELECT s.*, {values} FROM {side.sql} s"
+        f" LEFT JOIN (SELECT {key}, {kept} FROM {table.sql} GROUP BY {key}) o USING ({key})"
+    )
+    cursor.execute(f"DROP TABLE {side.sql}")
+    return wide
+
+
+def _swap(cursor: Cursor, table: Table, side: Table) -> None:
+    if table.exists:
+        cursor.execute(f"DROP TABLE {table.sql}")
+    cursor.execute(f"ALTER TABLE {side.sql} RENAME TO {quoted(table.name)}")
+    if table.indexes:
+        cursor.execute(f"USE {quoted(table.catalog, table.schema)}")  # the stored statements name no catalog
+    for statement in table.indexes:
+        cursor.execute(statement)

@@ -1,0 +1,197 @@
+"""StagedFile: a file of rows put aside by a load, as a manifest names it, and how such files are read into a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from halocline.batch import Op
+from halocline.connector import Manifest, Plan
+from halocline.connectors.duckdb.client import Cursor, literal, number, quoted, rows
+from halocline.connectors.duckdb.types import csv_type, csv_value
+from halocline.errors import SchemaConflict, Truncated
+from halocline.schema import Kind, Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_LINE_BYTES = 8 * 1024 * 1024
+"""Longest record of a CSV file. A Salesforce record holds 400,000 characters: 3.2 MB at four bytes each, all quotes doubled.
+
+Source: "Bulk API and Bulk API 2.0 Limits and Allocations" (maximum characters per record), Salesforce Developer Limits
+Quick Reference. DuckDB's own limit is 2 MB. A buffer of the same size costs no more memory than the default one (measured).
+"""
+
+_ARROW_VIEW = "_halocline_arrow"
+_CSV_OPTIONS = (
+    "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\n',"
+    f" encoding = 'utf-8', max_line_size = {MAX_LINE_BYTES}, buffer_size = {MAX_LINE_BYTES}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """One file of a part: `kind` is csv or arrow, `columns` what it holds, `rows` what it must hold, `load` whose it is."""
+
+    load: str
+    kind: str
+    op: Op
+    path: str
+    rows: int
+    columns: tuple[str, ...]
+
+    def to_text(self) -> str:
+        """This value as the text that a manifest carries; `from_text` reads it back."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+
+    @classmethod
+    def from_text(cls, text: str) -> StagedFile:
+        """The value that `to_text` wrote."""
+        data = json.loads(text)
+        return cls(**{**data, "op": Op(data["op"]), "columns": tuple(data["columns"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a table of staged rows holds: rows, rows with a key, whether keys may repeat, the greatest cursor value."""
+
+    rows: int
+    keyed: int
+    repeats: bool
+    highest: str | None
+
+
+def staged_files(manifests: Iterable[Manifest]) -> list[StagedFile]:
+    """The files that the manifests name; of a part staged more than once, those of its last manifest.
+
+    Raises: Truncated when a manifest counts other rows than its files were to hold.
+    """
+    last: dict[tuple[str, str], list[StagedFile]] = {}
+    for manifest in manifests:
+        files = [StagedFile.from_text(text) for text in manifest.files]
+        if sum(file.rows for file in files) != manifest.rows + manifest.deletes:
+            cause = f"the part {manifest.part} announces {manifest.rows + manifest.deletes:,} rows, its files another number"
+            raise Truncated("Loading the staged files", cause, hint="Run it again; nothing was published.")
+        last[manifest.part, files[0].load if files else ""] = files
+    return [file for files in last.values() for file in files]
+
+
+def fill(cursor: Cursor, into: str, *, files: Sequence[StagedFile], schema: Schema, constants: Mapping[str, str]) -> int:
+    """Insert the rows of `files` into the table `into`, and return how many there were.
+
+    All files of a kind with the same columns are read by one statement. `constants` are further columns with one SQL
+    value for all rows.
+    Raises: Truncated when a file holds fewer or more rows than announced, SchemaConflict for a number that would be rounded.
+    """
+    loaded = 0
+    for (kind, columns), group in groupby(sorted(files, key=_shape), key=_shape):
+        chosen = schema.select(columns)
+        read = _insert_csv if kind == "csv" else _insert_arrow
+        loaded += read(cursor, _Insert(into, chosen, columns, constants), [file.path for file in group])
+    expected = sum(file.rows for file in files)
+    if loaded != expected:
+        cause = f"the files hold {loaded:,} rows, {expected:,} were announced"
+        raise Truncated("Loading the staged files", cause, hint="Run it again; nothing was published.", rows=loaded)
+    return loaded
+
+
+def examine(cursor: Cursor, table: str, *, plan: Plan, rows_only: str = "true") -> Found:
+    """Look at staged rows. Keys are compared by a 64-bit hash: two that collide only cost a closer look.
+
+    `rows_only` is the condition under which a row's cursor value counts as loaded.
+    """
+    key = [quoted(name) for name in plan.key]
+    whole = " AND ".join(f"{name} IS NOT NULL" for name in key) or "true"
+    distinct = f"count(DISTINCT hash({', '.join(key)})) FILTER ({whole})" if key else "count(*)"
+    sql = f"SELECT count(*), count(*) FILTER ({whole}), {distinct}, {_stamp(plan, rows_only)} FROM {table}"
+    total, keyed, different, highest = rows(cursor, sql)[0]
+    found = Found(int(str(total)), int(str(keyed)), different != keyed, None if highest is None else str(highest))
+    if found.keyed != found.rows:
+        cause = f"{found.rows - found.keyed:,} rows have no value in the key {', '.join(plan.key)}"
+        raise SchemaConflict(f"Loading {plan.object}", cause, hint="Choose a key that every row has.")
+    return found
+
+
+def deduplicate(cursor: Cursor, table: str, *, plan: Plan, last: Sequence[str]) -> int:
+    """Delete all but one row of each key, and return how many went: the newest stamp stays, then the least by `last`."""
+    key = ", ".join(quoted(name) for name in plan.key)
+    order = [f"{quoted(name)} DESC NULLS LAST" for name in cursor_column(plan)] + list(last)
+    rank = f"row_number() OVER (PARTITION BY {key} ORDER BY {', '.join(order) or '1'})"
+    return number(cursor, f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} QUALIFY {rank} > 1)")
+
+
+def cursor_column(plan: Plan) -> tuple[str, ...]:
+    """The plan's cursor column as a sequence of one name, or of none."""
+    column = plan.schema.column(plan.cursor) if plan.cursor else None
+    return (column.name,) if column else ()
+
+
+def flag_column(plan: Plan) -> tuple[str, ...]:
+    """The column that marks deleted rows as a sequence of one name, or of none."""
+    column = plan.schema.column(plan.delete_flag) if plan.delete_flag else None
+    return (column.name,) if column else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Insert:
+    """Insert the columns of `schema`, from files that hold `held`, and `constants`."""
+
+    into: str
+    schema: Schema
+    held: tuple[str, ...]
+    constants: Mapping[str, str]
+
+    def sql(self, source: str, value: Callable[[str], str]) -> str:
+        names = [*self.schema.names, *self.constants]
+        values = [*(value(name) for name in self.schema.names), *self.constants.values()]
+        return f"INSERT INTO {self.into} ({', '.join(map(quoted, names))}) SELECT {', '.join(values)} FROM {source}"
+
+
+def _shape(file: StagedFile) -> tuple[str, tuple[str, ...]]:
+    return file.kind, file.columns
+
+
+def _insert_csv(cursor: Cursor, insert: _Insert, paths: Sequence[str]) -> int:
+    known = {column.name.lower(): column for column in insert.schema}
+    types = {name: csv_type(known[name.lower()]) if name.lower() in known else "VARCHAR" for name in insert.held}
+    columns = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items())
+    names = ", ".join(literal(_no_glob(path)) for path in paths)
+    source = f"read_csv([{names}], columns = {{{columns}}}, {_CSV_OPTIONS})"
+    return number(cursor, insert.sql(source, lambda name: csv_value(known[name.lower()])))
+
+
+def _insert_arrow(cursor: Cursor, insert: _Insert, paths: Sequence[str]) -> int:
+    reader = pa.RecordBatchReader.from_batches(insert.schema.arrow, _batches(paths))
+    cursor.register(_ARROW_VIEW, reader)
+    try:
+        return number(cursor, insert.sql(_ARROW_VIEW, quoted))
+    finally:
+        cursor.unregister(_ARROW_VIEW)
+
+
+def _batches(paths: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    for path in paths:
+        with pa.OSFile(path) as file, pa.ipc.open_stream(file) as stream:
+            yield from stream
+
+
+def _no_glob(path: str) -> str:
+    """The path for `read_csv`, which takes `*`, `?` and `[` for patterns: each as a class of one character."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in str(Path(path)))
+
+
+def _stamp(plan: Plan, rows_only: str) -> str:
+    """The SQL expression for the greatest cursor value of the rows that fulfil a condition, as text."""
+    for name in cursor_column(plan):
+        column = plan.schema.column(name)
+        greatest = f"max({quoted(name)}) FILTER ({rows_only})"
+        if column is not None and column.kind is Kind.DATETIME:
+            return f"strftime({greatest}, '%Y-%m-%dT%H:%M:%S.%fZ')"
+        return greatest
+    return "NULL"

@@ -1,0 +1,127 @@
+"""Table: a table as it stands in the database, what a plan wants of it, and where both differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from halocline.connector import Plan, Target
+from halocline.connectors.duckdb.client import Cursor, Database, number, quoted, rows
+from halocline.connectors.duckdb.types import sql_type
+from halocline.errors import FixConfig, NotFound, SchemaConflict
+from halocline.schema import Column, Schema
+
+FULL_SYNC = "Run a full sync (force_full_sync=True), which builds the table anew."
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table in the database: `columns` maps its names, as they are spelled there, to types; None where it does not exist.
+
+    `indexes` are the statements that make the table's indexes. Names are matched in any case, as DuckDB does.
+    """
+
+    catalog: str
+    schema: str
+    name: str
+    columns: Mapping[str, str] | None = None
+    indexes: tuple[str, ...] = ()
+
+    @property
+    def sql(self) -> str:
+        """The full name, quoted."""
+        return quoted(self.catalog, self.schema, self.name)
+
+    @property
+    def label(self) -> str:
+        """The name under which positions are kept: the same however the caller spells it."""
+        return f"{self.schema}.{self.name}".lower()
+
+    @property
+    def exists(self) -> bool:
+        """Whether the table is there."""
+        return self.columns is not None
+
+    def beside(self, suffix: str) -> Table:
+        """A table that does not exist yet, in the same schema."""
+        return Table(self.catalog, self.schema, f"_halocline_{suffix}_{self.name}")
+
+    def type_of(self, name: str) -> str | None:
+        """The type of a column of that name in any case, or None."""
+        return {known.lower(): kind for known, kind in (self.columns or {}).items()}.get(name.lower())
+
+    def only_here(self, schema: Schema) -> tuple[str, ...]:
+        """The columns that the table has and `schema` has not: removed at the source, or made by the user."""
+        return tuple(name for name in self.columns or {} if schema.column(name) is None)
+
+    def missing(self, schema: Schema) -> tuple[Column, ...]:
+        """The columns that `schema` has and the table has not."""
+        return tuple(column for column in schema if self.type_of(column.name) is None)
+
+
+def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
+    """The table that `target` names, as it stands now.
+
+    Raises: FixConfig when the name belongs to a view.
+    """
+    name = Table(database.catalog, target.schema or database.schema, target.table)
+    values = (name.catalog, name.schema, name.name)
+    where = "WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower({}) = lower(?)"
+    if number(cursor, f"SELECT count(*) FROM duckdb_views() {where.format('view_name')}", values=values):
+        raise FixConfig(f"Looking at the table {target}", "that is a view", hint="Name another table, or drop the view.")
+    place = where.format("table_name")
+    found = rows(cursor, f"SELECT schema_name, table_name FROM duckdb_tables() {place}", values=values)
+    if not found:
+        return name
+    columns = rows(cursor, f"SELECT column_name, data_type FROM duckdb_columns() {place} ORDER BY column_index", values=values)
+    indexes = rows(cursor, f"SELECT sql FROM duckdb_indexes() {place} AND sql IS NOT NULL", values=values)
+    schema, table = found[0]
+    kinds = {str(column): str(kind) for column, kind in columns}
+    return Table(name.catalog, str(schema), str(table), kinds, tuple(str(sql) for (sql,) in indexes))
+
+
+def check_key(plan: Plan, target: Target) -> None:
+    """Hold the plan's key against its columns.
+
+    Raises: NotFound when a key column is missing.
+    """
+    for name in plan.key:
+        if plan.schema.column(name) is None:
+            near = [known for known in plan.schema.names if known.lower().startswith(name.lower()[:3])][:3]
+            cause = f"the key column {name!r} is not among the columns of {plan.object}"
+            raise NotFound(f"Opening a load into {target}", cause, suggestions=near)
+
+
+def check_types(table: Table, plan: Plan) -> None:
+    """Hold a table's types against the plan's, before rows are merged into it.
+
+    Raises: SchemaConflict for a column of another type, NotFound for a table without its key column.
+    """
+    for column in plan.schema:
+        there = table.type_of(column.name)
+        if there is not None and there != sql_type(column):
+            cause = f"the column {column.name} is {there} there, and would have to be {sql_type(column)} now"
+            raise SchemaConflict(f"Merging into {table.label}", cause, hint=FULL_SYNC, column=column.name)
+    for name in plan.key if table.exists else ():
+        if table.type_of(name) is None:
+            raise NotFound(f"Merging into {table.label}", f"the table has no key column {name!r}", hint=FULL_SYNC)
+
+
+def create(cursor: Cursor, table: Table, *, schema: Schema) -> None:
+    """Make the table. Every column takes nulls: what a source calls required, it may still hide or lack."""
+    cursor.execute(f"CREATE TABLE {table.sql} ({', '.join(_defined(column) for column in schema)})")
+
+
+def widen(cursor: Cursor, table: Table, *, schema: Schema) -> None:
+    """Add the columns that the table lacks; old rows have nulls there."""
+    for column in table.missing(schema):
+        cursor.execute(f"ALTER TABLE {table.sql} ADD COLUMN {_defined(column)}")
+
+
+def is_empty(cursor: Cursor, table: Table) -> bool:
+    """Whether the table holds no row."""
+    return not rows(cursor, f"SELECT 1 FROM {table.sql} LIMIT 1")
+
+
+def _defined(column: Column) -> str:
+    return f"{quoted(column.name)} {sql_type(column)}"

@@ -1,0 +1,75 @@
+"""Salesforce: logins, the client, and the source. Names are resolved when they are first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from halocline.connectors.salesforce.auth import (
+        Authenticator,
+        ClientCredentialsAuthenticator,
+        JWTAuthenticator,
+        OAuthAuthenticator,
+        RefreshTokenAuthenticator,
+        Session,
+        SessionAuthenticator,
+        Token,
+        from_env,
+        session_from,
+    )
+    from halocline.connectors.salesforce.client import SalesforceClient
+    from halocline.connectors.salesforce.source import SalesforceSource, connect, open_source
+    from halocline.connectors.salesforce.transport import Reply, Stream, Transport, Usage
+
+_AUTH = (
+    "Authenticator",
+    "ClientCredentialsAuthenticator",
+    "JWTAuthenticator",
+    "OAuthAuthenticator",
+    "RefreshTokenAuthenticator",
+    "Session",
+    "SessionAuthenticator",
+    "Token",
+    "from_env",
+    "session_from",
+)
+_HOME = {
+    **dict.fromkeys(_AUTH, "auth"),
+    **dict.fromkeys(("Reply", "Stream", "Transport", "Usage"), "transport"),
+    "SalesforceClient": "client",
+    "SalesforceSource": "source",
+    "connect": "source",
+    "open_source": "source",
+}
+
+__all__ = [
+    "Authenticator",
+    "ClientCredentialsAuthenticator",
+    "JWTAuthenticator",
+    "OAuthAuthenticator",
+    "RefreshTokenAuthenticator",
+    "Reply",
+    "SalesforceClient",
+    "SalesforceSource",
+    "Session",
+    "SessionAuthenticator",
+    "Stream",
+    "Token",
+    "Transport",
+    "Usage",
+    "connect",
+    "from_env",
+    "open_source",
+    "session_from",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,214 @@
+"""Bulk API 2.0 query jobs: created once, watched, listed in pages, deleted when their rows are durable.
+
+    UploadComplete -> InProgress -> JobComplete          read the pages
+                                 -> Failed | Aborted     JobFailed, with Salesforce's words
+                   (our patience ends)                   StillRunning: the job goes on, nothing is aborted
+
+Source: Bulk API 2.0 and Bulk API Developer Guide, "Query Jobs"; read November 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from halocline import events
+from halocline.connectors.salesforce.transport import Transport
+from halocline.errors import FixConfig, HaloclineError, JobFailed, NotFound, NotSupported, RetryLater, StillRunning, Truncated
+from halocline.retry import Pace
+
+FIRST_WITH_PAGES = 58.0  # API version; Bulk API 2.0 and Bulk API Developer Guide, "Get Parallel Results for a Query Job"
+POLL_S, MAX_POLL_S, POLL_GROWTH = 0.2, 10.0, 1.5  # a small job takes under a second, a large one minutes
+DEADLINE_S = 3_600.0  # seconds that a job is waited for
+CREATIONS = 3  # tries to create a job whose replies get lost
+_JOBS = "jobs/query"
+_UNSUPPORTED = frozenset({"INVALIDENTITY", "InvalidEntity"})
+_UNSUPPORTED_WORDS = ("not supported by the bulk api", "not supported in bulk query")
+
+
+class BulkUnsupported(NotSupported):
+    """Bulk API 2.0 does not query this object, or not in this way; REST may."""
+
+    def __init__(self, doing: str, cause: str, *, hint: str = "", code: str | None = None, **facts: object) -> None:
+        super().__init__(doing, cause, ability="bulk", hint=hint, code=code, **facts)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedJob:
+    """A job that is complete, and the rows it says it has."""
+
+    id: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Created:
+    """A job of ours. `adopted`: its creation's reply was lost and it was found in the list; it shows no query there."""
+
+    id: str
+    adopted: bool = False
+
+
+class BulkQuery:
+    """Query jobs of one org. `deadline_s` bounds the wait for one job; `sink` is told how it goes."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        deadline_s: float = DEADLINE_S,
+        sink: events.Sink = events.silent,
+        pace: Pace = Pace(),  # noqa: B008  # frozen, and holds functions only
+    ) -> None:
+        self._transport = transport
+        self._deadline_s = deadline_s
+        self._sink = sink
+        self._pace = pace
+
+    def run(
+        self, soql: str, *, sobject: str, include_deleted: bool = False, count: Callable[[], int] | None = None
+    ) -> FinishedJob:
+        """Create one job for the query and wait until it is complete.
+
+        When the reply to the creation is lost, the job is looked for in the list and adopted. The list shows no query text, so
+        an adopted job is believed only if it has as many rows as `count` says; else another is created.
+        Raises: BulkUnsupported, JobFailed, StillRunning, and what the transport raises.
+        """
+        created = self._create(soql, sobject=sobject, include_deleted=include_deleted, may_adopt=count is not None)
+        finished = self.wait(created.id)
+        if created.adopted and count is not None and count() != finished.rows:
+            created = self._create(soql, sobject=sobject, include_deleted=include_deleted, may_adopt=False)
+            finished = self.wait(created.id)
+        return finished
+
+    def wait(self, job_id: str) -> FinishedJob:
+        """Watch a job until it is complete, more and more patiently.
+
+        Raises: JobFailed with Salesforce's message; StillRunning after the deadline - the job is neither aborted nor deleted.
+        """
+        started, pause_s = self._pace.clock(), POLL_S
+        while True:
+            info = self._info(job_id)
+            state, rows = str(info["state"]), int(info.get("numberRecordsProcessed") or 0)
+            self._sink(events.JobProgress(job_id, state, rows))
+            if state == "JobComplete":
+                return FinishedJob(job_id, rows)
+            if state in ("Failed", "Aborted"):
+                raise _failed(job_id, state, info)
+            left_s = self._deadline_s - (self._pace.clock() - started)
+            if left_s <= 0:
+                raise _still_running(job_id, state, deadline_s=self._deadline_s)
+            self._pace.sleep(min(pause_s, left_s))
+            pause_s = min(pause_s * POLL_GROWTH, MAX_POLL_S)
+
+    def pages(self, job_id: str) -> Iterator[str] | None:
+        """The addresses of a complete job's result pages, which may be read at the same time; None where there is no such list.
+
+        The guide calls the link to more of them `nextRecordsUrl` in its sample and `nextRecordUrl` in its table.
+        """
+        if float(self._transport.version) < FIRST_WITH_PAGES:
+            return None
+        doing = f"Listing the result pages of job {job_id}"
+        reply = self._transport.send("GET", f"{_JOBS}/{job_id}/resultPages", accept=(200, 404, 405), doing=doing)
+        return self._follow(reply.json(), doing) if reply.status == 200 else None
+
+    def first_page(self, job_id: str, locator: str | None = None) -> str:
+        """The address of a job's page at `locator` (None: the first), for orgs without a list of pages."""
+        return f"{_JOBS}/{job_id}/results" + (f"?locator={locator}" if locator else "")
+
+    def delete(self, job_id: str) -> None:
+        """Delete a finished job and its results. Idempotent: a job that is gone is deleted."""
+        self._transport.send("DELETE", f"{_JOBS}/{job_id}", accept=(200, 204, 404), doing=f"Deleting job {job_id}")
+
+    def _info(self, job_id: str) -> Mapping[str, Any]:
+        doing = f"Watching job {job_id}"
+        try:
+            info: Mapping[str, Any] = self._transport.send("GET", f"{_JOBS}/{job_id}", doing=doing).json()
+        except NotFound as error:
+            raise JobFailed(doing, "the job is gone; somebody deleted it", code=error.code, job_id=job_id) from error
+        return info
+
+    def _create(self, soql: str, *, sobject: str, include_deleted: bool, may_adopt: bool) -> _Created:
+        """A new job; after a lost reply the one that was made, where it can be told apart."""
+        operation = "queryAll" if include_deleted else "query"
+        since, tries = self._transport.server_time, CREATIONS
+        while True:
+            tries -= 1
+            try:
+                return _Created(self._post(soql, sobject=sobject, operation=operation))
+            except RetryLater as error:
+                if not tries or not error.facts.get("in_doubt") or error.facts.get("permanent"):
+                    raise
+            found = self._made_since(since, sobject=sobject, operation=operation) if may_adopt and since else []
+            if len(found) == 1:
+                return _Created(found[0], adopted=True)
+
+    def _post(self, soql: str, *, sobject: str, operation: str) -> str:
+        wanted = {"operation": operation, "query": soql, "contentType": "CSV", "columnDelimiter": "COMMA", "lineEnding": "LF"}
+        doing = f"Creating a Bulk query job for {sobject}"
+        try:
+            return str(self._transport.send("POST", _JOBS, json=wanted, doing=doing, safe=False).json()["id"])
+        except FixConfig as error:
+            if error.code in _UNSUPPORTED or any(words in error.cause.lower() for words in _UNSUPPORTED_WORDS):
+                raise BulkUnsupported(doing, error.cause, code=error.code) from error
+            raise
+
+    def _made_since(self, since: datetime, *, sobject: str, operation: str) -> list[str]:
+        """The ids of this user's jobs that look like ours and were created from `since` (the server's clock) on."""
+        user = self._user()
+        wanted = {"object": sobject, "operation": operation, "createdById": user}
+        found = []
+        for info in self._listed():
+            same = all(str(info.get(key, "")).lower() == value.lower() for key, value in wanted.items())
+            made = datetime.fromisoformat(str(info["createdDate"]))
+            if same and user and made >= since.replace(microsecond=0) and info.get("state") not in ("Failed", "Aborted"):
+                found.append(str(info["id"]))
+        return found
+
+    def _user(self) -> str:
+        """The id of the user whose session this is; empty where Salesforce does not tell, and then nothing is adopted."""
+        try:
+            told = self._transport.send("GET", "/services/oauth2/userinfo", doing="Asking who we are").json()
+        except HaloclineError:
+            return ""
+        return str(told.get("user_id") or "")
+
+    def _listed(self) -> Iterator[Mapping[str, Any]]:
+        """All query jobs of the org that are kept (seven days), in no order to rely on."""
+        doing = "Listing query jobs"
+        answer = self._transport.send("GET", _JOBS, params={"jobType": "V2Query"}, doing=doing).json()
+        seen: set[str] = set()
+        while True:
+            yield from answer["records"]
+            link = answer.get("nextRecordsUrl")
+            if answer.get("done", True) or not link or link in seen:
+                return
+            seen.add(link)
+            answer = self._transport.send("GET", link, doing=doing).json()
+
+    def _follow(self, answer: Mapping[str, Any], doing: str) -> Iterator[str]:
+        seen: set[str] = set()
+        while True:
+            for page in answer["resultPages"]:
+                yield str(page["resultUrl"])
+            link = answer.get("nextRecordsUrl") or answer.get("nextRecordUrl")
+            if answer.get("done", not link):
+                return
+            if not link or link in seen:  # a link that comes back would go round for ever
+                raise Truncated(doing, "there are more pages, but no way to them")
+            seen.add(str(link))
+            answer = self._transport.send("GET", str(link), doing=doing).json()
+
+
+def _failed(job_id: str, state: str, info: Mapping[str, Any]) -> JobFailed:
+    told = str(info.get("errorMessage") or "Salesforce gave no message")
+    cause = f"Bulk API job failed with state: {state} ({told})"  # the first words are those that the LHT document shows
+    return JobFailed(f"Waiting for job {job_id}", cause, job_id=job_id, state=state)
+
+
+def _still_running(job_id: str, state: str, *, deadline_s: float) -> StillRunning:
+    hint = "The job goes on; run again later, or wait longer (job_deadline)."
+    cause = f"after {deadline_s:,.0f} seconds it is still in state {state}"
+    return StillRunning(f"Waiting for job {job_id}", cause, hint=hint, job_id=job_id, state=state)

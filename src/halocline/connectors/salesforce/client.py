@@ -1,0 +1,249 @@
+"""SalesforceClient: what people use to ask an org something."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypedDict, Unpack
+from urllib.parse import quote
+
+import httpx2
+
+from halocline.connectors.salesforce.auth import Authenticator, Session, from_env, session_from
+from halocline.connectors.salesforce.transport import VERSION, Transport
+from halocline.errors import BadQuery, FixConfig, Truncated
+from halocline.events import Sink
+from halocline.retry import Pace, Policy
+
+PAGE_ROWS = 2000  # the most that a page holds; REST API Developer Guide, "Query Options Header"
+_LEAST_PAGE_ROWS = 200  # likewise
+_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+_COUNT = re.compile(r"\s*select\s+count\s*\(", re.IGNORECASE)
+
+
+class TransportOptions(TypedDict, total=False):
+    """The settings of Transport that a client hands on; see there."""
+
+    retry: Policy
+    pace: Pace
+    connect_timeout_s: float
+    read_timeout_s: float
+    sink: Sink | None
+    quota_share: float
+    http: httpx2.Client | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How one query is asked, page after page."""
+
+    doing: str
+    page_rows: int = PAGE_ROWS
+    parse_float: Callable[[str], object] = float
+
+    def __post_init__(self) -> None:
+        if not _LEAST_PAGE_ROWS <= self.page_rows <= PAGE_ROWS:
+            raise FixConfig(self.doing, f"page_rows is {self.page_rows}", hint=f"It may be {_LEAST_PAGE_ROWS} to {PAGE_ROWS:,}.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Source: REST API Developer Guide, "Query Options Header"."""
+        return {"Sforce-Query-Options": f"batchSize={self.page_rows}"}
+
+
+class SalesforceClient:
+    """An org, by its login: a session, an authenticator, or a dict with `access_token` and `instance_url`.
+
+    Every method raises LoginRefused, AccessDenied, NotFound, BadQuery, QuotaExhausted or NetworkFailed as the case may be.
+    """
+
+    def __init__(
+        self,
+        session: Session | Authenticator | Mapping[str, object],
+        *,
+        version: str = VERSION,
+        **options: Unpack[TransportOptions],
+    ) -> None:
+        self.transport = Transport(session_from(session), version=version, **options)
+
+    @classmethod
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, *, version: str = VERSION, **options: Unpack[TransportOptions]
+    ) -> SalesforceClient:
+        """A client logged in as the `SF_*` variables say. Raises: FixConfig saying what is missing; LoginRefused."""
+        return cls(from_env(environ), version=version, **options)
+
+    def __enter__(self) -> SalesforceClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections. Idempotent."""
+        self.transport.close()
+
+    def query(self, soql: str, *, include_deleted: bool = False, page_rows: int = PAGE_ROWS) -> Iterator[dict[str, Any]]:
+        """The records, page by page as they are taken: plain dicts without Salesforce's `attributes`.
+
+        A parent is a dict or None, a child sub-query a list (None where there is no child), read to its end.
+        `page_rows` (200 to 2,000) is a wish: Salesforce makes pages smaller where records are wide.
+        Raises: Truncated when fewer records come than were announced.
+        """
+        asking = _Asking(f"Querying ({_short(soql)})", page_rows)
+        for page in self._pages(soql, asking, include_deleted=include_deleted):
+            yield from (self._plain(record) for record in page)
+
+    def query_pages(
+        self, soql: str, *, include_deleted: bool = False, page_rows: int = PAGE_ROWS
+    ) -> Iterator[list[dict[str, Any]]]:
+        """The pages of records as Salesforce sends them, `attributes` and all; numbers with a point are exact Decimals.
+
+        Raises: Truncated when fewer records come than were announced.
+        """
+        asking = _Asking(f"Querying ({_short(soql)})", page_rows, Decimal)
+        return self._pages(soql, asking, include_deleted=include_deleted)
+
+    def query_one(self, soql: str, *, include_deleted: bool = False) -> dict[str, Any] | None:
+        """The first record, or None. Put `LIMIT 1` in the query where many would match."""
+        return next(self.query(soql, include_deleted=include_deleted, page_rows=_LEAST_PAGE_ROWS), None)
+
+    def get(self, sobject: str, record_id: str, *, fields: list[str] | None = None) -> dict[str, Any]:
+        """One record by its id (15 or 18 characters), all fields or just `fields`.
+
+        Raises: NotFound when there is none, or when it lies in the recycle bin.
+        """
+        path = f"sobjects/{_name(sobject)}/{quote(record_id, safe='')}"
+        params = {"fields": ",".join(fields)} if fields else None
+        record: dict[str, Any] = self.transport.send("GET", path, params=params, doing=f"Getting {sobject} {record_id}").json()
+        return self._plain(record)
+
+    def count(self, soql_or_sobject: str, where: str | None = None, *, include_deleted: bool = False) -> int:
+        """How many records an object has (`where` holds), or the answer to a `SELECT COUNT() ...`.
+
+        Raises: BadQuery for a query that does not count, or that groups.
+        """
+        soql = soql_or_sobject
+        if not re.search(r"\s", soql.strip()):
+            soql = f"SELECT COUNT() FROM {_name(soql.strip())}" + (f" WHERE {where}" if where else "")
+        if not _COUNT.match(soql):
+            raise BadQuery(
+                "Counting", "the query does not start with SELECT COUNT(", hint="Give SELECT COUNT() FROM ..., or an object."
+            )
+        answer = self._first(soql, _Asking(f"Counting ({_short(soql)})"), include_deleted=include_deleted)
+        if not answer["records"]:
+            return int(answer["totalSize"])
+        values = [value for name, value in answer["records"][0].items() if name != "attributes"]
+        if len(answer["records"]) > 1 or len(values) != 1:
+            raise BadQuery("Counting", "the query gives more than one number", hint="Leave GROUP BY and further columns out.")
+        return int(values[0])
+
+    def describe(self, sobject: str) -> dict[str, Any]:
+        """The object's describe as Salesforce sends it: fields, types, rights.
+
+        Source: REST API Developer Guide, "sObject Describe".
+        """
+        path = f"sobjects/{_name(sobject)}/describe"
+        answer: dict[str, Any] = self.transport.send("GET", path, doing=f"Describing {sobject}").json()
+        return answer
+
+    def list_objects(self) -> list[dict[str, Any]]:
+        """The objects that this user may see. Source: REST API Developer Guide, "Describe Global"."""
+        answer: list[dict[str, Any]] = self.transport.send("GET", "sobjects", doing="Listing objects").json()["sobjects"]
+        return answer
+
+    def limits(self) -> dict[str, Any]:
+        """The org's limits: name -> `{"Max", "Remaining"}`. Source: REST API Developer Guide, "Limits"."""
+        answer: dict[str, Any] = self.transport.send("GET", "limits", doing="Reading limits").json()
+        return answer
+
+    def deleted(self, sobject: str, start: datetime | str, end: datetime | str) -> tuple[list[tuple[str, str]], str]:
+        """The records deleted between two instants: (id, deletedDate) pairs, and `latestDateCovered`, as Salesforce spells them.
+
+        Seconds are ignored. `start` may lie 15 days back; the object must be `replicateable`; at most 600,000 ids.
+        Source: REST API Developer Guide, "sObject Get Deleted"; SOAP API Developer Guide, "getDeleted()".
+        """
+        answer = self._changed(sobject, "deleted", start=start, end=end)
+        return [(row["id"], row["deletedDate"]) for row in answer["deletedRecords"]], answer["latestDateCovered"]
+
+    def updated(self, sobject: str, start: datetime | str, end: datetime | str) -> tuple[list[str], str]:
+        """The ids of the records made or changed between two instants, and `latestDateCovered` as Salesforce spells it.
+
+        Source: REST API Developer Guide, "sObject Get Updated".
+        """
+        answer = self._changed(sobject, "updated", start=start, end=end)
+        return list(answer["ids"]), answer["latestDateCovered"]
+
+    def _changed(self, sobject: str, kind: str, *, start: datetime | str, end: datetime | str) -> dict[str, Any]:
+        path, params = f"sobjects/{_name(sobject)}/{kind}/", {"start": _instant(start), "end": _instant(end)}
+        answer: dict[str, Any] = self.transport.send(
+            "GET", path, params=params, doing=f"Asking which {sobject} were {kind}"
+        ).json()
+        return answer
+
+    def _first(self, soql: str, asking: _Asking, *, include_deleted: bool) -> dict[str, Any]:
+        """The first page. Source: REST API Developer Guide, "Query" and "QueryAll"."""
+        return self._page("queryAll" if include_deleted else "query", asking, params={"q": soql})
+
+    def _page(self, path: str, asking: _Asking, *, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+        # every page is asked for with its size: whether a cursor remembers the first wish is unverified
+        reply = self.transport.send("GET", path, params=params, headers=asking.headers, doing=asking.doing)
+        answer: dict[str, Any] = reply.json(parse_float=asking.parse_float)
+        return answer
+
+    def _pages(self, soql: str, asking: _Asking, *, include_deleted: bool) -> Iterator[list[dict[str, Any]]]:
+        yield from self._follow(self._first(soql, asking, include_deleted=include_deleted), asking)
+
+    def _follow(self, answer: dict[str, Any], asking: _Asking) -> Iterator[list[dict[str, Any]]]:
+        """The pages from a first answer to the last, checked against the number announced."""
+        announced, rows, seen = int(answer["totalSize"]), 0, set[str]()
+        while True:
+            rows += len(answer["records"])
+            yield answer["records"]
+            if answer["done"]:
+                break
+            link = answer.get("nextRecordsUrl")
+            if not isinstance(link, str) or link in seen:  # a link that comes back would go round for ever
+                cause = f"no way on after {rows:,} of {announced:,} records"
+                raise Truncated(asking.doing, cause, rows=rows, announced=announced)
+            seen.add(link)
+            answer = self._page(link, asking)
+        if rows < announced:
+            raise Truncated(asking.doing, f"{rows:,} of {announced:,} records came", rows=rows, announced=announced)
+
+    def _plain(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: self._plain_value(value) for name, value in record.items() if name != "attributes"}
+
+    def _plain_value(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if "records" in value and "totalSize" in value:
+            pages = self._follow(value, _Asking("Reading child records"))
+            return [self._plain(record) for page in pages for record in page]
+        return self._plain(value)
+
+
+def _name(sobject: str) -> str:
+    """The object's name, once it is sure that it is nothing but a name."""
+    if not _NAME.fullmatch(sobject):
+        raise BadQuery(
+            "Naming an object", f"{sobject!r} cannot be the API name of an object", hint="It looks like Account or Invoice__c."
+        )
+    return sobject
+
+
+def _short(soql: str) -> str:
+    words = " ".join(soql.split())
+    return words if len(words) <= 80 else f"{words[:77]}..."
+
+
+def _instant(moment: datetime | str) -> str:
+    """`2026-11-21T10:20:30+00:00`, as the vendor's samples write it; a naive datetime would silently mean some local time."""
+    if isinstance(moment, str):
+        return moment
+    if moment.tzinfo is None:
+        raise ValueError("a datetime with a time zone is needed")
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

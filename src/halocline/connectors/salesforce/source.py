@@ -1,0 +1,336 @@
+"""An sObject as a source: surveyed once, read by REST or by Bulk, incrementally where it has a stamp.
+
+    survey: describe -> position -> what was deleted, up to when all is complete -> COUNT()
+    parts:  deletions that no query shows; then one part by REST, or one part for each result page of one Bulk job
+    read:   rest -> Arrow from JSON;  bulk -> Arrow from a downloaded page;  bulk_stage -> the downloaded page itself
+
+A finished job is deleted by `ack`, once its rows are durable, and not before: after a failed run it stays for a look until
+Salesforce drops it (seven days).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from halocline import events
+from halocline.batch import JSON, Batch, Op, Position
+from halocline.connector import Abilities, Deletes, Manifest, Part, Plan, Survey
+from halocline.connectors.salesforce import bulk, describe, pages, rest, soql, types, window
+from halocline.connectors.salesforce.client import SalesforceClient
+from halocline.connectors.salesforce.describe import KEY, Sobject
+from halocline.errors import BadQuery, FixConfig, NotFound, Truncated
+from halocline.retry import Pace
+from halocline.schema import Schema
+from halocline.spool import Spool
+
+DELETIONS_AT_ONCE = 50_000  # in one part
+_NO_DELETIONS = frozenset({"INVALID_REPLICATION_DATE", "EXCEEDED_ID_LIMIT"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Deletions:
+    """What getDeleted said: (id, deletedDate) pairs, and the instant up to which that is complete (None: it did not say)."""
+
+    rows: tuple[tuple[str, str], ...] = ()
+    covered: datetime | None = None
+    refused: str | None = None
+
+
+class SalesforceSource:
+    """One object of an org, with the columns, condition and settings that a sync asks for. Implements `connector.Source`.
+
+    `fields` (None: all that can be carried) less `exclude`; `where` is SOQL without the WHERE. `numbers="double"` gives up
+    exact decimals. `overlap_s` is read again before the position; `deadline_s` bounds the wait for the Bulk job. Result pages
+    are downloaded into `spool`.
+    """
+
+    def __init__(
+        self,
+        client: SalesforceClient,
+        sobject: str,
+        *,
+        spool: Spool,
+        fields: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+        where: str | None = None,
+        deletes: Deletes = Deletes.SOFT,
+        numbers: str = "decimal",
+        overlap_s: float = window.OVERLAP_S,
+        deadline_s: float = bulk.DEADLINE_S,
+        sink: events.Sink | None = None,
+        pace: Pace = Pace(),  # noqa: B008  # frozen, and holds functions only
+    ) -> None:
+        if overlap_s < 0:
+            raise FixConfig("Reading the options", f"overlap_s={overlap_s} is negative", hint="It counts seconds, from 0 up.")
+        self._client = client
+        self._calls_before = client.transport.usage.calls
+        self._name = soql.name(sobject)
+        self._fields, self._exclude = fields, exclude
+        self._where = soql.condition(where)
+        self._deletes = Deletes(deletes)
+        self._numbers = types.check_numbers(numbers)
+        self._overlap_s = overlap_s
+        self._spool = spool
+        self._pace = pace
+        self._sink = sink or events.silent
+        self._bulk = bulk.BulkQuery(client.transport, deadline_s=deadline_s, sink=self._sink, pace=pace)
+        self._deletions = _Deletions()
+        self._job: bulk.FinishedJob | None = None
+        self._issued: dict[str, int | None] = {}
+
+    @property
+    def calls(self) -> int:
+        """Calls made to Salesforce so far, by this source."""
+        return self._client.transport.usage.calls - self._calls_before
+
+    def survey(self, since: Position | None) -> Survey:
+        """Columns, rows to expect, the server's clock, and where the next read will start.
+
+        Raises: NotFound with near names for an object or field that does not exist; BadQuery for a condition that Salesforce
+        does not understand; AccessDenied, LoginRefused, RetryLater.
+        """
+        sobject = self._described()
+        # Every answer of Salesforce has a Date; without one, this machine's clock is the best guess, and the overlap its safety.
+        now = self._client.transport.server_time or datetime.now(UTC)
+        scope = self._scope(sobject)
+        start = window.start(since, scope, now=now, overlap_s=self._overlap_s)
+        self._deletions = self._deleted(sobject, low=start.low, now=now)
+        if start.low is not None and self._matters(sobject) and self._deletions.refused:
+            start = window.Start(reason=self._deletions.refused)
+        query = self._query(sobject.schema, sobject.cursor, low=start.low, high=window.high(now))
+        return Survey(
+            object=sobject.name,
+            schema=sobject.schema,
+            estimated_rows=self._count(query),
+            server_time=soql.instant(now),
+            complete_until=soql.instant(self._deletions.covered) if self._deletions.covered else None,
+            cursor=sobject.cursor,
+            delete_flag=None if self._deletes is Deletes.IGNORE else sobject.delete_flag,
+            window=(soql.instant(start.low) if start.low else None, soql.instant(window.high(now))),
+            abilities=Abilities(
+                bulk=not sobject.not_in_bulk, bulk_reason=sobject.not_in_bulk, max_query_bytes=soql.MAX_QUERY_BYTES
+            ),
+            next_position=scope.position(window.next_stamp(now, self._deletions.covered)),
+            query=query.text,
+            query_bytes=soql.uri_bytes(query.text, base=self._client.transport.base),
+            full_reason=start.reason,
+            notes=(*sobject.notes, *self._notes(sobject)),
+        )
+
+    def parts(self, plan: Plan) -> Iterator[Part]:
+        """The deletions that no query shows, then the rows. One Bulk job at most is created, and it is waited for here.
+
+        Raises: BulkUnsupported before any row was read, so that the plan can be made again; JobFailed, StillRunning.
+        """
+        self._issued = {}
+        for part in (*self._deletion_parts(plan), *self._rest_parts(plan)):
+            self._issued[part.id] = len(part.spec.get("deleted", ())) or None  # type: ignore[arg-type]  # a list of our own
+            yield part
+        if plan.api != "rest":
+            yield from self._bulk_parts(plan)
+
+    def read(self, part: Part, resume: Position | None = None) -> Iterator[Batch]:  # noqa: ARG002  # the contract's
+        """The rows of one part. `resume` is not used: a part is small enough to be read again from its start."""
+        spec: Mapping[str, Any] = part.spec
+        if "deleted" in spec:
+            yield _deletion_batch(spec)
+        elif "rest" in spec:
+            first = 0
+            for rows in rest.batches(self._client, rest.RestQuery.from_json(spec["rest"])):
+                yield Batch(rows=rows, first_row=first)
+                first += rows.num_rows
+        else:
+            yield from self._read_pages(part)
+
+    def check(self, plan: Plan, manifests: Sequence[Manifest]) -> None:
+        """Every part was staged, every deletion, and as many rows as the job says it has.
+
+        Raises: Truncated when not.
+        """
+        doing = f"Checking what was read of {plan.object}"
+        staged = {manifest.part: manifest for manifest in manifests}
+        missing = [name for name in self._issued if name not in staged]
+        if missing:
+            raise Truncated(doing, f"{len(missing)} of {len(self._issued)} parts were not staged ({missing[0]}, ...)")
+        for name, deletions in self._issued.items():
+            if deletions is not None and staged[name].deletes != deletions:
+                raise Truncated(doing, f"{staged[name].deletes:,} of {deletions:,} deletions were staged")
+        rows = sum(manifest.rows for manifest in manifests)
+        if self._job is not None and plan.api != "rest" and rows != self._job.rows:
+            cause = f"job {self._job.id} has {self._job.rows:,} rows, but {rows:,} were staged"
+            raise Truncated(doing, cause, job_id=self._job.id, rows=rows, announced=self._job.rows)
+
+    def ack(self, receipts: Sequence[JSON]) -> None:
+        """Delete the jobs whose rows are durable. Idempotent; the receipts may be another run's."""
+        for receipt in receipts:
+            self._bulk.delete(str(receipt))
+
+    def _described(self) -> Sobject:
+        try:
+            told = self._client.describe(self._name)
+        except NotFound as error:
+            known = [str(one["name"]) for one in self._client.list_objects()]
+            raise describe.with_suggestions(error, known, wanted=self._name) from error
+        return describe.read(told, fields=self._fields, exclude=self._exclude, numbers=self._numbers)
+
+    def _scope(self, sobject: Sobject) -> window.Scope:
+        return window.Scope(
+            object=sobject.name,
+            cursor=sobject.cursor,
+            fields=sobject.schema.names,
+            where=self._where,
+            deletes=self._deletes,
+            numbers=self._numbers,
+            replicateable=sobject.replicateable,
+        )
+
+    def _matters(self, sobject: Sobject) -> bool:
+        """Whether deletions are asked for and can be told."""
+        return self._deletes is not Deletes.IGNORE and sobject.replicateable
+
+    def _deleted(self, sobject: Sobject, *, low: datetime | None, now: datetime) -> _Deletions:
+        """The deletions since `low`, and up to when all changes are complete.
+
+        The minute under way is asked for as well. That Salesforce takes an end in the future is unverified; where it does not,
+        the last whole minute is the end.
+        """
+        if not sobject.replicateable:
+            return _Deletions()
+        wanted = low if self._matters(sobject) else None
+        begin, end = window.deletions(wanted, now)
+        answer = _Deletions()
+        for until in (end, now.replace(second=0, microsecond=0)):
+            try:
+                rows, covered = self._client.deleted(sobject.name, begin, until)
+            except BadQuery as error:
+                if error.code not in _NO_DELETIONS:
+                    raise
+                answer = _Deletions(refused=f"Salesforce does not list the deletions since then ({error.cause})")
+            else:
+                return _Deletions(tuple(rows) if wanted else (), window.moment(covered))
+        return answer
+
+    def _query(self, schema: Schema, cursor: str | None, *, low: datetime | None, high: datetime) -> rest.RestQuery:
+        bounds = soql.window(cursor, soql.instant(low), high=soql.instant(high)) if cursor and low else None
+        include_deleted = self._deletes is not Deletes.IGNORE
+        return rest.RestQuery(self._name, schema, cursor, self._where, bounds, include_deleted)
+
+    def _count(self, query: rest.RestQuery) -> int:
+        text = soql.count(query.sobject, conditions=(query.where, query.window))
+        try:
+            return self._client.count(text, include_deleted=query.include_deleted)
+        except NotFound as error:
+            told = self._client.describe(query.sobject)
+            raise describe.with_suggestions(error, [str(field["name"]) for field in told["fields"]]) from error
+
+    def _notes(self, sobject: Sobject) -> Iterator[str]:
+        if self._deletes is not Deletes.IGNORE and not sobject.replicateable:
+            yield "Salesforce keeps no list of this object's deletions; rows that vanish from the recycle bin are not seen."
+
+    def _planned(self, plan: Plan) -> rest.RestQuery:
+        """The plan's query in its pieces."""
+        low, high = plan.window
+        bounds = soql.window(plan.cursor, None if plan.full else low, high=high) if plan.cursor else None
+        include_deleted = plan.deletes is not Deletes.IGNORE
+        return rest.RestQuery(plan.object, plan.schema, plan.cursor, self._where, bounds, include_deleted)
+
+    def _deletion_parts(self, plan: Plan) -> Iterator[Part]:
+        """Deletions go only where rows may be from before: a full read has no row that it did not see."""
+        rows = () if plan.full or plan.deletes is Deletes.IGNORE else self._deletions.rows
+        if rows and plan.key != (KEY,):
+            told = f"{len(rows):,} deletions cannot be applied: Salesforce lists them by Id, and rows are matched by"
+            self._sink(events.Noticed(f"{told} {', '.join(plan.key)}. Deleted rows in the recycle bin are seen all the same."))
+            return
+        columns = plan.schema.select([name for name in (KEY, plan.cursor) if name])
+        for number, begin in enumerate(range(0, len(rows), DELETIONS_AT_ONCE)):
+            some = [list(row) for row in rows[begin : begin + DELETIONS_AT_ONCE]]
+            spec = {"deleted": some, "schema": columns.to_json(), "object": plan.object}
+            yield Part(f"deleted-{number:05}", spec)
+
+    def _rest_parts(self, plan: Plan) -> Iterator[Part]:
+        if plan.api == "rest":
+            yield Part("rows", {"rest": self._planned(plan).to_json()})
+
+    def _bulk_parts(self, plan: Plan) -> Iterator[Part]:
+        query = self._planned(plan)
+        self._job = self._bulk.run(
+            query.text, sobject=plan.object, include_deleted=query.include_deleted, count=lambda: self._count(query)
+        )
+        common = {"job": self._job.id, "raw": plan.api == "bulk_stage", "schema": plan.schema.to_json(), "object": plan.object}
+        listed = self._bulk.pages(self._job.id)
+        number = 0
+        for number, url in enumerate(listed or (), start=1):
+            yield self._issue(Part(f"page-{number:05}", {**common, "url": url}))
+        if not number:
+            yield self._issue(Part("pages", {**common, "url": self._bulk.first_page(self._job.id), "chain": True}))
+
+    def _issue(self, part: Part) -> Part:
+        self._issued[part.id] = None
+        return part
+
+    def _read_pages(self, part: Part) -> Iterator[Batch]:
+        """One result page, or, where pages are chained by locators, one after the other."""
+        spec: Mapping[str, Any] = part.spec
+        url, number, first = str(spec["url"]), 0, 0
+        while url:
+            page = self._fetched(spec, url, file=f"{part.id}-{number:05}.csv")
+            yield from _page_batches(page, spec, first=first)
+            first += page.rows
+            number += 1
+            chained = spec.get("chain") and page.locator
+            url = self._bulk.first_page(str(spec["job"]), page.locator) if chained else ""
+
+    def _fetched(self, spec: Mapping[str, Any], url: str, *, file: str) -> pages.Page:
+        return pages.fetch(
+            self._client.transport,
+            url,
+            to=self._spool.file(f"{spec['job']}-{file}"),
+            schema=Schema.from_json(spec["schema"]),
+            sobject=str(spec["object"]),
+            pace=self._pace,
+        )
+
+
+def connect(connection: object, *, sink: events.Sink = events.silent) -> SalesforceClient:
+    """A client on a session, an authenticator or a dict with `access_token` and `instance_url`; a client is itself."""
+    return connection if isinstance(connection, SalesforceClient) else SalesforceClient(connection, sink=sink)  # type: ignore[arg-type]  # the client checks it
+
+
+def open_source(client: SalesforceClient, *, sobject: str, **options: Any) -> SalesforceSource:
+    """A source on a client that `connect` gave; `options` are the further arguments of `SalesforceSource`."""
+    return SalesforceSource(client, sobject, **options)
+
+
+def _page_batches(page: pages.Page, spec: Mapping[str, Any], *, first: int) -> Iterator[Batch]:
+    """The page itself, for a destination that loads files; else its rows, and then the file is of no more use."""
+    receipts = (str(spec["job"]),)
+    if spec["raw"]:
+        yield Batch(raw=page, first_row=first, receipts=receipts)
+        return
+    try:
+        empty = True
+        for rows in page.arrow():
+            empty = False
+            yield Batch(rows=rows, first_row=first, receipts=receipts)
+            first += rows.num_rows
+        if empty:
+            yield Batch(rows=_no_rows(page.schema), first_row=first, receipts=receipts)
+    finally:
+        Path(page.path).unlink(missing_ok=True)
+
+
+def _no_rows(schema: Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=schema.arrow)
+
+
+def _deletion_batch(spec: Mapping[str, Any]) -> Batch:
+    """Keys, and the instant of deletion in the place of the cursor."""
+    schema = Schema.from_json(spec["schema"])
+    records = [dict(zip(schema.names, row, strict=False)) for row in spec["deleted"]]
+    return Batch(rows=types.batch_of_records(records, schema, sobject=str(spec["object"])), op=Op.DELETE)

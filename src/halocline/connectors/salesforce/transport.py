@@ -1,0 +1,382 @@
+"""The one seam for HTTP with Salesforce: a call goes out here or not at all.
+
+    send / stream -> retry (full jitter, budget) -> renewal (a stale token is renewed, the call repeated) -> one exchange
+
+Addresses are checked against the login's own origin, so a token never leaves for another host; redirects are not followed.
+Bodies are asked for in gzip, read raw and decoded here, because the decoder of the HTTP library accepts a body that ends early.
+"""
+
+from __future__ import annotations
+
+import json as json_text
+import re
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import httpx2
+
+from halocline import events
+from halocline._version import __version__
+from halocline.connectors.salesforce.errors import DAILY_WAIT_S, EXPIRED, http_date, network, refusal
+from halocline.errors import HaloclineError, NetworkFailed, QuotaExhausted, RetryLater, Stop
+from halocline.retry import PACE, POLICY, Pace, Policy
+from halocline.retry import retry as repeated
+
+if TYPE_CHECKING:
+    from halocline.connectors.salesforce.auth import Session, Token
+
+T = TypeVar("T")
+
+VERSION = "67.0"  # Summer '26
+CONNECT_S = 10.0  # seconds to a connection; a healthy host answers in well under one
+READ_S = 180.0  # seconds without a byte; a query may execute for 120 (SOQL and SOSL Reference, "SOQL Limits")
+QUOTA_SHARE = 0.95  # of the org's daily calls; the rest is left for people and other programs
+QUOTA_FRESH_S = 300.0  # how long the last count is believed; then one call may look whether the window has moved on
+_RENEWALS = 3  # per call: with several threads a fresh token may go stale before it is used
+_INFLATE_BYTES = 1 << 20  # decoded at a time, so that a body of nothing but zeros cannot fill the memory
+_ERROR_BYTES = 1 << 20  # of an error body
+_USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")  # not the `per-app-api-usage=` that may follow
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"halocline/{__version__}"}
+_GZIP = 31  # zlib's window bits for a gzip wrapper, whose CRC and length are then checked
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """`calls` made by this transport, repeats included; `used` of `allowed` is the org's own count of the day, as last told.
+
+    `used` goes down as the 24-hour window moves on. Source: REST API Developer Guide, "Limit Info Header".
+    """
+
+    calls: int = 0
+    used: int | None = None
+    allowed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An accepted answer: status, headers (any case), and the decoded body. `doing` opens the error of a bad body."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    doing: str = "Reading an answer"
+
+    def json(self, *, parse_float: Callable[[str], object] = float) -> Any:
+        """The body as JSON; `parse_float=Decimal` keeps numbers as they were written.
+
+        Raises: NetworkFailed when it is not JSON: some host in between answered in Salesforce's place.
+        """
+        try:
+            return json_text.loads(self.content, parse_float=parse_float)
+        except ValueError as error:
+            kind = self.headers.get("content-type", "no content type")
+            hint = "Check instance_url: a browser's address or a proxy answers with pages, not data."
+            raise NetworkFailed(self.doing, f"expected JSON, got {kind}", hint=hint, status=self.status) from error
+
+
+class Stream:
+    """An accepted answer whose body is read piece by piece, once."""
+
+    def __init__(self, response: httpx2.Response, *, doing: str) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._doing = doing
+
+    def chunks(self) -> Iterator[bytes]:
+        """The decoded bytes, in pieces of up to a mebibyte.
+
+        Raises: NetworkFailed when the connection breaks, or the body ends early or fails its checksum. The pieces until then
+        were handed out already: the caller throws them away and asks again.
+        """
+        host = self._response.url.host
+        with network(self._doing, host, doubt=True):
+            try:
+                yield from _decoded(self._response)
+            except _DAMAGED as error:
+                raise NetworkFailed(self._doing, f"{host} sent a damaged body ({error})", host=host, in_doubt=True) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: str
+    path: str
+    doing: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    accept: tuple[int, ...] = (200,)
+    safe: bool = True
+
+    def may_repeat(self, error: RetryLater) -> bool:
+        return not error.facts.get("permanent") and (self.safe or not error.facts.get("in_doubt"))
+
+
+class Transport:
+    """Calls to one org, with the right token, counted, repeated where that is harmless. Safe to share between threads.
+
+    `quota_share` of the org's daily calls may be used up (by anyone) before calls are refused here; 1.0 means until Salesforce
+    itself refuses. `sink` is told of waits and usage. An `http` client given stays the caller's to close.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        version: str = VERSION,
+        retry: Policy = POLICY,
+        pace: Pace = PACE,
+        connect_timeout_s: float = CONNECT_S,
+        read_timeout_s: float = READ_S,
+        sink: events.Sink | None = None,
+        quota_share: float = QUOTA_SHARE,
+        http: httpx2.Client | None = None,
+    ) -> None:
+        self.session = session
+        self.version = version.lower().removeprefix("v")
+        self.base = f"/services/data/v{self.version}"
+        self.server_time: datetime | None = None
+        self.usage = Usage()
+        self._policy, self._pace = retry, pace
+        self._sink = sink or events.silent
+        self._share = quota_share
+        self._told_at = 0.0
+        self._lock = threading.Lock()
+        self._owned = http is None
+        self._http = http or http_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
+        for notice in session.notices:
+            self._sink(events.Noticed(notice))
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: tuple[int, ...] = (200,),
+        doing: str = "",
+        safe: bool = True,
+    ) -> Reply:
+        """The answer to one call, its body read and checked.
+
+        `path` is absolute (`/services/data/...`), relative to `base`, or a whole address of this org's own origin.
+        `safe=False` marks a call that must not be carried out twice: it is repeated only while Salesforce cannot have acted
+        on it; else the error has `facts["in_doubt"]` True. `doing` opens error messages ("Describing Account").
+        Raises: what the error tree says of the refusal; RetryLater when repeats did not help.
+        """
+        if json is not None:
+            content = json_text.dumps(json).encode()
+            headers = {"Content-Type": "application/json; charset=UTF-8", **(headers or {})}
+        call = _Call(method, path, doing or f"{method} {path}", params or {}, headers or {}, content, accept, safe)
+        return self._repeat(call, lambda: self._reply(call))
+
+    @contextmanager
+    def stream(
+        self, path: str, *, params: Mapping[str, object] | None = None, headers: Mapping[str, str] | None = None, doing: str = ""
+    ) -> Iterator[Stream]:
+        """The answer to a GET, to be read inside the `with` block; repeated and renewed like `send` until its head is there.
+
+        Raises: as `send`; later, `Stream.chunks` raises NetworkFailed and the caller decides whether to ask again.
+        """
+        call = _Call("GET", path, doing or f"GET {path}", params or {}, headers or {})
+        response = self._repeat(call, lambda: self._open(call))
+        try:
+            yield Stream(response, doing=call.doing)
+        finally:
+            response.close()
+
+    def close(self) -> None:
+        """Let go of the connections, unless the HTTP client was given. Idempotent."""
+        if self._owned:
+            self._http.close()
+
+    def _repeat(self, call: _Call, once: Callable[[], T]) -> T:
+        def waiting(error: RetryLater, wait_s: float) -> None:
+            self._sink(events.Waiting(error.cause, wait_s))
+
+        return repeated(once, self._policy, again=call.may_repeat, waiting=waiting, pace=self._pace)
+
+    def _reply(self, call: _Call) -> Reply:
+        """One answer with all of its body."""
+        response = self._open(call)
+        try:
+            content = b"".join(Stream(response, doing=call.doing).chunks())
+            return Reply(response.status_code, response.headers, content, call.doing)
+        finally:
+            response.close()
+
+    def _open(self, call: _Call) -> httpx2.Response:
+        """One accepted answer with its body unread; a stale token is renewed on the way."""
+        for renewals_left in reversed(range(_RENEWALS + 1)):
+            token = self.session.token()
+            response = self._exchange(call, token)
+            if response.status_code in call.accept:
+                return _data(response, call)
+            error = _refused(response, call)
+            stale = response.status_code == 401 or error.code in EXPIRED or "Bad_OAuth_Token" in error.cause
+            if not (stale and renewals_left):
+                raise error
+            self.session.renew(token)
+        raise AssertionError("unreachable: the last round returns or raises")
+
+    def _exchange(self, call: _Call, token: Token) -> httpx2.Response:
+        """One request and the head of its answer, counted."""
+        self._guard(call)
+        url = _address(call, token.instance_url, base=self.base)
+        headers = {**_HEADERS, **call.headers, "Authorization": f"Bearer {token.access_token}"}
+        self._count(calls=1)
+        with network(call.doing, urlsplit(token.instance_url).netloc):
+            request = self._http.build_request(call.method, url, headers=headers, content=call.content)
+            response = self._http.send(request, stream=True)
+        self._note(response.headers)
+        return response
+
+    def _guard(self, call: _Call) -> None:
+        """Refuse a call when too much of the day's quota is gone; cleaning up (DELETE) is always allowed."""
+        used, allowed = self.usage.used, self.usage.allowed
+        fresh = self._pace.clock() - self._told_at < QUOTA_FRESH_S
+        if used is None or not allowed or not fresh or call.method == "DELETE" or self._share >= 1.0:
+            return
+        if used >= self._share * allowed:
+            cause = f"{used:,} of the org's {allowed:,} daily API calls are used, more than the share of {self._share:.0%}"
+            hint = "Try again later, or raise quota_share."
+            raise QuotaExhausted(call.doing, cause, hint=hint, after_s=DAILY_WAIT_S, used=used, allowed=allowed)
+
+    def _note(self, headers: Mapping[str, str]) -> None:
+        """Remember the server's clock and the org's usage, where the answer tells them."""
+        self.server_time = http_date(headers.get("date", "")) or self.server_time
+        told = _USAGE.search(headers.get("sforce-limit-info", ""))
+        if told:
+            self._told_at = self._pace.clock()
+            self._count(told=(int(told[1]), int(told[2])))
+        self._sink(events.ApiUsage(self.usage.calls, self.usage.used, self.usage.allowed))
+
+    def _count(self, *, calls: int = 0, told: tuple[int, int] | None = None) -> None:
+        with self._lock:
+            used, allowed = told or (self.usage.used, self.usage.allowed)
+            self.usage = Usage(self.usage.calls + calls, used, allowed)
+
+
+def http_client(*, connect_timeout_s: float = CONNECT_S, read_timeout_s: float = READ_S) -> httpx2.Client:
+    """An HTTP client with time-outs, without redirects; proxies as the environment says, but never for this machine itself."""
+    return httpx2.Client(
+        timeout=httpx2.Timeout(read_timeout_s, connect=connect_timeout_s),
+        follow_redirects=False,
+        mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
+    )
+
+
+def gunzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The decoded bytes of a gzip body (one or several members), checksum and length checked.
+
+    Raises: EOFError when it ends early; the decoder's own error when it is damaged.
+    """
+    member, begun = _inflate.decompressobj(wbits=_GZIP), False
+    for piece in pieces:
+        left = piece
+        while left:
+            if member.eof:
+                member = _inflate.decompressobj(wbits=_GZIP)
+            begun = True
+            decoded: bytes = member.decompress(left, _INFLATE_BYTES)
+            if decoded:
+                yield decoded
+            left = member.unused_data if member.eof else member.unconsumed_tail
+    if begun and not member.eof:
+        raise EOFError("it ends early")
+
+
+def _decoder() -> tuple[ModuleType, tuple[type[Exception], ...]]:
+    """The gunzip at hand, and what it raises: isal needs 2-2.7 times less CPU than zlib, and gunzip is what a bulk page costs."""
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return zlib, (zlib.error,)
+    broken: Any = isal_zlib.IsalError  # its stub declares an instance
+    return isal_zlib, (broken, zlib.error)
+
+
+_inflate, _BROKEN_GZIP = _decoder()
+_DAMAGED: tuple[type[Exception], ...] = (EOFError, *_BROKEN_GZIP)
+_LOST: tuple[type[Exception], ...] = (httpx2.TransportError, *_DAMAGED)
+
+
+def _decoded(response: httpx2.Response) -> Iterator[bytes]:
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding in ("gzip", "x-gzip"):
+        return gunzip(response.iter_raw())
+    if encoding == "identity":
+        return response.iter_raw()
+    raise EOFError(f"it is encoded as {encoding}, which was not asked for")
+
+
+def _data(response: httpx2.Response, call: _Call) -> httpx2.Response:
+    """The response, unless it is a web page that answers with a status for data (maintenance, a login page)."""
+    if not response.headers.get("content-type", "").lower().startswith("text/html"):
+        return response
+    error = _refused(response, call)
+    hint = "If it stays so, check instance_url: a browser's address or a proxy answers with pages, not data."
+    raise RetryLater(call.doing, f"a web page came instead of data ({error.cause[:200]})", hint=hint, in_doubt=True)
+
+
+def _refused(response: httpx2.Response, call: _Call) -> HaloclineError:
+    content = bytearray()
+    try:
+        for piece in _decoded(response):
+            content += piece
+            if len(content) > _ERROR_BYTES:
+                break
+    except _LOST:
+        pass  # a refusal whose words were lost on the way is still a refusal
+    finally:
+        response.close()
+    status, host = response.status_code, response.url.host
+    return refusal(call.doing, status, headers=response.headers, content=bytes(content), host=host)
+
+
+def _address(call: _Call, instance_url: str, *, base: str) -> str:
+    """The whole address of a call.
+
+    Raises: Stop for an address on another origin: a token must not be sent where an answer's link happens to point.
+    """
+    if _is_whole(call.path):
+        if _origin(call.path) != _origin(instance_url):
+            raise Stop(
+                call.doing, f"the address given is not on {urlsplit(instance_url).netloc}, and a token is not sent elsewhere"
+            )
+        url = call.path
+    elif call.path.startswith("/"):
+        url = instance_url + call.path
+    else:  # Bulk's `contentUrl` comes without its leading slash
+        url = f"{instance_url}/{call.path}" if call.path.startswith("services/") else f"{instance_url}{base}/{call.path}"
+    query = urlencode({name: value for name, value in call.params.items() if value is not None}, quote_via=quote, safe="")
+    return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
+
+
+def _is_whole(path: str) -> bool:
+    """Whether a path is an address of its own; what cannot be taken apart is held for one, and then found to be foreign."""
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return True
+    return bool(parts.scheme or parts.netloc)
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port; None for an address that has none, or that brings a user name."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname and port and "@" not in parts.netloc else None

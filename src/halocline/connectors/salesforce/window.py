@@ -1,0 +1,137 @@
+"""Which rows a read takes, and where the next one starts. Pure: clocks and settings come in, bounds and positions go out.
+
+    time ----------[ low - overlap ............ server time ][ +1 s = high )
+    next stamp  =  min(server time, what Salesforce says is complete), or server time - LAG_S where it does not say
+
+Stamps have whole seconds, so `high` is the first second that is not read. Rows may be committed late with an older stamp; the
+overlap and `latestDateCovered` find them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from halocline.batch import JSON, Position
+from halocline.connector import Deletes
+from halocline.connectors.salesforce import soql
+
+OVERLAP_S = 600.0  # seconds read again before the position; a transaction may take ten minutes (Apex limits: callouts, batch)
+LAG_S = 600.0  # seconds that the position stays behind the clock where Salesforce does not say what is complete
+COVER_S = 3_600.0  # seconds that getDeleted looks back at least: only changes begun inside its range hold latestDateCovered back
+DELETED_REACH = timedelta(days=15) - timedelta(hours=1)  # of getDeleted, with some room; SOAP API Developer Guide, "getDeleted()"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a position is only good for: the same object, cursor, condition and settings."""
+
+    object: str
+    cursor: str | None
+    fields: tuple[str, ...]
+    where: str | None
+    deletes: Deletes
+    numbers: str
+    replicateable: bool
+
+    def position(self, stamp: datetime) -> Position:
+        """The position from which the next read of this scope starts."""
+        return {**self.settings, "stamp": soql.instant(stamp), "fields": list(self.fields)}
+
+    @property
+    def settings(self) -> dict[str, str | None]:
+        """What must not change from one read to the next."""
+        return {
+            "object": self.object,
+            "cursor": self.cursor,
+            "where": self.where,
+            "deletes": str(self.deletes),
+            "numbers": self.numbers,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a read starts: `low` (overlap included) or, when it is None, at the beginning; `reason` where that was not wished."""
+
+    low: datetime | None = None
+    reason: str | None = None
+
+
+def start(since: Position | None, scope: Scope, *, now: datetime, overlap_s: float) -> Start:
+    """Where to start from a stored position, or why it cannot be used."""
+    if since is None:
+        return Start()
+    if scope.cursor is None:
+        return Start(reason=f"{scope.object} has no stamp that can be filtered by")
+    stamp = _stamp(since)
+    if stamp is None:
+        return Start(reason="the stored position cannot be read")
+    reason = _changed(since, scope)
+    low = stamp - timedelta(seconds=overlap_s)
+    if reason is None and scope.deletes is not Deletes.IGNORE and scope.replicateable and low < now - DELETED_REACH:
+        reason = f"the last read ({soql.instant(stamp)}) is further back than Salesforce lists deletions (15 days)"
+    return Start(reason=reason) if reason else Start(low)
+
+
+def high(now: datetime) -> datetime:
+    """The first instant that is not read any more."""
+    return now.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def next_stamp(now: datetime, covered: datetime | None) -> datetime:
+    """The stamp of the next position; `covered` is the instant that Salesforce says is complete."""
+    return min(now, covered) if covered is not None else now - timedelta(seconds=LAG_S)
+
+
+def deletions(low: datetime | None, now: datetime) -> tuple[datetime, datetime]:
+    """The range to ask getDeleted for: whole minutes, the one under way included, at least COVER_S long."""
+    look = now - timedelta(seconds=COVER_S)
+    begin = min(low, look) if low is not None else look
+    return _minute(begin), _minute(now) + timedelta(minutes=1)
+
+
+def moment(text: str) -> datetime:
+    """An instant as Salesforce or a position spells it, aware, in UTC.
+
+    Raises: ValueError when it is none, or names no time zone.
+    """
+    read = datetime.fromisoformat(text)
+    if read.tzinfo is None:
+        raise ValueError(f"no time zone: {text}")
+    return read.astimezone(UTC)
+
+
+def _minute(instant: datetime) -> datetime:
+    return instant.replace(second=0, microsecond=0)
+
+
+def _stamp(since: Position) -> datetime | None:
+    try:
+        return moment(str(since["stamp"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _changed(since: Mapping[str, JSON], scope: Scope) -> str | None:
+    """What differs so much from the last read that its rows cannot be built upon."""
+    for name, value in scope.settings.items():
+        if since.get(name) != value:
+            return f"{_SETTING[name]} is another than at the last read"
+    added = _added(since.get("fields"), scope.fields)
+    return f"fields are new, and old rows must get their values ({', '.join(added)})" if added else None
+
+
+_SETTING = {
+    "object": "the object",
+    "cursor": "the stamp",
+    "where": "the where clause",
+    "deletes": "the setting for deletes",
+    "numbers": "the setting for numbers",
+}
+
+
+def _added(before: JSON, now: Sequence[str]) -> list[str]:
+    known = {str(name).lower() for name in before} if isinstance(before, (list, tuple)) else set()
+    return [name for name in now if name.lower() not in known]

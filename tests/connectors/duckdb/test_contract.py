@@ -1,0 +1,38 @@
+"""DuckDB passes the suite of destinations, in a file and in memory, from a URI and from a connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from halocline.connector import Destination, Target
+from halocline.connectors.duckdb import open_destination
+from halocline.connectors.duckdb.client import quoted
+from halocline.spool import Spool
+from halocline.testing.destinations import DestinationSuite
+
+
+class _Suite(DestinationSuite):
+    def read(self, destination: Destination, target: Target) -> list[dict[str, object]]:
+        cursor = destination._database.connection.cursor()  # type: ignore[attr-defined]  # a reader beside the destination
+        cursor.execute("SET TimeZone = 'UTC'")
+        try:
+            found = cursor.sql(f"FROM {quoted(target.schema or 'main', target.table)}").to_arrow_table().to_pylist()
+        except duckdb.CatalogException:
+            return []
+        return [dict(row) for row in found]
+
+    def drop(self, destination: Destination, target: Target) -> None:
+        cursor = destination._database.connection.cursor()  # type: ignore[attr-defined]  # somebody else's hand
+        cursor.execute(f"DROP TABLE {quoted(target.schema or 'main', target.table)}")
+
+
+class TestFile(_Suite):
+    def open(self, folder: Path, spool: Spool) -> Destination:
+        return open_destination(f"duckdb:///{folder}/lake.duckdb", spool=spool, memory_limit="200MB", threads=1)
+
+
+class TestConnection(_Suite):
+    def open(self, folder: Path, spool: Spool) -> Destination:
+        return open_destination(duckdb.connect(folder / "mine.duckdb"), spool=spool)

@@ -1,0 +1,355 @@
+"""What is DuckDB's own about the destination: connections, URIs, views, indexes, the table of positions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from tests.connectors.duckdb.pages import FLOW, TARGET, load, plan, table, text_schema, written
+
+from halocline.batch import Batch, Op
+from halocline.connector import Deletes, Mode, Part, Target
+from halocline.connectors import duckdb as connector
+from halocline.connectors.duckdb.client import Database, path_of, quoted
+from halocline.connectors.duckdb.destination import DuckDBDestination
+from halocline.connectors.duckdb.replace import replace
+from halocline.errors import AccessDenied, FixConfig, LeaseLost, NotFound, RetryLater, SchemaConflict, StorageFailed
+from halocline.outcome import Counts
+from halocline.schema import Column, Kind
+from halocline.spool import Spool
+from halocline.testing.destinations import NoJournal
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Batch:
+    return Batch(raw=written(tmp_path / "page.csv", ("Id", "Text"), [("1", "a"), ("2", "b")]))
+
+
+def test_the_driver_is_not_loaded_to_recognise_a_session() -> None:
+    """`accepts` looks at the session without importing DuckDB."""
+    code = (
+        "import sys; from halocline.connectors.duckdb import accepts\n"
+        "assert accepts('duckdb:///x') and accepts('DuckDB:///x') and not accepts('postgresql://x') and not accepts(object())\n"
+        "assert not {'duckdb', '_duckdb', 'pyarrow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_connection_is_recognised(connection: duckdb.DuckDBPyConnection) -> None:
+    """A live DuckDB connection is a session of this connector."""
+    assert connector.accepts(connection)
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("duckdb:///lake.duckdb", "lake.duckdb"),
+        ("duckdb:////data/lake.duckdb", "/data/lake.duckdb"),
+        ("duckdb:///:memory:", ":memory:"),
+        ("duckdb:lake.duckdb", "lake.duckdb"),
+        ("/data/lake.duckdb", "/data/lake.duckdb"),
+    ],
+)
+def test_a_uri_names_a_file(uri: str, path: str) -> None:
+    """Three slashes stand before a relative path, four before an absolute one."""
+    assert path_of(uri) == path
+
+
+@pytest.mark.parametrize("uri", ["duckdb:", "duckdb:///", "duckdb://host/lake", "duckdb:///lake?x=1"])
+def test_a_uri_without_a_file_is_refused(uri: str) -> None:
+    """A host, an option or nothing at all is not silently taken for a file name."""
+    with pytest.raises(FixConfig):
+        path_of(uri)
+
+
+def test_a_missing_folder_is_named(spool: Spool, tmp_path: Path) -> None:
+    """The error says which folder is missing, and how absolute paths are written."""
+    with pytest.raises(NotFound, match=r"nowhere.*four slashes"):
+        DuckDBDestination(f"duckdb:///{tmp_path}/nowhere/lake.duckdb", spool=spool)
+
+
+def test_a_damaged_file_is_refused(spool: Spool, tmp_path: Path) -> None:
+    """A file that is no database is left alone."""
+    (tmp_path / "x.duckdb").write_bytes(b"x" * 5_000)
+    with pytest.raises(StorageFailed, match="not a valid DuckDB database"):
+        DuckDBDestination(f"{tmp_path}/x.duckdb", spool=spool)
+    assert (tmp_path / "x.duckdb").read_bytes() == b"x" * 5_000
+
+
+@contextmanager
+def _holder(path: Path) -> Iterator[subprocess.Popen[str]]:
+    code = f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process
+
+
+def test_a_locked_file_names_its_holder(spool: Spool, tmp_path: Path) -> None:
+    """The error says which process has the file open."""
+    with _holder(tmp_path / "x.duckdb") as holder, pytest.raises(StorageFailed) as caught:
+        DuckDBDestination(f"{tmp_path}/x.duckdb", spool=spool)
+    assert f"PID {holder.pid}" in str(caught.value)
+
+
+def test_a_read_only_connection_is_refused(spool: Spool, tmp_path: Path) -> None:
+    """Claiming through a connection that may only read fails with a word about it, before anything is read."""
+    duckdb.connect(tmp_path / "x.duckdb").close()
+    with duckdb.connect(tmp_path / "x.duckdb", read_only=True) as connection:
+        destination = DuckDBDestination(connection, spool=spool)
+        assert destination.position(FLOW, TARGET) is None
+        with pytest.raises(StorageFailed, match="read-only"):
+            destination.claim(FLOW, "test")
+
+
+def test_a_closed_connection_is_refused(spool: Spool) -> None:
+    """A connection closed by its owner is reported as such."""
+    connection = duckdb.connect()
+    connection.close()
+    with pytest.raises(FixConfig, match="closed"):
+        DuckDBDestination(connection, spool=spool)
+
+
+def test_a_bad_setting_is_refused(spool: Spool) -> None:
+    """A memory limit that DuckDB does not understand is a mistake to correct."""
+    with pytest.raises(FixConfig, match="Memory must have a number"):
+        DuckDBDestination("duckdb:///:memory:", spool=spool, memory_limit="lots")
+
+
+def test_a_connection_that_may_not_read_files_is_told(
+    destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, page: Batch
+) -> None:
+    """With external access off, DuckDB refuses the staged files, and the error says so."""
+    connection.execute("SET enable_external_access = false")
+    with pytest.raises(AccessDenied):
+        load(destination, [page], text_schema())
+
+
+def test_the_users_transaction_is_not_touched(
+    destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, page: Batch
+) -> None:
+    """A transaction that the user has open neither sees nor ends with a load, and can still be rolled back."""
+    connection.execute("CREATE TABLE mine (x INTEGER)")
+    connection.execute("BEGIN; INSERT INTO mine VALUES (1)")
+    load(destination, [page], text_schema())
+    assert connection.execute("SELECT count(*) FROM mine").fetchall() == [(1,)]
+    connection.execute("ROLLBACK")
+    assert connection.execute("SELECT count(*) FROM mine").fetchall() == [(0,)]
+    assert len(table(connection)) == 2
+
+
+def test_the_users_settings_are_kept(connection: duckdb.DuckDBPyConnection, spool: Spool, page: Batch) -> None:
+    """Threads, memory, order and time zone of a user's connection are as they were."""
+    sql = "SELECT current_setting('threads'), current_setting('memory_limit'), current_setting('preserve_insertion_order')"
+    connection.execute("SET TimeZone = 'Asia/Tokyo'")
+    before = connection.execute(sql).fetchall()
+    load(DuckDBDestination(connection, spool=spool), [page], text_schema())
+    assert connection.execute(sql).fetchall() == before
+    assert connection.execute("SELECT current_setting('TimeZone')").fetchall() == [("Asia/Tokyo",)]
+
+
+def test_a_target_without_schema_lies_in_the_users(connection: duckdb.DuckDBPyConnection, spool: Spool, page: Batch) -> None:
+    """The schema and database that the user's connection uses are the ones that a bare table name means."""
+    connection.execute('ATTACH \':memory:\' AS "la""ke"; USE "la""ke"; CREATE SCHEMA mine; USE "la""ke".mine')
+    destination = DuckDBDestination(connection, spool=spool)
+    unit = destination.begin(destination.claim(FLOW, "test"))
+    opened = unit.open(Target(None, 'my "table"'), plan(text_schema()), NoJournal())
+    unit.commit({FLOW: {}}, [opened.stage(Part("p"), iter([page]))])
+    unit.close()
+    assert connection.execute('SELECT count(*) FROM "la""ke".mine."my ""table"""').fetchall() == [(2,)]
+    assert destination.position(FLOW, Target("MINE", 'My "Table"')) == {}
+
+
+def test_a_view_on_the_table_goes_on_working(
+    destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, page: Batch
+) -> None:
+    """A full load replaces the table under the views that users made on it."""
+    load(destination, [page], text_schema())
+    connection.execute("CREATE VIEW mine AS SELECT upper(Text) AS loud FROM raw.page")
+    load(destination, [page], text_schema(), deletes=Deletes.HARD)
+    assert sorted(connection.execute("FROM mine").fetchall()) == [("A",), ("B",)]
+
+
+def test_a_view_is_no_target(destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, page: Batch) -> None:
+    """A load into a view is refused by name."""
+    connection.execute("CREATE SCHEMA raw; CREATE VIEW raw.page AS SELECT 1 AS Id")
+    with pytest.raises(FixConfig, match="that is a view"):
+        load(destination, [page], text_schema())
+
+
+def test_indexes_are_made_again(destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, page: Batch) -> None:
+    """An index that a user made is there after a full load, and after a merge."""
+    load(destination, [page], text_schema())
+    connection.execute("CREATE UNIQUE INDEX by_id ON raw.page (Id)")
+    for mode in Mode:
+        load(destination, [page], text_schema(), mode=mode)
+        assert connection.execute("SELECT index_name, table_name FROM duckdb_indexes()").fetchall() == [("by_id", "page")]
+
+
+def test_a_merge_works_with_a_primary_key(
+    destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """A table that a user made with a primary key takes updates of its rows."""
+    connection.execute("CREATE SCHEMA raw; CREATE TABLE raw.page (ID VARCHAR PRIMARY KEY, TEXT VARCHAR, mine INTEGER DEFAULT 7)")
+    connection.execute("INSERT INTO raw.page VALUES ('1', 'old', 1), ('2', 'b', 2)")
+    changed = written(tmp_path / "changed.csv", ("Id", "Text"), [("1", "new"), ("2", "b"), ("3", "c")])
+    counts = load(destination, [Batch(raw=changed)], text_schema(), mode=Mode.MERGE)
+    assert connection.execute("FROM raw.page ORDER BY Id").fetchall() == [("1", "new", 1), ("2", "b", 2), ("3", "c", 7)]
+    assert (counts.inserted, counts.updated, counts.unchanged) == (1, 1, 1)
+
+
+def test_a_key_that_repeats_in_the_table_stops_a_merge(
+    destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, page: Batch
+) -> None:
+    """A table with two rows of one key cannot be merged into by key: the load stops instead of guessing."""
+    load(destination, [page], text_schema())
+    connection.execute("INSERT INTO raw.page FROM raw.page")
+    with pytest.raises(SchemaConflict, match="several rows of one key"):
+        load(destination, [page], text_schema(), mode=Mode.MERGE)
+
+
+def test_a_row_without_key_stops_a_load(destination: DuckDBDestination, tmp_path: Path) -> None:
+    """A key that is null identifies nothing."""
+    nameless = written(tmp_path / "nameless.csv", ("Id", "Text"), [(None, "a")])
+    with pytest.raises(SchemaConflict, match="1 rows have no value in the key"):
+        load(destination, [Batch(raw=nameless)], text_schema())
+
+
+def test_several_columns_make_a_key(
+    destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """Rows are matched by all columns of the key together."""
+    first = written(tmp_path / "first.csv", ("Id", "Text", "V"), [("1", "a", "x"), ("1", "b", "y")])
+    second = written(tmp_path / "second.csv", ("Id", "Text", "V"), [("1", "b", "z"), ("2", "a", "w")])
+    schema = text_schema(Column("V", Kind.STRING))
+    load(destination, [Batch(raw=first)], schema, key=("Id", "Text"))
+    load(destination, [Batch(raw=second)], schema, key=("Id", "Text"), mode=Mode.MERGE)
+    assert sorted(str(row["V"]) for row in table(connection)) == ["w", "x", "z"]
+
+
+def test_a_deletion_that_nothing_could_mark_is_refused(
+    destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, page: Batch, tmp_path: Path
+) -> None:
+    """Soft deletes need a flag column: without one, a deletion of a row that the table has stops the load."""
+    load(destination, [page], text_schema())
+    gone = Batch(raw=written(tmp_path / "gone.csv", ("Id",), [("1",)]), op=Op.DELETE)
+    with pytest.raises(FixConfig, match='deletes="hard"'):
+        load(destination, [gone], text_schema(), mode=Mode.MERGE)
+    assert len(table(connection)) == 2
+
+
+def test_claims_at_the_same_instant_get_different_fences(
+    destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """However many threads claim a flow, no two hold the same fence; the first of all makes the table of positions."""
+
+    def claims(number: int) -> list[int]:
+        found = []
+        for _ in range(5):
+            try:
+                found.append(destination.claim(FLOW, f"thread {number}").fence)
+            except RetryLater:
+                continue
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        fences = [fence for found in pool.map(claims, range(4)) for fence in found]
+    assert sorted(fences) == list(range(1, len(fences) + 1))
+    assert fences
+
+
+def test_a_claim_during_a_commit_wins(
+    destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, page: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim made after our commit looked at its lease, and before it ended, makes the commit fail."""
+
+    def claimed_meanwhile(*args: Any, **kwargs: Any) -> Counts:
+        assert destination.claim(FLOW, "newer").fence == 2
+        return replace(*args, **kwargs)
+
+    monkeypatch.setattr("halocline.connectors.duckdb.destination.replace", claimed_meanwhile)
+    with pytest.raises(LeaseLost, match="newer"):
+        load(destination, [page], text_schema())
+    assert connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'page'").fetchall() == [(0,)]
+
+
+def test_several_tables_become_visible_together(
+    destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, page: Batch, tmp_path: Path
+) -> None:
+    """A unit with two loads publishes both or none: a bad value in the second leaves the first as it was."""
+    schema = text_schema()
+    numbers = text_schema(Column("N", Kind.INTEGER))
+    for value, tables in (("1.5", 0), ("1", 2)):
+        other = Batch(raw=written(tmp_path / "other.csv", ("Id", "Text", "N"), [("1", "x", value)]))
+        unit = destination.begin(destination.claim(FLOW, "test"))
+        one = unit.open(Target("raw", "one"), plan(schema), NoJournal()).stage(Part("p"), iter([page]))
+        two = unit.open(Target("raw", "two"), plan(numbers), NoJournal()).stage(Part("p"), iter([other]))
+        try:
+            counts = unit.commit({FLOW: {"n": 1}}, [one, two])
+            assert counts.inserted == 3
+        except SchemaConflict:
+            assert value == "1.5"
+        unit.close()
+        sql = "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'raw'"
+        assert connection.execute(sql).fetchall() == [(tables,)]
+    assert destination.position(FLOW, Target("raw", "two")) == {"n": 1}
+
+
+def test_closing_a_unit_leaves_no_file(destination: DuckDBDestination, spool: Spool) -> None:
+    """What was staged as Arrow is deleted with its unit; nothing half-written stays either."""
+    import pyarrow as pa
+
+    rows = pa.RecordBatch.from_pylist([{"Id": "1", "Text": "a"}], schema=text_schema().arrow)
+    unit = destination.begin(destination.claim(FLOW, "test"))
+    opened = unit.open(TARGET, plan(text_schema()), NoJournal())
+
+    def broken() -> Iterator[Batch]:
+        yield Batch(rows=rows)
+        raise ConnectionError("cut")
+
+    with pytest.raises(ConnectionError):
+        opened.stage(Part("a"), broken())
+    assert list(spool.path.iterdir()) == []
+    opened.stage(Part("a"), iter([Batch(rows=rows)]))
+    assert len(list(spool.path.iterdir())) == 1
+    unit.close()
+    assert list(spool.path.iterdir()) == []
+
+
+def test_a_full_disk_is_reported_and_nothing_changes(spool: Spool, tmp_path: Path) -> None:
+    """When DuckDB's disk space for what exceeds its memory runs out, the load stops with StorageFailed; the table stays."""
+    rows = [(f"{n:09}", f"{n}" * 20) for n in range(60_000)]
+    pages = [Batch(raw=written(tmp_path / f"{i}.csv", ("Id", "Text"), [(f"{i}{k}", v) for k, v in rows])) for i in range(4)]
+    with duckdb.connect(tmp_path / "x.duckdb") as connection:
+        destination = DuckDBDestination(connection, spool=spool, memory_limit="40MB", threads=1)
+        load(destination, [Batch(raw=written(tmp_path / "old.csv", ("Id", "Text"), [("1", "old")]))], text_schema())
+        connection.execute("SET max_temp_directory_size = '1MB'")
+        with pytest.raises(StorageFailed):
+            load(destination, pages, text_schema(), mode=Mode.MERGE)
+        assert table(connection) == [{"Id": "1", "Text": "old"}]
+
+
+def test_names_are_quoted() -> None:
+    """A name may hold any character."""
+    assert quoted('a"b', "c d") == '"a""b"."c d"'
+
+
+def test_a_failed_transaction_is_undone(connection: duckdb.DuckDBPyConnection) -> None:
+    """An error inside a transaction is raised as it is, and everything done before it is undone."""
+    database = Database(connection, "memory", "main", owned=False)
+
+    def fail_halfway() -> None:
+        with database.transaction() as cursor:
+            cursor.execute("CREATE TABLE half (x INTEGER)")
+            cursor.execute("SELECT CAST('x' AS INTEGER)").fetchall()
+
+    with pytest.raises(duckdb.ConversionException):
+        fail_halfway()
+    assert connection.execute("SELECT count(*) FROM duckdb_tables()").fetchall() == [(0,)]

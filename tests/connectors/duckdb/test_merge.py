@@ -1,0 +1,92 @@
+"""Loads in any order against a model of ten lines: the table is what the model says, and the counts add up."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.connectors.duckdb.pages import load, table, text_schema
+
+from halocline.batch import Batch, Op
+from halocline.connector import Deletes, Mode
+from halocline.connectors.duckdb.destination import DuckDBDestination
+from halocline.schema import Column, Kind
+from halocline.spool import Spool
+
+SCHEMA = text_schema(Column("IsDeleted", Kind.BOOLEAN), Column("Stamp", Kind.DATETIME))
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row as read, or a deletion; the text follows from the rest, so that two rows that tie in all are equal."""
+
+    key: int
+    stamp: int
+    flagged: bool
+    gone: bool
+
+    @property
+    def row(self) -> dict[str, object]:
+        text = f"{self.key} at {self.stamp}"
+        return {"Id": f"{self.key}", "Text": text, "IsDeleted": self.flagged, "Stamp": START + dt.timedelta(seconds=self.stamp)}
+
+
+def _model(known: dict[str, dict[str, object]], changes: list[Change], deletes: Deletes) -> dict[str, dict[str, object]]:
+    """The rows after a merge, one key at a time."""
+    after = dict(known)
+    for key in {change.key for change in changes}:
+        mine = [change for change in changes if change.key == key]
+        if any(change.flagged and not change.gone for change in mine):
+            mine = [change for change in mine if not change.gone]
+        last = max(mine, key=lambda change: (change.stamp, not change.gone, not change.flagged))
+        row, old = last.row, known.get(str(key))
+        if not last.gone and not (last.flagged and deletes is not Deletes.SOFT):
+            after[str(key)] = row
+        elif old is None or deletes is Deletes.IGNORE or (last.gone and row["Stamp"] < old["Stamp"]):  # type: ignore[operator]
+            continue
+        elif deletes is Deletes.HARD:
+            del after[str(key)]
+        elif not old["IsDeleted"]:
+            after[str(key)] = {**old, "IsDeleted": True, "Stamp": row["Stamp"]}
+    return after
+
+
+def _batches(changes: list[Change]) -> list[Batch]:
+    rows = [change.row for change in changes if not change.gone]
+    gone = [{"Id": f"{change.key}", "Stamp": change.row["Stamp"]} for change in changes if change.gone]
+    keys = SCHEMA.select(["Id", "Stamp"]).arrow
+    return [
+        Batch(rows=pa.RecordBatch.from_pylist(rows, schema=SCHEMA.arrow)),
+        Batch(rows=pa.RecordBatch.from_pylist(gone, schema=keys), op=Op.DELETE),
+    ]
+
+
+CHANGES = st.builds(Change, key=st.integers(0, 4), stamp=st.integers(0, 3), flagged=st.booleans(), gone=st.booleans())
+
+
+@pytest.mark.parametrize("deletes", list(Deletes))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(loads=st.lists(st.lists(CHANGES, max_size=8), min_size=1, max_size=4))
+def test_any_merges_leave_the_table_of_the_model(
+    deletes: Deletes, loads: list[list[Change]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """For any sequence of merges of rows, flagged rows and deletions, the table equals the model's after each."""
+    spool, connection = Spool("merge", tmp_path_factory.mktemp("merge")), duckdb.connect()
+    known: dict[str, dict[str, object]] = {}
+    try:
+        destination = DuckDBDestination(connection, spool=spool)
+        for changes in loads:
+            flags = {"cursor": "Stamp", "delete_flag": "IsDeleted", "deletes": deletes}
+            counts = load(destination, _batches(changes), SCHEMA, mode=Mode.MERGE, **flags)
+            known = _model(known, changes, deletes)
+            assert table(connection) == [known[key] for key in sorted(known)]
+            assert counts.accounted == len(changes)
+    finally:
+        connection.close()
+        spool.close()

@@ -1,0 +1,119 @@
+"""Windows and positions: no row falls between two reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halocline.connector import Deletes
+from halocline.connectors.salesforce import window
+
+NOW = datetime(2026, 11, 21, 10, 20, 30, tzinfo=UTC)
+SCOPE = window.Scope(
+    "Account", "SystemModstamp", ("Id", "Name", "SystemModstamp"), None, Deletes.SOFT, "decimal", replicateable=True
+)
+
+
+def begun(since: Any, scope: window.Scope = SCOPE, *, now: datetime = NOW, overlap_s: float = 600.0) -> window.Start:
+    return window.start(since, scope, now=now, overlap_s=overlap_s)
+
+
+def test_a_first_read_starts_at_the_beginning_without_a_reason() -> None:
+    """No position means everything, and that needs no explanation."""
+    assert begun(None) == window.Start(None, None)
+
+
+def test_a_later_read_starts_an_overlap_before_the_stamp() -> None:
+    """The window begins at the position's stamp less the overlap."""
+    assert begun(SCOPE.position(NOW)) == window.Start(NOW - timedelta(seconds=600))
+    assert begun(SCOPE.position(NOW), overlap_s=0) == window.Start(NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"object": "Contact"}, "object"),
+        ({"cursor": "CreatedDate"}, "stamp"),
+        ({"where": "(A = 1)"}, "where"),
+        ({"deletes": Deletes.HARD}, "deletes"),
+        ({"numbers": "double"}, "numbers"),
+        ({"fields": ("Id", "Name", "New__c", "SystemModstamp")}, "New__c"),
+    ],
+)
+def test_another_scope_is_read_from_the_beginning(changes: dict[str, Any], word: str) -> None:
+    """A position is good for the settings that it was made with; the reason names what differs."""
+    start = begun(SCOPE.position(NOW), replace(SCOPE, **changes))
+    assert start.low is None
+    assert word in (start.reason or "")
+
+
+def test_fewer_fields_need_no_new_read() -> None:
+    """A field that is gone leaves the rows that were read as they are."""
+    assert begun(SCOPE.position(NOW), replace(SCOPE, fields=("Id", "SystemModstamp"))).low is not None
+
+
+@pytest.mark.parametrize("since", [{}, {"stamp": 5}, {"stamp": "yesterday"}, {"stamp": "2026-01-01T00:00:00"}])
+def test_an_unreadable_position_is_read_from_the_beginning(since: Any) -> None:
+    """What cannot be trusted is not built upon."""
+    start = begun(since)
+    assert start.low is None
+    assert start.reason
+
+
+def test_an_object_without_a_stamp_is_always_read_in_full() -> None:
+    """Without a cursor there is no window."""
+    scope = replace(SCOPE, cursor=None)
+    assert "no stamp" in (begun(scope.position(NOW), scope).reason or "")
+
+
+def test_deletions_reach_back_fifteen_days() -> None:
+    """An older position is of no use while deletions matter; where they do not, or cannot be told, it is."""
+    old = NOW - timedelta(days=15)
+    assert "15 days" in (begun(SCOPE.position(old)).reason or "")
+    assert begun(SCOPE.position(NOW - timedelta(days=14))).low is not None
+    ignoring = replace(SCOPE, deletes=Deletes.IGNORE)
+    assert begun(ignoring.position(old), ignoring).low is not None
+    untold = replace(SCOPE, replicateable=False)
+    assert begun(untold.position(old), untold).low is not None
+
+
+def test_the_next_stamp_never_passes_what_is_complete() -> None:
+    """It is the earlier of the clock and what Salesforce vouches for, and lags where Salesforce says nothing."""
+    early, late = NOW - timedelta(minutes=3), NOW + timedelta(minutes=1)
+    assert window.next_stamp(NOW, early) == early
+    assert window.next_stamp(NOW, late) == NOW
+    assert window.next_stamp(NOW, None) == NOW - timedelta(seconds=window.LAG_S)
+
+
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 7200),
+    st.integers(0, 7200),
+    st.sampled_from([0.0, 1.0, 600.0]),
+)
+def test_windows_touch_or_overlap(first: int, gap: int, behind: int, overlap_s: float) -> None:
+    """Whatever the clock and `latestDateCovered` say, the next window begins at or before the instant where this one ends."""
+    now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=first)
+    position = SCOPE.position(window.next_stamp(now, now - timedelta(seconds=behind)))
+    later = begun(position, now=now + timedelta(seconds=gap), overlap_s=overlap_s)
+    assert later.low is not None
+    assert later.low < window.high(now)
+    assert later.low <= now - timedelta(seconds=behind)
+
+
+def test_the_second_under_way_is_read() -> None:
+    """Stamps have whole seconds: the bound is the next one."""
+    assert window.high(NOW.replace(microsecond=999_999)) == NOW + timedelta(seconds=1)
+
+
+def test_deletions_are_asked_for_in_whole_minutes_that_cover_the_window() -> None:
+    """The range holds the window and the minute under way, and an hour at least, so that old changes hold the stamp back."""
+    low = NOW - timedelta(hours=3)
+    assert window.deletions(low, NOW) == (datetime(2026, 11, 21, 7, 20, tzinfo=UTC), datetime(2026, 11, 21, 10, 21, tzinfo=UTC))
+    assert window.deletions(None, NOW)[0] == datetime(2026, 11, 21, 9, 20, tzinfo=UTC)
+    assert window.deletions(NOW, NOW)[0] == datetime(2026, 11, 21, 9, 20, tzinfo=UTC)
