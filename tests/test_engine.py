@@ -24,7 +24,7 @@ def parts(count: int) -> Iterator[Part]:
 def test_every_part_gives_one_manifest_on_any_executor(make: type[Executor]) -> None:
     """Threads and processes carry the same contract."""
     with make(2) as executor:  # type: ignore[call-arg]
-        found = sorted(m.part for m in engine.each(executor, parts(7), staged))
+        found = sorted(m.part for m in engine.each(executor, parts(7), work=staged))
     assert found == [str(n) for n in range(7)]
 
 
@@ -38,7 +38,7 @@ def test_parts_are_drawn_only_as_there_is_room() -> None:
             yield part
 
     with ThreadPoolExecutor(2) as executor:
-        stream = engine.each(executor, watched(), staged, width=2)
+        stream = engine.each(executor, watched(), work=staged, width=2)
         next(stream)
         assert len(drawn) <= 3
         assert len(list(stream)) == 9
@@ -53,7 +53,7 @@ def test_the_first_failure_is_raised() -> None:
         return staged(part)
 
     with engine.threads(2) as executor, pytest.raises(ValueError, match="page 3"):
-        list(engine.each(executor, parts(6), work))
+        list(engine.each(executor, parts(6), work=work))
 
 
 def test_threads_drop_what_has_not_begun() -> None:

@@ -86,3 +86,12 @@ def test_an_error_crosses_a_process_border(kind: type[HaloclineError]) -> None:
     error = kind("Doing", "cause", hint="try", code="X", job_id="750")
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.code, copy.facts) == (kind, str(error), "X", {"job_id": "750"})
+
+
+@pytest.mark.parametrize("kind", TREE.values(), ids=lambda kind: kind.__name__)
+def test_an_error_survives_a_process_border(kind: type[HaloclineError]) -> None:
+    """Pickled and back, an error keeps its words, its exit code and its facts."""
+    needed = {"row": 3} if kind is RejectRecord else {"ability": "bulk"} if kind is NotSupported else {}
+    error = kind("Doing", "what came back", hint="try this", code="X", job_id="750", **needed)  # type: ignore[arg-type]
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), back.facts, vars(back)) == (kind, str(error), {"job_id": "750"}, vars(error))

@@ -35,7 +35,7 @@ def survey(rows: int, *, first: bool = True, **changes: object) -> Survey:
 
 
 def method(found: Survey, **wish: object) -> str:
-    return decide(found, DUCKDB, Wish(flow="f", **wish)).method  # type: ignore[arg-type]
+    return decide(found, DUCKDB, wish=Wish(flow="f", **wish)).method  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -82,20 +82,21 @@ def test_use_stage_stages_at_any_size() -> None:
 
 def test_a_stage_name_without_stages_is_ignored_with_a_reason() -> None:
     """The method keeps its name, and the plan says where the pages go instead."""
-    plan = decide(survey(60_000), DUCKDB, Wish(flow="f", stage_name="@SALESFORCE_STAGE"))
+    plan = decide(survey(60_000), DUCKDB, wish=Wish(flow="f", stage_name="@SALESFORCE_STAGE"))
     assert plan.method == "bulk_api_stage_full"
     assert any("'@SALESFORCE_STAGE' is ignored" in r and "local files" in r for r in plan.reasons)
 
 
 def test_a_stage_name_is_kept_where_there_are_stages() -> None:
     """A destination with stages gets no such reason."""
-    plan = decide(survey(60_000), replace(DUCKDB, stage=True), Wish(flow="f", stage_name="@S"))
+    plan = decide(survey(60_000), replace(DUCKDB, stage=True), wish=Wish(flow="f", stage_name="@S"))
     assert not any("ignored" in r for r in plan.reasons)
 
 
 def test_what_bulk_cannot_query_goes_by_rest_and_says_so() -> None:
     """Without Bulk, any size goes by REST, with Salesforce's reason in the plan."""
-    plan = decide(survey(80_000, abilities=Abilities(bulk=False, bulk_reason="no such luck")), DUCKDB, Wish(flow="f"))
+    lacking = survey(80_000, abilities=Abilities(bulk=False, bulk_reason="no such luck"))
+    plan = decide(lacking, DUCKDB, wish=Wish(flow="f"))
     assert plan.method == "regular_api_full"
     assert any("no such luck" in r for r in plan.reasons)
 
@@ -104,20 +105,20 @@ def test_a_query_too_long_for_a_uri_goes_by_bulk() -> None:
     """A wide object travels by Bulk however few its rows; without Bulk its columns are split."""
     assert method(survey(10, query_bytes=20_000)) == "bulk_api_full"
     narrow = survey(10, query_bytes=20_000, abilities=Abilities(bulk=False, bulk_reason="no", max_query_bytes=16_384))
-    plan = decide(narrow, DUCKDB, Wish(flow="f"))
+    plan = decide(narrow, DUCKDB, wish=Wish(flow="f"))
     assert plan.method == "regular_api_full"
     assert any("split over several queries" in r for r in plan.reasons)
 
 
 def test_a_full_read_replaces_and_a_later_one_merges() -> None:
     """Full reads publish a new table, later ones change rows by key."""
-    assert decide(survey(10), DUCKDB, Wish(flow="f")).mode is Mode.REPLACE
-    assert decide(survey(10, first=False), DUCKDB, Wish(flow="f")).mode is Mode.MERGE
+    assert decide(survey(10), DUCKDB, wish=Wish(flow="f")).mode is Mode.REPLACE
+    assert decide(survey(10, first=False), DUCKDB, wish=Wish(flow="f")).mode is Mode.MERGE
 
 
 def test_a_position_that_cannot_be_used_makes_the_read_full() -> None:
     """The source's reason for reading everything is the plan's reason."""
-    plan = decide(survey(10, first=False, full_reason="the where clause changed"), DUCKDB, Wish(flow="f"))
+    plan = decide(survey(10, first=False, full_reason="the where clause changed"), DUCKDB, wish=Wish(flow="f"))
     assert plan.method == "regular_api_full"
     assert plan.mode is Mode.REPLACE
     assert any("the where clause changed" in r for r in plan.reasons)
@@ -125,27 +126,27 @@ def test_a_position_that_cannot_be_used_makes_the_read_full() -> None:
 
 def test_force_full_may_replace_and_empty_a_table() -> None:
     """Who asks for a full sync gets one: replacing a table that is not ours, and emptying it, are then allowed."""
-    plan = decide(survey(10, first=False), DUCKDB, Wish(flow="f", force_full=True))
+    plan = decide(survey(10, first=False), DUCKDB, wish=Wish(flow="f", force_full=True))
     assert (plan.full, plan.allow_replace, plan.allow_empty) == (True, True, True)
-    assert decide(survey(10), DUCKDB, Wish(flow="f")).allow_replace is False
+    assert decide(survey(10), DUCKDB, wish=Wish(flow="f")).allow_replace is False
 
 
 def test_the_key_is_found_in_any_case() -> None:
     """match_field="ID" finds the column Id; an unknown one is refused by name."""
-    assert decide(survey(1), DUCKDB, Wish(flow="f", key=("ID",))).key == ("Id",)
+    assert decide(survey(1), DUCKDB, wish=Wish(flow="f", key=("ID",))).key == ("Id",)
     with pytest.raises(FixConfig, match="Nope__c"):
-        decide(survey(1), DUCKDB, Wish(flow="f", key=("Nope__c",)))
+        decide(survey(1), DUCKDB, wish=Wish(flow="f", key=("Nope__c",)))
 
 
 def test_a_plan_survives_json() -> None:
     """A plan is pure data: to JSON and back gives the same plan."""
-    plan = decide(survey(1, first=False), DUCKDB, Wish(flow="f", deletes=Deletes.HARD))
+    plan = decide(survey(1, first=False), DUCKDB, wish=Wish(flow="f", deletes=Deletes.HARD))
     assert Plan.from_json(plan.to_json()) == plan
 
 
 @pytest.mark.parametrize("rows", [0, 999, 1_000, 49_999, 50_000])
 def test_every_plan_explains_itself(rows: int) -> None:
     """There is a reason for reading all or part, and a reason with the row count for the way."""
-    plan = decide(survey(rows), DUCKDB, Wish(flow="f"))
+    plan = decide(survey(rows), DUCKDB, wish=Wish(flow="f"))
     assert len(plan.reasons) >= 2
     assert any(f"{rows:,} rows" in r for r in plan.reasons)

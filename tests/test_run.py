@@ -39,10 +39,10 @@ def source() -> TwinSource:
 def test_a_first_run_carries_everything_and_a_second_only_what_changed(source: TwinSource, ledger: Ledger) -> None:
     """Rows and position become visible together; the next run starts after them."""
     destination = TwinDestination()
-    execute(flow(source, destination), Run.new(), ledger)
+    execute(flow(source, destination), Run.new(), ledger=ledger)
     assert destination.rows == dict(CHANGES)
     source.changes.append(("2", "zwei"))
-    second = execute(flow(source, destination), Run.new(), ledger)
+    second = execute(flow(source, destination), Run.new(), ledger=ledger)
     assert destination.rows == {**dict(CHANGES), "2": "zwei"}
     assert second.counts == Counts(updated=1)
     assert second.rows_read == 1
@@ -53,7 +53,7 @@ def test_fail_the_ith_operation_for_every_i(source: TwinSource, ledger: Ledger) 
     probe = Trips()
     clean = TwinSource(probe)
     clean.changes = list(CHANGES)
-    execute(flow(clean, TwinDestination(probe)), Run.new(), MemoryLedger())
+    execute(flow(clean, TwinDestination(probe)), Run.new(), ledger=MemoryLedger())
     assert len(probe.seen) > 10
     for i in range(1, len(probe.seen) + 1):
         trips = Trips(fail_at=i)
@@ -61,14 +61,14 @@ def test_fail_the_ith_operation_for_every_i(source: TwinSource, ledger: Ledger) 
         broken.changes = list(CHANGES)
         run = Run.new()
         try:
-            execute(flow(broken, destination), run, books)
+            execute(flow(broken, destination), run, ledger=books)
         except NetworkFailed:
             assert (destination.rows, destination.positions, run.durable_rows) == ({}, {}, 0)
             assert books.get(run.id).state == "failed"
             assert broken.acked == []
         else:
             assert trips.seen[i - 1] == "ack", "only a failed acknowledgement may leave the run successful"
-        execute(flow(broken, destination), Run.new(), books)
+        execute(flow(broken, destination), Run.new(), ledger=books)
         assert destination.rows == dict(CHANGES), f"after a failure of operation {i}: {trips.seen[i - 1]}"
         assert broken.acked, "the job is let go in the end"
 
@@ -77,23 +77,23 @@ def test_a_failed_acknowledgement_is_made_by_the_next_run(source: TwinSource, le
     """The rows are durable, so the run is done; the receipts wait in the ledger."""
     destination, seen = TwinDestination(), list[Event]()
     source.trips = Trips()
-    execute(flow(source, destination), Run.new(), ledger)
+    execute(flow(source, destination), Run.new(), ledger=ledger)
     source.acked.clear()
     source.trips = Trips(fail_at=0)
     source.changes.append(("6", "six"))
     real_ack, source.ack = source.ack, lambda receipts: (_ for _ in ()).throw(NetworkFailed("Telling", "no"))  # type: ignore[method-assign]
-    run = execute(flow(source, destination), Run.new(), ledger, sink=seen.append)
+    run = execute(flow(source, destination), Run.new(), ledger=ledger, sink=seen.append)
     assert ledger.get(run.id).state == "done"
     assert any(isinstance(e, Noticed) for e in seen)
     source.ack = real_ack  # type: ignore[method-assign]
-    execute(flow(source, destination), Run.new(), ledger)
+    execute(flow(source, destination), Run.new(), ledger=ledger)
     assert source.acked == ["job"]
 
 
 def test_the_events_tell_the_story_in_order(source: TwinSource, ledger: Ledger) -> None:
     """Started, planned, staged parts, committed, finished."""
     seen: list[Event] = []
-    execute(flow(source, TwinDestination()), Run.new(), ledger, sink=seen.append)
+    execute(flow(source, TwinDestination()), Run.new(), ledger=ledger, sink=seen.append)
     kinds = [type(e) for e in seen]
     assert kinds[:2] == [RunStarted, Planned]
     assert kinds[-2:] == [Committed, RunFinished]
@@ -106,7 +106,7 @@ def test_a_failure_is_told_and_booked_with_its_words(source: TwinSource, ledger:
     seen: list[Event] = []
     run = Run.new()
     with pytest.raises(Truncated, match="rows are missing"):
-        execute(flow(source, TwinDestination()), run, ledger, sink=seen.append)
+        execute(flow(source, TwinDestination()), run, ledger=ledger, sink=seen.append)
     booked = ledger.get(run.id)
     assert (booked.state, booked.counts.changed) == ("failed", 0)
     assert "rows are missing" in str(booked.error)
@@ -120,7 +120,7 @@ def test_a_newer_claim_fences_the_older_run_off(source: TwinSource, ledger: Ledg
     original = source.check
     source.check = lambda plan, manifests: (original(plan, manifests), destination.claim("twins", "other"))[0]  # type: ignore[method-assign]
     with pytest.raises(LeaseLost):
-        execute(flow(source, destination), Run.new(), ledger)
+        execute(flow(source, destination), Run.new(), ledger=ledger)
     assert destination.rows == {}
 
 
@@ -135,7 +135,7 @@ def test_a_way_that_turns_out_closed_is_planned_again(source: TwinSource, ledger
 
     source.parts = refusing  # type: ignore[method-assign]
     destination = TwinDestination()
-    run = execute(flow(source, destination), Run.new(), ledger)
+    run = execute(flow(source, destination), Run.new(), ledger=ledger)
     assert destination.rows == dict(CHANGES)
     assert run.plan is not None
     assert run.plan.method == "regular_api_full"
@@ -152,7 +152,7 @@ def test_a_way_refused_twice_is_an_error(source: TwinSource, ledger: Ledger) -> 
 
     source.parts = refusing  # type: ignore[method-assign]
     with pytest.raises(NotSupported):
-        execute(flow(source, TwinDestination()), Run.new(), ledger)
+        execute(flow(source, TwinDestination()), Run.new(), ledger=ledger)
 
 
 def test_books_that_do_not_balance_stop_the_run(source: TwinSource, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +160,7 @@ def test_books_that_do_not_balance_stop_the_run(source: TwinSource, ledger: Ledg
     monkeypatch.setattr("tests.twins.TwinUnit.commit", lambda self, positions, manifests: Counts(inserted=4))
     run = Run.new()
     with pytest.raises(Stop, match="5 rows were read but 4 are accounted for"):
-        execute(flow(source, TwinDestination()), run, ledger)
+        execute(flow(source, TwinDestination()), run, ledger=ledger)
     assert run.durable_rows == 4
     assert ledger.get(run.id).state == "failed"
 
@@ -170,7 +170,7 @@ def test_units_are_always_closed(source: TwinSource, ledger: Ledger) -> None:
     destination = TwinDestination()
     source.short = 1
     with pytest.raises(HaloclineError):
-        execute(flow(source, destination), Run.new(), ledger)
+        execute(flow(source, destination), Run.new(), ledger=ledger)
     assert destination.closed_units == 1
 
 
@@ -185,8 +185,8 @@ def test_planning_changes_nothing(source: TwinSource) -> None:
 def test_a_fresh_flow_ignores_the_position(source: TwinSource, ledger: Ledger) -> None:
     """force_full_sync reads everything, whatever the table's position says."""
     destination = TwinDestination()
-    execute(flow(source, destination), Run.new(), ledger)
-    run = execute(flow(source, destination, fresh=True), Run.new(), ledger)
+    execute(flow(source, destination), Run.new(), ledger=ledger)
+    run = execute(flow(source, destination, fresh=True), Run.new(), ledger=ledger)
     assert run.plan is not None
     assert run.plan.full
     assert run.rows_read == 5

@@ -22,7 +22,7 @@ def threads(width: int = WIDTH) -> Iterator[Executor]:
 
 
 def each(
-    executor: Executor, parts: Iterable[Part], work: Callable[[Part], Manifest], *, width: int = WIDTH
+    executor: Executor, parts: Iterable[Part], *, work: Callable[[Part], Manifest], width: int = WIDTH
 ) -> Iterator[Manifest]:
     """The manifests of `work(part)` as they complete, with at most `width` parts begun and not handed out.
 

@@ -46,10 +46,20 @@ class HaloclineError(Exception):
         self.facts = facts
         super().__init__(doing, cause)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross from worker processes; their keyword-only arguments are attributes, so state is all there is to carry.
+        return (_revive, (type(self), self.args, self.__dict__))
+
     def __str__(self) -> str:
         told = f"{self.doing}: {self.cause}".rstrip()
         told = told if told.endswith((".", "!", "?")) else told + "."
         return f"{told} {self.hint}".rstrip()
+
+
+def _revive(kind: type[HaloclineError], args: tuple[object, ...], state: dict[str, object]) -> HaloclineError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class RetryLater(HaloclineError):

@@ -51,7 +51,7 @@ class Wish:
     thresholds: Thresholds = Thresholds()
 
 
-def decide(survey: Survey, destination: Abilities, wish: Wish) -> Plan:
+def decide(survey: Survey, destination: Abilities, *, wish: Wish) -> Plan:
     """Choose method and mode for what `survey` found; the reasons read as sentences.
 
     Raises: FixConfig when the key is not among the source's columns.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from types import ModuleType
+from typing import Protocol
 
 from halocline.connector import Destination, Source
 from halocline.errors import FixConfig, MissingExtra
@@ -34,8 +35,21 @@ def missing_extra(wanted: str, error: ModuleNotFoundError) -> MissingExtra:
     return MissingExtra(f"Loading {wanted}", f"the Python package {error.name!r} is not installed", hint=hint)
 
 
-def open_source(name: str, connection: object, **options: object) -> Source:
-    """A source of the named connector; `options` are that connector's own."""
+class Connection(Protocol):
+    """A live connection to a source's system, which several sources may share."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+def connect(name: str, connection: object, **options: object) -> Connection:
+    """A live connection of the named connector from what describes one; one that is live already is returned as it is."""
+    live: Connection = connector(name).connect(connection, **options)
+    return live
+
+
+def open_source(name: str, connection: Connection, **options: object) -> Source:
+    """A source of the named connector on a live connection; `options` are that connector's own."""
     source: Source = connector(name).open_source(connection, **options)
     return source
 

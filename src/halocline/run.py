@@ -75,7 +75,7 @@ class Run:
         return found
 
 
-def execute(flow: Flow, run: Run, ledger: Ledger, *, sink: Sink = silent, executor: Executor | None = None) -> Run:
+def execute(flow: Flow, run: Run, *, ledger: Ledger, sink: Sink = silent, executor: Executor | None = None) -> Run:
     """Run `flow` once; `run` shows how far it came, also when this raises.
 
     Raises: whatever stopped it, as an error of `halocline.errors`; before the commit nothing became visible.
@@ -152,10 +152,10 @@ def _staged(source: Source, plan: Plan, load: Load, executor: Executor | None) -
         return load.stage(part, source.read(part))
 
     if executor is not None:
-        yield from engine.each(executor, source.parts(plan), work)
+        yield from engine.each(executor, source.parts(plan), work=work)
         return
     with engine.threads() as own:
-        yield from engine.each(own, source.parts(plan), work)
+        yield from engine.each(own, source.parts(plan), work=work)
 
 
 def _conserve(run: Run) -> None:

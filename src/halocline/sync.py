@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from types import TracebackType
+from typing import Self
 
 from halocline import registry
 from halocline.config import Settings
@@ -73,6 +75,7 @@ class IntelligentSync:
         settings: Settings | None = None,
         sink: Sink = silent,
     ) -> None:
+        self._connection: registry.Connection | None = None
         self.BULK_API_THRESHOLD = BULK_API_THRESHOLD
         self.STAGE_THRESHOLD = STAGE_THRESHOLD
         self.OVERLAP_S = OVERLAP_S
@@ -118,8 +121,8 @@ class IntelligentSync:
         try:
             self.run(job, run)
         except Exception as error:  # noqa: BLE001 - the documented contract: every failure is in the answer
-            return answer(job, run, error)
-        return answer(job, run, None)
+            return answer(job, run, error=error)
+        return answer(job, run, error=None)
 
     def run(self, job: SobjectSync, run: Run | None = None) -> Run:
         """Sync one object; `run` shows how far it came, also when this raises.
@@ -131,7 +134,7 @@ class IntelligentSync:
         with ExitStack() as stack:
             flow = self._open(job, run, stack)
             ledger = self._ledger or stack.enter_context(open_ledger(self._settings.ledger))
-            return execute(flow, run, ledger, sink=self._sink)
+            return execute(flow, run, ledger=ledger, sink=self._sink)
 
     def plan(self, job: SobjectSync) -> tuple[Survey, Plan]:
         """What `run` would do now, and why; nothing is read or changed.
@@ -141,6 +144,27 @@ class IntelligentSync:
         with ExitStack() as stack:
             return survey_and_plan(self._open(job, Run.new(), stack))
 
+    def close(self) -> None:
+        """Let go of the connection to Salesforce; the next sync opens a new one. Idempotent."""
+        if self._connection is not None and self._connection is not self._access_info:
+            self._connection.close()
+        self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # The documented samples never close; their sockets go with the last reference.
+        self.close()
+
+    def _connected(self) -> registry.Connection:
+        if self._connection is None:
+            self._connection = registry.connect("salesforce", self._access_info, sink=self._sink)
+        return self._connection
+
     def _open(self, job: SobjectSync, run: Run, stack: ExitStack) -> Flow:
         wish = self._wish(job)
         spool = Spool(run.id, self._settings.spool)
@@ -149,7 +173,7 @@ class IntelligentSync:
         stack.callback(destination.close)
         source = registry.open_source(
             "salesforce",
-            self._access_info,
+            self._connected(),
             sobject=job.sobject,
             fields=job.fields,
             exclude=job.exclude,
@@ -192,12 +216,11 @@ def sync_sobject_intelligent(
     **options: object,
 ) -> dict[str, object]:
     """Sync one object with the default thresholds; arguments and answer as in `IntelligentSync.sync_sobject`."""
-    return IntelligentSync(session, access_info).sync_sobject(
-        sobject, schema, table, match_field, use_stage, stage_name, force_full_sync, **options
-    )
+    with IntelligentSync(session, access_info) as system:
+        return system.sync_sobject(sobject, schema, table, match_field, use_stage, stage_name, force_full_sync, **options)
 
 
-def answer(job: SobjectSync, run: Run, error: Exception | None) -> dict[str, object]:
+def answer(job: SobjectSync, run: Run, *, error: Exception | None) -> dict[str, object]:
     """The documented return value for a run of `job` that ended well (`error` None) or did not."""
     told: dict[str, object] = {
         "sobject": job.sobject,

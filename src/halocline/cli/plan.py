@@ -1,0 +1,78 @@
+"""`halocline plan`: the decision and its reasons, without running it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from halocline.cli import options
+from halocline.cli.answer import out, say_json, told
+from halocline.cli.system import intelligent_sync
+from halocline.events import silent
+
+if TYPE_CHECKING:
+    from halocline.connector import Plan, Survey
+
+
+def plan(
+    sobject: Annotated[str, typer.Argument(metavar="OBJECT", help="API name: Account, My_Thing__c")],
+    to: options.To,
+    *,
+    schema: options.Schema = "main",
+    table: Annotated[str | None, typer.Option(help="The table, where it is not named like the object.")] = None,
+    key: options.Key = "Id",
+    full: options.Full = False,
+    where: options.Where = None,
+    fields: options.Fields = None,
+    exclude: options.Exclude = None,
+    deletes: options.Deletes = "soft",
+    numbers: options.Numbers = "decimal",
+    use_stage: options.UseStage = False,
+    bulk_threshold: options.BulkThreshold = None,
+    stage_threshold: options.StageThreshold = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say what a sync would do now, and why; nothing is read or changed."""
+    from halocline.sync import SobjectSync
+
+    job = SobjectSync(
+        sobject,
+        schema,
+        table or sobject,
+        match_field=key,
+        use_stage=use_stage,
+        force_full_sync=full,
+        where_clause=where,
+        fields=options.listed(fields),
+        exclude=options.listed(exclude) or (),
+        deletes=deletes,
+        numbers=numbers,
+    )
+    with told(as_json=as_json):
+        system = intelligent_sync(to, silent, bulk_threshold=bulk_threshold, stage_threshold=stage_threshold)
+        survey, decided = system.plan(job)
+    if as_json:
+        say_json({**decided.to_json(), "success": True, "server_time": survey.server_time, "target": str(job.target)})
+    else:
+        _show(survey, decided, str(job.target))
+
+
+def _show(survey: Survey, plan: Plan, target: str) -> None:
+    table = Table.grid(padding=(0, 2))
+    low, high = plan.window
+    for name, value in (
+        ("method", plan.method),
+        ("from", f"{survey.object}, about {survey.estimated_rows:,} rows, {len(plan.schema)} columns"),
+        ("to", f"{target}, {plan.mode} by {', '.join(plan.key)}, deletes: {plan.deletes}"),
+        ("window", "everything" if plan.full else f"{plan.cursor} from {low} up to {high}"),
+        ("next position", str(plan.next_position.get("stamp"))),
+    ):
+        table.add_row(f"[bold]{name}[/]", value)
+    out.print(table)
+    out.print("[bold]because[/]")
+    for reason in plan.reasons:
+        out.print(f"  - {reason}", markup=False)
+    out.print("[bold]query[/]")
+    out.print(f"  {plan.query}", markup=False)

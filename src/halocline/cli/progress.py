@@ -1,0 +1,99 @@
+"""Progress for people: what is being done, rows, rate and API calls; a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from halocline.events import (
+    ApiUsage,
+    Committed,
+    Event,
+    JobProgress,
+    Noticed,
+    PartStaged,
+    Planned,
+    RunFinished,
+    RunStarted,
+    Waiting,
+)
+
+
+class ProgressBar:
+    """A context manager whose `sink` watches the runs of one command."""
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self._console = console
+        self._live = console.is_terminal and not quiet
+        self._quiet = quiet
+        self._object = ""
+        self._rows = self._calls = self._job_rows = 0
+        self._began = time.monotonic()
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[detail]}"),
+            console=console,
+            transient=True,
+            disable=not self._live,
+        )
+        self._task = self._bar.add_task("", total=None, detail="")
+
+    def __enter__(self) -> ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def sink(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case RunStarted():
+                self._object = f"{event.object} -> {event.target}"
+                self._rows = self._job_rows = 0
+                self._began = time.monotonic()
+                self._show("looking", total=None)
+            case Planned():
+                self._say(f"{self._object}: {event.plan.method}")
+                self._show("reading", total=event.plan.expected_rows)
+            case JobProgress():
+                self._job_rows = event.records
+                self._show(f"job {event.state}")
+            case PartStaged():
+                self._rows += event.rows
+                self._show("reading")
+            case ApiUsage():
+                self._calls = event.calls
+                self._show(None)
+            case Waiting():
+                self._say(f"{self._object}: waiting {event.after_s:.1f} s - {event.reason}")
+            case Noticed():
+                self._say(f"{self._object}: {event.message}")
+            case Committed():
+                self._show("committed")
+            case RunFinished():
+                self._say(
+                    f"{self._object}: {event.rows_read:,} rows read, {event.counts.changed:,} changed, {event.elapsed_s:.1f} s"
+                )
+            case _:
+                pass
+
+    def _show(self, stage: str | None, *, total: int | str | None = "same") -> None:
+        elapsed = max(time.monotonic() - self._began, 0.001)
+        detail = f"{self._rows:,} rows · {self._rows / elapsed:,.0f}/s · {self._calls:,} API calls"
+        if self._job_rows and not self._rows:
+            detail = f"{self._job_rows:,} rows in Salesforce's job · {self._calls:,} API calls"
+        if stage is not None:
+            self._bar.update(self._task, description=f"{self._object}: {stage}")
+        if total != "same":
+            self._bar.reset(self._task, total=total)  # type: ignore[arg-type]  # "same" is handled above
+        self._bar.update(self._task, completed=self._rows, detail=detail)
+
+    def _say(self, line: str) -> None:
+        if not self._quiet and not self._live:
+            self._console.print(line, markup=False)

@@ -1,0 +1,1 @@
+"""`lht.x` is found at `halocline.compat.lht.x`."""

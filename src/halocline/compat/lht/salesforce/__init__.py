@@ -1,0 +1,1 @@
+"""`lht.salesforce.x` is found at `halocline.compat.lht.salesforce.x`."""
