@@ -150,3 +150,11 @@ def test_every_plan_explains_itself(rows: int) -> None:
     plan = decide(survey(rows), DUCKDB, wish=Wish(flow="f"))
     assert len(plan.reasons) >= 2
     assert any(f"{rows:,} rows" in r for r in plan.reasons)
+
+
+def test_soft_deletes_without_a_flag_remove_rows_and_say_so() -> None:
+    """Where a deleted record cannot be flagged, its row goes; ignoring stays ignoring."""
+    plan = decide(survey(10, delete_flag=None), DUCKDB, wish=Wish(flow="f"))
+    assert plan.deletes is Deletes.HARD
+    assert any("so their rows are removed" in r for r in plan.reasons)
+    assert decide(survey(10, delete_flag=None), DUCKDB, wish=Wish(flow="f", deletes=Deletes.IGNORE)).deletes is Deletes.IGNORE

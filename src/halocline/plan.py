@@ -58,7 +58,8 @@ def decide(survey: Survey, destination: Abilities, *, wish: Wish) -> Plan:
     """
     full, why_full = _extent(survey, wish)
     way, why_way = _way(survey, wish)
-    reasons = (*why_full, *why_way, *_stage_notes(way, destination, wish), *survey.notes)
+    deletes, why_deletes = _deletes(survey, wish)
+    reasons = (*why_full, *why_way, *_stage_notes(way, destination, wish), *why_deletes, *survey.notes)
     return Plan(
         flow=wish.flow,
         object=survey.object,
@@ -71,7 +72,7 @@ def decide(survey: Survey, destination: Abilities, *, wish: Wish) -> Plan:
         key=_key(survey, wish),
         schema=survey.schema,
         cursor=survey.cursor,
-        deletes=wish.deletes,
+        deletes=deletes,
         delete_flag=survey.delete_flag,
         expected_rows=survey.estimated_rows,
         allow_empty=wish.allow_empty or wish.force_full,
@@ -116,6 +117,12 @@ def _by_volume(rows: int, wish: Wish) -> tuple[str, str]:
     if rows < limits.stage:
         return "bulk", f"About {rows:,} rows, from {limits.bulk:,} and below {limits.stage:,}: Bulk API 2.0."
     return "stage", f"About {rows:,} rows, {limits.stage:,} or more: Bulk API 2.0, result pages staged in files before one load."
+
+
+def _deletes(survey: Survey, wish: Wish) -> tuple[Deletes, tuple[str, ...]]:
+    if wish.deletes is Deletes.SOFT and survey.delete_flag is None:
+        return Deletes.HARD, (f"{survey.object} has no field that flags deleted records, so their rows are removed.",)
+    return wish.deletes, ()
 
 
 def _stage_notes(way: str, destination: Abilities, wish: Wish) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -142,6 +143,16 @@ def test_a_decimal_is_never_rounded(value: str, mode: Mode, destination: DuckDBD
     assert "column V" in told
     assert value in told
     assert 'numbers="double"' in told
+
+
+@pytest.mark.parametrize("value", ["10000", "1E4", "1.0e4", "-1.2e+4", "99995E-1"])
+def test_a_decimal_holds_no_digit_too_many(value: str, destination: DuckDBDestination, tmp_path: Path) -> None:
+    """A number with more digits than its column is refused however it is spelled; one that just fits is loaded."""
+    fits, schema = _one_column(Kind.DECIMAL, ["9999", "1.0e3", "9.999E3"], tmp_path, precision=4)
+    load(destination, [fits], schema)
+    batch, schema = _one_column(Kind.DECIMAL, [value], tmp_path, precision=4)
+    with pytest.raises(SchemaConflict, match=re.escape(value)):
+        load(destination, [batch], schema)
 
 
 @pytest.mark.parametrize("value", ["12.5", "1.25E1", "9223372036854775808", "1E-1"])

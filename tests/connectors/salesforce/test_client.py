@@ -433,3 +433,22 @@ def test_the_environment_opens_the_org(emulator: Emulator) -> None:
     with SalesforceClient.from_env(environ, version="60.0") as client:
         assert client.count("Account") == 700
         assert client.transport.base == "/services/data/v60.0"
+
+
+# ---- the org
+
+
+def test_the_org_is_read_off_the_token_where_it_shows_it() -> None:
+    """An opaque token starts with the org's id: no call is needed."""
+    with serving() as server:
+        info = {"access_token": "00D5g000000AbCdEAB!secret", "instance_url": server.url}
+        with SalesforceClient(info) as client:
+            assert client.org_id() == "00D5g000000AbCd"
+        assert server.asked == []
+
+
+def test_the_org_is_asked_for_once_where_the_token_is_silent() -> None:
+    """A signed token hides the org; one query tells, and its answer is kept."""
+    with serving(said(page({"attributes": ACCOUNT, "Id": "00D5g000000AbCdEAB"}, total=1))) as server, client_of(server) as client:
+        assert [client.org_id(), client.org_id()] == ["00D5g000000AbCd"] * 2
+        assert len(server.asked) == 1

@@ -63,7 +63,7 @@ def org() -> Iterator[tuple[Emulator, SalesforceClient]]:
 
 
 def planned(survey: Survey, way: str, *, deletes: Deletes = Deletes.SOFT, key: tuple[str, ...] = ("Id",)) -> Plan:
-    plan = decide(survey, Abilities(), Wish("flow", thresholds=WAYS[way], deletes=deletes, key=key))
+    plan = decide(survey, Abilities(), wish=Wish("flow", thresholds=WAYS[way], deletes=deletes, key=key))
     assert plan.api == way
     return plan
 
@@ -430,7 +430,7 @@ def test_an_object_that_bulk_refuses_is_planned_again(org: tuple[Emulator, Sales
     with pytest.raises(BulkUnsupported, match="not supported by the Bulk API") as told:
         list(source.parts(planned(survey, "bulk")))
     fewer = replace(survey, abilities=replace(survey.abilities, bulk=False, bulk_reason=told.value.cause))
-    plan = decide(fewer, Abilities(), Wish("flow", thresholds=WAYS["bulk"]))
+    plan = decide(fewer, Abilities(), wish=Wish("flow", thresholds=WAYS["bulk"]))
     assert plan.api == "rest"
     assert [part.id for part in source.parts(plan)] == ["rows"]
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from halocline.connector import Deletes
 from halocline.connectors.salesforce import window
+from halocline.errors import Refused
 
 NOW = datetime(2026, 11, 21, 10, 20, 30, tzinfo=UTC)
 SCOPE = window.Scope(
@@ -117,3 +118,17 @@ def test_deletions_are_asked_for_in_whole_minutes_that_cover_the_window() -> Non
     assert window.deletions(low, NOW) == (datetime(2026, 11, 21, 7, 20, tzinfo=UTC), datetime(2026, 11, 21, 10, 21, tzinfo=UTC))
     assert window.deletions(None, NOW)[0] == datetime(2026, 11, 21, 9, 20, tzinfo=UTC)
     assert window.deletions(NOW, NOW)[0] == datetime(2026, 11, 21, 9, 20, tzinfo=UTC)
+
+
+def test_the_position_of_another_org_is_refused_and_an_unknown_one_is_not() -> None:
+    """Two orgs never mix in one table; a position from before orgs were noted is taken as it is."""
+    position = replace(SCOPE, org="00D000000000001").position(NOW)
+    with pytest.raises(Refused, match=r"00D000000000001.*00D000000000002"):
+        window.refuse_other_org(position, replace(SCOPE, org="00D000000000002"))
+    for since, org in (
+        (position, "00D000000000001"),
+        (position, None),
+        ({**position, "org": None}, "00D000000000002"),
+        (None, "x"),
+    ):
+        window.refuse_other_org(since, replace(SCOPE, org=org))

@@ -21,6 +21,7 @@ from halocline.retry import Pace, Policy
 PAGE_ROWS = 2000  # the most that a page holds; REST API Developer Guide, "Query Options Header"
 _LEAST_PAGE_ROWS = 200  # likewise
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+_ORG_OF_TOKEN = re.compile(r"(00D[A-Za-z0-9]{12})[A-Za-z0-9]{0,3}!")
 _COUNT = re.compile(r"\s*select\s+count\s*\(", re.IGNORECASE)
 
 
@@ -68,6 +69,7 @@ class SalesforceClient:
         **options: Unpack[TransportOptions],
     ) -> None:
         self.transport = Transport(session_from(session), version=version, **options)
+        self._org_id: str | None = None
 
     @classmethod
     def from_env(
@@ -159,6 +161,16 @@ class SalesforceClient:
         """The org's limits: name -> `{"Max", "Remaining"}`. Source: REST API Developer Guide, "Limits"."""
         answer: dict[str, Any] = self.transport.send("GET", "limits", doing="Reading limits").json()
         return answer
+
+    def org_id(self) -> str:
+        """The org that this login is for: 15 characters, starting with 00D. Asked for once, where the token does not show it.
+
+        Source: Salesforce Help, "OAuth 2.0 Web Server Flow": an opaque access token starts with the org's id and "!".
+        """
+        if self._org_id is None:
+            shown = _ORG_OF_TOKEN.match(self.transport.session.token().access_token)
+            self._org_id = shown[1] if shown else str((self.query_one("SELECT Id FROM Organization LIMIT 1") or {})["Id"])[:15]
+        return self._org_id
 
     def deleted(self, sobject: str, start: datetime | str, end: datetime | str) -> tuple[list[tuple[str, str]], str]:
         """The records deleted between two instants: (id, deletedDate) pairs, and `latestDateCovered`, as Salesforce spells them.

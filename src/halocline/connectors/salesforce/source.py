@@ -93,12 +93,13 @@ class SalesforceSource:
         """Columns, rows to expect, the server's clock, and where the next read will start.
 
         Raises: NotFound with near names for an object or field that does not exist; BadQuery for a condition that Salesforce
-        does not understand; AccessDenied, LoginRefused, RetryLater.
+        does not understand; Refused for the position of another org; AccessDenied, LoginRefused, RetryLater.
         """
         sobject = self._described()
         # Every answer of Salesforce has a Date; without one, this machine's clock is the best guess, and the overlap its safety.
         now = self._client.transport.server_time or datetime.now(UTC)
         scope = self._scope(sobject)
+        window.refuse_other_org(since, scope)
         start = window.start(since, scope, now=now, overlap_s=self._overlap_s)
         self._deletions = self._deleted(sobject, low=start.low, now=now)
         if start.low is not None and self._matters(sobject) and self._deletions.refused:
@@ -188,6 +189,7 @@ class SalesforceSource:
             deletes=self._deletes,
             numbers=self._numbers,
             replicateable=sobject.replicateable,
+            org=self._client.org_id(),
         )
 
     def _matters(self, sobject: Sobject) -> bool:

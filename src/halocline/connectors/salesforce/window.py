@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from halocline.batch import JSON, Position
 from halocline.connector import Deletes
 from halocline.connectors.salesforce import soql
+from halocline.errors import Refused
 
 OVERLAP_S = 600.0  # seconds read again before the position; a transaction may take ten minutes (Apex limits: callouts, batch)
 LAG_S = 600.0  # seconds that the position stays behind the clock where Salesforce does not say what is complete
@@ -34,10 +35,11 @@ class Scope:
     deletes: Deletes
     numbers: str
     replicateable: bool
+    org: str | None = None
 
     def position(self, stamp: datetime) -> Position:
         """The position from which the next read of this scope starts."""
-        return {**self.settings, "stamp": soql.instant(stamp), "fields": list(self.fields)}
+        return {**self.settings, "org": self.org, "stamp": soql.instant(stamp), "fields": list(self.fields)}
 
     @property
     def settings(self) -> dict[str, str | None]:
@@ -57,6 +59,21 @@ class Start:
 
     low: datetime | None = None
     reason: str | None = None
+
+
+def refuse_other_org(since: Position | None, scope: Scope) -> None:
+    """Hold the org of a stored position against the org of this login; either may be unknown.
+
+    Raises: Refused when they differ: the table would mix two orgs, or one would be replaced by the other unasked.
+    """
+    before = since.get("org") if since else None
+    if before and scope.org and before != scope.org:
+        raise Refused(
+            f"Surveying {scope.object}",
+            f"the table was filled from the org {before}, but this login is for the org {scope.org}",
+            hint="Log in to the other org, choose another table, or replace the table with force_full_sync=True (--full).",
+            org=scope.org,
+        )
 
 
 def start(since: Position | None, scope: Scope, *, now: datetime, overlap_s: float) -> Start:
