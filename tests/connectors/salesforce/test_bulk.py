@@ -76,7 +76,7 @@ def test_patience_ends_without_harm_to_the_job() -> None:
 def test_a_failed_job_is_told_in_salesforces_words(state: str) -> None:
     """State and message are Salesforce's own; the id is kept."""
     query, _ = waiting(["InProgress", state])
-    with pytest.raises(JobFailed, match=f"{state}: InternalServerError : it broke") as told:
+    with pytest.raises(JobFailed, match=rf"state: {state} \(InternalServerError : it broke\)") as told:
         query.wait(JOB)
     assert told.value.facts["job_id"] == JOB
 

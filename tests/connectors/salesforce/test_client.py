@@ -449,6 +449,8 @@ def test_the_org_is_read_off_the_token_where_it_shows_it() -> None:
 
 def test_the_org_is_asked_for_once_where_the_token_is_silent() -> None:
     """A signed token hides the org; one query tells, and its answer is kept."""
-    with serving(said(page({"attributes": ACCOUNT, "Id": "00D5g000000AbCdEAB"}, total=1))) as server, client_of(server) as client:
+    with serving(said(page({"attributes": ACCOUNT, "Id": "00D5g000000AbCdEAB"}, total=1))) as server:
+        client = SalesforceClient({"access_token": "eyJ.signed.token", "instance_url": server.url})
         assert [client.org_id(), client.org_id()] == ["00D5g000000AbCd"] * 2
         assert len(server.asked) == 1
+        client.close()
