@@ -274,7 +274,7 @@ class Destination(Protocol):
         """Take the flow: the newest claim wins, older ones fail at commit."""
 
     def position(self, flow: str, target: Target) -> Position | None:
-        """The position of the last commit; None when there is none, or `target` no longer exists."""
+        """The position of the last commit; None when there is none, or `target` does not exist any more, or was emptied."""
 
     def recover(self, journal: Journal) -> Iterator[Outcome]:
         """What became of the open intents of a dead run."""

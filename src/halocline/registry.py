@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from types import ModuleType
 from typing import Protocol
@@ -11,6 +12,7 @@ from halocline.errors import FixConfig, MissingExtra
 
 _MODULES = {"salesforce": "halocline.connectors.salesforce", "duckdb": "halocline.connectors.duckdb"}
 _DESTINATIONS = ("duckdb",)
+_PLAIN_PATH = re.compile(r"[\w./\\-]*")  # a forgotten scheme; a DSN with a password has blanks, = or @
 _EXTRA_OF_DRIVER = {"duckdb": "duckdb", "pytz": "duckdb", "starlette": "emulator", "uvicorn": "emulator"}
 
 
@@ -67,9 +69,18 @@ def open_destination(session: object, **options: object) -> Destination:
             except ModuleNotFoundError as error:
                 raise missing_extra(name, error) from error
             return destination
-    shown = session.split("://")[0] + "://" if isinstance(session, str) and "://" in session else type(session).__name__
     raise FixConfig(
         "Opening the destination",
-        f"nothing here knows how to write to {shown}",
+        f"nothing here knows how to write to {_shown(session)}",
         hint="Pass a DuckDB connection, or a URI such as duckdb:///lake.duckdb (three slashes: a path beside you).",
     )
+
+
+def _shown(session: object) -> str:
+    """What a session is, without anything that may be a secret in it."""
+    if not isinstance(session, str):
+        return type(session).__name__
+    scheme, separator, _ = session.partition("://")
+    if separator:
+        return f"{scheme}://"
+    return repr(session) if _PLAIN_PATH.fullmatch(session) else "a text that is no URI"

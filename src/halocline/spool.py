@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from halocline.errors import StorageFailed
 
-_PREFIX = "halocline-"
+_NAME = "halocline-{}.spool"  # an ending of its own: a sweep must not take a demo, a ledger or an emulator for a spool
 SWEEP_AFTER_S = 7 * 86_400.0  # a dead run's files are of no use once Salesforce has dropped its job (7 days)
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -26,7 +28,7 @@ class Spool:
 
     def __init__(self, run: str, root: Path | None = None) -> None:
         base = root if root is not None else Path(tempfile.gettempdir())
-        self.path = base / f"{_PREFIX}{run}"
+        self.path = base / _NAME.format(run)
         with storage(f"Making the spool folder {self.path}"):
             self.path.mkdir(parents=True, mode=0o700, exist_ok=True)
 
@@ -47,7 +49,7 @@ def storage(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "Free some space, or point TMPDIR at a larger disk." if error.errno in _OUT_OF_SPACE else ""
+        hint = "Free some space, or point HALOCLINE_SPOOL at a larger disk." if error.errno in _OUT_OF_SPACE else ""
         raise StorageFailed(doing, error.strerror or str(error), hint=hint, errno=error.errno) from error
 
 
@@ -66,7 +68,16 @@ def sweep(root: Path | None = None, *, older_than_s: float = SWEEP_AFTER_S, now_
     """Delete the spool folders that dead runs left below `root`, and return their paths."""
     base = root if root is not None else Path(tempfile.gettempdir())
     limit = (time.time() if now_s is None else now_s) - older_than_s
-    old = [path for path in base.glob(f"{_PREFIX}*") if path.is_dir() and path.stat().st_mtime < limit]
+    old = [path for path in base.glob(_NAME.format("*")) if _last_changed_s(path) < limit]
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
     return old
+
+
+def _last_changed_s(path: Path) -> float:
+    """When a folder last changed; never, for what is no folder, or is gone: another run may end or sweep at this instant."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return math.inf
+    return found.st_mtime if stat.S_ISDIR(found.st_mode) else math.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -434,6 +435,19 @@ def test_the_longest_text_arrives_whole(org: Org) -> None:
     org.add("Thing__c", Long__c=text)
     assert org.rows("SELECT Long__c FROM Thing__c")[0]["Long__c"] == text
     assert org.bulk("SELECT Long__c FROM Thing__c")[0]["Long__c"] == text
+
+
+@given(units=st.integers(-(10**15) + 1, 10**15 - 1), scale=st.integers(0, 17))
+@settings(max_examples=60)
+def test_bulk_writes_numbers_with_the_fewest_digits(units: int, scale: int) -> None:
+    """A number of up to 15 digits comes back by Bulk with just those, as REST gives it."""
+    org = Org()
+    try:
+        number = float(Decimal(units).scaleb(-scale))
+        org.add("Thing__c", Double__c=number)
+        assert Decimal(org.bulk("SELECT Double__c FROM Thing__c")[0]["Double__c"]) == Decimal(repr(number))
+    finally:
+        org.store.close()
 
 
 @given(number=st.floats(allow_nan=False, allow_infinity=False))

@@ -167,13 +167,14 @@ def _summary(rows: list[_Row]) -> None:
 def _where(lake: Path, folder: Path, elapsed_s: float) -> None:
     import duckdb
 
-    query = 'SELECT "Industry", count(*) AS accounts FROM "Account" WHERE NOT "IsDeleted" GROUP BY 1 ORDER BY 2 DESC LIMIT 5'
+    query = 'SELECT "Industry", count(*) AS accounts FROM "Account" WHERE "Industry" IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 5'
     out.print(f"\n[bold]Look at it[/] ({elapsed_s:.0f} s in all). The database is {lake}", soft_wrap=True)
     out.print(f"   {query}", markup=False)
     with duckdb.connect(str(lake), read_only=True) as connection:
         for industry, accounts in connection.execute(query).fetchall():
-            out.print(f"   {industry or 'NULL':<24} {accounts:>8,}", markup=False)
-    out.print(f"   What ran: HALOCLINE_HOME={folder} halocline runs", markup=False)
+            out.print(f"   {industry:<24} {accounts:>8,}", markup=False)
+    program = f"{sys.executable} -m halocline" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
+    out.print(f"   What ran: HALOCLINE_HOME={folder} {program} runs", markup=False)
 
 
 def _hold_to_account(rows: list[_Row]) -> None:

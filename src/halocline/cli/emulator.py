@@ -21,7 +21,10 @@ def emulator(
     seed: Annotated[str | None, typer.Option(help="Records to make: Account=1000,Contact=200")] = None,
     *,
     seed_number: Annotated[int, typer.Option(help="The same number makes the same records.")] = 0,
-    schema: Annotated[list[Path] | None, typer.Option(help="YAML with custom objects and fields; may be repeated.")] = None,
+    schema: Annotated[
+        list[Path] | None,
+        typer.Option(help="YAML with custom objects and fields; may be repeated.", exists=True, dir_okay=False),
+    ] = None,
     store: Annotated[Path | None, typer.Option(help="Keep the org in this file (default: gone at the end).")] = None,
     as_json: options.Json = False,
 ) -> None:

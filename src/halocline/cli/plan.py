@@ -51,8 +51,8 @@ def plan(
         numbers=numbers,
     )
     with told(as_json=as_json):
-        system = intelligent_sync(to, silent, bulk_threshold=bulk_threshold, stage_threshold=stage_threshold)
-        survey, decided = system.plan(job)
+        with intelligent_sync(to, silent, bulk_threshold=bulk_threshold, stage_threshold=stage_threshold) as system:
+            survey, decided = system.plan(job)
     if as_json:
         say_json({**decided.to_json(), "success": True, "server_time": survey.server_time, "target": str(job.target)})
     else:

@@ -50,6 +50,12 @@ TABLE: list[tuple[int, object, type[HaloclineError], str | None]] = [
         BadQuery,
         "INVALID_FIELD",
     ),
+    (
+        400,
+        [{"message": "value of filter criterion for field 'Industry' must be of type string", "errorCode": "INVALID_FIELD"}],
+        BadQuery,
+        "INVALID_FIELD",
+    ),
     (400, [{"message": "sObject type 'XYZZY' is not supported.", "errorCode": "INVALID_TYPE"}], NotFound, "INVALID_TYPE"),
     (400, [{"message": "unexpected token: 'FORM'", "errorCode": "MALFORMED_QUERY"}], BadQuery, "MALFORMED_QUERY"),
     (400, [{"message": "invalid query locator", "errorCode": "INVALID_QUERY_LOCATOR"}], Truncated, "INVALID_QUERY_LOCATOR"),
@@ -106,6 +112,24 @@ def test_a_refusal_keeps_salesforces_words_and_fields() -> None:
     error = refusal("Saving", 400, headers={}, content=said(many).body, host="h")
     assert error.cause == "REQUIRED_FIELD_MISSING: m0; m1; m2"
     assert error.facts["fields"] == ("LastName",)
+
+
+def test_a_refused_query_is_told_in_one_paragraph() -> None:
+    """Salesforce's picture of the query, with a caret below it, becomes a sentence."""
+    picture = "\nSELECT Nme FROM Account\n       ^\nERROR at Row:1:Column:8\nNo such column 'Nme'"
+    error = refusal(
+        "Querying", 400, headers={}, content=said([{"message": picture, "errorCode": "INVALID_FIELD"}]).body, host="x"
+    )
+    assert error.cause == "INVALID_FIELD: SELECT Nme FROM Account ERROR at Row:1:Column:8 No such column 'Nme'"
+
+
+def test_a_quota_of_bulk_is_a_quota_in_either_spelling() -> None:
+    """ExceededQuota and EXCEEDEDQUOTA both mean: try later."""
+    for code in ("ExceededQuota", "EXCEEDEDQUOTA"):
+        content = said(
+            [{"message": "Max bulk v2 query jobs (10000) per 24 hrs has been reached (10001).", "errorCode": code}]
+        ).body
+        assert isinstance(refusal("Creating", 400, headers={}, content=content, host="x"), QuotaExhausted)
 
 
 def test_the_browsers_host_is_recognised() -> None:

@@ -402,6 +402,15 @@ def test_a_misspelt_object_is_told_with_near_names(org: tuple[Emulator, Salesfor
     assert told.value.suggestions[0] == "Account"
 
 
+def test_a_condition_that_salesforce_does_not_understand_is_hinted_at(
+    org: tuple[Emulator, SalesforceClient], spool: Spool
+) -> None:
+    """The words for a bad query say nothing of where the query came from; the hint does."""
+    with pytest.raises(BadQuery) as told:
+        SalesforceSource(org[1], "Account", spool=spool, where="Industry =").survey(None)
+    assert (told.value.code, told.value.hint[:24]) == ("MALFORMED_QUERY", "Look at the where clause")
+
+
 def test_a_misspelt_field_in_a_condition_is_told_with_near_names(org: tuple[Emulator, SalesforceClient], spool: Spool) -> None:
     """Salesforce names the field, the describe knows what was meant."""
     with pytest.raises(NotFound) as told:

@@ -43,10 +43,12 @@ class DuckDBDestination:
             return positions.claim(self._database, flow, owner=owner)
 
     def position(self, flow: str, target: Target) -> Position | None:
-        """The position of the last commit; None when there is none, or `target` no longer exists."""
+        """The position of the last commit; None when there is none, or `target` does not exist any more, or was emptied."""
         with gate(f"Reading the position of {flow}"), self._database.cursor() as cursor:
             table = find(cursor, self._database, target=target)
-            return positions.read(self._database, cursor, flow=flow, table=table) if table.exists else None
+            if not table.exists or is_empty(cursor, table):
+                return None
+            return positions.read(self._database, cursor, flow=flow, table=table)
 
     def recover(self, journal: Journal) -> Iterator[Outcome]:  # noqa: ARG002 - the contract's; a transaction leaves no open intents
         """Nothing: what a dead run did not commit did not happen."""
@@ -137,6 +139,8 @@ class DuckDBUnit:
         if counts.accounted != staged:
             cause = f"{staged:,} rows were staged, {counts.accounted:,} are accounted for ({counts})"
             raise Stop(f"Publishing into {load.target}", cause, hint="Nothing was published; report this defect.")
+        if load.plan.mode is Mode.REPLACE:
+            positions.forget_others(self._database, cursor, flows=following.keys(), table=table)
         for flow, position in following.items():
             positions.write(self._database, cursor, lease=self._lease, flow=flow, table=table, position=position)
         return counts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class DuckDBLoad:
         Raises: SchemaConflict when a batch lacks a column or has one of another type, StorageFailed when the disk is full.
         """
         doing = f"Putting aside the part {part.id}"
-        with ExitStack() as files:
+        with _first_failure() as files:
             aside = _Aside(self, part, files)
             for batch in batches:  # outside of `storage`: an OSError of the source is no failure of the disk
                 with storage(doing):
@@ -65,6 +65,18 @@ class DuckDBLoad:
     def file(self, part: Part, op: Op) -> Path:
         """Where the rows of a part go: the same name whenever the part is staged again."""
         return self._spool.file(f"{_digest(self.label)}-{part.id}.{op}.arrow")
+
+
+@contextmanager
+def _first_failure() -> Iterator[ExitStack]:
+    """A stack whose closing tells, after a failure, of that one only: a file that could not be written cannot be ended either."""
+    files = ExitStack()
+    try:
+        yield files
+    except BaseException as error:
+        with suppress(OSError):
+            files.__exit__(type(error), error, error.__traceback__)
+        raise
 
 
 @dataclass(slots=True)

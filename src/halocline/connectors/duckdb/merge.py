@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb.client import Cursor, number, quoted, rows
+from halocline.connectors.duckdb.identity import refuse_moved_keys, refuse_shared_keys
 from halocline.connectors.duckdb.staging import StagedFile, cursor_column, deduplicate, examine, fill, flag_column
 from halocline.connectors.duckdb.tables import FULL_SYNC, Table, check_types, create, widen
 from halocline.connectors.duckdb.types import sql_type
@@ -37,7 +38,8 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFil
 
     Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion. A deletion
     older than the table's row is ignored. Rows that would not change are left alone.
-    Raises: SchemaConflict for a changed type, Truncated, Refused for a mass delete.
+    Raises: SchemaConflict for a changed type, or a chosen key that tells records badly apart; Truncated, Refused for a mass
+    delete.
     """
     check_types(table, plan)
     if table.exists:
@@ -46,7 +48,10 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFil
         create(cursor, table, schema=plan.schema)
     _stage(cursor, plan, files)
     found = examine(cursor, _STAGE, plan=plan, rows_only=f"NOT {_GONE}")
+    if found.repeats:
+        refuse_shared_keys(cursor, _STAGE, plan=plan)
     repeated = _settle(cursor, plan) if found.repeats else 0
+    refuse_moved_keys(cursor, _STAGE, table=table, plan=plan)
     _judge(cursor, table, plan, staged=found.rows - repeated)
     tally = _tally(cursor)
     _refuse_mass_delete(cursor, table, plan, tally=tally)

@@ -6,7 +6,7 @@ One row for each flow without a target holds the fencing number; one row for eac
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import duckdb
@@ -77,6 +77,12 @@ def write(database: Database, cursor: Cursor, *, lease: Lease, flow: str, table:
         " position = excluded.position, epoch = excluded.epoch, owner = excluded.owner, updated_at = excluded.updated_at"
     )
     cursor.execute(sql, [flow, table.label, json.dumps(position), lease.fence, lease.owner])
+
+
+def forget_others(database: Database, cursor: Cursor, *, flows: Collection[str], table: Table) -> None:
+    """Drop the positions that other flows hold in `table`: its rows were replaced, and theirs are no longer there."""
+    others = f"flow NOT IN ({', '.join('?' * len(flows))})" if flows else "true"
+    cursor.execute(f"DELETE FROM {_name(database)} WHERE target = ? AND {others}", [table.label, *flows])
 
 
 def _raise_epoch(cursor: Cursor, database: Database, *, flow: str, owner: str) -> int:

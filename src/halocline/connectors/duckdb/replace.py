@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb.client import Cursor, number, quoted
+from halocline.connectors.duckdb.identity import refuse_shared_keys
 from halocline.connectors.duckdb.merge import SMALL_DELETE_ROWS
 from halocline.connectors.duckdb.staging import Found, StagedFile, cursor_column, deduplicate, examine, fill, flag_column
 from halocline.connectors.duckdb.tables import Table, create
@@ -23,7 +24,8 @@ def replace(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedF
     Columns that only the old table has are kept, with their values by key. Views on the table go on working; its
     indexes are made again. Constraints, defaults and comments that somebody added to the old table are not carried over,
     and a table that a foreign key points to cannot be replaced.
-    Raises: Truncated, Refused when an empty answer would replace rows, or one that lacks more than the plan's share of them.
+    Raises: SchemaConflict when live records share a key; Truncated; Refused when an empty answer would replace rows, or one
+    that lacks more than the plan's share of them.
     """
     side = table.beside("side")
     create(cursor, side, schema=plan.schema)
@@ -43,6 +45,7 @@ def _settle(cursor: Cursor, side: Table, plan: Plan, *, found: Found) -> None:
     """One row for each key; none that is marked as deleted, unless such rows are wanted."""
     flags = [quoted(name) for name in flag_column(plan)]
     if found.repeats:
+        refuse_shared_keys(cursor, side.sql, plan=plan)
         deduplicate(cursor, side.sql, plan=plan, last=[f"{name} NULLS FIRST" for name in flags])
     if flags and plan.deletes is not Deletes.SOFT:
         cursor.execute(f"DELETE FROM {side.sql} WHERE {flags[0]}")

@@ -34,8 +34,8 @@ class Table:
 
     @property
     def label(self) -> str:
-        """The name under which positions are kept: the same however the caller spells it."""
-        return f"{self.schema}.{self.name}".lower()
+        """The name under which positions are kept: the same however the caller spells it, and no other table's."""
+        return ".".join(quoted(part) if "." in part else part for part in (self.schema, self.name)).lower()
 
     @property
     def exists(self) -> bool:

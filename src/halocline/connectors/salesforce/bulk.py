@@ -20,7 +20,8 @@ from halocline.errors import FixConfig, HaloclineError, JobFailed, NotFound, Not
 from halocline.retry import Pace
 
 FIRST_WITH_PAGES = 58.0  # API version; Bulk API 2.0 and Bulk API Developer Guide, "Get Parallel Results for a Query Job"
-POLL_S, MAX_POLL_S, POLL_GROWTH = 0.2, 10.0, 1.5  # a small job takes under a second, a large one minutes
+POLL_S, MAX_POLL_S = 0.1, 10.0  # a small job takes under a second, a large one minutes
+POLL_GROWTH = 1.25  # a job's end is seen at most a fifth of its length too late; a minute's job takes about twenty looks
 DEADLINE_S = 3_600.0  # seconds that a job is waited for
 CREATIONS = 3  # tries to create a job whose replies get lost
 _JOBS = "jobs/query"
@@ -209,6 +210,6 @@ def _failed(job_id: str, state: str, info: Mapping[str, Any]) -> JobFailed:
 
 
 def _still_running(job_id: str, state: str, *, deadline_s: float) -> StillRunning:
-    hint = "The job goes on; run again later, or wait longer (job_deadline)."
+    hint = "The job goes on; run again later, or wait longer (JOB_DEADLINE_S of IntelligentSync)."
     cause = f"after {deadline_s:,.0f} seconds it is still in state {state}"
     return StillRunning(f"Waiting for job {job_id}", cause, hint=hint, job_id=job_id, state=state)

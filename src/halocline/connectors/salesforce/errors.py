@@ -43,12 +43,13 @@ _SECRET = re.compile(r"00D\w{12,15}![\w.+/=-]+|eyJ[\w-]{8,}\.[\w.-]+|(?i:bearer)
 # Bulk API 2.0 and Bulk API Developer Guide, "Errors" (InvalidSessionId and its kin). Read November 2026.
 EXPIRED = frozenset({"INVALID_SESSION_ID", "InvalidSessionId", "INVALID_AUTH_HEADER", "INVALID_JWT_FORMAT"})
 
+_TROUBLE = "If it lasts, look at status.salesforce.com, or at the proxy in between."
 _API_USER = "The user needs the permission 'API Enabled' and an edition that has the API."
 _SEE = "Check the spelling, and that the user may see it (field-level security, object permissions)."
 _HINTS: Mapping[type[HaloclineError], Mapping[str, str]] = {
     LoginRefused: dict.fromkeys(EXPIRED, "Log in again; if it comes back at once, check that instance_url is this login's own."),
     QuotaExhausted: dict.fromkeys(
-        ("REQUEST_LIMIT_EXCEEDED", "ExceededQuota", "LIMIT_EXCEEDED"),
+        ("REQUEST_LIMIT_EXCEEDED", "ExceededQuota", "EXCEEDEDQUOTA", "LIMIT_EXCEEDED"),  # both spellings are in use (unverified)
         "Setup > Company Information shows what is left; try again later.",
     ),
     RetryLater: {
@@ -176,7 +177,7 @@ def refusal(doing: str, status: int, *, headers: Mapping[str, str], content: byt
     """The error for a reply that was not accepted; `host` is named where the host may be the mistake."""
     said = problem(content)
     kind, hint = _judge(status, said)
-    cause = scrub(f"{said.code or f'HTTP {status}'}: {said.message.strip() or 'no message'}")
+    cause = scrub(f"{said.code or f'HTTP {status}'}: {_paragraph(said.message) or 'no message'}")
     if kind is QuotaExhausted:
         wait_s = _quota_wait(said.message)
         return QuotaExhausted(doing, cause, hint=hint, code=said.code, after_s=wait_s, status=status, host=host)
@@ -194,7 +195,7 @@ def login_refusal(
 ) -> HaloclineError:
     """The error for a login that was not accepted; `secrets` are what was sent, kept out of the message."""
     said = problem(content)
-    cause = scrub(f"{said.code or f'HTTP {status}'}: {said.message.strip() or 'no message'}", secrets)
+    cause = scrub(f"{said.code or f'HTTP {status}'}: {_paragraph(said.message) or 'no message'}", secrets)
     if status >= 500 or status == 429 or said.code == "rate_limit_exceeded":
         wait_s, doubt = retry_after(headers), status >= 500
         return RetryLater(doing, cause, code=said.code, after_s=wait_s, status=status, host=host, in_doubt=doubt)
@@ -250,6 +251,12 @@ def _entries(found: list[dict[str, object]]) -> Problem:
     return Problem(code, "; ".join(filter(None, messages)), tuple(map(str, fields)) if isinstance(fields, list) else ())
 
 
+def _paragraph(message: str) -> str:
+    """The message on one line; the caret that points into a query's line goes, for it would point nowhere."""
+    lines = (line.strip() for line in message.splitlines())
+    return " ".join(line for line in lines if line not in ("", "^"))
+
+
 def _message(entry: Mapping[str, object]) -> str:
     keys = ("message", "exceptionMessage", "error_description", "errorMessage")
     return next((str(entry[key]) for key in keys if entry.get(key)), "")
@@ -268,14 +275,14 @@ def _markup(text: str) -> Problem:
 def _judge(status: int, said: Problem) -> tuple[type[HaloclineError], str]:
     """The branch of the tree, and the hint: by code, else by status."""
     code = said.code or ""
-    if code == "INVALID_FIELD" and re.search(r"can ?not be|must not be|unexpected", said.message):
+    if code == "INVALID_FIELD" and re.search(r"can ?not be|must (not )?be|unexpected", said.message):
         return BadQuery, ""  # the field exists, but may not be used in that way
     if code in _KIND:
         return _KIND[code], _HINTS[_KIND[code]][code]
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500:
-        return RetryLater, ""
+        return RetryLater, _TROUBLE
     return (FixConfig, "") if status >= 300 else (Stop, "")
 
 

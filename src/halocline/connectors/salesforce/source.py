@@ -30,6 +30,7 @@ from halocline.schema import Schema
 from halocline.spool import Spool
 
 DELETIONS_AT_ONCE = 50_000  # in one part
+_WHERE_HINT = "Look at the where clause: one SOQL condition is wanted, such as Industry = 'Energy' OR Rating = 'Hot'."
 _NO_DELETIONS = frozenset({"INVALID_REPLICATION_DATE", "EXCEEDED_ID_LIMIT"})
 
 
@@ -230,6 +231,9 @@ class SalesforceSource:
         except NotFound as error:
             told = self._client.describe(query.sobject)
             raise describe.with_suggestions(error, [str(field["name"]) for field in told["fields"]]) from error
+        except BadQuery as error:
+            hint = error.hint or (_WHERE_HINT if query.where else "")
+            raise BadQuery(error.doing, error.cause, hint=hint, code=error.code, **error.facts) from error
 
     def _notes(self, sobject: Sobject) -> Iterator[str]:
         if self._deletes is not Deletes.IGNORE and not sobject.replicateable:

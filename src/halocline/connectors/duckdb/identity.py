@@ -1,0 +1,69 @@
+"""Identity: a key that the user chose (`match_field`) held against the source's own, which tells records apart for sure.
+
+Rows are matched by the chosen key. Where two records share a value of it, or a record's value changes, rows would be merged
+into one, or left behind, without anybody being told; so the load is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from halocline.connector import Plan
+from halocline.connectors.duckdb.client import Cursor, number, quoted, rows
+from halocline.connectors.duckdb.staging import flag_column
+from halocline.connectors.duckdb.tables import Table
+from halocline.errors import SchemaConflict
+
+_HINT = "Choose a match field that every record has to itself and that never changes, such as Id."
+_FULL = "If records were only renamed or deleted for good, a full sync (force_full_sync=True) sets it right."
+
+
+def refuse_shared_keys(cursor: Cursor, table: str, *, plan: Plan) -> None:
+    """Hold the rows of a table of staged rows against each other; records marked as deleted may share a key with a live one.
+
+    Raises: SchemaConflict when several live records have one key.
+    """
+    own = _own_key(plan)
+    if not own:
+        return
+    key = ", ".join(quoted(name) for name in plan.key)
+    alive = " AND ".join(f"{quoted(name)} IS NOT TRUE" for name in flag_column(plan)) or "true"
+    records = f"count(DISTINCT ({', '.join(map(quoted, own))}))"
+    sql = f"SELECT {key}, {records} AS n FROM {table} WHERE {alive} GROUP BY {key} HAVING n > 1 ORDER BY n DESC, {key} LIMIT 1"
+    for *values, count in rows(cursor, sql):
+        shown = ", ".join(str(value)[:80] for value in values)
+        raise _conflict(plan, f"{count} records share the value {shown!r} of the match field {', '.join(plan.key)}")
+
+
+def refuse_moved_keys(cursor: Cursor, stage: str, *, table: Table, plan: Plan) -> None:
+    """Hold staged rows against the table's, before they are merged by a key that the user chose.
+
+    Raises: SchemaConflict when a record's key is another than in the table, or a live record of the table would be overwritten.
+    """
+    own = _own_key(plan)
+    if not own or any(table.type_of(name) is None for name in own):
+        return
+    same_key, same_record = _equal(plan.key), _equal(own)
+    moved = number(cursor, f"SELECT count(*) FROM {stage} s JOIN {table.sql} t ON {same_record} WHERE NOT ({same_key})")
+    if moved:
+        raise _conflict(plan, f"{moved:,} records have another value in the match field {', '.join(plan.key)} than before")
+    alive = " AND ".join(f"{side}.{quoted(name)} IS NOT TRUE" for name in flag_column(plan) for side in "st") or "true"
+    shared = number(
+        cursor, f"SELECT count(*) FROM {stage} s JOIN {table.sql} t ON {same_key} WHERE NOT ({same_record}) AND {alive}"
+    )
+    if shared:
+        raise _conflict(plan, f"{shared:,} records share the match field {', '.join(plan.key)} with another record of the table")
+
+
+def _own_key(plan: Plan) -> Sequence[str]:
+    """The source's own key columns; none where the plan's key is that key, or the source has none."""
+    own = [name.lower() for name in plan.schema.key]
+    return () if own == [name.lower() for name in plan.key] else plan.schema.key
+
+
+def _equal(names: Sequence[str]) -> str:
+    return " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in names)
+
+
+def _conflict(plan: Plan, cause: str) -> SchemaConflict:
+    return SchemaConflict(f"Loading {plan.object}", cause, hint=f"{_HINT} {_FULL}")
