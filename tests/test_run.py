@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
 
-from halocline.connector import Target
-from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, NotSupported, Stop, Truncated
+from halocline.batch import Batch, Position
+from halocline.connector import Manifest, Part, Plan, Target
+from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, NotSupported, Stop, StorageFailed, Truncated
 from halocline.events import Committed, Event, Noticed, PartStaged, Planned, RunFailed, RunFinished, RunStarted
 from halocline.ledger import Ledger, MemoryLedger
 from halocline.outcome import Counts
 from halocline.plan import Thresholds, Wish, decide
 from halocline.run import Flow, Run, execute, survey_and_plan
-from tests.twins import Trips, TwinDestination, TwinSource
+from tests.twins import Trips, TwinDestination, TwinSource, TwinUnit
 
 CHANGES = [("1", "one"), ("2", "two"), ("3", "three"), ("4", "four"), ("5", "five")]
 
@@ -163,6 +166,53 @@ def test_books_that_do_not_balance_stop_the_run(source: TwinSource, ledger: Ledg
         execute(flow(source, TwinDestination()), run, ledger=ledger)
     assert run.durable_rows == 4
     assert ledger.get(run.id).state == "failed"
+
+
+def test_an_interrupt_does_not_wait_for_a_long_part(source: TwinSource, ledger: Ledger) -> None:
+    """A part under way ends at its next batch; what it had put aside is let go."""
+    begun, drawn = threading.Event(), list[Batch]()
+    read = source.read
+
+    def endless(part: Part, resume: Position | None = None) -> Iterator[Batch]:
+        while True:
+            drawn.extend(read(part, resume))
+            begun.set()
+            yield drawn[-1]
+
+    def interrupted(plan: Plan) -> Iterator[Part]:
+        yield Part("part-0", {"from": 0, "to": 2})
+        assert begun.wait(30)
+        raise KeyboardInterrupt
+
+    source.read, source.parts = endless, interrupted  # type: ignore[method-assign]
+    destination, run = TwinDestination(), Run.new()
+    with pytest.raises(KeyboardInterrupt):
+        execute(flow(source, destination), run, ledger=ledger)
+    assert (destination.rows, destination.closed_units) == ({}, 1)
+    assert ledger.get(run.id).state == "failed"
+
+
+def test_a_part_that_cannot_be_staged_is_let_go_of(source: TwinSource, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a source holds open half-way through a part is closed at once, although the failure is still at hand."""
+    read, held = source.read, set[str]()
+
+    def holding(part: Part, resume: Position | None = None) -> Iterator[Batch]:
+        held.add(part.id)
+        try:
+            yield from read(part, resume)
+        finally:
+            held.remove(part.id)
+
+    def refuse(unit: TwinUnit, part: Part, batches: Iterator[Batch]) -> Manifest:
+        next(batches)
+        assert part.id in held
+        raise StorageFailed(f"Putting aside {part.id}", "the disk is full")
+
+    source.read = holding  # type: ignore[method-assign]
+    monkeypatch.setattr(TwinUnit, "stage", refuse)
+    with pytest.raises(StorageFailed):
+        execute(flow(source, TwinDestination()), Run.new(), ledger=ledger)
+    assert held == set()
 
 
 def test_units_are_always_closed(source: TwinSource, ledger: Ledger) -> None:

@@ -90,12 +90,21 @@ def test_a_spool_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 def test_a_sweep_takes_what_is_old_and_ours(tmp_path: Path) -> None:
-    """Young spools, other folders and files of our name stay."""
+    """Young spools stay, and so does whatever else has our name: a demo, an emulator's folder, a file."""
     old, young = Spool("old", tmp_path), Spool("young", tmp_path)
-    (tmp_path / "other").mkdir()
-    (tmp_path / "halocline-file").write_text("x")
-    for path in (old.path, tmp_path / "other", tmp_path / "halocline-file"):
+    others = [tmp_path / "halocline-demo", tmp_path / "halocline-emulator-x", tmp_path / "other"]
+    for folder in others:
+        folder.mkdir()
+    (tmp_path / "halocline-file.spool").write_text("x")
+    for path in (old.path, *others, tmp_path / "halocline-file.spool"):
         os.utime(path, (1_000.0, 1_000.0))
     os.utime(young.path, (2_000.0, 2_000.0))
     assert sweep(tmp_path, now_s=1_500.0 + SWEEP_AFTER_S) == [old.path]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["halocline-file", "halocline-young", "other"]
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "halocline-file.spool", young.path])
+
+
+def test_a_sweep_bears_a_spool_that_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run may end between the look into the folder and the look at the spool."""
+    gone = tmp_path / "halocline-gone.spool"
+    monkeypatch.setattr(Path, "glob", lambda _self, _pattern: [gone])
+    assert sweep(tmp_path) == []

@@ -18,7 +18,8 @@ class Settings:
     """Where Halocline keeps its own things, and what it may use of this machine.
 
     `home` holds the ledger (HALOCLINE_HOME); `spool` is where runs put files aside (HALOCLINE_SPOOL, None: the system's
-    temporary folder); `duckdb_memory` limits the embedded DuckDB (HALOCLINE_DUCKDB_MEMORY, None: DuckDB's default).
+    temporary folder); `duckdb_memory` limits the embedded DuckDB (HALOCLINE_DUCKDB_MEMORY; None: 512MB for a database opened
+    by name, and its own setting for a connection).
     """
 
     home: Path

@@ -66,7 +66,7 @@ class Survey:
     `estimated_rows` counts the rows in the window, overlap included. `server_time` is the source's own clock (ISO 8601,
     UTC). `complete_until` is the instant before which the source promises that nothing more will appear (None: it does
     not say). `window` is the half-open range `[low, high)` of the cursor that `since` and the clock give; low is None on
-    a first read. `deleted_ids` counts known deletions in the window that a query does not show.
+    a first read.
     """
 
     object: str

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from halocline import engine
-from halocline.batch import JSON
+from halocline.batch import JSON, Batch
 from halocline.connector import Abilities, Destination, Lease, Load, Manifest, Part, Plan, Source, Survey, Target
 from halocline.errors import HaloclineError, NotSupported, Stop
 from halocline.events import ApiUsage, Committed, Noticed, PartStaged, Planned, RunFailed, RunFinished, RunStarted, Sink, silent
@@ -147,15 +149,30 @@ def _load(flow: Flow, run: Run, lease: Lease, ledger: Ledger, sink: Sink, execut
     sink(Committed(run.id, run.counts))
 
 
-def _staged(source: Source, plan: Plan, load: Load, executor: Executor | None) -> Iterable[Manifest]:
-    def work(part: Part) -> Manifest:
-        return load.stage(part, source.read(part))
+def _staged(source: Source, plan: Plan, load: Load, executor: Executor | None) -> Iterator[Manifest]:
+    left = threading.Event()
 
-    if executor is not None:
-        yield from engine.each(executor, source.parts(plan), work=work)
-        return
-    with engine.threads() as own:
-        yield from engine.each(own, source.parts(plan), work=work)
+    def work(part: Part) -> Manifest:
+        batches = source.read(part)
+        try:
+            return load.stage(part, _until(left, batches))
+        finally:
+            if isinstance(batches, Generator):  # left half-way it would keep its files open until it is collected
+                batches.close()
+
+    with engine.threads() if executor is None else nullcontext(executor) as chosen:
+        try:
+            yield from engine.each(chosen, source.parts(plan), work=work)
+        finally:
+            left.set()  # else an interrupt would wait for the last page of a long part
+
+
+def _until(left: threading.Event, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches, as long as anybody wants them."""
+    for batch in batches:
+        if left.is_set():
+            raise Stop("Reading a part", "the run has ended without it")
+        yield batch
 
 
 def _conserve(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -129,12 +130,15 @@ class IntelligentSync:
 
         Raises: an error of `halocline.errors`.
         """
-        run = run or Run.new()
+        run, started = run or Run.new(), time.monotonic()
         sweep(self._settings.spool)
-        with ExitStack() as stack:
-            flow = self._open(job, run, stack)
-            ledger = self._ledger or stack.enter_context(open_ledger(self._settings.ledger))
-            return execute(flow, run, ledger=ledger, sink=self._sink)
+        try:
+            with ExitStack() as stack:
+                flow = self._open(job, run, stack=stack)
+                ledger = self._ledger or stack.enter_context(open_ledger(self._settings.ledger))
+                return execute(flow, run, ledger=ledger, sink=self._sink)
+        finally:
+            run.elapsed_s = time.monotonic() - started  # login, opening and closing included
 
     def plan(self, job: SobjectSync) -> tuple[Survey, Plan]:
         """What `run` would do now, and why; nothing is read or changed.
@@ -142,7 +146,7 @@ class IntelligentSync:
         Raises: an error of `halocline.errors`.
         """
         with ExitStack() as stack:
-            return survey_and_plan(self._open(job, Run.new(), stack))
+            return survey_and_plan(self._open(job, Run.new(), stack=stack, read_only=True))
 
     def close(self) -> None:
         """Let go of the connection to Salesforce; the next sync opens a new one. Idempotent."""
@@ -165,11 +169,12 @@ class IntelligentSync:
             self._connection = registry.connect("salesforce", self._access_info, sink=self._sink)
         return self._connection
 
-    def _open(self, job: SobjectSync, run: Run, stack: ExitStack) -> Flow:
+    def _open(self, job: SobjectSync, run: Run, *, stack: ExitStack, read_only: bool = False) -> Flow:
         wish = self._wish(job)
         spool = Spool(run.id, self._settings.spool)
         stack.callback(spool.close)
-        destination = registry.open_destination(self._session, spool=spool, memory_limit=self._settings.duckdb_memory)
+        memory_limit = self._settings.duckdb_memory
+        destination = registry.open_destination(self._session, spool=spool, memory_limit=memory_limit, read_only=read_only)
         stack.callback(destination.close)
         source = registry.open_source(
             "salesforce",

@@ -167,7 +167,9 @@ def _summary(rows: list[_Row]) -> None:
 def _where(lake: Path, folder: Path, elapsed_s: float) -> None:
     import duckdb
 
-    query = 'SELECT "Industry", count(*) AS accounts FROM "Account" WHERE "Industry" IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 5'
+    query = (
+        'SELECT "Industry", count(*) AS accounts FROM "Account" WHERE "Industry" IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 5'
+    )
     out.print(f"\n[bold]Look at it[/] ({elapsed_s:.0f} s in all). The database is {lake}", soft_wrap=True)
     out.print(f"   {query}", markup=False)
     with duckdb.connect(str(lake), read_only=True) as connection:

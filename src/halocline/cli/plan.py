@@ -50,9 +50,9 @@ def plan(
         deletes=deletes,
         numbers=numbers,
     )
-    with told(as_json=as_json):
-        with intelligent_sync(to, silent, bulk_threshold=bulk_threshold, stage_threshold=stage_threshold) as system:
-            survey, decided = system.plan(job)
+    thresholds = {"bulk_threshold": bulk_threshold, "stage_threshold": stage_threshold}
+    with told(as_json=as_json), intelligent_sync(to, silent, **thresholds) as system:
+        survey, decided = system.plan(job)
     if as_json:
         say_json({**decided.to_json(), "success": True, "server_time": survey.server_time, "target": str(job.target)})
     else:

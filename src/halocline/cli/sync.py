@@ -64,9 +64,9 @@ def sync(
         )
         for name in objects
     ]
-    with told(as_json=as_json), ProgressBar(err, quiet=as_json) as bar:
-        with intelligent_sync(to, bar.sink, bulk_threshold=bulk_threshold, stage_threshold=stage_threshold) as system:
-            codes = [_one(system, job, as_json=as_json) for job in jobs]
+    thresholds = {"bulk_threshold": bulk_threshold, "stage_threshold": stage_threshold}
+    with told(as_json=as_json), ProgressBar(err, quiet=as_json) as bar, intelligent_sync(to, bar.sink, **thresholds) as system:
+        codes = [_one(system, job, as_json=as_json) for job in jobs]
     raise typer.Exit(_worst(codes))
 
 

@@ -282,6 +282,60 @@ class DestinationSuite:
             self.drop(bench.destination, TARGET)
             assert bench.position() is None
 
+    def test_an_emptied_table_has_no_position(self, tmp_path: Path) -> None:
+        """Whoever empties a table wants it filled again, not only with what changes from now on."""
+        with self.bench(tmp_path) as bench:
+            bench.load(batch([account(1)]))
+            bench.load(allow_empty=True)
+            assert bench.position() is None
+
+    def test_a_replaced_table_has_no_position_of_other_flows(self, tmp_path: Path) -> None:
+        """When a flow takes over a table, the rows that another flow counted on are gone, and so is its position."""
+        with self.bench(tmp_path) as bench:
+            bench.load(batch([account(1)]))
+            unit = bench.destination.begin(bench.destination.claim("another flow", "test"))
+            load = unit.open(TARGET, self.plan(flow="another flow", allow_replace=True), NoJournal())
+            manifest = load.stage(Part("p"), iter([batch([account(2)])]))
+            unit.commit({"another flow": {"n": 1}}, [manifest])
+            unit.close()
+            assert bench.position() is None
+            assert bench.destination.position("another flow", TARGET) == {"n": 1}
+            with raises(Refused):
+                bench.load(batch([account(1)]))
+
+    def test_tables_whose_names_run_together_keep_their_own_positions(self, tmp_path: Path) -> None:
+        """Table `c` of schema `a.b` is not table `b.c` of schema `a`."""
+        with self.bench(tmp_path) as bench:
+            for number, target in enumerate((Target("a.b", "c"), Target("a", "b.c"))):
+                unit = bench.destination.begin(bench.destination.claim(FLOW, "test"))
+                manifest = unit.open(target, self.plan(), NoJournal()).stage(Part("p"), iter([batch([account(1)])]))
+                unit.commit({FLOW: {"n": number}}, [manifest])
+                unit.close()
+            assert bench.destination.position(FLOW, Target("a.b", "c")) == {"n": 0}
+            assert bench.destination.position(FLOW, Target("a", "b.c")) == {"n": 1}
+
+    def test_a_chosen_key_that_live_records_share_is_refused(self, tmp_path: Path) -> None:
+        """No record is merged into another one without a word; one that is marked as deleted may share its key."""
+        rows = [account(1, Name="same"), account(2, Name="same")]
+        with self.bench(tmp_path) as bench:
+            for mode in Mode:
+                with raises(SchemaConflict) as caught:
+                    bench.load(batch(rows), key=("Name",), mode=mode)
+                assert "2 records share the value 'same'" in str(caught[0])
+            bench.load(batch([account(1, Name="same", IsDeleted=True), account(2, at=1, Name="same")]), key=("Name",))
+            assert bench.rows() == [account(2, at=1, Name="same")]
+
+    def test_a_chosen_key_that_moves_is_refused_in_a_merge(self, tmp_path: Path) -> None:
+        """A record whose key changed would stay behind under the old one; a record of another's key would overwrite it."""
+        with self.bench(tmp_path) as bench:
+            bench.load(batch([account(1, Name="a"), account(2, Name="b")]), key=("Name",))
+            for row in (account(1, at=1, Name="new"), account(3, at=1, Name="b")):
+                with raises(SchemaConflict) as caught:
+                    bench.merge(batch([row]), key=("Name",))
+                assert "match field Name" in str(caught[0])
+            bench.merge(batch([account(2, at=1, Name="b", Count__c=9)]), key=("Name",))
+            assert bench.rows() == [account(1, Name="a"), account(2, at=1, Name="b", Count__c=9)]
+
     def test_rows_that_got_lost_stop_the_commit(self, tmp_path: Path) -> None:
         """A manifest that announces more rows than were staged is refused, and nothing changes."""
         with self.bench(tmp_path) as bench:

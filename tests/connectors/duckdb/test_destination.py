@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import duckdb
@@ -17,8 +19,10 @@ from tests.connectors.duckdb.pages import FLOW, TARGET, load, plan, table, text_
 from halocline.batch import Batch, Op
 from halocline.connector import Deletes, Mode, Part, Target
 from halocline.connectors import duckdb as connector
+from halocline.connectors.duckdb import load as loading
 from halocline.connectors.duckdb.client import Database, path_of, quoted
 from halocline.connectors.duckdb.destination import DuckDBDestination
+from halocline.connectors.duckdb.errors import gate
 from halocline.connectors.duckdb.replace import replace
 from halocline.errors import AccessDenied, FixConfig, LeaseLost, NotFound, RetryLater, SchemaConflict, StorageFailed
 from halocline.outcome import Counts
@@ -67,6 +71,21 @@ def test_a_uri_without_a_file_is_refused(uri: str) -> None:
     """A host, an option or nothing at all is not silently taken for a file name."""
     with pytest.raises(FixConfig):
         path_of(uri)
+
+
+def test_an_option_that_may_be_a_token_is_not_repeated() -> None:
+    """What follows the question mark of a refused URI stays out of the message."""
+    with pytest.raises(FixConfig, match="names no database file") as refused:
+        path_of("duckdb:///md:lake?motherduck_token=secret")
+    assert "secret" not in str(refused.value)
+
+
+def test_an_interrupt_during_a_statement_stays_an_interrupt() -> None:
+    """DuckDB makes this RuntimeError of Ctrl-C; above the gate it is a KeyboardInterrupt again. Others stay what they are."""
+    with pytest.raises(KeyboardInterrupt), gate("Counting"):
+        raise RuntimeError("Query interrupted")
+    with pytest.raises(RuntimeError, match="another"), gate("Counting"):
+        raise RuntimeError("another one")
 
 
 def test_a_missing_folder_is_named(spool: Spool, tmp_path: Path) -> None:
@@ -302,6 +321,35 @@ def test_several_tables_become_visible_together(
     assert destination.position(FLOW, Target("raw", "two")) == {"n": 1}
 
 
+def test_flows_that_make_the_same_schema_at_once_all_publish(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """A first sync of many objects at the same time fails for none of them."""
+    spool, together, ready = Spool("run", tmp_path), Barrier(6), []
+    for number in range(6):
+        one = DuckDBDestination(connection.cursor(), spool=spool)
+        unit = one.begin(one.claim(f"flow {number}", "test"))
+        page = Batch(raw=written(spool.file(f"{number}.csv"), ("Id", "Text"), [("1", "a")]))
+        load = unit.open(Target("raw", f"t{number}"), plan(text_schema()), NoJournal())
+        ready.append(partial(unit.commit, {f"flow {number}": {}}, [load.stage(Part("p"), iter([page]))]))
+
+    def carry(commit: Callable[[], Counts]) -> int:
+        together.wait(30)
+        return commit().inserted
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(carry, ready)) == [1] * 6
+
+
+def test_a_schema_in_a_transaction_of_the_user_is_told(
+    destination: DuckDBDestination, connection: duckdb.DuckDBPyConnection, page: Batch
+) -> None:
+    """Who has made the schema and not committed it yet stands in the way for good: nothing is published, and that is said."""
+    connection.execute("BEGIN; CREATE SCHEMA raw")
+    with pytest.raises(RetryLater, match="run this again"):
+        load(destination, [page], text_schema())
+    connection.execute("COMMIT")
+    assert load(destination, [page], text_schema()).inserted == 2
+
+
 def test_closing_a_unit_leaves_no_file(destination: DuckDBDestination, spool: Spool) -> None:
     """What was staged as Arrow is deleted with its unit; nothing half-written stays either."""
     import pyarrow as pa
@@ -321,6 +369,22 @@ def test_closing_a_unit_leaves_no_file(destination: DuckDBDestination, spool: Sp
     assert len(list(spool.path.iterdir())) == 1
     unit.close()
     assert list(spool.path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_while_putting_aside_is_told_as_such(destination: DuckDBDestination, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failure of the first write is what is raised, not that of ending a file that could not be written."""
+    import pyarrow as pa
+
+    @contextmanager
+    def full(_: Path) -> Iterator[Path]:
+        yield Path("/dev/full")
+
+    monkeypatch.setattr(loading, "arriving", full)
+    rows = pa.RecordBatch.from_pylist([{"Id": "1", "Text": "a"}], schema=text_schema().arrow)
+    opened = destination.begin(destination.claim(FLOW, "test")).open(TARGET, plan(text_schema()), NoJournal())
+    with pytest.raises(StorageFailed, match="No space left on device"):
+        opened.stage(Part("a"), iter([Batch(rows=rows)]))
 
 
 def test_a_full_disk_is_reported_and_nothing_changes(spool: Spool, tmp_path: Path) -> None:
@@ -353,3 +417,18 @@ def test_a_failed_transaction_is_undone(connection: duckdb.DuckDBPyConnection) -
     with pytest.raises(duckdb.ConversionException):
         fail_halfway()
     assert connection.execute("SELECT count(*) FROM duckdb_tables()").fetchall() == [(0,)]
+
+
+def test_a_database_opened_by_name_has_bounded_memory_and_a_connection_keeps_its_own(tmp_path: Path, spool: Spool) -> None:
+    """Memory stays flat unless somebody says otherwise; a user's connection is never re-set."""
+    query = "SELECT current_setting('memory_limit'), current_setting('threads')"
+    owned = DuckDBDestination(f"duckdb:///{tmp_path}/lake.duckdb", spool=spool)
+    with owned._database.cursor() as cursor:
+        memory, threads = cursor.execute(query).fetchall()[0]
+    owned.close()
+    assert memory == "488.2 MiB"
+    assert 1 <= threads <= 4
+    with duckdb.connect(config={"memory_limit": "1GB", "threads": 1}) as mine:
+        before = mine.execute(query).fetchall()
+        DuckDBDestination(mine, spool=spool)
+        assert mine.execute(query).fetchall() == before

@@ -378,6 +378,41 @@ def test_deletions_that_salesforce_does_not_list_any_more_mean_a_full_read(playi
     assert survey.next_position["stamp"] == "2026-11-21T10:10:30Z"  # the clock less the lag
 
 
+@pytest.mark.parametrize(("status", "code"), [(403, "INSUFFICIENT_ACCESS"), (404, "NOT_FOUND")])
+def test_a_list_of_deletions_that_is_closed_to_us_costs_full_reads_only(
+    status: int, code: str, playing: Field, spool: Spool
+) -> None:
+    """Without the right to the list every read is a full one while deletions matter, and a windowed one while they do not."""
+    playing.insert()
+    body = json.dumps([{"errorCode": code, "message": "no"}])
+    playing.emulator.faults.add("answer", path="/deleted", times=0, status=status, body=body)
+    for deletes, reason in ((Deletes.SOFT, code), (Deletes.IGNORE, None)):
+        source = SalesforceSource(playing.client, "Lead", spool=spool, deletes=deletes)
+        survey = source.survey(source.survey(None).next_position)
+        assert (survey.full_reason is None) is (reason is None)
+        assert (reason or "") in (survey.full_reason or "")
+        assert survey.next_position["stamp"] == "2026-11-21T10:10:30Z"  # the clock less the lag
+
+
+def test_a_deletion_leaves_a_creation_date_alone(org: tuple[Emulator, SalesforceClient], spool: Spool) -> None:
+    """Where CreatedDate is the cursor, a deletion brings the key alone: its instant is no creation date."""
+    source = SalesforceSource(org[1], "Log", spool=spool)
+    sobject: Any = org[0].store.catalog.get("Log")
+    gone = org[0].store.insert(sobject, {"What": "x"}, user_id=USER)
+    first = take(source, "rest")
+    org[0].store.delete(sobject, gone, user_id=USER)
+    later = take(source, "rest", since=first.survey.next_position)
+    assert later.survey.cursor == "CreatedDate"
+    assert later.deleted == [{"Id": gone}]
+
+
+def test_a_condition_that_records_may_cease_to_meet_is_told(org: tuple[Emulator, SalesforceClient], spool: Spool) -> None:
+    """A windowed read does not see them go, and the survey says so; without a condition there is nothing to say."""
+    with_where = SalesforceSource(org[1], "Account", spool=spool, where="Name != 'x'").survey(None).notes
+    assert [note for note in with_where if "where clause" in note]
+    assert not [note for note in SalesforceSource(org[1], "Account", spool=spool).survey(None).notes if "where clause" in note]
+
+
 def test_where_cannot_escape_the_window(playing: Field, spool: Spool) -> None:
     """`A OR B` is in parentheses: a row outside of the window stays outside, and the estimate knows the condition."""
     playing.insert(Company="a")

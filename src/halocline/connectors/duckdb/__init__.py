@@ -23,9 +23,9 @@ def accepts(session: object) -> bool:
 
 
 def open_destination(
-    session: object, *, spool: Spool, memory_limit: str | None = None, threads: int | None = None
+    session: object, *, spool: Spool, memory_limit: str | None = None, threads: int | None = None, read_only: bool = False
 ) -> DuckDBDestination:
     """The destination behind `session`; the options are those of `DuckDBDestination`."""
     from halocline.connectors.duckdb.destination import DuckDBDestination
 
-    return DuckDBDestination(session, spool=spool, memory_limit=memory_limit, threads=threads)
+    return DuckDBDestination(session, spool=spool, memory_limit=memory_limit, threads=threads, read_only=read_only)

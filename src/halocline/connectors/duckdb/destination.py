@@ -8,13 +8,13 @@ from typing import Any
 from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
 from halocline.connectors.duckdb import positions
-from halocline.connectors.duckdb.client import Cursor, Database, open_database, quoted
+from halocline.connectors.duckdb.client import Cursor, Database, open_database
 from halocline.connectors.duckdb.errors import gate
 from halocline.connectors.duckdb.load import DuckDBLoad
 from halocline.connectors.duckdb.merge import merge
 from halocline.connectors.duckdb.replace import replace
 from halocline.connectors.duckdb.staging import StagedFile, staged_files
-from halocline.connectors.duckdb.tables import Table, check_key, check_types, find, is_empty
+from halocline.connectors.duckdb.tables import Table, check_key, check_types, find, is_empty, make_schema
 from halocline.errors import FixConfig, Refused, RetryLater, Stop
 from halocline.outcome import Counts, Outcome
 from halocline.spool import Spool
@@ -24,13 +24,25 @@ class DuckDBDestination:
     """Writes into the DuckDB behind `session`: a connection, which stays the caller's, or a `duckdb:///file.duckdb` URI.
 
     Work is done on cursors of the connection, so a transaction that the caller has open is not touched; what it has not
-    committed is not seen. `memory_limit` ("200MB") and `threads` are settings of the whole database; None leaves them.
+    committed is not seen. `memory_limit` ("200MB") and `threads` are settings of the whole database; None leaves them
+    to a connection's owner, and bounds a database that is opened here (see `client.OWN_MEMORY`).
+    `read_only` is for looking: no file is made, and nothing can be claimed.
     Raises: FixConfig for a missing folder or a bad setting, StorageFailed for a locked, read-only or damaged file.
     """
 
-    def __init__(self, session: object, *, spool: Spool, memory_limit: str | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        session: object,
+        *,
+        spool: Spool,
+        memory_limit: str | None = None,
+        threads: int | None = None,
+        read_only: bool = False,
+    ) -> None:
         self._spool = spool
-        self._database = open_database(session, memory_limit=memory_limit, threads=threads, folder=spool.path)
+        self._database = open_database(
+            session, memory_limit=memory_limit, threads=threads, folder=spool.path, read_only=read_only
+        )
 
     @property
     def abilities(self) -> Abilities:
@@ -103,6 +115,8 @@ class DuckDBUnit:
         """
         doing = f"Publishing into {', '.join(str(load.target) for load in self._loads.values())}"
         try:
+            with gate(doing):
+                self._make_schemas()
             with gate(doing), self._database.transaction() as cursor:
                 return self._publish(cursor, positions, staged_files(manifests))
         except RetryLater:
@@ -113,6 +127,12 @@ class DuckDBUnit:
         """Delete what was staged here. Idempotent."""
         for load in self._loads.values():
             load.forget()
+
+    def _make_schemas(self) -> None:
+        """Make what is missing before the transaction: in it, flows that make the same schema at the same time would collide."""
+        with self._database.cursor() as cursor:
+            for load in self._loads.values():
+                make_schema(cursor, find(cursor, self._database, target=load.target))
 
     def _publish(self, cursor: Cursor, following: Mapping[str, Position], files: Sequence[StagedFile]) -> Counts:
         positions.check(self._database, cursor, lease=self._lease)
@@ -132,7 +152,6 @@ class DuckDBUnit:
     ) -> Counts:
         table = find(cursor, self._database, target=load.target)
         mine = [file for file in files if file.load == load.label]
-        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(table.catalog, table.schema)}")
         way = merge if load.plan.mode is Mode.MERGE else replace
         counts = way(cursor, table, plan=load.plan, files=mine)
         staged = sum(file.rows for file in mine)

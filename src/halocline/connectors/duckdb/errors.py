@@ -24,6 +24,7 @@ from halocline.errors import (
 INEXACT = "halocline-inexact"
 """Starts the message that our own SQL raises for a number that its column cannot hold: marker, column, type, value."""
 
+_INTERRUPTED = "Query interrupted"
 _SEPARATOR = "\x1f"
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?\(PID \d+\)(?: by user [^.\s]+)?)")
 _INEXACT = re.compile(f"{INEXACT}{_SEPARATOR}(.*?){_SEPARATOR}(.*?){_SEPARATOR}(.*?){_SEPARATOR}", re.DOTALL)
@@ -40,10 +41,15 @@ def inexact(column: str, sql_type: str) -> str:
 def gate(doing: str) -> Iterator[None]:
     """Turn an error of DuckDB into one of ours, with what was being done.
 
-    Raises: SchemaConflict, FixConfig, RetryLater or a Stop, by what DuckDB reports.
+    Raises: SchemaConflict, FixConfig, RetryLater or a Stop, by what DuckDB reports; KeyboardInterrupt, which DuckDB turns into
+    a RuntimeError while a statement runs.
     """
     try:
         yield
+    except RuntimeError as error:
+        if str(error) != _INTERRUPTED:
+            raise
+        raise KeyboardInterrupt from error
     except duckdb.Error as error:
         raise translated(doing, error) from error
 
@@ -65,7 +71,8 @@ class _Rule:
 
 
 def _shown(text: str) -> str:
-    line = " ".join(text.split("\n\n", maxsplit=1)[0].split())
+    # DuckDB names a catalog entry in a conflict with NUL between its parts.
+    line = " ".join(text.split("\n\n", maxsplit=1)[0].replace("\0", " ").split())
     return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."
 
 

@@ -56,9 +56,9 @@ def refuse_moved_keys(cursor: Cursor, stage: str, *, table: Table, plan: Plan) -
 
 
 def _own_key(plan: Plan) -> Sequence[str]:
-    """The source's own key columns; none where the plan's key is that key, or the source has none."""
-    own = [name.lower() for name in plan.schema.key]
-    return () if own == [name.lower() for name in plan.key] else plan.schema.key
+    """The source's own key columns; none where the plan's key holds them, or the source has none."""
+    chosen = {name.lower() for name in plan.key}
+    return () if all(name.lower() in chosen for name in plan.schema.key) else plan.schema.key
 
 
 def _equal(names: Sequence[str]) -> str:

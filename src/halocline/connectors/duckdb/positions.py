@@ -6,6 +6,7 @@ One row for each flow without a target holds the fencing number; one row for eac
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,7 @@ from halocline.errors import LeaseHeld, LeaseLost
 TABLE = "_halocline_positions"
 _NO_TARGET = ""
 _ATTEMPTS = 20  # two claims at the same instant collide once; more collisions than this mean that something is wrong
+_WAIT_S = 0.005  # between them: the other's transaction takes about a millisecond, if its thread is let run
 
 
 def claim(database: Database, flow: str, *, owner: str) -> Lease:
@@ -33,6 +35,7 @@ def claim(database: Database, flow: str, *, owner: str) -> Lease:
             fence = _raise_epoch(cursor, database, flow=flow, owner=owner)
         if not collided:
             return Lease(flow, owner, fence)
+        time.sleep(_WAIT_S)
     raise LeaseHeld(f"Claiming the flow {flow}", "other runs claim it at the same time", hint="Start one run at a time.")
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import duckdb
 
 from halocline.connector import Plan, Target
 from halocline.connectors.duckdb.client import Cursor, Database, number, quoted, rows
@@ -11,6 +14,7 @@ from halocline.connectors.duckdb.types import sql_type
 from halocline.errors import FixConfig, NotFound, SchemaConflict
 from halocline.schema import Column, Schema
 
+_SCHEMA_TRIES, _SCHEMA_WAIT_S = 50, 0.01  # another flow's statement takes milliseconds; one in a user's open transaction lasts
 FULL_SYNC = "Run a full sync (force_full_sync=True), which builds the table anew."
 
 
@@ -110,6 +114,21 @@ def check_types(table: Table, plan: Plan) -> None:
 def create(cursor: Cursor, table: Table, *, schema: Schema) -> None:
     """Make the table. Every column takes nulls: what a source calls required, it may still hide or lack."""
     cursor.execute(f"CREATE TABLE {table.sql} ({', '.join(_defined(column) for column in schema)})")
+
+
+def make_schema(cursor: Cursor, table: Table) -> None:
+    """Make the table's schema if need be; one that others make at the same instant is waited for.
+
+    Raises: duckdb.TransactionException when it is still being made after many tries.
+    """
+    for tries_left in reversed(range(_SCHEMA_TRIES)):
+        try:
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(table.catalog, table.schema)}")
+            return
+        except duckdb.TransactionException:
+            if not tries_left:
+                raise
+            time.sleep(_SCHEMA_WAIT_S)
 
 
 def widen(cursor: Cursor, table: Table, *, schema: Schema) -> None:

@@ -17,7 +17,8 @@ from halocline.schema import Column, Schema
 
 KEY = "Id"
 DELETE_FLAG = "IsDeleted"
-CURSORS = ("SystemModstamp", "LastModifiedDate", "CreatedDate")  # best first; only the first moves with every change
+CREATED = "CreatedDate"
+CURSORS = ("SystemModstamp", "LastModifiedDate", CREATED)  # best first; only the first moves with every change
 
 # Objects that Bulk API 2.0 refuses to query, as Airbyte's Salesforce connector and tap-salesforce list them (read November 2026).
 # It is not complete: what else Bulk refuses, it says when the job is created, and the plan is made again without Bulk.

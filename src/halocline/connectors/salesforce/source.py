@@ -24,7 +24,7 @@ from halocline.connector import Abilities, Deletes, Manifest, Part, Plan, Survey
 from halocline.connectors.salesforce import bulk, describe, pages, rest, soql, types, window
 from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.connectors.salesforce.describe import KEY, Sobject
-from halocline.errors import BadQuery, FixConfig, NotFound, Truncated
+from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, Truncated
 from halocline.retry import Pace
 from halocline.schema import Schema
 from halocline.spool import Spool
@@ -211,8 +211,8 @@ class SalesforceSource:
         for until in (end, now.replace(second=0, microsecond=0)):
             try:
                 rows, covered = self._client.deleted(sobject.name, begin, until)
-            except BadQuery as error:
-                if error.code not in _NO_DELETIONS:
+            except (AccessDenied, NotFound, BadQuery) as error:
+                if isinstance(error, BadQuery) and error.code not in _NO_DELETIONS:
                     raise
                 answer = _Deletions(refused=f"Salesforce does not list the deletions since then ({error.cause})")
             else:
@@ -238,6 +238,8 @@ class SalesforceSource:
     def _notes(self, sobject: Sobject) -> Iterator[str]:
         if self._deletes is not Deletes.IGNORE and not sobject.replicateable:
             yield "Salesforce keeps no list of this object's deletions; rows that vanish from the recycle bin are not seen."
+        if self._where and sobject.cursor:
+            yield "A later sync does not see that a record has ceased to meet the where clause; a full sync removes its row."
 
     def _planned(self, plan: Plan) -> rest.RestQuery:
         """The plan's query in its pieces."""
@@ -253,7 +255,9 @@ class SalesforceSource:
             told = f"{len(rows):,} deletions cannot be applied: Salesforce lists them by Id, and rows are matched by"
             self._sink(events.Noticed(f"{told} {', '.join(plan.key)}. Deleted rows in the recycle bin are seen all the same."))
             return
-        columns = plan.schema.select([name for name in (KEY, plan.cursor) if name])
+        # A creation date does not move, so the deletion's instant has no place in its column.
+        stamp = None if plan.cursor == describe.CREATED else plan.cursor
+        columns = plan.schema.select([name for name in (KEY, stamp) if name])
         for number, begin in enumerate(range(0, len(rows), DELETIONS_AT_ONCE)):
             some = [list(row) for row in rows[begin : begin + DELETIONS_AT_ONCE]]
             spec = {"deleted": some, "schema": columns.to_json(), "object": plan.object}

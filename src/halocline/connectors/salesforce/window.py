@@ -89,6 +89,8 @@ def start(since: Position | None, scope: Scope, *, now: datetime, overlap_s: flo
     low = stamp - timedelta(seconds=overlap_s)
     if reason is None and scope.deletes is not Deletes.IGNORE and scope.replicateable and low < now - DELETED_REACH:
         reason = f"the last read ({soql.instant(stamp)}) is further back than Salesforce lists deletions (15 days)"
+    if reason is None and low > now:
+        reason = f"the last read ({soql.instant(stamp)}) lies in the future of Salesforce's clock ({soql.instant(now)})"
     return Start(reason=reason) if reason else Start(low)
 
 
