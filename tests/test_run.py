@@ -240,3 +240,12 @@ def test_a_fresh_flow_ignores_the_position(source: TwinSource, ledger: Ledger) -
     assert run.plan is not None
     assert run.plan.full
     assert run.rows_read == 5
+
+
+def test_a_run_that_cannot_be_planned_fences_nobody_off(source: TwinSource, ledger: Ledger) -> None:
+    """The flow is claimed after the plan: a misspelt field must not cost another run its commit."""
+    destination = TwinDestination(rows={})
+    source.trips = Trips(fail_at=1)
+    with pytest.raises(NetworkFailed):
+        execute(flow(source, destination), Run.new(), ledger=ledger)
+    assert destination.fence == 0

@@ -2,7 +2,7 @@
 
 One load, in order:
 
-    lease = destination.claim(flow)      survey = source.survey(position)      plan = decide(survey, ...)
+    survey = source.survey(position)      plan = decide(survey, ...)      lease = destination.claim(flow)
     unit = destination.begin(lease)
     load = unit.open(target, plan, journal)
     for part in source.parts(plan):      manifest = load.stage(part, source.read(part))      (any thread)

@@ -1,4 +1,7 @@
-"""Where parts run: any `concurrent.futures.Executor`, a few parts at a time."""
+"""Where parts run: a `concurrent.futures.Executor`, a few parts at a time.
+
+The loop's own work shares its process's memory, so it hands in threads; a picklable `work` runs on processes as well.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
-"""What happened, as frozen values, for watching: progress bars, logs, callbacks. For truth there is the ledger."""
+"""What happened, as frozen values, for watching: progress bars, logs, callbacks. For truth there is the ledger.
+
+A sink may be called from several threads at once: parts are read side by side.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from halocline.connector import Plan
@@ -48,7 +51,7 @@ class PartStaged:
 
 @dataclass(frozen=True, slots=True)
 class ApiUsage:
-    """Calls that this run made so far, and the org's own count of the day where it says so."""
+    """Calls made over this connection so far, and the org's own count of the day where it says so. Told from any thread."""
 
     calls: int
     used: int | None = None
@@ -103,14 +106,3 @@ Sink = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """The sink that watches nothing."""
-
-
-def fan_out(sinks: Iterable[Sink]) -> Sink:
-    """One sink that hands every event to all of `sinks`, in order."""
-    listeners = tuple(sinks)
-
-    def hand_on(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-
-    return hand_on

@@ -21,7 +21,7 @@ from halocline import engine
 from halocline.batch import JSON, Batch
 from halocline.connector import Abilities, Destination, Lease, Load, Manifest, Part, Plan, Source, Survey, Target
 from halocline.errors import HaloclineError, NotSupported, Stop
-from halocline.events import ApiUsage, Committed, Noticed, PartStaged, Planned, RunFailed, RunFinished, RunStarted, Sink, silent
+from halocline.events import Committed, Noticed, PartStaged, Planned, RunFailed, RunFinished, RunStarted, Sink, silent
 from halocline.outcome import Counts
 
 if TYPE_CHECKING:
@@ -80,15 +80,15 @@ class Run:
 def execute(flow: Flow, run: Run, *, ledger: Ledger, sink: Sink = silent, executor: Executor | None = None) -> Run:
     """Run `flow` once; `run` shows how far it came, also when this raises.
 
+    Parts run on `executor`, which must share this process's memory (threads), or on `engine.WIDTH` threads of the run's own.
     Raises: whatever stopped it, as an error of `halocline.errors`; before the commit nothing became visible.
     """
     started = time.monotonic()
     _settle_the_past(flow, ledger, sink)
-    lease = flow.destination.claim(flow.name, f"{socket.gethostname()}:{os.getpid()}:{run.id}")
     ledger.start(flow.name, run=run.id, pid=os.getpid(), host=socket.gethostname())
-    sink(RunStarted(run.id, flow.name, flow.object, str(flow.target)))
     try:
-        _carry(flow, run, lease, ledger, sink, executor)
+        sink(RunStarted(run.id, flow.name, flow.object, str(flow.target)))
+        _carry(flow, run, ledger, sink, executor)
         _conserve(run)
     except BaseException as error:
         _close_books(flow, run, ledger, started, error)
@@ -110,8 +110,10 @@ def survey_and_plan(flow: Flow) -> tuple[Survey, Plan]:
     return survey, flow.decide(survey, flow.destination.abilities)
 
 
-def _carry(flow: Flow, run: Run, lease: Lease, ledger: Ledger, sink: Sink, executor: Executor | None) -> None:
+def _carry(flow: Flow, run: Run, ledger: Ledger, sink: Sink, executor: Executor | None) -> None:
     run.survey, run.plan = survey_and_plan(flow)
+    # Only now: a run that cannot even be planned must not fence off one that is at work.
+    lease = flow.destination.claim(flow.name, f"{socket.gethostname()}:{os.getpid()}:{run.id}")
     try:
         _load(flow, run, lease, ledger, sink, executor)
     except NotSupported as refusal:
@@ -139,7 +141,6 @@ def _load(flow: Flow, run: Run, lease: Lease, ledger: Ledger, sink: Sink, execut
         for manifest in _staged(flow.source, plan, load, executor):
             run.manifests.append(manifest)
             sink(PartStaged(run.id, manifest.part, manifest.rows + manifest.deletes, manifest.bytes))
-            sink(ApiUsage(flow.source.calls))
         for outcome in load.outcomes():
             ledger.record(run.id, outcome)
         flow.source.check(plan, run.manifests)

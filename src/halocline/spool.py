@@ -16,7 +16,7 @@ from pathlib import Path
 from halocline.errors import StorageFailed
 
 _NAME = "halocline-{}.spool"  # an ending of its own: a sweep must not take a demo, a ledger or an emulator for a spool
-SWEEP_AFTER_S = 7 * 86_400.0  # a dead run's files are of no use once Salesforce has dropped its job (7 days)
+SWEEP_AFTER_S = 2 * 86_400.0  # nothing resumes from a dead run's files; one that put nothing aside for two days is dead
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 

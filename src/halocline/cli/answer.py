@@ -20,7 +20,6 @@ from rich.markup import escape
 from halocline.errors import HaloclineError, NotFound
 
 INTERRUPTED = 130
-FAILED = 1
 BAD_USE = 2
 
 _WIDE = 200  # columns where nobody looks (a pipe, a file): a table is then never cut

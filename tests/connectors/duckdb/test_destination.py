@@ -432,3 +432,9 @@ def test_a_database_opened_by_name_has_bounded_memory_and_a_connection_keeps_its
         before = mine.execute(query).fetchall()
         DuckDBDestination(mine, spool=spool)
         assert mine.execute(query).fetchall() == before
+
+
+def test_a_sync_into_a_nameless_memory_is_refused(spool: Spool) -> None:
+    """A database that is gone when the sync ends keeps nothing; a connection in memory is the caller's, and fine."""
+    with pytest.raises(FixConfig, match="gone when the sync ends"):
+        connector.open_destination("duckdb:///:memory:", spool=spool)

@@ -454,3 +454,11 @@ def test_the_org_is_asked_for_once_where_the_token_is_silent() -> None:
         assert [client.org_id(), client.org_id()] == ["00D5g000000AbCd"] * 2
         assert len(server.asked) == 1
         client.close()
+
+
+def test_an_org_that_the_user_may_not_see_is_unknown() -> None:
+    """Who may not read Organization may still sync: the org is then not held against the position's."""
+    with serving(refused("INVALID_TYPE", "sObject type 'Organization' is not supported.")) as server:
+        client = SalesforceClient({"access_token": "eyJ.signed.token", "instance_url": server.url})
+        assert client.org_id() is None
+        client.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from halocline.errors import FixConfig
+
 if TYPE_CHECKING:
     from halocline.connectors.duckdb.destination import DuckDBDestination
     from halocline.spool import Spool
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["accepts", "open_destination"]
 
 _SCHEME = "duckdb:"
+_NOWHERE = ":memory:"
 _DRIVER = {"duckdb", "_duckdb"}  # a connection's class lives in the compiled module, `_duckdb` since DuckDB 1.4
 
 
@@ -25,7 +28,16 @@ def accepts(session: object) -> bool:
 def open_destination(
     session: object, *, spool: Spool, memory_limit: str | None = None, threads: int | None = None, read_only: bool = False
 ) -> DuckDBDestination:
-    """The destination behind `session`; the options are those of `DuckDBDestination`."""
+    """The destination behind `session`; the options are those of `DuckDBDestination`.
+
+    Raises: FixConfig for a URI that names no file: nothing would be left of the rows.
+    """
     from halocline.connectors.duckdb.destination import DuckDBDestination
 
+    if isinstance(session, str) and session.endswith(_NOWHERE):
+        raise FixConfig(
+            "Opening the destination",
+            f"{session} names a database that is gone when the sync ends",
+            hint="Name a file, or pass a DuckDB connection of yours, which may well be in memory.",
+        )
     return DuckDBDestination(session, spool=spool, memory_limit=memory_limit, threads=threads, read_only=read_only)

@@ -14,7 +14,7 @@ import httpx2
 
 from halocline.connectors.salesforce.auth import Authenticator, Session, from_env, session_from
 from halocline.connectors.salesforce.transport import VERSION, Transport
-from halocline.errors import BadQuery, FixConfig, Truncated
+from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, Truncated
 from halocline.events import Sink
 from halocline.retry import Pace, Policy
 
@@ -162,15 +162,23 @@ class SalesforceClient:
         answer: dict[str, Any] = self.transport.send("GET", "limits", doing="Reading limits").json()
         return answer
 
-    def org_id(self) -> str:
+    def org_id(self) -> str | None:
         """The org that this login is for: 15 characters, starting with 00D. Asked for once, where the token does not show it.
+
+        None where the user may not know.
 
         Source: Salesforce Help, "OAuth 2.0 Web Server Flow": an opaque access token starts with the org's id and "!".
         """
         if self._org_id is None:
             shown = _ORG_OF_TOKEN.match(self.transport.session.token().access_token)
-            self._org_id = shown[1] if shown else str((self.query_one("SELECT Id FROM Organization LIMIT 1") or {})["Id"])[:15]
-        return self._org_id
+            self._org_id = shown[1] if shown else self._asked_org_id()
+        return self._org_id or None
+
+    def _asked_org_id(self) -> str:
+        try:
+            return str((self.query_one("SELECT Id FROM Organization LIMIT 1") or {}).get("Id", ""))[:15]
+        except (AccessDenied, BadQuery, NotFound):  # a user without the right to see the org may still read its objects
+            return ""
 
     def deleted(self, sobject: str, start: datetime | str, end: datetime | str) -> tuple[list[tuple[str, str]], str]:
         """The records deleted between two instants: (id, deletedDate) pairs, and `latestDateCovered`, as Salesforce spells them.
