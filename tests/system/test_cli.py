@@ -43,6 +43,13 @@ class Done:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+# A shell that starts the tests in its background has them ignore Ctrl-C, and children inherit that; a person's shell does not.
+_HEARS_INTERRUPTS = (
+    "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('halocline', run_name='__main__', alter_sys=True)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Shell:
     """A terminal in a folder of its own, with a login in its environment."""
@@ -76,7 +83,7 @@ class Shell:
     @contextmanager
     def start(self, *words: str, **changes: str | None) -> Iterator[subprocess.Popen[str]]:
         """A command in the background, which has ended when the block has."""
-        command = [sys.executable, "-m", "halocline", *words]
+        command = [sys.executable, "-c", _HEARS_INTERRUPTS, *words]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         with subprocess.Popen(command, cwd=self.folder, env=self.environment(changes), **pipes) as process:
             try:

@@ -532,3 +532,18 @@ def test_a_source_opens_on_a_login(org: tuple[Emulator, SalesforceClient], spool
 
 def _jobs(client: SalesforceClient) -> set[str]:
     return {one["id"] for one in client.transport.send("GET", "jobs/query").json()["records"]}
+
+
+def test_a_count_that_takes_too_long_is_replaced_by_salesforces_own(org: tuple[Emulator, SalesforceClient], spool: Spool) -> None:
+    """A very large object is not counted in time: the cached figure chooses the way, the plan says so, the rows are all read."""
+    emulator, client = org
+    body = '[{"message":"Your query request was running for too long.","errorCode":"QUERY_TIMEOUT"}]'
+    fault = emulator.faults.add("answer", path="/query(All)?/?$", times=3, status=400, body=body)
+    try:
+        source = SalesforceSource(client, "Contact", spool=spool)
+        survey = source.survey(None)
+    finally:
+        emulator.faults.remove(fault)
+    assert survey.estimated_rows == 60
+    assert [note for note in survey.notes if "cached count" in note]
+    assert len(take(SalesforceSource(client, "Contact", spool=spool), "bulk_stage").rows) == 60

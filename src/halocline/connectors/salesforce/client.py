@@ -162,6 +162,15 @@ class SalesforceClient:
         answer: dict[str, Any] = self.transport.send("GET", "limits", doing="Reading limits").json()
         return answer
 
+    def record_count(self, sobject: str) -> int:
+        """About how many records an object has: Salesforce's cached figure, at once, however large the object.
+
+        Source: REST API Developer Guide, "Record Count".
+        """
+        params, doing = {"sObjects": _name(sobject)}, f"Reading the record count of {sobject}"
+        found = self.transport.send("GET", "limits/recordCount", params=params, doing=doing).json()["sObjects"]
+        return int(found[0]["count"]) if found else 0
+
     def org_id(self) -> str | None:
         """The org that this login is for: 15 characters, starting with 00D. Asked for once, where the token does not show it.
 

@@ -24,13 +24,14 @@ from halocline.connector import Abilities, Deletes, Manifest, Part, Plan, Survey
 from halocline.connectors.salesforce import bulk, describe, pages, rest, soql, types, window
 from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.connectors.salesforce.describe import KEY, Sobject
-from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, Truncated
+from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, RetryLater, Truncated
 from halocline.retry import Pace
 from halocline.schema import Schema
 from halocline.spool import Spool
 
 DELETIONS_AT_ONCE = 50_000  # in one part
 _WHERE_HINT = "Look at the where clause: one SOQL condition is wanted, such as Industry = 'Energy' OR Rating = 'Hot'."
+_TOO_LONG = "QUERY_TIMEOUT"
 _NO_DELETIONS = frozenset({"INVALID_REPLICATION_DATE", "EXCEEDED_ID_LIMIT"})
 
 
@@ -82,6 +83,7 @@ class SalesforceSource:
         self._sink = sink or events.silent
         self._bulk = bulk.BulkQuery(client.transport, deadline_s=deadline_s, sink=self._sink, pace=pace)
         self._deletions = _Deletions()
+        self._counted = True
         self._job: bulk.FinishedJob | None = None
         self._issued: dict[str, int | None] = {}
 
@@ -234,10 +236,17 @@ class SalesforceSource:
         except BadQuery as error:
             hint = error.hint or (_WHERE_HINT if query.where else "")
             raise BadQuery(error.doing, error.cause, hint=hint, code=error.code, **error.facts) from error
+        except RetryLater as error:
+            if error.code != _TOO_LONG:
+                raise
+            self._counted = False  # of a very large object; Salesforce's own figure decides the way just as well
+            return self._client.record_count(query.sobject)
 
     def _notes(self, sobject: Sobject) -> Iterator[str]:
         if self._deletes is not Deletes.IGNORE and not sobject.replicateable:
             yield "Salesforce keeps no list of this object's deletions; rows that vanish from the recycle bin are not seen."
+        if not self._counted:
+            yield "Counting the rows took Salesforce too long; its own cached count of the whole object stands in."
         if self._where and sobject.cursor:
             yield "A later sync does not see that a record has ceased to meet the where clause; a full sync removes its row."
 
