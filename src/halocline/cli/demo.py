@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from halocline.cli.answer import err, out, told
-from halocline.cli.progress import ProgressBar
 from halocline.errors import Stop
 
 if TYPE_CHECKING:
+    from halocline.cli.progress import ProgressBar
     from halocline.connector import Plan
     from halocline.connectors.salesforce import SalesforceClient
     from halocline.run import Run
@@ -53,6 +52,8 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo keeps its files; made anew each time.")] = Path("halocline-demo"),
 ) -> None:
     """See it work: an emulated Salesforce on this laptop, synced into a DuckDB file, first in full, then only what changed."""
+    from halocline.cli.progress import ProgressBar
+
     with told(as_json=False):
         began = time.monotonic()
         lake = _fresh(folder)
@@ -151,6 +152,8 @@ def _count(lake: Path, name: str) -> int:
 
 
 def _summary(rows: list[_Row]) -> None:
+    from rich.table import Table
+
     table = Table(title="\nWhat moved", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for heading in ("object", "first sync", "then", "inserted", "updated", "deleted", "in Salesforce", "in DuckDB"):
         table.add_column(heading, justify="left" if heading in ("object", "first sync", "then") else "right")

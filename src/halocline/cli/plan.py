@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from halocline.cli import options
 from halocline.cli.answer import out, say_json, told
 from halocline.cli.system import intelligent_sync
-from halocline.events import silent
 
 if TYPE_CHECKING:
     from halocline.connector import Plan, Survey
@@ -35,6 +33,7 @@ def plan(
     as_json: options.Json = False,
 ) -> None:
     """Say what a sync would do now, and why; nothing is read or changed."""
+    from halocline.events import silent
     from halocline.sync import SobjectSync
 
     job = SobjectSync(
@@ -60,6 +59,8 @@ def plan(
 
 
 def _show(survey: Survey, plan: Plan, target: str) -> None:
+    from rich.table import Table
+
     table = Table.grid(padding=(0, 2))
     low, high = plan.window
     for name, value in (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from halocline.cli import options
 from halocline.cli.answer import out, say_json, told
@@ -55,6 +54,8 @@ def _show_all(records: list[RunRecord]) -> None:
     if not records:
         out.print("No runs yet. `halocline sync` makes one, `halocline demo` makes six.")
         return
+    from rich.table import Table
+
     table = Table("run", "flow", "state", "method", "started", "read", "changed", "calls", box=None, pad_edge=False)
     for r in records:
         changed = f"{r.counts.changed:,}"

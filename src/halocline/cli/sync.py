@@ -8,7 +8,6 @@ import typer
 
 from halocline.cli import options
 from halocline.cli.answer import err, out, refuse, say_error, say_json, told
-from halocline.cli.progress import ProgressBar
 from halocline.cli.system import intelligent_sync
 from halocline.errors import HaloclineError
 
@@ -45,6 +44,7 @@ def sync(
     """
     if table is not None and len(objects) > 1:
         refuse("--table names one table; leave it out to sync several objects.")
+    from halocline.cli.progress import ProgressBar
     from halocline.sync import SobjectSync
 
     jobs = [

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from halocline.events import Sink
-
 if TYPE_CHECKING:
+    from halocline.events import Sink
     from halocline.sync import IntelligentSync
 
 

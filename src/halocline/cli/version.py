@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 
 from halocline._version import __version__
 from halocline.cli import options
@@ -25,6 +23,9 @@ def version(as_json: options.Json = False) -> None:
 
 
 def _installed(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
     try:
         return installed(name)
     except PackageNotFoundError:

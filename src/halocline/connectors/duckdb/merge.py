@@ -31,6 +31,7 @@ _VERDICTS = quoted("temp", "main", "_halocline_verdicts")
 _DIFFERENT = quoted("temp", "main", "_halocline_different")
 _KEPT = quoted("temp", "main", "_halocline_kept")
 _GONE = "_halocline_delete"
+_ROW = "_halocline_row"
 
 
 def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFile]) -> Counts:
@@ -125,9 +126,12 @@ def _look_closer(cursor: Cursor, table: Table, plan: Plan) -> None:
     keys = {name.lower() for name in plan.key}
     others = [quoted(name) for name in plan.schema.names if name.lower() not in keys]
     differs = " OR ".join(f"s.{name} IS DISTINCT FROM t.{name}" for name in others) or "false"
+    # The inner condition looks redundant, but lets DuckDB fetch just these rows: 64 of a million took 0.07 s instead of 0.55 s.
+    looked_at = f"rowid IN (SELECT table_row FROM {_VERDICTS} WHERE verdict = 'look')"
+    few = f"(SELECT rowid AS {_ROW}, {', '.join(others) or '1'} FROM {table.sql} WHERE {looked_at})"
     cursor.execute(
         f"CREATE TEMP TABLE {_DIFFERENT} AS SELECT v.stage_row FROM {_VERDICTS} v JOIN {_STAGE} s ON s.rowid = v.stage_row"
-        f" JOIN {table.sql} t ON t.rowid = v.table_row WHERE v.verdict = 'look' AND ({differs})"
+        f" JOIN {few} t ON t.{_ROW} = v.table_row WHERE v.verdict = 'look' AND ({differs})"
     )
     verdict = f"CASE WHEN stage_row IN (SELECT stage_row FROM {_DIFFERENT}) THEN 'update' ELSE 'same' END"
     cursor.execute(f"UPDATE {_VERDICTS} SET verdict = {verdict} WHERE verdict = 'look'")
