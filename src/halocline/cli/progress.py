@@ -71,9 +71,9 @@ class ProgressBar:
                 self._calls = event.calls
                 self._show(None)
             case Waiting():
-                self._say(f"{self._object}: waiting {event.after_s:.1f} s - {event.reason}")
+                self._tell(f"{self._object}: waiting {event.after_s:.1f} s - {event.reason}")
             case Noticed():
-                self._say(f"{self._object}: {event.message}")
+                self._tell(f"{self._object}: {event.message}")
             case Committed():
                 self._show("committed")
             case RunFinished():
@@ -95,5 +95,11 @@ class ProgressBar:
         self._bar.update(self._task, completed=self._rows, detail=detail)
 
     def _say(self, line: str) -> None:
-        if not self._quiet and not self._live:
+        """A step of the work, which a bar shows by itself."""
+        if not self._live:
+            self._tell(line)
+
+    def _tell(self, line: str) -> None:
+        """Something that a person should know; on a terminal it stands above the bar."""
+        if not self._quiet:
             self._console.print(line, markup=False)
