@@ -48,11 +48,14 @@ lint: $(VENV)/.stamp  ## ruff, mypy --strict, import rules, unused code, example
 	@$(PY) tools/check_unused.py src tests tools $(wildcard benchmarks)
 	@$(PY) tools/check_docs.py
 
-faults docs:  ## not built yet
+faults:  ## not built yet
 	@echo 'make $@: not built yet' >&2; exit 1
 
+docs: $(VENV)/.stamp  ## the pages that the code itself tells: docs/emulator-coverage.md
+	@$(PY) tools/make_pages.py
+
 clean:  ## removes what make made, environments included
-	rm -rf $(VENV) $(CORE) .bench-venvs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/.work
+	rm -rf $(VENV) $(CORE) .bench-venvs .client-venvs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/.work
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 locks: $(VENV)/.stamp  ## requirements/*.txt from pyproject.toml (needs uv); UPGRADE=--upgrade moves versions
@@ -60,8 +63,10 @@ locks: $(VENV)/.stamp  ## requirements/*.txt from pyproject.toml (needs uv); UPG
 	@lock() { uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links "$$@"; }; \
 	lock $(UPGRADE) --all-extras --group dev pyproject.toml -o requirements/dev.txt; \
-	lock $(UPGRADE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
-	@! grep -n '://' requirements/dev.txt requirements/runtime.txt || { echo 'make locks: a lock names an index' >&2; exit 1; }
+	lock $(UPGRADE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt; \
+	for file in requirements/clients/*.in; do lock $(UPGRADE) "$$file" -o "$${file%.in}.txt"; done
+	@$(VENV)/bin/npm --prefix requirements/clients/jsforce install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
+	@! grep -n '://' requirements/*.txt requirements/clients/*.txt || { echo 'make locks: a lock names an index' >&2; exit 1; }
 
 # ---- environments: made once, and again when a lock or the package's metadata changes --------------------------------------------------
 

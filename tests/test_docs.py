@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,3 +72,10 @@ def test_a_failing_block_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(KeyError) as caught:
         run_page(page)
     assert (caught.traceback[-1].path, caught.traceback[-1].lineno + 1) == (page, 5)
+
+
+def test_the_page_of_what_the_emulator_covers_is_what_the_code_says() -> None:
+    """`make docs` would change nothing."""
+    command = [sys.executable, str(DOCS.parent / "tools" / "make_pages.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr

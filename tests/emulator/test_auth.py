@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from tests.emulator.conftest import VERSION, connect, error, login_form
 
-from halocline.emulator.auth import JWT_GRANT, Login
+from halocline.emulator.auth import JWT_GRANT
 from halocline.emulator.seed import API_USERNAME
-from halocline.emulator.server import Emulator
+from halocline.emulator.server import ConnectedApp, Emulator, EmulatorConfig, Login
 
 TOKEN = "/services/oauth2/token"
 
@@ -28,6 +29,13 @@ TOKEN = "/services/oauth2/token"
 def visitor(emulator: Emulator) -> Iterator[httpx2.Client]:
     with httpx2.Client(base_url=emulator.url) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def steady(signing_key: rsa.RSAPrivateKey) -> Iterator[Emulator]:
+    """One emulator that knows the key, for tests that change nothing in it."""
+    with Emulator(EmulatorConfig(public_keys=(certificate(signing_key),))) as emulator:
+        yield emulator
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +79,7 @@ def test_client_credentials_give_a_token_that_works(emulator: Emulator, visitor:
     assert answer.keys() == {"access_token", "instance_url", "id", "token_type", "issued_at", "signature", "scope"}
     assert answer["instance_url"] == emulator.url
     assert answer["access_token"].startswith(emulator.org.org_id[:15] + "!")
-    assert answer["id"] == f"https://login.salesforce.com/id/{emulator.org.org_id}/{emulator.org.api_user_id}"
+    assert answer["id"] == f"{emulator.url}/id/{emulator.org.org_id}/{emulator.org.api_user_id}"
     assert answer["issued_at"].isdecimal()
     assert visitor.get(VERSION, headers={"Authorization": f"Bearer {answer['access_token']}"}).status_code == 200
 
@@ -167,12 +175,13 @@ def test_the_address_that_the_client_used_is_an_audience(
     assert httpx2.post(emulator.url + TOKEN, data=assertion(emulator, signing_key, aud=audience)).status_code == 200
 
 
-@pytest.mark.parametrize("exp", [str(int(time.time()) + 600), (int(time.time()) + 600) * 1000])
+@pytest.mark.parametrize("written", [str, lambda seconds: seconds * 1000], ids=["text", "milliseconds"])
 def test_expiry_as_text_or_in_milliseconds_is_understood(
-    run_emulator: Callable[..., Emulator], signing_key: rsa.RSAPrivateKey, exp: object
+    run_emulator: Callable[..., Emulator], signing_key: rsa.RSAPrivateKey, written: Callable[[int], object]
 ) -> None:
     """The client simple-salesforce sends text, the sf CLI milliseconds; both log in at Salesforce."""
     emulator = run_emulator(public_keys=(certificate(signing_key),))
+    exp = written(int(time.time()) + 600)
     assert httpx2.post(emulator.url + TOKEN, data=assertion(emulator, signing_key, exp=exp)).status_code == 200
 
 
@@ -186,11 +195,10 @@ def test_expiry_as_text_or_in_milliseconds_is_understood(
     ],
 )
 def test_an_assertion_with_a_wrong_claim_is_refused(
-    run_emulator: Callable[..., Emulator], signing_key: rsa.RSAPrivateKey, changes: dict[str, object], expected: tuple[str, str]
+    steady: Emulator, signing_key: rsa.RSAPrivateKey, changes: dict[str, object], expected: tuple[str, str]
 ) -> None:
     """Each claim has its own refusal."""
-    emulator = run_emulator(public_keys=(certificate(signing_key),))
-    assert refused(httpx2.post(emulator.url + TOKEN, data=assertion(emulator, signing_key, **changes)))[1:] == expected
+    assert refused(httpx2.post(steady.url + TOKEN, data=assertion(steady, signing_key, **changes)))[1:] == expected
 
 
 def test_an_assertion_signed_by_another_key_is_refused(
@@ -227,9 +235,21 @@ def test_a_rotated_refresh_token_works_once(run_emulator: Callable[..., Emulator
     """With rotation the answer brings the next one, and the old one is spent."""
     emulator = run_emulator(refresh_tokens=("5Aep-sample",), rotate_refresh_tokens=True)
     fresh = httpx2.post(emulator.url + TOKEN, data=refresh_form(emulator, "5Aep-sample")).json()["refresh_token"]
+    last = httpx2.post(emulator.url + TOKEN, data=refresh_form(emulator, fresh)).json()
+    assert last["refresh_token"] not in (fresh, "5Aep-sample")
+    assert httpx2.get(emulator.url + VERSION, headers={"Authorization": f"Bearer {last['access_token']}"}).status_code == 200
+
+
+def test_a_spent_refresh_token_takes_its_descendants_with_it(run_emulator: Callable[..., Emulator]) -> None:
+    """Whoever uses a rotated token again may have stolen it: the current one and its sessions end, another user's stay."""
+    emulator = run_emulator(refresh_tokens=("5Aep-sample", "5Aep-other"), rotate_refresh_tokens=True)
+    current = httpx2.post(emulator.url + TOKEN, data=refresh_form(emulator, "5Aep-sample")).json()
     again = httpx2.post(emulator.url + TOKEN, data=refresh_form(emulator, "5Aep-sample"))
     assert refused(again) == (400, "invalid_grant", "expired access/refresh token")
-    assert httpx2.post(emulator.url + TOKEN, data=refresh_form(emulator, fresh)).status_code == 200
+    descendant = httpx2.post(emulator.url + TOKEN, data=refresh_form(emulator, current["refresh_token"]))
+    assert refused(descendant) == (400, "invalid_grant", "expired access/refresh token")
+    assert httpx2.get(emulator.url + VERSION, headers={"Authorization": f"Bearer {current['access_token']}"}).status_code == 401
+    assert httpx2.post(emulator.url + TOKEN, data=refresh_form(emulator, "5Aep-other")).status_code == 200
 
 
 @pytest.mark.parametrize("header", ["", "Bearer 00Dno!such", "Bearer", "Basic abc"])
@@ -324,3 +344,187 @@ def test_a_basic_header_is_decoded_as_key_and_secret(emulator: Emulator, visitor
     encoded = base64.b64encode(f"{emulator.config.consumer_key}:a:b".encode()).decode()
     answer = visitor.post(TOKEN, data={"grant_type": "client_credentials"}, headers={"Authorization": f"Basic {encoded}"})
     assert refused(answer)[1] == "invalid_client"
+
+
+# -- connected apps
+
+
+APP = ConnectedApp("other-key", "other-secret")
+
+
+def app_form(app: ConnectedApp, grant: str = "client_credentials", **more: str) -> dict[str, str]:
+    return {"grant_type": grant, "client_id": app.consumer_key, "client_secret": app.consumer_secret} | more
+
+
+def test_every_connected_app_has_its_own_secret(run_emulator: Callable[..., Emulator]) -> None:
+    """Beside the default one; a token tells which app it was given to."""
+    emulator = run_emulator(apps=(APP,))
+    answer = httpx2.post(emulator.url + TOKEN, data=app_form(APP)).json()
+    told = httpx2.post(emulator.url + "/services/oauth2/introspect", data=app_form(APP, token=answer["access_token"])).json()
+    assert (told["client_id"], told["token_type"], told["exp"] - told["iat"]) == ("other-key", "access_token", 7_200)
+    mixed = app_form(APP) | {"client_secret": emulator.config.consumer_secret}
+    assert refused(httpx2.post(emulator.url + TOKEN, data=mixed))[1] == "invalid_client"
+
+
+def test_an_app_may_use_only_its_flows(run_emulator: Callable[..., Emulator]) -> None:
+    """Others are refused, each in its words."""
+    app = ConnectedApp("k", "s", flows=("jwt_bearer",))
+    emulator = run_emulator(apps=(app,))
+    answer = httpx2.post(emulator.url + TOKEN, data=app_form(app))
+    assert refused(answer) == (400, "invalid_grant", "client credentials flow not enabled")
+    form = app_form(app, "password", username=API_USERNAME, password="halocline")
+    assert refused(httpx2.post(emulator.url + TOKEN, data=form))[1] == "invalid_grant"
+
+
+def test_an_assertion_is_checked_by_its_own_apps_certificates(
+    run_emulator: Callable[..., Emulator], signing_key: rsa.RSAPrivateKey
+) -> None:
+    """A certificate of one app opens nothing for another."""
+    app = ConnectedApp("k", "s", certificates=(certificate(signing_key),))
+    emulator = run_emulator(apps=(app,))
+    assert httpx2.post(emulator.url + TOKEN, data=assertion(emulator, signing_key, iss="k")).status_code == 200
+    assert refused(httpx2.post(emulator.url + TOKEN, data=assertion(emulator, signing_key)))[2] == "invalid assertion"
+
+
+@pytest.mark.parametrize("text", ["", "a.b.c", "\u00e9", "eyJhbGciOiJub25lIn0.eyJpc3MiOiJoYWxvY2xpbmUtY29uc3VtZXIta2V5In0."])
+def test_an_assertion_that_is_none_is_refused(emulator: Emulator, visitor: httpx2.Client, text: str) -> None:
+    """Nor is an unsigned one good."""
+    answer = visitor.post(TOKEN, data={"grant_type": JWT_GRANT, "assertion": text})
+    assert refused(answer) == (400, "invalid_grant", "invalid assertion")
+
+
+def test_a_certificate_can_be_registered_at_run_time(
+    emulator: Emulator, visitor: httpx2.Client, signing_key: rsa.RSAPrivateKey
+) -> None:
+    """By the admin door; what the app was before stays."""
+    body = {"consumer_key": emulator.config.consumer_key, "certificates": [certificate(signing_key)]}
+    assert visitor.post("/__emulator__/apps", json=body).status_code == 200
+    assert visitor.post(TOKEN, data=assertion(emulator, signing_key)).status_code == 200
+    assert visitor.post(TOKEN, data=login_form(emulator.config)).status_code == 200
+
+
+def test_an_app_can_be_registered_at_run_time(emulator: Emulator, visitor: httpx2.Client) -> None:
+    """Secrets are not told again; nonsense is refused with the reason."""
+    made = visitor.post(
+        "/__emulator__/apps", json={"consumer_key": "new", "consumer_secret": "s", "flows": ["client_credentials"]}
+    )
+    assert {app["consumer_key"] for app in made.json()["apps"]} == {"new", emulator.config.consumer_key}
+    assert "halocline-consumer-secret" not in visitor.get("/__emulator__/apps").text
+    assert visitor.post(TOKEN, data=app_form(ConnectedApp("new", "s"))).status_code == 200
+    for wrong in ({}, {"consumer_key": "x"}, {"consumer_key": "x", "consumer_secret": "s", "flows": ["magic"]}):
+        assert error(visitor.post("/__emulator__/apps", json=wrong)) == (400, "EMULATOR_ADMIN")
+    text = {"consumer_key": "x", "consumer_secret": "s", "certificates": ["no PEM"]}
+    assert error(visitor.post("/__emulator__/apps", json=text)) == (400, "EMULATOR_ADMIN")
+
+
+def test_a_refresh_token_belongs_to_its_app(run_emulator: Callable[..., Emulator]) -> None:
+    """Another app cannot use it."""
+    emulator = run_emulator(apps=(APP,))
+    mine = emulator.org.sessions.grant_refresh(emulator.org.api_user_id, consumer_key="other-key").token
+    assert refused(httpx2.post(emulator.url + TOKEN, data=refresh_form(emulator, mine)))[1] == "invalid_grant"
+    assert httpx2.post(emulator.url + TOKEN, data=app_form(APP, "refresh_token", refresh_token=mine)).status_code == 200
+
+
+def test_an_app_may_require_its_secret_for_a_refresh(run_emulator: Callable[..., Emulator]) -> None:
+    """The vendor's setting for the refresh flow; a wrong secret is refused in any case."""
+    emulator = run_emulator(apps=(APP,), refresh_tokens=("5Aep-sample",))
+    bare = {"grant_type": "refresh_token", "client_id": "other-key", "refresh_token": "5Aep-sample"}
+    assert refused(httpx2.post(emulator.url + TOKEN, data=bare))[1] == "invalid_client"
+    wrong = refresh_form(emulator, "5Aep-sample") | {"client_secret": "no"}
+    assert refused(httpx2.post(emulator.url + TOKEN, data=wrong))[1] == "invalid_client"
+
+
+def test_introspection_knows_refresh_tokens(run_emulator: Callable[..., Emulator]) -> None:
+    """Looking at one neither uses nor rotates it."""
+    emulator = run_emulator(refresh_tokens=("5Aep-sample",), rotate_refresh_tokens=True)
+    form = login_form(emulator.config) | {"token": "5Aep-sample"}
+    answer = httpx2.post(emulator.url + "/services/oauth2/introspect", data=form).json()
+    assert (answer["active"], answer["token_type"]) == (True, "refresh_token")
+    assert httpx2.post(emulator.url + TOKEN, data=refresh_form(emulator, "5Aep-sample")).status_code == 200
+
+
+def test_revoking_an_unknown_token_is_refused(visitor: httpx2.Client) -> None:
+    """By GET as by POST."""
+    assert refused(visitor.get("/services/oauth2/revoke", params={"token": "x"}))[1] == "unsupported_token_type"
+
+
+def test_a_token_is_revoked_by_get_too(client: httpx2.Client, visitor: httpx2.Client) -> None:
+    """The way of browsers."""
+    token = client.headers["Authorization"].removeprefix("Bearer ")
+    assert visitor.get("/services/oauth2/revoke", params={"token": token}).status_code == 200
+    assert error(client.get("/limits")) == (401, "INVALID_SESSION_ID")
+
+
+def test_the_identity_names_every_api(emulator: Emulator, client: httpx2.Client) -> None:
+    """On the host that the client used; the version stays open unless it is asked for."""
+    path = f"{emulator.url}/id/{emulator.org.org_id}/{emulator.org.api_user_id}"
+    urls = client.get(path).json()["urls"]
+    assert urls["partner"] == f"{emulator.url}/services/Soap/u/{{version}}/{emulator.org.org_id[:15]}"
+    assert urls["sobjects"] == f"{emulator.url}/services/data/v{{version}}/sobjects/"
+    assert client.get(path, params={"version": "latest"}).json()["urls"]["rest"] == f"{emulator.url}/services/data/v67.0/"
+
+
+def test_the_identity_of_another_is_not_found(emulator: Emulator, client: httpx2.Client) -> None:
+    """Neither another user nor another org."""
+    org, user = emulator.org.org_id, emulator.org.api_user_id
+    assert error(client.get(f"{emulator.url}/id/{org}/0055g00000099999")) == (404, "NOT_FOUND")
+    assert error(client.get(f"{emulator.url}/id/00D000000000000/{user}")) == (404, "NOT_FOUND")
+
+
+# -- bad input
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "\u00e9.example", "x:y", "]:80["])
+def test_a_host_that_is_none_breaks_nothing(steady: Emulator, host: str) -> None:
+    """The header is the client's; the answer repeats it at most."""
+    with httpx2.Client(base_url=steady.url) as visitor:
+        answer = visitor.post(TOKEN, data=login_form(steady.config), headers={"Host": host.encode("latin-1")})
+        assert answer.status_code in (200, 400)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "https://["},
+        {"aud": None},
+        {"aud": [1, {}]},
+        {"exp": "nan"},
+        {"exp": "inf"},
+        {"exp": None},
+        {"exp": {}},
+        {"sub": 5},
+        {"iss": "x"},
+    ],
+)
+def test_claims_of_any_kind_are_refused_politely(
+    steady: Emulator, signing_key: rsa.RSAPrivateKey, changes: dict[str, object]
+) -> None:
+    """Never a crash, and never a login."""
+    claims = {
+        "iss": steady.config.consumer_key,
+        "sub": API_USERNAME,
+        "aud": steady.url,
+        "exp": int(time.time()) + 180,
+    } | changes
+    text = jwt.api_jws.encode(json.dumps(claims).encode(), signing_key, algorithm="RS256")
+    assert refused(httpx2.post(steady.url + TOKEN, data={"grant_type": JWT_GRANT, "assertion": text}))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff\xfe", b"grant_type=%FF%00", b"{}", b"a=b&" * 5_000, b"grant_type=password&username=%00&password=%ff"]
+)
+@pytest.mark.parametrize("path", ["token", "introspect", "revoke"])
+def test_forms_of_any_kind_are_refused_politely(steady: Emulator, path: str, body: bytes) -> None:
+    """In OAuth's own shape."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert refused(httpx2.post(f"{steady.url}/services/oauth2/{path}", content=body, headers=headers))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"certificates": "text"}, {"certificates": [5]}, {"certificates": [[]]}, {"consumer_secret": 5}, {"flows": 5}, {"no": 1}],
+)
+def test_apps_of_any_kind_are_refused_politely(emulator: Emulator, visitor: httpx2.Client, wrong: dict[str, object]) -> None:
+    """The admin door says what is wrong."""
+    body = {"consumer_key": emulator.config.consumer_key} | wrong
+    assert error(visitor.post("/__emulator__/apps", json=body)) == (400, "EMULATOR_ADMIN")

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.emulator.conftest import VERSION, connect, error
 
-from halocline.emulator.bulk2 import Results
+from halocline.emulator.bulk2.results import Results
 from halocline.emulator.server import Emulator
 
 ACCOUNTS = "SELECT Id, Name FROM Account ORDER BY Name"
@@ -224,14 +224,28 @@ def test_a_slow_job_is_in_progress_until_its_time(run_emulator: Callable[..., Em
         assert [state for state, _ in itertools.groupby(states)] == ["UploadComplete", "InProgress", "JobComplete"]
 
 
+def test_a_query_job_may_be_held_and_doomed(emulator: Emulator, client: httpx2.Client) -> None:
+    """Held it stays in progress; doomed meanwhile it ends as ordered, with the message; the next one is well."""
+    emulator.org.jobs.hold()
+    path = f"/jobs/query/{create(client)['id']}"
+    while client.get(path).json()["state"] == "UploadComplete":
+        pass
+    assert client.get(path).json()["state"] == "InProgress"
+    emulator.org.jobs.doom("Failed", "Timeout : told to", job_id=path[-18:])
+    job = finished(client, path[-18:])
+    assert (job["state"], job["errorMessage"]) == ("Failed", "Timeout : told to")
+    emulator.org.jobs.release()
+    complete(client)
+
+
 def test_a_deleted_job_takes_its_results_along(emulator: Emulator, client: httpx2.Client) -> None:
     """204 without a body, then 404; the spooled rows are gone."""
     job_id = complete(client)
-    assert [path.suffix for path in emulator.org.folder.iterdir()] == [".arrow"]
+    assert [path.suffix for path in emulator.org.folder.iterdir() if path.is_file()] == [".csv"]
     answer = client.delete(f"/jobs/query/{job_id}")
     assert (answer.status_code, answer.content) == (204, b"")
     assert error(client.get(f"/jobs/query/{job_id}/results")) == (404, "NOT_FOUND")
-    assert list(emulator.org.folder.iterdir()) == []
+    assert [path for path in emulator.org.folder.iterdir() if path.is_file()] == []
 
 
 def test_jobs_are_listed(client: httpx2.Client) -> None:
@@ -307,19 +321,25 @@ cells = st.one_of(
 
 
 @settings(max_examples=60, deadline=None)
-@given(table=st.lists(st.tuples(cells, cells), max_size=12), cut=st.integers(0, 12), size=st.integers(1, 5))
+@given(
+    table=st.lists(st.tuples(cells, cells), max_size=12),
+    cut=st.integers(0, 12),
+    size=st.integers(1, 5),
+    marks=st.sampled_from([(",", "\n"), (";", "\r\n")]),
+)
 def test_any_cut_of_any_values_is_exact(
-    tmp_path_factory: pytest.TempPathFactory, table: list[tuple[str, str]], cut: int, size: int
+    tmp_path_factory: pytest.TempPathFactory, table: list[tuple[str, str]], cut: int, size: int, marks: tuple[str, str]
 ) -> None:
     """Whatever stands in the cells and wherever pages and batches end, a CSV reader gets it back; null reads as empty."""
-    results = Results(Path(tmp_path_factory.mktemp("results")) / "rows.arrow", ("A", "B.C"))
+    path = Path(tmp_path_factory.mktemp("results")) / "rows.csv"
+    results = Results(path, ("A", "B.C"), delimiter=marks[0], line_ending=marks[1])
     schema = pa.schema([("A", pa.string()), ("B.C", pa.string())])
     pieces = [table[start : start + size] for start in range(0, len(table), size)]
     batches = [pa.RecordBatch.from_pylist([{"A": a, "B.C": b} for a, b in piece], schema=schema) for piece in pieces]
     results.fill(iter(batches), keep_on=lambda: True)
     cut = min(cut, len(table))
-    pages = [b"".join(results.page(*span, delimiter=",", line_ending="\n")) for span in ((0, cut), (cut, len(table)))]
-    read = [list(csv.reader(io.StringIO(page.decode(), newline=""))) for page in pages]
+    pages = [b"".join(results.page(*span)) for span in ((0, cut), (cut, len(table)))]
+    read = [list(csv.reader(io.StringIO(page.decode(), newline=""), delimiter=marks[0])) for page in pages]
     assert [one[0] for one in read] == [["A", "B.C"]] * 2
     assert read[0][1:] + read[1][1:] == [[a or "", b or ""] for a, b in table]
     assert results.rows == len(table)

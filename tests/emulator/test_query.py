@@ -3,59 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.emulator.small_org import USER, small_catalog
+from tests.emulator.query_org import Org
+from tests.emulator.small_org import USER, sobject
 
-from halocline.emulator.clock import Clock
 from halocline.emulator.errors import ApiError
-from halocline.emulator.query import PreparedQuery, prepare
-from halocline.emulator.store import Store
+from halocline.emulator.objects import Field, PicklistValue
 
-NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NOW = "2026-11-20T12:00:00.000+0000"
 NO_FIELD = "\nSELECT Foo__c FROM Account\n       ^\nERROR at Row:1:Column:8\nNo such column 'Foo__c' on entity 'Account'."
 NO_OBJECT = "\nselect count() from XYZZY\n                    ^\nERROR at Row:1:Column:21\nsObject type 'XYZZY' is not supported."
 URL = "/services/data/v66.0/sobjects"
-
-
-class Org:
-    """A store with short ways to fill and ask it."""
-
-    def __init__(self) -> None:
-        clock = Clock()
-        clock.freeze(NOON)
-        self.store = Store(small_catalog(), clock=clock)
-        self.user = self.add("User", FirstName="Jo", LastName="Doe", Username="jo@example.com")
-
-    def add(self, kind: str, /, **values: object) -> str:
-        """A new record's id."""
-        sobject = self.store.catalog.get(kind)
-        assert sobject is not None
-        return self.store.insert(sobject, values, user_id=getattr(self, "user", USER))
-
-    def remove(self, kind: str, record_id: str) -> None:
-        """Put a record into the recycle bin."""
-        sobject = self.store.catalog.get(kind)
-        assert sobject is not None
-        self.store.delete(sobject, record_id, user_id=USER)
-
-    def query(self, soql: str, *, all_rows: bool = False, bulk: bool = False) -> PreparedQuery:
-        """The prepared query."""
-        return prepare(self.store, soql, all_rows=all_rows, bulk=bulk)
-
-    def rows(self, soql: str, *, all_rows: bool = False) -> list[dict[str, Any]]:
-        """The first two thousand records."""
-        return self.query(soql, all_rows=all_rows).records("66.0", 0, 2_000)
-
-    def bulk(self, soql: str, *, rows: int = 50_000) -> list[dict[str, Any]]:
-        """All rows of a Bulk query."""
-        return [row for batch in self.query(soql, bulk=True).batches(rows) for row in batch.to_pylist()]
 
 
 @pytest.fixture
@@ -259,6 +222,21 @@ def test_fields_groups_expand(org: Org) -> None:
         org.query("SELECT FIELDS(ALL) FROM Account")
     with pytest.raises(ApiError, match="duplicate field selected: Id"):
         org.query("SELECT Id, FIELDS(STANDARD) FROM Account")
+    ids = [f"'001{n:012d}'" for n in range(201)]
+    assert org.rows(f"SELECT FIELDS(CUSTOM) FROM Account WHERE Name = 'y' AND Id IN ({', '.join(ids[:200])})") == []
+    assert org.rows(f"SELECT FIELDS(ALL) FROM Account WHERE Id = {ids[0]} OR Id = {ids[1]}") == []
+    for where in (f"Id IN ({', '.join(ids)})", f"Id = {ids[0]} OR Name = 'x'"):
+        assert org.refusal(f"SELECT FIELDS(ALL) FROM Account WHERE {where}").code == "MALFORMED_QUERY"
+    assert "must result in at least one field" in org.refusal("SELECT FIELDS(CUSTOM) FROM User LIMIT 1").message
+
+
+def test_text_sorts_by_its_capitals(org: Org) -> None:
+    """English locales compare capital letters: an underscore comes after letters, a and A are one."""
+    for name in ("_a", "b", "A", "a1"):
+        org.add("Thing__c", Text__c=name)
+    assert [r["Text__c"] for r in org.rows("SELECT Text__c FROM Thing__c ORDER BY Text__c")] == ["A", "a1", "b", "_a"]
+    exported = [r["Text__c"] for r in org.bulk("SELECT Text__c FROM Thing__c ORDER BY Text__c DESC")]
+    assert exported == ["_a", "b", "a1", "A"]
 
 
 def test_labels_and_formats(org: Org) -> None:
@@ -272,6 +250,21 @@ def test_labels_and_formats(org: Org) -> None:
         "12,345",
         "11/20/2026, 12:00 PM",
     )
+
+
+def test_labels_of_several_picks_and_of_aliases() -> None:
+    """A toLabel translates each value of a multi-select picklist, stands beside the raw value by an alias, and filters."""
+    values = (PicklistValue("A", 'La "a"'), PicklistValue("B", "Lb\\"), PicklistValue("C", "C"))
+    org = Org(sobject("Pick__c", "a02", Field("Many__c", "multipicklist", "Many", custom=True, length=99, picklist=values)))
+    try:
+        for many in ("A;B", "B;x;C", None):
+            org.add("Pick__c", Many__c=many)
+        rows = org.rows("SELECT Many__c, toLabel(Many__c) shown FROM Pick__c")
+        assert [(r["Many__c"], r["shown"]) for r in rows] == [("A;B", 'La "a";Lb\\'), ("B;x;C", "Lb\\;x;C"), (None, None)]
+        assert [r["Many__c"] for r in org.rows("SELECT Many__c FROM Pick__c WHERE toLabel(Many__c) = 'lb\\\\;X;c'")] == ["B;x;C"]
+        assert "duplicate field selected: Many__c" in org.refusal("SELECT Many__c, toLabel(Many__c) FROM Pick__c").message
+    finally:
+        org.store.close()
 
 
 def test_locations_and_blobs(org: Org) -> None:
@@ -366,7 +359,7 @@ def _numbers(row: dict[str, Any]) -> dict[str, Any]:
         ("SELECT BillingAddress FROM Account", "API_ERROR", "Selecting compound data not supported in Bulk Query"),
         ("SELECT Id, (SELECT Id FROM Contacts) FROM Account", "API_ERROR", "Aggregate Relationships not supported in Bulk Query"),
         ("SELECT FIELDS(ALL) FROM Account LIMIT 10", "MALFORMED_QUERY", "unbounded set of fields"),
-        ("SELECT TYPEOF Who WHEN Contact THEN Name END FROM Task", "MALFORMED_QUERY", "TYPEOF"),
+        ("SELECT TYPEOF Who WHEN Contact THEN Name END FROM Task", "API_ERROR", "TYPEOF is not supported in Bulk Query"),
         ("SELECT Nope__c FROM Account", "INVALID_FIELD", "No such column 'Nope__c'"),
     ],
 )
@@ -388,14 +381,14 @@ def test_bulk_refuses_what_bulk_cannot_do(org: Org, soql: str, code: str, words:
         ("SELECT SUM(Name) FROM Account", "MALFORMED_QUERY", "field Name does not support aggregate operator SUM"),
         ("SELECT Name n FROM Account", "MALFORMED_QUERY", "only aggregate expressions use field aliasing"),
         ("SELECT AnnualRevenue FROM Account GROUP BY AnnualRevenue", "MALFORMED_QUERY", "'AnnualRevenue' can not be grouped"),
-        ("SELECT Id FROM Account WHERE BillingAddress = 'x'", "INVALID_FIELD", "'BillingAddress' can not be filtered"),
+        ("SELECT Id FROM Account WHERE BillingAddress = 'x'", "INVALID_FIELD", "Address fields can only be filtered using"),
         ("SELECT Id FROM Account ORDER BY BillingAddress", "MALFORMED_QUERY", "'BillingAddress' can not be sorted"),
         ("SELECT Id FROM Account ORDER BY Description", "MALFORMED_QUERY", "field 'Description' can not be sorted"),
         ("SELECT Name, MAX(Id) Name FROM Account GROUP BY Name", "MALFORMED_QUERY", "duplicate alias: Name"),
         ("SELECT DISTANCE(BillingAddress, Name) FROM Account", "MALFORMED_QUERY", "DISTANCE"),
         ("SELECT Id FROM Account HAVING COUNT(Id) > 1", "MALFORMED_QUERY", "unexpected token: 'HAVING'"),
-        ("SELECT Id FROM Account USING SCOPE team", "MALFORMED_QUERY", "scope team is not supported"),
-        ("SELECT Id FROM Account, Contact", "MALFORMED_QUERY", "unexpected token: ','"),
+        ("SELECT Id FROM Account USING SCOPE team", "MALFORMED_QUERY", "scope 'team' is not supported for entity Account"),
+        ("SELECT Id FROM Account, Contact", "INVALID_FIELD", "Didn't understand relationship 'Contact'"),
     ],
 )  # fmt: skip
 def test_refusals_say_what_is_wrong(org: Org, soql: str, code: str, message: str) -> None:

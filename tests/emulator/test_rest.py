@@ -70,7 +70,7 @@ def test_the_oldest_and_the_newest_version_are_served(emulator: Emulator, client
 def test_unknown_resources_and_methods_are_refused(client: httpx2.Client) -> None:
     """404 for what does not exist, 405 for what exists without that method."""
     assert error(client.get("/nothing")) == (404, "NOT_FOUND")
-    assert error(client.post("/composite/sobjects", json={})) == (404, "NOT_FOUND")
+    assert error(client.post("/nothing/else", json={})) == (404, "NOT_FOUND")
     assert error(client.get("/nothing", headers={"Authorization": ""})) == (401, "INVALID_SESSION_ID")
     assert error(client.get("/sobjects/Nothing__c/describe")) == (404, "NOT_FOUND")
     assert error(client.delete("/query")) == (405, "METHOD_NOT_ALLOWED")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from halocline.emulator.objects import Field, SObject
-from halocline.emulator.schema_files import load_catalog
+from halocline.emulator.schema_files import load_catalog, objects_of
 
 INVOICE = Path(__file__).with_name("invoice.yaml")
 STANDARD = {
@@ -14,6 +14,7 @@ STANDARD = {
     "Case": "500",
     "Contact": "003",
     "Event": "00U",
+    "Group": "00G",
     "Lead": "00Q",
     "Opportunity": "006",
     "OpportunityContactRole": "00K",
@@ -22,6 +23,8 @@ STANDARD = {
     "Pricebook2": "01s",
     "PricebookEntry": "01u",
     "Product2": "01t",
+    "QueueSobject": "03g",
+    "RecordType": "012",
     "Task": "00T",
     "User": "005",
 }
@@ -49,15 +52,18 @@ def refusal(tmp_path: Path, text: str) -> str:
 
 
 def test_the_standard_objects_are_packaged() -> None:
-    """The packaged catalog holds the fifteen standard objects under their real key prefixes, in order of name."""
+    """The packaged catalog holds the standard objects under their real key prefixes, in order of name."""
     catalog = load_catalog()
     assert {entry.name: entry.key_prefix for entry in catalog} == STANDARD
     assert [entry.name for entry in catalog] == sorted(STANDARD)
 
 
 def test_every_standard_object_has_the_fields_of_bookkeeping() -> None:
-    """Each object has an Id first and the five audit fields, and references to users by id and relationship."""
-    for entry in load_catalog():
+    """Each object has an Id first and the five audit fields, and references to users by id and relationship.
+
+    QueueSobject is never changed, so it has no modified fields. Source: Object Reference, "QueueSobject".
+    """
+    for entry in (one for one in load_catalog() if one.name != "QueueSobject"):
         assert next(iter(entry.fields)) == "id", entry.name
         for name in ("createddate", "createdbyid", "lastmodifieddate", "lastmodifiedbyid", "systemmodstamp"):
             assert not entry.fields[name].nillable, (entry.name, name)
@@ -173,6 +179,63 @@ def test_an_empty_file_adds_nothing(tmp_path: Path) -> None:
     assert len(load_catalog([path])) == len(STANDARD)
 
 
+def test_a_complete_document_is_the_whole_object(tmp_path: Path) -> None:
+    """It takes the place of an object of that name, its fields are all there are, and later files may add to it."""
+    folder = tmp_path / "schemas"
+    folder.mkdir()
+    complete = 'object: Account\ncomplete: true\nprefix: "001"\nfields: {Id: id, Name: string(5), Where: address}\n'
+    (folder / "a.yaml").write_text(complete, encoding="utf-8")
+    (folder / "b.yaml").write_text("object: Account\nfields: {More__c: date}\n", encoding="utf-8")
+    (folder / "c.yaml").write_text("object: Bare__c\ncomplete: true\nfields: {Id: id}\n", encoding="utf-8")
+    (folder / "notes.txt").write_text("no schema", encoding="utf-8")
+    catalog = load_catalog([folder])
+    account, bare = catalog.get("Account"), catalog.get("Bare__c")
+    assert account is not None
+    assert bare is not None
+    assert [one.name for one in account.fields.values()] == ["Id", "Name", "Where", "More__c"]
+    assert list(bare.fields) == ["id"]
+    assert len(catalog) == len(STANDARD) + 1
+
+
+def test_files_say_what_they_define_and_how_many_records_it_starts_with(tmp_path: Path) -> None:
+    """Of every document in every file; none where nothing is said."""
+    path = tmp_path / "mine.yaml"
+    text = "object: A__c\nrecords: 4\n---\nobject: Account\nfields: {B__c: date}\n---\nobject: A__c\nfields: {C__c: date}\n"
+    path.write_text(text, encoding="utf-8")
+    assert load_catalog([tmp_path]).get("A__c") is not None
+    assert objects_of([path]) == objects_of([tmp_path]) == {"A__c": 4, "Account": 0}
+
+
+def test_a_folder_without_schemas_is_refused(tmp_path: Path) -> None:
+    """Most likely another one was meant."""
+    with pytest.raises(ValueError, match=r"no \*\.yaml file"):
+        load_catalog([tmp_path])
+
+
+def test_a_picklist_value_can_be_written_out(tmp_path: Path) -> None:
+    """Label, whether it is active or the default, and for which values of another field it may be chosen."""
+    path = tmp_path / "mine.yaml"
+    values = "[{value: a, label: A, valid_for: gAAA}, {value: b, active: false}, {value: c, default: true}, {value: label}, d]"
+    path.write_text(f"object: A__c\nfields: {{B__c: {{type: picklist, values: {values}}}}}\n", encoding="utf-8")
+    picklist = field("A__c.B__c", path).picklist
+    assert [(one.value, one.label, one.active, one.default, one.valid_for) for one in picklist] == [
+        ("a", "A", True, False, "gAAA"),
+        ("b", "b", False, False, None),
+        ("c", "c", True, True, None),
+        ("value", "label", True, False, None),
+        ("d", "d", True, False, None),
+    ]
+
+
+def test_describe_keys_that_are_attributes_change_the_field(tmp_path: Path) -> None:
+    """What `describe` says of a field's nature holds for its records too, and not only for how it is shown."""
+    path = tmp_path / "mine.yaml"
+    text = "object: A__c\nfields: {B__c: {type: boolean, describe: {nillable: true, length: 3, mask: x}}}\n"
+    path.write_text(text, encoding="utf-8")
+    found = field("A__c.B__c", path)
+    assert (found.nillable, found.length, found.overrides) == (True, 3, {"mask": "x"})
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -193,6 +256,13 @@ def test_an_empty_file_adds_nothing(tmp_path: Path) -> None:
         ("object: Account\nfields: {Name: string}", ["Account.Name", "exists"]),
         ("object: Account\nfields: {Colour: string}", ["Account.Colour", "__c"]),
         ("object: Account\nlabel: Firm", ["Account", "label"]),
+        ("object: Account\nrecords: many", ["Account", "many"]),
+        ("object: A__c\ncomplete: maybe", ["A__c", "maybe"]),
+        ("object: A__c\ncomplete: true\nfields: {Name: string}", ["A__c", "Id"]),
+        ("object: Account\nrecords: -1", ["Account", "-1"]),
+        ("object: A__c\nfields: {B__c: {type: picklist, values: [{value: a, lable: b}]}}", ["A__c.B__c", "lable"]),
+        ("object: A__c\nfields: {B__c: {type: picklist, values: [{label: b, active: true}]}}", ["A__c.B__c", "text"]),
+        ("object: A__c\nrecord_types: [{name: B, id: 001000000000000AAA}]", ["A__c", "B", "001000000000000AAA"]),
         ("label: X", ["object"]),
         ("- a\n- b", ["mapping"]),
         ("object: [", ["line"]),

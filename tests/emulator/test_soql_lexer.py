@@ -68,7 +68,15 @@ def test_any_text_can_be_quoted(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("soql", "place"), [("SELECT 'x", "Row:1:Column:8"), ("SELECT\n #", "Row:2:Column:2"), (r"'\q'", "Row:1:Column:1")]
+    ("soql", "place"),
+    [
+        ("SELECT 'x", "Row:1:Column:9\nline 1:9 mismatched character '<EOF>' expecting '''"),
+        ("SELECT\n  #", "Row:2:Column:2\nline 2:2 no viable alternative at character '#'"),
+        ("select Id from Account where id = $sfid", "Row:1:Column:34\nline 1:34 no viable alternative at character '$'"),
+        ("$", "line 1:0 no viable alternative at character '$'"),
+        ("SELECT *", "Row:1:Column:7\nunexpected token: '*'"),
+        (r"'\q'", "Row:1:Column:1\nInvalid string literal"),
+    ],
 )
 def test_what_is_no_token_is_refused_with_its_place(soql: str, place: str) -> None:
     """A bad character, an open string and a bad escape are MALFORMED_QUERY at their row and column."""
@@ -90,11 +98,11 @@ def test_what_is_no_token_is_refused_with_its_place(soql: str, place: str) -> No
 )
 def test_moments_are_compared_in_utc_as_they_are_stored(kind: str, text: str, stored: str) -> None:
     """A date or time literal in any zone becomes the stored spelling of the same moment."""
-    assert bound(Literal(kind, text, 0), kind, soql=text, name="X") == stored
+    assert bound(Literal(kind, text, 0), kind, soql=text, name="X", at=0) == stored
 
 
 @pytest.mark.parametrize(("kind", "text"), [("date", "2026-02-30"), ("datetime", "2026-13-01T00:00:00Z"), ("time", "25:00:00Z")])
 def test_impossible_moments_are_refused(kind: str, text: str) -> None:
     """A date that does not exist is MALFORMED_QUERY."""
     with pytest.raises(ApiError, match="MALFORMED_QUERY"):
-        bound(Literal(kind, text, 0), kind, soql=text, name="X")
+        bound(Literal(kind, text, 0), kind, soql=text, name="X", at=0)

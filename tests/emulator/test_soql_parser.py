@@ -7,6 +7,7 @@ import pytest
 from halocline.emulator.errors import ApiError
 from halocline.emulator.soql.ast import Call, Comparison, FieldPath, Item, Junction, Membership, Not, Ordering, Query, SemiJoin
 from halocline.emulator.soql.parser import parse
+from halocline.emulator.soql.refusal import refusal
 
 
 def refused(soql: str) -> ApiError:
@@ -58,29 +59,34 @@ def test_ordering_without_words_is_ascending_with_nulls_first() -> None:
 @pytest.mark.parametrize(
     ("soql", "place", "token"),
     [
-        ("SELECT Id FORM Account", "Row:1:Column:11", "'FORM'"),
-        ("SELECT FROM Account", "Row:1:Column:13", "'Account'"),
-        ("SELECT Id FROM Account WHERE", "Row:1:Column:29", "'<EOF>'"),
-        ("SELECT Id FROM Account WHERE Name = foo", "Row:1:Column:37", "'foo'"),
-        ("SELECT Id\nFROM Account\nWHERE A = 1 AND B = 2 OR C = 3", "Row:3:Column:23", "'OR'"),
-        ("SELECT Id FROM Account WHERE A = 1 AND NOT B = 2", "Row:1:Column:40", "'NOT'"),
-        ("SELECT Id FROM Account WHERE NOT A = 1 AND B = 2", "Row:1:Column:40", "'AND'"),
-        ("SELECT Id FROM Account LIMIT x", "Row:1:Column:30", "'x'"),
-        ("SELECT Id FROM Account WHERE (A = 1", "Row:1:Column:36", "'<EOF>'"),
-        ("SELECT Id FROM Account FOR UPDATE", "Row:1:Column:28", "'UPDATE'"),
-        ("SELECT Id FROM Account ORDER BY A LIMIT 5 WHERE B = 1", "Row:1:Column:43", "'WHERE'"),
-        ("UPDATE Account", "Row:1:Column:1", "'UPDATE'"),
-        ("SELECT * FROM Account", "Row:1:Column:8", "'*'"),
+        ("SELECT Id FORM Account", "Row:1:Column:10", "'FORM'"),
+        ("SELECT FROM Account", "Row:1:Column:7", "'FROM'"),
+        ("SELECT Id, FROM Account", "Row:1:Column:11", "'FROM'"),
+        ("SELECT Id FROM Account WHERE", "Row:1:Column:28", "'<EOF>'"),
+        ("SELECT Id FROM Account WHERE Name = foo", "Row:1:Column:36", "'foo'"),
+        ("SELECT Id\nFROM Account\nWHERE A = 1 AND B = 2 OR C = 3", "Row:3:Column:22", "'OR'"),
+        ("SELECT Id FROM Account WHERE A = 1 AND NOT B = 2", "Row:1:Column:39", "'NOT'"),
+        ("SELECT Id FROM Account WHERE NOT A = 1 AND B = 2", "Row:1:Column:39", "'AND'"),
+        ("SELECT Id FROM Account LIMIT x", "Row:1:Column:29", "'x'"),
+        ("SELECT Id FROM Account WHERE (A = 1", "Row:1:Column:35", "'<EOF>'"),
+        ("SELECT Id FROM Account FOR PLEASURE", "Row:1:Column:27", "'PLEASURE'"),
+        ("SELECT Id FROM Account ORDER BY A LIMIT 5 WHERE B = 1", "Row:1:Column:42", "'WHERE'"),
+        ("SELECT * FROM Account", "Row:1:Column:7", "'*'"),
     ],
 )
-def test_a_slip_is_refused_at_its_place(soql: str, place: str, token: str) -> None:
-    """MALFORMED_QUERY shows the line, a caret under the token, its row and column, and the token."""
+def test_a_slip_is_refused_just_before_its_place(soql: str, place: str, token: str) -> None:
+    """MALFORMED_QUERY shows the line, a caret one place before the token, row, a column that counts from 0, and the token."""
     error = refused(soql)
     assert error.code == "MALFORMED_QUERY"
     assert f"ERROR at {place}\nunexpected token: {token}" in error.message
     _, shown, caret, _, _ = error.message.split("\n")
     word = token.strip("'")
-    assert word == "<EOF>" or shown[caret.index("^") :].startswith(word)
+    assert word == "<EOF>" or shown[caret.index("^") + 1 :].startswith(word)
+
+
+def test_a_slip_at_the_beginning_has_no_place() -> None:
+    """Where a query begins with what cannot stand there, only the token is told."""
+    assert refused("UPDATE Account").message == "unexpected token: 'UPDATE'"
 
 
 @pytest.mark.parametrize(
@@ -88,9 +94,13 @@ def test_a_slip_is_refused_at_its_place(soql: str, place: str, token: str) -> No
     [
         ("SELECT Id FROM A ALL ROWS", "ALL ROWS not allowed in this context"),
         ("SELECT Id FROM A WHERE B = :c", "Bind variables only allowed in Apex code"),
-        ("SELECT TYPEOF W WHEN A THEN B END FROM C", "TYPEOF is not supported"),
-        ("SELECT A FROM B GROUP BY ROLLUP(A)", "ROLLUP is not supported"),
-        ("SELECT A FROM B WITH SECURITY_ENFORCED", "WITH clauses are not supported"),
+        ("SELECT DISTANCE(A, GEOLOCATION(1, 2), 'mi') FROM B", "DISTANCE is not supported"),
+        ("SELECT A FROM B GROUP BY ROLLUP(A, C, D, E)", "ROLLUP allows at most 3 fields"),
+        ("SELECT A FROM B ORDER BY A FOR UPDATE", "FOR UPDATE cannot be used with ORDER BY"),
+        ("SELECT A FROM B ORDER BY " + ", ".join("C" * n for n in range(1, 34)), "at most 32 fields"),
+        ("SELECT A FROM B WITH SECURITY_ENFORCED", "SECURITY_ENFORCED not allowed in this context"),
+        ("SELECT A FROM B WITH USER_MODE", "USER_MODE not allowed in this context"),
+        ("SELECT A FROM B WITH DATA CATEGORY C ABOVE D", "WITH clauses are not supported"),
         ("SELECT A FROM B WHERE C = '" + "x" * 4_001 + "'", "longer than 4,000"),
         ("SELECT A FROM B WHERE " + "(" * 200 + "C = 1" + ")" * 200, "nested parentheses"),
         ("SELECT A FROM B WHERE C IN ('" + "x" * 100_000 + "')", "100,000 characters"),
@@ -109,12 +119,27 @@ def test_offset_has_its_own_refusal() -> None:
     assert parse("SELECT Id FROM A OFFSET 2000").offset == 2_000
 
 
-def test_long_lines_are_shown_around_the_slip() -> None:
-    """The message quotes a window of a long line, with the caret still under the slip."""
-    error = refused(
-        "SELECT " + ", ".join(f"Field{n}__c" for n in range(60)) + " FORM Account WHERE Name = 'x' AND Name = 'y' LIMIT 2"
-    )
-    _, shown, caret, place, _ = error.message.split("\n")
-    assert len(shown) <= 80
-    assert shown[caret.index("^") :].startswith("FORM")
-    assert place == f"ERROR at Row:1:Column:{7 + sum(len(f'Field{n}__c, ') for n in range(60))}"
+# What real orgs show of long queries, as users quote it, and the word that is wrong.
+QUOTED = [
+    ("CreatedById,OCE__ActualCap__c,TPI_Product__c,Name,OCE__JobId__c", "TPI_Product__c"),
+    ("Test_Phone__c,Test_Picklist__c,Test_Text1__c,Test_Text_Area__c", "Test_Text1__c"),
+    ("Account.Phone, Account.Rating, Account.RecordTypeId, Account.ShippingCity", "Account.RecordTypeId"),
+    ("WebEmail__c, Case_Resolution_Summary__c, MW_Case_ID__c, Escalation_Helper_Contact__c", "MW_Case_ID__c"),
+    ("Opportunity__r.Name, Opportunity__r.Id, Stage" + " " * 26, "Stage"),
+]
+
+
+@pytest.mark.parametrize(("shown", "word"), QUOTED)
+@pytest.mark.parametrize("separator", [",", " "])
+def test_long_lines_are_shown_around_the_place(shown: str, word: str, separator: str) -> None:
+    """The message quotes 30 characters on either side and the words that they begin and end in, the caret under the place."""
+    soql = f"SELECT A, B{separator}{shown}{separator}D FROM E"
+    at = soql.index(word)
+    error = refusal(soql, at, "x")
+    assert error.message == f"\n{shown}\n{' ' * shown.index(word)}^\nERROR at Row:1:Column:{at + 1}\nx"
+
+
+def test_only_the_line_with_the_place_is_shown() -> None:
+    """A query of several lines is quoted by the one that is wrong, with its row."""
+    error = refusal("SELECT Id\n  FROM Nope\nLIMIT 1", 17, "x")
+    assert error.message == "\n  FROM Nope\n       ^\nERROR at Row:2:Column:8\nx"

@@ -114,8 +114,7 @@ class Desk:
             self.emulator.org.limits.set_max(name, most)
         self.emulator.org.limits.reset()
         self.emulator.org.config = self.emulator.config
-        for job in self.emulator.org.jobs.all():
-            job.stop.set()
+        self.emulator.org.jobs.clear()
 
     def empty(self) -> None:
         """No account is left, not even in the bin."""

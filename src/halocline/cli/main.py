@@ -18,7 +18,7 @@ app.command("demo", rich_help_panel="Start here")(demo.demo)
 app.command("sync", rich_help_panel="Salesforce to a table")(sync.sync)
 app.command("plan", rich_help_panel="Salesforce to a table")(plan.plan)
 app.command("runs", rich_help_panel="Salesforce to a table")(runs.runs)
-app.command("emulator", rich_help_panel="A Salesforce on this laptop")(emulator.emulator)
+app.add_typer(emulator.app, name="emulator", rich_help_panel="A Salesforce on this laptop")
 app.command("version")(version.version)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
-from typing import TypeVar, cast
+from typing import TypeVar
 
-from halocline.emulator.errors import ApiError
+from halocline.emulator.apps import ConnectedApp
+from halocline.emulator.errors import ApiError, not_found
 from halocline.emulator.seed import seed as seed_store
 from halocline.emulator.wire import Answer, Ask, empty_answer, json_answer
 
@@ -37,17 +38,19 @@ def move_clock(ask: Ask) -> Answer:
     wanted = ask.json()
     if "freeze" in wanted:
         moment = wanted["freeze"]
-        ask.org.clock.freeze(None if moment is None else _moment(moment))
+        frozen = None if moment is None else _moment(moment)
+        _tried(lambda: ask.org.clock.freeze(frozen))
     if "advance_s" in wanted:
-        ask.org.clock.advance(_number(wanted["advance_s"]))
+        seconds = _number(wanted["advance_s"])
+        _tried(lambda: ask.org.clock.advance(seconds))
     return show_clock(ask)
 
 
 def seed(ask: Ask) -> Answer:
     """`POST seed` with `{"counts": {"Account": 1000}, "number": 0, "years": 2.0}`."""
     wanted = ask.json()
-    counts = cast("Mapping[str, int]", wanted.get("counts", {}))
-    number, years = int(_number(wanted.get("number", 0))), _number(wanted.get("years", 2.0))
+    counts = _counts(wanted.get("counts", {}))
+    number, years = _count(wanted.get("number", 0)), _number(wanted.get("years", 2.0))
     made = _tried(lambda: seed_store(ask.org.store, counts, number=number, years=years))
     return json_answer({"counts": made})
 
@@ -74,16 +77,43 @@ def expire_sessions(ask: Ask) -> Answer:
     return json_answer({"expired": ask.org.sessions.end_all()})
 
 
+def show_doors(ask: Ask) -> Answer:
+    """`GET doors`: where the emulator can be reached, and the login of the default app."""
+    if ask.org.addresses is None:
+        raise not_found()
+    return json_answer(ask.org.addresses.as_json())
+
+
+def list_apps(ask: Ask) -> Answer:
+    """`GET apps`: the connected apps, without their secrets."""
+    return json_answer({"apps": [asdict(app) | {"consumer_secret": None} for app in ask.org.apps]})
+
+
+def put_app(ask: Ask) -> Answer:
+    """`POST apps` with the fields of a connected app, `consumer_key` among them; what is not named stays as it is.
+
+    `{"consumer_key": ..., "certificates": ["-----BEGIN CERTIFICATE-----..."]}` registers a certificate for the JWT flow.
+    """
+    wanted = {name: tuple(value) if isinstance(value, list) else value for name, value in ask.json().items()}
+    known = ask.org.apps.get(wanted.get("consumer_key"))
+    _tried(lambda: ask.org.apps.put(ConnectedApp(**wanted) if known is None else replace(known, **wanted)))  # type: ignore[arg-type]
+    return list_apps(ask)
+
+
 def list_faults(ask: Ask) -> Answer:
-    """`GET faults`."""
-    return json_answer({"faults": [asdict(fault) for fault in ask.org.faults]})
+    """`GET faults`: the rules in force, how many requests each has `seen`, and how many it `struck`."""
+    rules = [asdict(fault) | ask.org.faults.counters(fault.id) for fault in ask.org.faults]
+    return json_answer({"faults": rules})
 
 
 def add_fault(ask: Ask) -> Answer:
-    """`POST faults` with the fields of a fault, `action` among them."""
+    """`POST faults` with the fields of a fault, `action` among them, or with `{"rule": "lock: path=/sobjects/Account nth=3"}`."""
     wanted = ask.json()
-    action = wanted.pop("action", None)
-    rule_id = _tried(lambda: ask.org.faults.add(action, **wanted))  # type: ignore[arg-type]  # checked where it is parsed
+    if "rule" in wanted:
+        rule_id = _tried(lambda: ask.org.faults.add_text(str(wanted["rule"])))
+    else:
+        action = wanted.pop("action", None)
+        rule_id = _tried(lambda: ask.org.faults.add(action, **wanted))  # type: ignore[arg-type]  # checked where it is parsed
     return json_answer({"id": rule_id}, status=201)
 
 
@@ -93,8 +123,14 @@ def clear_faults(ask: Ask) -> Answer:
     return empty_answer()
 
 
+def release_fault(ask: Ask) -> Answer:
+    """`POST faults/{id}/release`: stuck jobs and late commits of the rule go on; it stays in force."""
+    ask.org.faults.release(ask.params["id"])
+    return empty_answer()
+
+
 def remove_fault(ask: Ask) -> Answer:
-    """`DELETE faults/{id}`."""
+    """`DELETE faults/{id}`: what the rule held back goes on."""
     ask.org.faults.remove(ask.params["id"])
     return empty_answer()
 
@@ -106,7 +142,10 @@ def list_permissions(ask: Ask) -> Answer:
 
 def hide(ask: Ask) -> Answer:
     """`POST permissions` with `{"hide": ["Lead", "Account.Rating"]}`: for the API user these no longer exist."""
-    ask.org.hide(cast("list[str]", ask.json().get("hide", [])))
+    names = ask.json().get("hide", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _bad("hide is a list of names")
+    ask.org.hide(names)
     return list_permissions(ask)
 
 
@@ -130,6 +169,84 @@ def purge(ask: Ask) -> Answer:
     return empty_answer()
 
 
+def empty_recycle_bin(ask: Ask) -> Answer:
+    """`DELETE recyclebin`: everything in it vanishes, as `purge` does."""
+    return json_answer({"purged": ask.org.store.empty_bin()})
+
+
+def list_locks(ask: Ask) -> Answer:
+    """`GET locks`: the locked records, and until when; null means until released."""
+    held = ask.org.locks.held()
+    return json_answer({"locks": {key: None if until is None else until.isoformat() for key, until in held.items()}})
+
+
+def lock(ask: Ask) -> Answer:
+    """`POST locks` with `{"id": "001...", "seconds": 5}`: writes on the record or its details answer UNABLE_TO_LOCK_ROW.
+
+    Without `seconds`, until the lock is deleted.
+    """
+    wanted = ask.json()
+    seconds = None if wanted.get("seconds") is None else _number(wanted["seconds"])
+    _tried(lambda: ask.org.locks.lock(str(wanted.get("id")), seconds=seconds))
+    return list_locks(ask)
+
+
+def unlock(ask: Ask) -> Answer:
+    """`DELETE locks/{id}`."""
+    _tried(lambda: ask.org.locks.release(ask.params["id"]))
+    return empty_answer()
+
+
+def unlock_all(ask: Ask) -> Answer:
+    """`DELETE locks`."""
+    ask.org.locks.release_all()
+    return empty_answer()
+
+
+def list_jobs(ask: Ask) -> Answer:
+    """`GET jobs`: the Bulk 2.0 jobs, and whether jobs are held."""
+    return json_answer({"held": ask.org.jobs.held, "jobs": [job.full_info() for job in ask.org.jobs.all()]})
+
+
+def forget_jobs(ask: Ask) -> Answer:
+    """`DELETE jobs`: no Bulk 2.0 job has ever been, none is held or doomed."""
+    ask.org.jobs.clear()
+    return empty_answer()
+
+
+def hold_jobs(ask: Ask) -> Answer:
+    """`POST jobs/hold`: Bulk jobs stand still before their next batch until they are released."""
+    ask.org.jobs.hold()
+    ask.org.bulk1.hold()
+    return empty_answer()
+
+
+def release_jobs(ask: Ask) -> Answer:
+    """`POST jobs/release`."""
+    ask.org.jobs.release()
+    ask.org.bulk1.release()
+    return empty_answer()
+
+
+def doom_job(ask: Ask) -> Answer:
+    """`POST jobs/doom` with `{"state": "Failed", "message": "...", "job": null, "after_batches": 0}`: a Bulk 2.0 job ends so.
+
+    It is the job of that id, or else the next to work; `state` may be `Aborted` too.
+    """
+    wanted = ask.json()
+    state, message, after = wanted.get("state", "Failed"), wanted.get("message", ""), _count(wanted.get("after_batches", 0))
+    job_id = None if wanted.get("job") is None else str(wanted["job"])
+    _tried(lambda: ask.org.jobs.doom(str(state), str(message), job_id=job_id, after_batches=after))
+    return empty_answer()
+
+
+def doom_batch(ask: Ask) -> Answer:
+    """`POST batches/doom` with `{"state": "Failed", "message": "..."}`: so ends the next Bulk 1.0 batch; with Aborted its job."""
+    wanted = ask.json()
+    _tried(lambda: ask.org.bulk1.doom(str(wanted.get("state", "Failed")), str(wanted.get("message", ""))))
+    return empty_answer()
+
+
 def show_limits(ask: Ask) -> Answer:
     """`GET limits`: the counters, without counting this request."""
     return json_answer(ask.org.limits.answer())
@@ -138,7 +255,7 @@ def show_limits(ask: Ask) -> Answer:
 def set_limits(ask: Ask) -> Answer:
     """`POST limits` with `{"DailyApiRequests": 100}`: changes the allowance, not what is used."""
     for name, value in ask.json().items():
-        ask.org.limits.set_max(name, int(_number(value)))
+        ask.org.limits.set_max(name, _count(value))
     return show_limits(ask)
 
 
@@ -156,11 +273,22 @@ RESOURCES: dict[str, dict[str, Callable[[Ask], Answer]]] = {
     "transactions/{id}/commit": {"POST": commit},
     "transactions/{id}/rollback": {"POST": rollback},
     "sessions": {"DELETE": expire_sessions},
+    "doors": {"GET": show_doors},
+    "apps": {"GET": list_apps, "POST": put_app},
     "faults": {"GET": list_faults, "POST": add_fault, "DELETE": clear_faults},
     "faults/{id}": {"DELETE": remove_fault},
+    "faults/{id}/release": {"POST": release_fault},
     "permissions": {"GET": list_permissions, "POST": hide, "DELETE": show_all},
     "records/{sobject}/{id}/undelete": {"POST": undelete},
     "records/{sobject}/{id}/purge": {"POST": purge},
+    "recyclebin": {"DELETE": empty_recycle_bin},
+    "locks": {"GET": list_locks, "POST": lock, "DELETE": unlock_all},
+    "locks/{id}": {"DELETE": unlock},
+    "jobs": {"GET": list_jobs, "DELETE": forget_jobs},
+    "jobs/hold": {"POST": hold_jobs},
+    "jobs/release": {"POST": release_jobs},
+    "jobs/doom": {"POST": doom_job},
+    "batches/doom": {"POST": doom_batch},
     "limits": {"GET": show_limits, "POST": set_limits, "DELETE": reset_limits},
 }
 
@@ -176,6 +304,16 @@ def _number(value: object) -> float:
     return _tried(lambda: float(str(value)))
 
 
+def _counts(value: object) -> dict[str, int]:
+    if not isinstance(value, Mapping) or not all(type(count) is int and count >= 0 for count in value.values()):
+        raise _bad("counts are whole numbers by the name of an object")
+    return dict(value)
+
+
+def _count(value: object) -> int:
+    return _tried(lambda: int(_number(value)))
+
+
 def _bad(message: str) -> ApiError:
     return ApiError(400, "EMULATOR_ADMIN", message)
 
@@ -184,5 +322,5 @@ def _tried(work: Callable[[], _T]) -> _T:
     """The result of the work; a value that it refuses becomes an answer with the reason."""
     try:
         return work()
-    except (KeyError, ValueError, TypeError) as reason:
+    except (KeyError, ValueError, TypeError, OverflowError) as reason:
         raise _bad(f"{type(reason).__name__}: {reason}") from reason

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import format_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from halocline.emulator import admin, auth, bulk2, records, rest
+from halocline.emulator import auth
+from halocline.emulator.bulk2.upload import is_upload, spooled
 from halocline.emulator.calls import Call, classify
-from halocline.emulator.errors import ApiError, OAuthError, method_not_allowed, not_found, retired_version
-from halocline.emulator.faults import Fault, damaged, reshaped
-from halocline.emulator.wire import Answer, Ask, error_answer, gzipped, wants_gzip
+from halocline.emulator.dispatch import check_version, guarded, matched, worker
+from halocline.emulator.errors import ApiError
+from halocline.emulator.faults import orders
+from halocline.emulator.faults.strike import Strike
+from halocline.emulator.faults.target import Target
+from halocline.emulator.media import check_media
+from halocline.emulator.records import TRANSACTION_HEADER
+from halocline.emulator.routes import ADMIN_ROUTES, ROUTES, Route
+from halocline.emulator.wire import RAW_QUERY, Answer, Ask, error_answer, gzipped, wants_gzip
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -32,67 +37,9 @@ HEAD_BYTES = 16_384  # of URI and headers. Source: REST API Developer Guide, "Li
 _TOO_LONG = Answer(
     431, b"<h1>Bad Message 431</h1><pre>reason: Request Header Fields Too Large</pre>", "text/html;charset=iso-8859-1"
 )
+_STEPS_PER_S = 20  # pieces of a slow body
 # simple-salesforce always appends `.salesforce.com` to its `domain`: `domain="host:port/x"` arrives with such a first segment.
 _DOMAIN_SEGMENT = re.compile(r"^/[^/]*\.salesforce\.com(?=/|$)", re.IGNORECASE)
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A resource: its path, who works on which method, and what it costs to come in.
-
-    `is_open` needs no session; `limited` answers carry the limit header and count as API requests.
-    """
-
-    pattern: re.Pattern[str]
-    methods: Mapping[str, Callable[[Ask], Answer]]
-    is_open: bool = False
-    limited: bool = True
-
-
-def _route(path: str, methods: Mapping[str, Callable[[Ask], Answer]], *, is_open: bool = False, limited: bool = True) -> Route:
-    """`{name}` in `path` stands for one segment, `{name:rest}` for the rest of the path."""
-    pattern = re.sub(r"\{(\w+):rest\}", r"(?P<\1>.+)", path)
-    pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
-    return Route(re.compile(pattern + r"\Z", re.IGNORECASE), methods, is_open, limited)
-
-
-_V = "/services/data/v{version}"
-_OAUTH = "/services/oauth2"
-ROUTES: tuple[Route, ...] = (
-    _route("/services/data", {"GET": rest.versions}, is_open=True, limited=False),
-    _route(f"{_OAUTH}/token", {"POST": auth.token}, is_open=True, limited=False),
-    _route(f"{_OAUTH}/revoke", {"POST": auth.revoke, "GET": auth.revoke}, is_open=True, limited=False),
-    _route(f"{_OAUTH}/introspect", {"POST": auth.introspect}, is_open=True, limited=False),
-    _route(f"{_OAUTH}/userinfo", {"GET": auth.userinfo, "POST": auth.userinfo}, is_open=True, limited=False),
-    _route("/id/{organization}/{user}", {"GET": auth.identity, "POST": auth.identity}, is_open=True, limited=False),
-    _route(_V, {"GET": rest.resources}),
-    _route(f"{_V}/query", {"GET": rest.query}),
-    _route(f"{_V}/queryall", {"GET": rest.query_all}),
-    _route(f"{_V}/query(?:all)?/{{locator}}", {"GET": rest.query_more}),
-    _route(f"{_V}/limits", {"GET": rest.limits}),
-    _route(f"{_V}/limits/recordcount", {"GET": rest.record_count}),
-    _route(f"{_V}/sobjects", {"GET": rest.describe_global}),
-    _route(f"{_V}/sobjects/{{sobject}}", {"GET": rest.basic_information, "POST": records.create}),
-    _route(f"{_V}/sobjects/{{sobject}}/describe", {"GET": rest.describe_object}),
-    _route(f"{_V}/sobjects/{{sobject}}/deleted", {"GET": rest.deleted}),
-    _route(f"{_V}/sobjects/{{sobject}}/updated", {"GET": rest.updated}),
-    _route(f"{_V}/sobjects/{{sobject}}/id", {"POST": records.create}),
-    _route(f"{_V}/sobjects/{{sobject}}/{{id}}", {"GET": records.read, "PATCH": records.change, "DELETE": records.delete}),
-    _route(
-        f"{_V}/sobjects/{{sobject}}/{{key}}/{{value}}",
-        {"GET": records.read_by_key, "PATCH": records.upsert, "DELETE": records.delete_by_key},
-    ),
-    _route(f"{_V}/jobs/query", {"GET": bulk2.list_jobs, "POST": bulk2.create}),
-    _route(f"{_V}/jobs/query/{{job}}", {"GET": bulk2.show, "PATCH": bulk2.abort, "DELETE": bulk2.delete}),
-    _route(f"{_V}/jobs/query/{{job}}/results", {"GET": bulk2.results}),
-    _route(f"{_V}/jobs/query/{{job}}/resultpages", {"GET": bulk2.result_pages}),
-    _route(f"{_V}/{{path:rest}}", dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), rest.nothing)),
-)
-ADMIN_ROUTES: tuple[Route, ...] = tuple(
-    _route(f"/__emulator__/{path}", methods, is_open=True, limited=False) for path, methods in admin.RESOURCES.items()
-)
 
 
 class Door:
@@ -106,77 +53,102 @@ class Door:
         if scope["type"] != "http":
             raise RuntimeError(f"this door speaks HTTP only, not {scope['type']}")
         path = _normal_path(scope)
+        ask = _ask(self.org, scope, path=path)
         try:
-            body = await Request(scope, receive).body()
+            if is_upload(ask.method, path):
+                await self._serve_upload(ask, scope, receive, send)
+                return
+            ask = replace(ask, body=await Request(scope, receive).body())
         except ClientDisconnect:
             return
-        ask = _ask(self.org, scope, path=path, body=body)
         if path.lower().startswith("/__emulator__"):
             answer = await run_in_threadpool(self._administer, ask)
             await _send(answer, scope, receive, _dated(self.org, send))
         else:
             await self._serve(ask, scope, receive, send)
 
+    async def _serve_upload(self, ask: Ask, scope: Scope, receive: Receive, send: Send) -> None:
+        encoding, most = ask.headers.get("content-encoding", ""), self.org.config.bulk_upload_bytes
+        async with spooled(Request(scope, receive).stream(), self.org.folder, encoding=encoding, most_bytes=most) as upload:
+            await self._serve(replace(ask, upload=upload), scope, receive, send)
+
     async def _serve(self, ask: Ask, scope: Scope, receive: Receive, send: Send) -> None:
-        faults = self.org.faults.take(ask.method, ask.path)
-        recorder = _Recorder(ask, send, receive, cut_after=_cut_after(faults))
-        for fault in faults:
-            if fault.action == "delay":
-                await asyncio.sleep(fault.seconds)
-        if _head_bytes(scope) > HEAD_BYTES:
-            answer = _TOO_LONG
-        else:
-            answer = await run_in_threadpool(self._work, ask, faults)
+        strike = Strike(self.org.faults.take(ask.method, ask.path, target=Target(ask)))
+        recorder = _Recorder(ask, send, receive, strike)
         try:
-            if any(fault.action == "lose_reply" for fault in faults):
+            await _pause(strike.delay_s("before"))
+            if strike.cuts("before"):
+                await recorder.hang_up()
+                return
+            too_long = _head_bytes(scope) > HEAD_BYTES
+            answer = _TOO_LONG if too_long else await run_in_threadpool(self._work, ask, strike)
+            await _pause(strike.delay_s("after"))
+            if recorder.loses(answer):
                 await recorder.hang_up()
             else:
                 await _send(answer, scope, receive, _dated(self.org, recorder.send))
         finally:
             recorder.record()
 
-    def _work(self, ask: Ask, faults: tuple[Fault, ...]) -> Answer:
-        if any(fault.action == "expire_session" for fault in faults):
-            self.org.sessions.end(auth.bearer(ask) or "")
-        told = next((fault.answer() for fault in faults if fault.action == "answer"), None)
-        answer = reshaped(told or self._answer(ask), faults)
+    def _work(self, ask: Ask, strike: Strike) -> Answer:
+        self.org.late.settle()
+        if strike.has("expire_session"):
+            self.org.sessions.end(auth.presented(ask))
+        answer = strike.told(ask, "before")
+        if answer is None:
+            with orders.given(strike.faults):
+                answer = self._answer_late(ask, strike)
+            answer = strike.told(ask, "after") or answer
+        answer = strike.reshaped(answer, ask)
         if wants_gzip(ask.headers.get("accept-encoding", "")):
-            answer = damaged(gzipped(answer), faults)
-        return answer
+            answer = gzipped(answer)
+        return strike.damaged(answer)
+
+    def _answer_late(self, ask: Ask, strike: Strike) -> Answer:
+        """The answer; what was written is seen later if a rule wants that."""
+        rule = strike.late
+        if rule is None or TRANSACTION_HEADER in ask.headers:
+            return self._answer(ask)
+        transaction = self.org.store.begin()
+        self.org.late.keep(transaction, rule=rule.id, after_s=rule.seconds)
+        return self._answer(replace(ask, headers={**ask.headers, TRANSACTION_HEADER: transaction}))
 
     def _answer(self, ask: Ask) -> Answer:
         try:
-            route, params = _matched(ROUTES, ask.path)
+            route, params = matched(ROUTES, ask.path)
         except ApiError as refusal:
             return error_answer(refusal)
-        answer = _guarded(partial(self._enter, route, replace(ask, params=params)))
+        answer = guarded(partial(self._enter, route, replace(ask, params=params)))
         header = self.org.limits.header(self.org.config.limit_info) if route.limited else None
         return answer.with_headers(("Sforce-Limit-Info", header)) if header else answer
 
     def _enter(self, route: Route, ask: Ask) -> Answer:
         if "version" in ask.params:
-            _check_version(ask.params["version"])
+            check_version(ask.params["version"], self.org.config)
         if not route.is_open:
             ask = replace(ask, session=self.org.sessions.use(auth.bearer(ask)))
             self.org.limits.spend_request()
-        return _worker(route, ask)(ask)
+        check_media(ask)
+        return worker(route, ask)(ask)
 
     def _administer(self, ask: Ask) -> Answer:
         def enter() -> Answer:
-            route, params = _matched(ADMIN_ROUTES, ask.path)
-            return _worker(route, ask)(replace(ask, params=params))
+            self.org.late.settle()
+            route, params = matched(ADMIN_ROUTES, ask.path)
+            return worker(route, ask)(replace(ask, params=params))
 
-        return _guarded(enter)
+        return guarded(enter)
 
 
 class _Recorder:
-    """Passes an answer on, counts it for the call log, and cuts it where a fault wants that."""
+    """Passes an answer on, counts it for the call log, and cuts or slows it where a fault wants that."""
 
-    def __init__(self, ask: Ask, send: Send, receive: Receive, *, cut_after: int | None) -> None:
+    def __init__(self, ask: Ask, send: Send, receive: Receive, strike: Strike) -> None:
         self._ask = ask
         self._send = send
         self._receive = receive
-        self._left = cut_after
+        self._strike = strike
+        self._left: int | None = None
         self._started = ask.org.now()
         self._clock = time.perf_counter()
         self._status = 0
@@ -194,7 +166,14 @@ class _Recorder:
             self._bytes += len(message.get("body", b""))
             if not message.get("more_body", False):
                 self.record()
+            if self._strike.bytes_per_s:
+                message = await self._sent_slowly(message, self._strike.bytes_per_s)
         await self._send(message)
+
+    def loses(self, answer: Answer) -> bool:
+        """Whether nothing of this answer goes out; one without a body has no middle. Asked once, before the first `send`."""
+        self._left = self._strike.bytes_sent(answer)
+        return self._strike.cuts("after") or (self._left is not None and answer.body == b"")
 
     async def hang_up(self) -> None:
         """Close the connection now; what was sent before still arrives."""
@@ -211,9 +190,20 @@ class _Recorder:
         self._recorded = True
         ask = self._ask
         seconds = time.perf_counter() - self._clock
-        kind = classify(ask.method, ask.path)
-        query = ask.headers.get(_RAW_QUERY, "")
-        ask.org.calls.add(Call(ask.method, ask.path, query, self._status, self._started, seconds, self._bytes, kind))
+        kind = classify(ask.method, ask.path, body=ask.body)
+        query = ask.headers.get(RAW_QUERY, "")
+        fault = self._strike.names
+        ask.org.calls.add(Call(ask.method, ask.path, query, self._status, self._started, seconds, self._bytes, kind, fault))
+
+    async def _sent_slowly(self, message: Message, bytes_per_s: int) -> Message:
+        """Send a body's bytes but the last, some at a time; the message that is left."""
+        body = message.get("body", b"")
+        step = max(1, bytes_per_s // _STEPS_PER_S)
+        while len(body) > 1:
+            piece, body = body[: min(step, len(body) - 1)], body[min(step, len(body) - 1) :]
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(len(piece) / bytes_per_s)
+        return {**message, "body": body}
 
     async def _send_until_cut(self, message: Message) -> None:
         if self._recorded or self._left is None:
@@ -228,18 +218,15 @@ class _Recorder:
             await self.hang_up()
 
 
-_RAW_QUERY = ":query"  # no HTTP header can have this name
-
-
-def _ask(org: Org, scope: Scope, *, path: str, body: bytes) -> Ask:
+def _ask(org: Org, scope: Scope, *, path: str) -> Ask:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
     method = str(scope["method"])
     if method == "POST":  # Source: REST API Developer Guide, "Using HTTP Methods": the way of clients that cannot send PATCH
         method = query.get("_HttpMethod", method).upper()
-    headers[_RAW_QUERY] = scope["query_string"].decode("latin-1")
+    headers[RAW_QUERY] = scope["query_string"].decode("latin-1")
     host = headers.get("host") or ":".join(map(str, scope["server"]))
-    return Ask(org, method, path, query, headers, body, base_url=f"{scope['scheme']}://{host}")
+    return Ask(org, method, path, query, headers, base_url=f"{scope['scheme']}://{host}")
 
 
 def _normal_path(scope: Scope) -> str:
@@ -253,46 +240,9 @@ def _head_bytes(scope: Scope) -> int:
     return line + sum(len(name) + len(value) + len(": \r\n") for name, value in scope["headers"])
 
 
-def _matched(routes: tuple[Route, ...], path: str) -> tuple[Route, dict[str, str]]:
-    for route in routes:
-        match = route.pattern.match(path)
-        if match:
-            return route, {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
-    raise not_found()
-
-
-def _check_version(version: str) -> None:
-    """Raises: ApiError 410 for a retired version, 404 for one that never was."""
-    if re.fullmatch(r"[0-9]{1,2}\.0", version) is None:
-        raise not_found()
-    number = int(version[:-2])
-    if rest.FIRST_EVER <= number < rest.OLDEST:
-        raise retired_version(version)
-    if not rest.OLDEST <= number <= rest.NEWEST:
-        raise not_found()
-
-
-def _worker(route: Route, ask: Ask) -> Callable[[Ask], Answer]:
-    worker = route.methods.get("GET" if ask.method == "HEAD" else ask.method)
-    if worker is None:
-        raise method_not_allowed(ask.method)
-    return worker
-
-
-def _guarded(work: Callable[[], Answer]) -> Answer:
-    """The answer of the work, or of what stopped it."""
-    try:
-        return work()
-    except (ApiError, OAuthError) as refusal:
-        return error_answer(refusal)
-    except Exception:
-        logger.exception("a request broke the emulator")  # the client gets Salesforce's words, the developer the traceback
-        message = "An unexpected error occurred. Please include this ErrorId if you contact support: emulator"
-        return error_answer(ApiError(500, "UNKNOWN_EXCEPTION", message))
-
-
-def _cut_after(faults: tuple[Fault, ...]) -> int | None:
-    return next((fault.after_bytes for fault in faults if fault.action == "cut"), None)
+async def _pause(seconds: float) -> None:
+    if seconds:
+        await asyncio.sleep(seconds)
 
 
 def _dated(org: Org, send: Send) -> Send:

@@ -1,4 +1,7 @@
-"""OAuth 2.0: who may come in, and how long a session lasts."""
+"""OAuth 2.0 tokens: every flow that ends in one, and how it is taken back.
+
+Source: Salesforce Help, "OAuth Authorization Flows"; error words from recorded answers of real orgs.
+"""
 
 from __future__ import annotations
 
@@ -6,119 +9,24 @@ import base64
 import binascii
 import hashlib
 import hmac
-import secrets
+import math
+import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
-from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from halocline.emulator.clock import Clock
-from halocline.emulator.errors import OAuthError, not_found, session_expired
+from halocline.emulator.apps import ConnectedApp
+from halocline.emulator.errors import OAuthError
+from halocline.emulator.sessions import Login, RefreshGrant
 from halocline.emulator.wire import Answer, Ask, empty_answer, json_answer
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SCOPE = "api refresh_token full"
 LOGIN_HOSTS = ("login.salesforce.com", "test.salesforce.com")
 _LATEST_SECONDS = 100_000_000_000  # an `exp` beyond this is in milliseconds: the sf CLI sends them so
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A user who may log in with a name and a password, to which a security token is appended if there is one."""
-
-    username: str
-    password: str
-    security_token: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """An access token at work; `uses` counts the requests that it opened."""
-
-    token: str
-    user_id: str
-    issued: datetime
-    refresh_token: str | None = None
-    uses: int = 0
-
-
-class Sessions:
-    """The open sessions and refresh tokens of one org.
-
-    `expire_after` ends a session after so many requests, `expire_after_s` after so many seconds of `clock`.
-    """
-
-    def __init__(self, clock: Clock, *, expire_after: int | None = None, expire_after_s: float | None = None) -> None:
-        self._clock = clock
-        self._expire_after = expire_after
-        self._expire_after_s = expire_after_s
-        self._open: dict[str, Session] = {}
-        self._refresh: dict[str, str] = {}
-        self._lock = Lock()
-
-    def start(self, user_id: str, *, org_id: str, refresh_token: str | None = None) -> Session:
-        """Open a session. The token looks like Salesforce's, because the sf CLI refuses others."""
-        token = f"{org_id[:15]}!{secrets.token_urlsafe(72).replace('-', '.')}"
-        session = Session(token, user_id, self._clock.now(), refresh_token)
-        with self._lock:
-            self._open[token] = session
-        return session
-
-    def use(self, token: str | None) -> Session:
-        """The session of a token, one request older.
-        Raises: ApiError(401, INVALID_SESSION_ID) if it is unknown or has ended.
-        """
-        with self._lock:
-            session = self._open.get(token or "")
-            if session is None or self._ended(session):
-                self._open.pop(token or "", None)
-                raise session_expired()
-            self._open[session.token] = replace(session, uses=session.uses + 1)
-            return session
-
-    def peek(self, token: str | None) -> Session | None:
-        """The open session of a token without using it up, or None."""
-        with self._lock:
-            session = self._open.get(token or "")
-            return None if session is None or self._ended(session) else session
-
-    def end(self, token: str) -> bool:
-        """End a session, or a refresh token with all its sessions; whether there was one."""
-        with self._lock:
-            heirs = [open_token for open_token, session in self._open.items() if session.refresh_token == token]
-            found = self._open.pop(token, None) is not None
-            found = self._refresh.pop(token, None) is not None or found
-            for heir in heirs:
-                del self._open[heir]
-            return found
-
-    def end_all(self) -> int:
-        """End every session now; refresh tokens stay good. How many there were."""
-        with self._lock:
-            ended = len(self._open)
-            self._open.clear()
-            return ended
-
-    def grant_refresh(self, user_id: str, token: str | None = None) -> str:
-        """A refresh token for a user: the given one or a new one."""
-        token = token or f"5Aep861{secrets.token_urlsafe(48)}"
-        with self._lock:
-            self._refresh[token] = user_id
-        return token
-
-    def refreshed(self, token: str) -> str | None:
-        """The user of a refresh token, or None."""
-        with self._lock:
-            return self._refresh.get(token)
-
-    def _ended(self, session: Session) -> bool:
-        if self._expire_after is not None and session.uses >= self._expire_after:
-            return True
-        age_s = (self._clock.now() - session.issued).total_seconds()
-        return self._expire_after_s is not None and age_s >= self._expire_after_s
+_SOAP_SESSION = re.compile(rb"<(?:[\w.-]+:)?sessionId[^>]*>\s*([\x21-\x3b\x3d-\x7e]+)")
+_NO_STORE = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 
 
 def bearer(ask: Ask) -> str | None:
@@ -127,113 +35,173 @@ def bearer(ask: Ask) -> str | None:
     return token.strip() if kind.lower() in ("bearer", "oauth") and token else None
 
 
+def presented(ask: Ask) -> str:
+    """The token that a request brings, wherever its API has it: `Authorization`, Bulk 1.0's header, SOAP's SessionHeader."""
+    in_soap = _SOAP_SESSION.search(ask.body) if ask.path.lower().startswith("/services/soap/") else None
+    return bearer(ask) or ask.headers.get("x-sfdc-session") or (in_soap[1].decode() if in_soap else "")
+
+
+def form(ask: Ask) -> dict[str, str]:
+    """What the query and an urlencoded body say, the body first."""
+    return dict(ask.query) | dict(parse_qsl(ask.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
 def token(ask: Ask) -> Answer:
     """`POST /services/oauth2/token`.
     Raises: OAuthError for everything that does not end in a token.
-    Source: Salesforce Help, "OAuth Authorization Flows"; error words from recorded answers of real orgs.
     """
-    form = _form(ask)
-    grant = _GRANTS.get(form.get("grant_type", ""))
+    asked = form(ask)
+    grant = _GRANTS.get(asked.get("grant_type", ""))
     if grant is None:
         raise OAuthError("unsupported_grant_type", "grant type not supported")
-    return json_answer(grant(ask, form), headers=(("Cache-Control", "no-store"), ("Pragma", "no-cache")))
+    return json_answer(grant(ask, asked), headers=_NO_STORE)
 
 
 def revoke(ask: Ask) -> Answer:
-    """`/services/oauth2/revoke`: ends a session or a refresh token. The words for an unknown token are unverified."""
-    wanted = _form(ask).get("token", "")
-    if not ask.org.sessions.end(wanted):
+    """`/services/oauth2/revoke`: ends a session, or a refresh token with its sessions. The refusal's words are unverified.
+    Source: Salesforce Help, "Revoke OAuth Tokens".
+    """
+    if not ask.org.sessions.end(form(ask).get("token", "")):
         raise OAuthError("unsupported_token_type", "this token type is not supported")
     return empty_answer(200)
 
 
 def introspect(ask: Ask) -> Answer:
-    """`POST /services/oauth2/introspect`, as RFC 7662 shapes it."""
-    form = _form(ask)
-    _check_consumer(ask, form)
-    session = ask.org.sessions.peek(form.get("token"))
+    """`POST /services/oauth2/introspect`, as RFC 7662 shapes it.
+    Source: Salesforce Help, "OpenID Connect Token Introspection".
+    """
+    asked = form(ask)
+    authenticated_app(ask, asked)
+    sessions = ask.org.sessions
+    wanted = asked.get("token", "")
+    session = sessions.peek(wanted)
     if session is None:
-        return json_answer({"active": False})
-    claims = {
-        "active": True,
-        "scope": SCOPE,
-        "client_id": ask.org.config.consumer_key,
-        "username": ask.org.username(session.user_id),
-        "sub": _identity_url(ask, session.user_id),
-        "token_type": "access_token",
-        "iat": int(session.issued.timestamp()),
+        grant = sessions.refreshed(wanted)
+        return json_answer({"active": False} if grant is None else _refresh_claims(ask, grant))
+    issued = int(session.issued.timestamp())
+    claims = _claims(ask, session.user_id, session.consumer_key) | {"token_type": "access_token"}
+    return json_answer(claims | {"iat": issued, "nbf": issued, "exp": issued + int(sessions.lasts_s)})
+
+
+def granted(ask: Ask, app: ConnectedApp, *, user_id: str, family: str | None = None) -> dict[str, object]:
+    """Open a session and say what every flow answers. `instance_url` is the host that the client used."""
+    session = ask.org.sessions.start(user_id, org_id=ask.org.org_id, consumer_key=app.consumer_key, family=family)
+    who = identity_url(ask, user_id)
+    issued_at = str(int(session.issued.timestamp() * 1000))
+    signed = hmac.new(app.consumer_secret.encode(), (who + issued_at).encode(), hashlib.sha256)
+    return {
+        "access_token": session.token,
+        "instance_url": ask.base_url,
+        "id": who,
+        "token_type": "Bearer",
+        "issued_at": issued_at,
+        "signature": base64.b64encode(signed.digest()).decode(),
     }
-    return json_answer(claims)
 
 
-def userinfo(ask: Ask) -> Answer:
-    """`/services/oauth2/userinfo`, in the shape of OpenID Connect."""
-    session = _visitor(ask)
-    if session is None:
-        return _BAD_TOKEN
-    user = ask.org.user(session.user_id)
-    claims = {"sub": _identity_url(ask, session.user_id), **_person(ask, user)}
-    return json_answer(claims | {"preferred_username": user.get("Username"), "name": user.get("Name"), "zoneinfo": "GMT"})
+def identity_url(ask: Ask, user_id: str) -> str:
+    """The address that identifies a user: on the login host for clients that use Salesforce's names, else where the client is."""
+    own = f"https://{LOGIN_HOSTS[0]}" if _host(ask.base_url).endswith(".salesforce.com") else ask.base_url
+    base = ask.org.config.identity_host or own
+    return f"{base}/id/{ask.org.org_id}/{user_id}"
 
 
-def identity(ask: Ask) -> Answer:
-    """`/id/{organization}/{user}`: the identity URL of a token answer."""
-    session = _visitor(ask)
-    if session is None:
-        return _BAD_TOKEN
-    if ask.params["user"][:15] != session.user_id[:15] or ask.params["organization"][:15] != ask.org.org_id[:15]:
-        raise not_found()
-    user = ask.org.user(session.user_id)
-    claims = {"id": _identity_url(ask, session.user_id), "asserted_user": True, **_person(ask, user)}
-    return json_answer(claims | {"username": user.get("Username"), "display_name": user.get("Name")})
+def authenticated_app(ask: Ask, asked: Mapping[str, str], *, public: bool = False) -> ConnectedApp:
+    """The connected app that asks, by key and secret in the form or as Basic authorization.
+
+    `public` flows need the secret only if one is sent or the app requires it.
+    Raises: OAuthError for an unknown app or a wrong secret.
+    """
+    basic_key, basic_secret = _basic(ask.headers.get("authorization", ""))
+    app = known_app(ask, asked.get("client_id", basic_key))
+    secret = asked.get("client_secret", basic_secret)
+    if public and not secret and not app.secret_required:
+        return app
+    if not same(secret, app.consumer_secret):
+        raise OAuthError("invalid_client", "invalid client credentials")
+    return app
 
 
-_BAD_TOKEN = Answer(403, b"Bad_OAuth_Token", "text/html;charset=UTF-8")
+def known_app(ask: Ask, consumer_key: object) -> ConnectedApp:
+    """The connected app of a consumer key.
+    Raises: OAuthError(invalid_client_id) if there is none.
+    """
+    app = ask.org.apps.get(consumer_key)
+    if app is None:
+        raise OAuthError("invalid_client_id", "client identifier invalid")
+    return app
 
 
-def _form(ask: Ask) -> dict[str, str]:
-    return dict(ask.query) | dict(parse_qsl(ask.body.decode("utf-8", "replace"), keep_blank_values=True))
+def check_flow(app: ConnectedApp, flow: str) -> None:
+    """Raises: OAuthError for a flow that the app may not use; unverified for flows other than client credentials."""
+    if flow in app.flows:
+        return
+    if flow == "client_credentials":
+        raise OAuthError("invalid_grant", "client credentials flow not enabled")
+    raise OAuthError("invalid_grant", "authentication failure")
 
 
-def _visitor(ask: Ask) -> Session | None:
-    return ask.org.sessions.peek(bearer(ask) or _form(ask).get("access_token") or ask.query.get("oauth_token"))
+def active_user(ask: Ask, username: str) -> str:
+    """The id of a user who may log in.
+    Raises: OAuthError for an unknown user, or one who was switched off.
+    """
+    user_id = ask.org.user_id(username)
+    if user_id is None:
+        raise OAuthError("invalid_grant", "authentication failure")
+    if ask.org.user(user_id).get("IsActive") is False:
+        raise OAuthError("inactive_user", "user is inactive")
+    return user_id
 
 
-def _by_password(ask: Ask, form: Mapping[str, str]) -> dict[str, object]:
+def matching_login(ask: Ask, *, username: str, password: str) -> Login | None:
+    """The login with this name and password, or None."""
+    login = next((one for one in ask.org.config.users if one.username.lower() == username.lower()), None)
+    return login if login is not None and same(password, login.secret) else None
+
+
+def same(given: str, expected: str) -> bool:
+    """Whether two secrets agree, in a time that tells nothing."""
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def _by_password(ask: Ask, asked: Mapping[str, str]) -> dict[str, object]:
     if not ask.org.config.password_flow:
         raise OAuthError("invalid_grant", "authentication failure")
-    _check_consumer(ask, form)
-    login = next((one for one in ask.org.config.users if one.username == form.get("username")), None)
-    if login is None or not _same(form.get("password", ""), login.password + login.security_token):
+    app = authenticated_app(ask, asked)
+    check_flow(app, "password")
+    login = matching_login(ask, username=asked.get("username", ""), password=asked.get("password", ""))
+    if login is None:
         raise OAuthError("invalid_grant", "authentication failure")
-    return _granted(ask, _active_user(ask, login.username))
+    return granted(ask, app, user_id=active_user(ask, login.username))
 
 
-def _by_client_credentials(ask: Ask, form: Mapping[str, str]) -> dict[str, object]:
-    if (urlsplit(ask.base_url).hostname or "") in LOGIN_HOSTS:  # only My Domain hosts take this flow; the words are unverified
+def _by_client_credentials(ask: Ask, asked: Mapping[str, str]) -> dict[str, object]:
+    if _host(ask.base_url) in LOGIN_HOSTS:  # only My Domain hosts take this flow; the words are unverified
         raise OAuthError("invalid_grant", "request not supported on this domain")
-    _check_consumer(ask, form)
-    return _granted(ask, ask.org.api_user_id) | {"scope": SCOPE}
+    app = authenticated_app(ask, asked)
+    check_flow(app, "client_credentials")
+    return granted(ask, app, user_id=ask.org.api_user_id) | {"scope": SCOPE}
 
 
-def _by_refresh_token(ask: Ask, form: Mapping[str, str]) -> dict[str, object]:
+def _by_refresh_token(ask: Ask, asked: Mapping[str, str]) -> dict[str, object]:
     sessions = ask.org.sessions
-    _check_consumer(ask, form, secret_needed="client_secret" in form)
-    spent = form.get("refresh_token", "")
-    user_id = sessions.refreshed(spent)
-    if user_id is None:
+    app = authenticated_app(ask, asked, public=True)
+    check_flow(app, "refresh_token")
+    grant: RefreshGrant | None = sessions.refreshed(asked.get("refresh_token", ""))
+    if grant is not None and grant.consumer_key not in (None, app.consumer_key):
+        grant = None
+    if grant is not None and app.rotate_refresh_tokens:
+        grant = sessions.rotate(grant)
+    if grant is None:
+        sessions.spent(asked.get("refresh_token", ""))
         raise OAuthError("invalid_grant", "expired access/refresh token")
-    if not ask.org.config.rotate_refresh_tokens:
-        return _granted(ask, user_id, refresh_token=spent) | {"scope": SCOPE}
-    sessions.end(spent)
-    fresh = sessions.grant_refresh(user_id)
-    return _granted(ask, user_id, refresh_token=fresh) | {"scope": SCOPE, "refresh_token": fresh}
+    answer = granted(ask, app, user_id=grant.user_id, family=grant.family) | {"scope": SCOPE}
+    return answer | {"refresh_token": grant.token} if app.rotate_refresh_tokens else answer
 
 
-def _by_assertion(ask: Ask, form: Mapping[str, str]) -> dict[str, object]:
-    claims = _verified_claims(ask, form.get("assertion", ""))
-    if claims.get("iss") != ask.org.config.consumer_key:
-        raise OAuthError("invalid_client_id", "client identifier invalid")
+def _by_assertion(ask: Ask, asked: Mapping[str, str]) -> dict[str, object]:
+    app, claims = _verified(ask, asked.get("assertion", ""))
+    check_flow(app, "jwt_bearer")
     if not _audience_accepted(claims.get("aud"), ask.base_url):
         raise OAuthError("invalid_grant", "audience is invalid")
     if _expiry(claims.get("exp")) <= time.time():  # real time: client and emulator share this machine's clock, not the org's
@@ -241,25 +209,23 @@ def _by_assertion(ask: Ask, form: Mapping[str, str]) -> dict[str, object]:
     username = str(claims.get("sub", ""))
     if ask.org.user_id(username) is None:
         raise OAuthError("invalid_grant", "user hasn't approved this consumer")
-    answer = _granted(ask, _active_user(ask, username))
+    answer = granted(ask, app, user_id=active_user(ask, username))
     return {key: answer[key] for key in ("access_token", "instance_url", "id", "token_type")} | {"scope": SCOPE}
 
 
+def _by_code(ask: Ask, asked: Mapping[str, str]) -> dict[str, object]:
+    from halocline.emulator.authorization import redeemed
+
+    return redeemed(ask, asked)
+
+
 _GRANTS: dict[str, Callable[[Ask, Mapping[str, str]], dict[str, object]]] = {
+    "authorization_code": _by_code,
     "password": _by_password,
     "client_credentials": _by_client_credentials,
     "refresh_token": _by_refresh_token,
     JWT_GRANT: _by_assertion,
 }
-
-
-def _check_consumer(ask: Ask, form: Mapping[str, str], *, secret_needed: bool = True) -> None:
-    basic_key, basic_secret = _basic(ask.headers.get("authorization", ""))
-    key, secret = form.get("client_id", basic_key), form.get("client_secret", basic_secret)
-    if key != ask.org.config.consumer_key:
-        raise OAuthError("invalid_client_id", "client identifier invalid")
-    if secret_needed and not _same(secret, ask.org.config.consumer_secret):
-        raise OAuthError("invalid_client", "invalid client credentials")
 
 
 def _basic(header: str) -> tuple[str, str]:
@@ -273,66 +239,34 @@ def _basic(header: str) -> tuple[str, str]:
     return key, secret
 
 
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode(), expected.encode())
+def _refresh_claims(ask: Ask, grant: RefreshGrant) -> dict[str, object]:
+    return _claims(ask, grant.user_id, grant.consumer_key) | {"token_type": "refresh_token"}
 
 
-def _active_user(ask: Ask, username: str) -> str:
-    user_id = ask.org.user_id(username)
-    if user_id is None:
-        raise OAuthError("invalid_grant", "authentication failure")
-    if ask.org.user(user_id).get("IsActive") is False:
-        raise OAuthError("inactive_user", "user is inactive")
-    return user_id
-
-
-def _granted(ask: Ask, user_id: str, *, refresh_token: str | None = None) -> dict[str, object]:
-    session = ask.org.sessions.start(user_id, org_id=ask.org.org_id, refresh_token=refresh_token)
-    identity_url = _identity_url(ask, user_id)
-    issued_at = str(int(session.issued.timestamp() * 1000))
-    signed = hmac.new(ask.org.config.consumer_secret.encode(), (identity_url + issued_at).encode(), hashlib.sha256)
+def _claims(ask: Ask, user_id: str, consumer_key: str | None) -> dict[str, object]:
     return {
-        "access_token": session.token,
-        "instance_url": ask.base_url,
-        "id": identity_url,
-        "token_type": "Bearer",
-        "issued_at": issued_at,
-        "signature": base64.b64encode(signed.digest()).decode(),
+        "active": True,
+        "scope": SCOPE,
+        "client_id": consumer_key,
+        "username": ask.org.username(user_id),
+        "sub": identity_url(ask, user_id),
     }
 
 
-def _identity_url(ask: Ask, user_id: str) -> str:
-    return f"{ask.org.config.identity_host}/id/{ask.org.org_id}/{user_id}"
-
-
-def _person(ask: Ask, user: Mapping[str, object]) -> dict[str, object]:
-    return {
-        "user_id": user.get("Id"),
-        "organization_id": ask.org.org_id,
-        "email": user.get("Email"),
-        "email_verified": True,
-        "given_name": user.get("FirstName"),
-        "family_name": user.get("LastName"),
-        "active": user.get("IsActive", True),
-        "user_type": "STANDARD",
-        "locale": "en_US",
-        "urls": {
-            "rest": f"{ask.base_url}/services/data/v{{version}}/",
-            "query": f"{ask.base_url}/services/data/v{{version}}/query/",
-            "sobjects": f"{ask.base_url}/services/data/v{{version}}/sobjects/",
-        },
-    }
-
-
-def _verified_claims(ask: Ask, assertion: str) -> dict[str, Any]:
-    """The claims of an RS256 assertion that one of the registered keys signed; with no key registered, none is good."""
+def _verified(ask: Ask, assertion: str) -> tuple[ConnectedApp, dict[str, Any]]:
+    """The app that an RS256 assertion names, and its claims, signed by one of the app's keys; without a key none is good."""
     import jwt  # with cryptography behind it: loaded by the first login that needs it
 
     # Expiry and audience are checked by the caller: simple-salesforce sends `exp` as text, the sf CLI in milliseconds.
     lenient: Any = {"verify_exp": False, "verify_aud": False, "verify_iat": False, "verify_nbf": False, "verify_sub": False}
-    for key in ask.org.public_keys:
+    try:
+        claimed = jwt.decode(assertion, options=lenient | {"verify_signature": False})
+        app = known_app(ask, claimed.get("iss"))
+    except (jwt.PyJWTError, UnicodeError) as reason:
+        raise OAuthError("invalid_grant", "invalid assertion") from reason
+    for key in app.public_keys():
         try:
-            return jwt.decode(assertion, key, algorithms=["RS256"], options=lenient)
+            return app, jwt.decode(assertion, key, algorithms=["RS256"], options=lenient)
         except jwt.PyJWTError:
             continue
     raise OAuthError("invalid_grant", "invalid assertion")
@@ -340,18 +274,29 @@ def _verified_claims(ask: Ask, assertion: str) -> dict[str, Any]:
 
 def _audience_accepted(audience: object, base_url: str) -> bool:
     """The login hosts, any My Domain, or this emulator by the name that the client used, whatever path follows."""
-    named = [urlsplit(str(one)) for one in (audience if isinstance(audience, list) else [audience])]
-    mine = urlsplit(base_url).netloc
-    return any(one.netloc == mine or (one.scheme == "https" and _is_salesforce(one.hostname or "")) for one in named)
+    named = [str(one) for one in (audience if isinstance(audience, list) else [audience])]
+    mine = base_url.partition("://")[2]
+    return any(one.partition("://")[2].partition("/")[0] == mine or _is_salesforce(one) for one in named)
 
 
-def _is_salesforce(host: str) -> bool:
-    return host in LOGIN_HOSTS or host.endswith(".my.salesforce.com")
+def _is_salesforce(url: str) -> bool:
+    host = _host(url)
+    return url.startswith("https://") and (host in LOGIN_HOSTS or host.endswith(".my.salesforce.com"))
+
+
+def _host(url: str) -> str:
+    """The host name of an address, empty if the client's header made nonsense of it."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _expiry(value: object) -> float:
     try:
         seconds = float(str(value))
     except ValueError:
+        return 0.0
+    if not math.isfinite(seconds):
         return 0.0
     return seconds / 1000 if seconds > _LATEST_SECONDS else seconds

@@ -26,8 +26,29 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     ("record.update", "PATCH", r"sobjects/[^/]+/[^/]+"),
     ("record.upsert", "PATCH", r"sobjects/[^/]+/[^/]+/.+"),
     ("record.delete", "DELETE", r"sobjects/[^/]+/.+"),
+    ("search", "GET", r"search"),
+    ("search", "GET", r"parameterizedsearch"),
+    ("search", "POST", r"parameterizedsearch"),
+    ("composite", "POST", r"composite"),
+    ("composite.batch", "POST", r"composite/batch"),
+    ("composite.graph", "POST", r"composite/graph"),
+    ("composite.tree", "POST", r"composite/tree/[^/]+"),
+    ("collections.create", "POST", r"composite/sobjects"),
+    ("collections.update", "PATCH", r"composite/sobjects"),
+    ("collections.upsert", "PATCH", r"composite/sobjects/[^/]+/[^/]+"),
+    ("collections.delete", "DELETE", r"composite/sobjects"),
+    ("collections.get", "GET", r"composite/sobjects/[^/]+"),
+    ("collections.get", "POST", r"composite/sobjects/[^/]+"),
+    ("tooling", "GET", r"tooling(/.*)?"),
     ("limits", "GET", r"limits"),
     ("recordCount", "GET", r"limits/recordcount"),
+    ("ingest.create", "POST", r"jobs/ingest"),
+    ("ingest.list", "GET", r"jobs/ingest"),
+    ("ingest.upload", "PUT", r"jobs/ingest/[^/]+/batches"),
+    ("ingest.status", "GET", r"jobs/ingest/[^/]+"),
+    ("ingest.end", "PATCH", r"jobs/ingest/[^/]+"),
+    ("ingest.delete", "DELETE", r"jobs/ingest/[^/]+"),
+    ("ingest.results", "GET", r"jobs/ingest/[^/]+/(successfulresults|failedresults|unprocessedrecords)"),
     ("bulk.create", "POST", r"jobs/query"),
     ("bulk.list", "GET", r"jobs/query"),
     ("bulk.status", "GET", r"jobs/query/[^/]+"),
@@ -35,9 +56,19 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     ("bulk.delete", "DELETE", r"jobs/query/[^/]+"),
     ("bulk.results", "GET", r"jobs/query/[^/]+/results"),
     ("bulk.pages", "GET", r"jobs/query/[^/]+/resultpages"),
+    # below /services/async/N
+    ("bulk1.create", "POST", r"job"),
+    ("bulk1.job", "GET", r"job/[^/]+"),
+    ("bulk1.end", "POST", r"job/[^/]+"),
+    ("bulk1.add", "POST", r"job/[^/]+/batch"),
+    ("bulk1.list", "GET", r"job/[^/]+/batch"),
+    ("bulk1.batch", "GET", r"job/[^/]+/batch/[^/]+"),
+    ("bulk1.request", "GET", r"job/[^/]+/batch/[^/]+/request"),
+    ("bulk1.result", "GET", r"job/[^/]+/batch/[^/]+/result(/[^/]+)?"),
 )
 _TABLE = tuple((kind, method, re.compile(pattern + r"/?\Z", re.IGNORECASE)) for kind, method, pattern in _KINDS)
-_VERSIONED = re.compile(r"/services/data/v[\d.]+/?", re.IGNORECASE)
+_SOAP_OPERATION = re.compile(rb"<(?:[\w.-]+:)?Body[^>]*>\s*<(?:[\w.-]+:)?(\w+)")
+_VERSIONED = re.compile(r"/services/(data/v|async/)[\d.]+/?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +76,8 @@ class Call:
     """One request and what became of it.
 
     `status` is 0 when no answer left the door; `bytes` counts the body as sent, compressed if it was;
-    `started` is the emulator's clock, `seconds` real time; `kind` is what `classify` says.
+    `started` is the emulator's clock, `seconds` real time; `kind` is what `classify` says. `fault` names the rules that struck
+    it (`f1:lock f3:delay`), and is empty if none did.
     """
 
     method: str
@@ -56,10 +88,18 @@ class Call:
     seconds: float
     bytes: int
     kind: str
+    fault: str = ""
 
 
-def classify(method: str, path: str) -> str:
-    """The kind of call: `query`, `queryAll`, `query.more`, `describe`, `record.*`, `bulk.*`, `token`, ... or `other`."""
+def classify(method: str, path: str, *, body: bytes = b"") -> str:
+    """The kind of call: `query`, `queryAll`, `query.more`, `describe`, `record.*`, `bulk.*` (queries of Bulk 2.0), `ingest.*`,
+    `bulk1.*`, `token`, ... or `other`.
+
+    `body` tells SOAP's operations apart (`soap.login`), which share an address.
+    """
+    if path.lower().startswith("/services/soap/"):
+        operation = _SOAP_OPERATION.search(body)
+        return f"soap.{operation[1].decode()}" if operation else "soap"
     if path.rstrip("/").lower().endswith("/services/oauth2/token"):
         return "token"
     versioned = _VERSIONED.match(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from halocline.emulator.objects import Catalog, ChildRelationship, Field, SObject
+from halocline.emulator.objects import Catalog, ChildRelationship, Field, RecordType, SObject
 
 UI_HOST = "https://halocline-dev-ed.my.salesforce.com"  # where the pages of an org would be; nothing listens there
 MASTER_RECORD_TYPE = "012000000000000AAA"  # every org's Master
@@ -87,18 +87,23 @@ OBJECT_FLAGS: Mapping[str, bool] = {
     "undeletable": True,
     "updateable": True,
 }
-DESCRIBE_ONLY_FLAGS: Mapping[str, bool] = {"compactLayoutable": True, "searchLayoutable": True}
 CUSTOM_OBJECT_FLAGS: Mapping[str, bool] = {"feedEnabled": False}
-DESCRIBE_ONLY_NULLS = [
-    "defaultImplementation",
-    "extendedBy",
-    "extendsInterfaces",
-    "implementedBy",
-    "implementsInterfaces",
-    "listviewable",
-    "lookupLayoutable",
-    "networkScopeFieldName",
-]
+ASSOCIATE_KEYS: Mapping[str, object] = {"associateEntityType": None, "associateParentEntity": None}
+# What only an object's own describe has, with the usual answer.
+DESCRIBE_ONLY: Mapping[str, object] = {
+    "actionOverrides": [],
+    "compactLayoutable": True,
+    "defaultImplementation": None,
+    "extendedBy": None,
+    "extendsInterfaces": None,
+    "implementedBy": None,
+    "implementsInterfaces": None,
+    "listviewable": None,
+    "lookupLayoutable": None,
+    "namedLayoutInfos": [],
+    "networkScopeFieldName": None,
+    "searchLayoutable": True,
+}
 LISTED_URLS = {  # urls of Describe Global: key -> what follows the object's own url
     "sobject": "",
     "describe": "/describe",
@@ -121,15 +126,12 @@ def sobject_describe(catalog: Catalog, sobject: SObject, *, version: str) -> dic
     """The answer of `GET /sobjects/X/describe`: abilities, fields, child relationships, record types; `version` as in `66.0`."""
     described = {
         **_listed(sobject, version),
-        **dict.fromkeys(DESCRIBE_ONLY_NULLS),
-        **{key: sobject.overrides.get(key, value) for key, value in DESCRIBE_ONLY_FLAGS.items()},
-        "actionOverrides": [],
-        "namedLayoutInfos": [],
+        **_usual(sobject, DESCRIBE_ONLY),
         "childRelationships": _child_relationships(catalog, sobject),
         "fields": [describe_field(field) for field in sobject.fields.values()],
-        "recordTypeInfos": sobject.overrides.get("recordTypeInfos", [_master_record_type(sobject, version)]),
+        "recordTypeInfos": sobject.overrides.get("recordTypeInfos", _record_type_infos(sobject, version)),
         "supportedScopes": _supported_scopes(sobject, version),
-        "urls": {**_urls(sobject, version), **_page_urls(sobject, version)},
+        "urls": _urls(sobject, {**_listed_urls(sobject, version), **_page_urls(sobject, version)}, version),
     }
     if _number(version) >= DESCRIBE_OPTION_SINCE:
         described["sobjectDescribeOption"] = "FULL"
@@ -151,22 +153,27 @@ def describe_field(field: Field) -> dict[str, object]:
 
 def _listed(sobject: SObject, version: str) -> dict[str, object]:
     """The sObject as Describe Global lists it."""
-    usual = {**OBJECT_FLAGS, **(CUSTOM_OBJECT_FLAGS if sobject.custom else {})}
     listed: dict[str, object] = {
-        **{key: sobject.overrides.get(key, value) for key, value in usual.items()},
+        **_usual(sobject, {**OBJECT_FLAGS, **(CUSTOM_OBJECT_FLAGS if sobject.custom else {})}),
         "custom": sobject.custom,
         "deletable": sobject.deletable,
         "queryable": sobject.queryable,
         "replicateable": sobject.replicateable,
-        "keyPrefix": sobject.key_prefix,
+        # An object whose records have ids of other objects, or none, has a key prefix in the store only.
+        **_usual(sobject, {"keyPrefix": sobject.key_prefix}),
         "label": sobject.label,
         "labelPlural": sobject.label_plural,
         "name": sobject.name,
-        "urls": _urls(sobject, version),
+        "urls": _urls(sobject, _listed_urls(sobject, version), version),
     }
     if _number(version) >= ASSOCIATE_KEYS_SINCE:
-        listed |= {"associateEntityType": None, "associateParentEntity": None}
+        listed |= _usual(sobject, ASSOCIATE_KEYS)
     return dict(sorted(listed.items()))
+
+
+def _usual(sobject: SObject, usual: Mapping[str, object]) -> dict[str, object]:
+    """The usual answers, but for those that the object's schema gives otherwise."""
+    return {key: sobject.overrides.get(key, value) for key, value in usual.items()}
 
 
 def _number(version: str) -> float:
@@ -177,14 +184,16 @@ def _base_url(sobject: SObject, version: str) -> str:
     return f"/services/data/v{version.removeprefix('v')}/sobjects/{sobject.name}"
 
 
-def _urls(sobject: SObject, version: str) -> dict[str, str]:
+def _urls(sobject: SObject, usual: Mapping[str, str], version: str) -> dict[str, str]:
+    """The usual urls, less those that the object does not have, and with those that it has besides."""
     base = _base_url(sobject, version)
-    urls = {key: base + tail for key, tail in LISTED_URLS.items()}
-    for key, tail in sobject.overrides.get("urls", {}).items():
-        urls.pop(key, None)
-        if tail is not None:
-            urls[key] = f"{base}/{tail}"
-    return urls
+    given: Mapping[str, str | None] = sobject.overrides.get("urls", {})
+    own = {key: f"{base}/{tail}" for key, tail in given.items() if tail is not None}
+    return {**{key: url for key, url in usual.items() if key not in given}, **own}
+
+
+def _listed_urls(sobject: SObject, version: str) -> dict[str, str]:
+    return {key: _base_url(sobject, version) + tail for key, tail in LISTED_URLS.items()}
 
 
 def _page_urls(sobject: SObject, version: str) -> dict[str, str]:
@@ -199,16 +208,25 @@ def _page_urls(sobject: SObject, version: str) -> dict[str, str]:
     return pages
 
 
-def _master_record_type(sobject: SObject, version: str) -> dict[str, object]:
+def _record_type_infos(sobject: SObject, version: str) -> list[dict[str, object]]:
+    """The object's record types and the Master, which is the default where none of them is.
+    Source: SOAP API Developer Guide, "RecordTypeInfo".
+    """
+    usual = not any(one.default for one in sobject.record_types)
+    master = RecordType(MASTER_RECORD_TYPE, "Master", "Master", default=usual)
+    return [_record_type_info(sobject, one, version) for one in (*sobject.record_types, master)]
+
+
+def _record_type_info(sobject: SObject, one: RecordType, version: str) -> dict[str, object]:
     return {
-        "active": True,
-        "available": True,
-        "defaultRecordTypeMapping": True,
-        "developerName": "Master",
-        "master": True,
-        "name": "Master",
-        "recordTypeId": MASTER_RECORD_TYPE,
-        "urls": {"layout": f"{_base_url(sobject, version)}/describe/layouts/{MASTER_RECORD_TYPE}"},
+        "active": one.active,
+        "available": one.available,
+        "defaultRecordTypeMapping": one.default,
+        "developerName": one.developer_name,
+        "master": one.id == MASTER_RECORD_TYPE,
+        "name": one.name,
+        "recordTypeId": one.id,
+        "urls": {"layout": f"{_base_url(sobject, version)}/describe/layouts/{one.id}"},
     }
 
 
@@ -271,8 +289,8 @@ def _identity(field: Field) -> dict[str, object]:
 
 def _picklist_values(field: Field) -> list[dict[str, object]]:
     return [
-        {"active": value.active, "defaultValue": value.default, "label": value.label, "validFor": None, "value": value.value}
-        for value in field.picklist
+        {"active": one.active, "defaultValue": one.default, "label": one.label, "validFor": one.valid_for, "value": one.value}
+        for one in field.picklist
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
 class ApiError(Exception):
@@ -63,9 +63,11 @@ def deleted_record() -> ApiError:
     return ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", fields=())
 
 
-def method_not_allowed(method: str) -> ApiError:
-    """The resource exists but does not know this HTTP method."""
-    return ApiError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{method}' not allowed. Allowed are HEAD,GET,POST,PATCH,DELETE")
+def method_not_allowed(method: str, allowed: Collection[str]) -> ApiError:
+    """The resource exists but does not know this HTTP method; `allowed` are those it knows."""
+    known = {*allowed, *(("HEAD",) if "GET" in allowed else ())}
+    listed = ",".join(name for name in ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE") if name in known)
+    return ApiError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{method}' not allowed. Allowed are {listed}")
 
 
 def retired_version(version: str) -> ApiError:

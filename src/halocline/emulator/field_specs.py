@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields as dataclass_fields
+from dataclasses import replace
 from typing import Any
 
-from halocline.emulator.objects import Field, PicklistValue
+from halocline.emulator.objects import Field, PicklistValue, RollUp
 
 # Length when none is given; for text types as Setup proposes it.
 TEXT_LENGTHS = {
@@ -66,14 +67,39 @@ DESCRIBE_FLAGS = frozenset(
         "updateable",
     ]
 )
+# Keys of a field's `describe` that say what the field is, and not only how it is shown: the attribute of Field that each sets.
+DESCRIBED_ATTRIBUTES: Mapping[str, str] = {
+    "calculated": "calculated",
+    "caseSensitive": "case_sensitive",
+    "createable": "createable",
+    "custom": "custom",
+    "defaultedOnCreate": "defaulted_on_create",
+    "digits": "digits",
+    "externalId": "external_id",
+    "length": "length",
+    "nameField": "name_field",
+    "nillable": "nillable",
+    "precision": "precision",
+    "restrictedPicklist": "restricted_picklist",
+    "scale": "scale",
+    "unique": "unique",
+    "updateable": "updateable",
+}
 ON_DELETE: Mapping[str, Mapping[str, object]] = {
     "cascade": {"cascade_delete": True},
     "restrict": {"restricted_delete": True},
     "clear": {},
 }
 FIELD_KEYS = frozenset(
-    ["type", "label", "to", "as", "children", "on_delete", "compound", "values", "default", "formula", "auto_number", "describe"]
+    [
+        *["type", "label", "to", "as", "children", "on_delete", "compound", "values", "inactive", "default", "formula", "rollup"],
+        *["auto_number", "describe"],
+    ]
 )
+VALUE_KEYS = frozenset({"value", "label", "active", "default", "valid_for"})
+ROLL_UP_KEYS = frozenset({"of", "relationship", "function", "field", "where"})
+ROLL_UP_FUNCTIONS = ("COUNT", "SUM", "MIN", "MAX")
+_COMPUTED: Mapping[str, object] = {"calculated": True, "nillable": True, "defaulted_on_create": False}
 _TYPE = re.compile(r"(?P<type>\w+)(?:\((?P<first>\d+)(?:,\s*(?P<second>\d+))?\))?(?P<flags>(?:\s+-?\w+)*)")
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _SPELLING = {"Id": "ID", "Url": "URL"}  # how labels write these words
@@ -122,6 +148,20 @@ def fields_of(sobject: str, specs: Mapping[str, object]) -> dict[str, Field]:
         try:
             for field in _expand(name, spec_of(given)):
                 fields[field.name.lower()] = field
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{sobject}.{name}: {error}") from error
+    return fields
+
+
+def exact_fields_of(sobject: str, specs: Mapping[str, object]) -> dict[str, Field]:
+    """As `fields_of`, but one field for each spec: an address brings no components along.
+
+    Raises: ValueError naming object and field for a spec that means nothing.
+    """
+    fields: dict[str, Field] = {}
+    for name, given in specs.items():
+        try:
+            fields[name.lower()] = _field(name, spec_of(given))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{sobject}.{name}: {error}") from error
     return fields
@@ -185,8 +225,9 @@ def _field(name: str, spec: Spec) -> Field:
     if "as" in spec and kind != "reference":
         attributes["relationship_name"] = spec["as"]
     label = str(spec.get("label") or label_of(name))
-    overrides = {**describe_flags, **(spec.get("describe") or {})}
-    return Field(name=name, type=kind, label=label, overrides=overrides, **attributes)
+    shown: dict[str, Any] = {**describe_flags, **(spec.get("describe") or {})}
+    attributes |= {attribute: shown.pop(key) for key, attribute in DESCRIBED_ATTRIBUTES.items() if key in shown}
+    return Field(name=name, type=kind, label=label, overrides=shown, **attributes)
 
 
 def _field_flags(words: str) -> tuple[dict[str, object], dict[str, bool]]:
@@ -224,20 +265,32 @@ def _optional_keys(spec: Spec) -> dict[str, Any]:
     if spec.get("default") is not None:
         found |= {"default": spec["default"], "defaulted_on_create": True}
     if "values" in spec:
-        found["picklist"] = _picklist(spec["values"], spec.get("default"))
+        found["picklist"] = (*_picklist(spec["values"], spec.get("default")), *_inactive(spec.get("inactive") or []))
     if "compound" in spec:
         found["compound"] = spec["compound"]
     if "auto_number" in spec:
         found |= {"auto_number": spec["auto_number"], **FLAGS["required"], **FLAGS["readonly"], **FLAGS["defaulted"]}
     if "formula" in spec:
-        found |= {
-            "formula": spec["formula"],
-            "calculated": True,
-            **FLAGS["readonly"],
-            "nillable": True,
-            "defaulted_on_create": False,
-        }
+        found |= {"formula": spec["formula"], **FLAGS["readonly"], **_COMPUTED}
+    if "rollup" in spec:
+        found |= {"roll_up": _roll_up(spec["rollup"]), **FLAGS["readonly"], **_COMPUTED}
     return found
+
+
+def _roll_up(given: object) -> RollUp:
+    if not isinstance(given, dict):
+        raise TypeError(f"rollup must be a mapping, not {given!r}")
+    refuse_unknown_keys(given, ROLL_UP_KEYS, "rollup")
+    function = str(given.get("function", "COUNT")).upper()
+    if function not in ROLL_UP_FUNCTIONS:
+        raise ValueError(f"rollup function {function} is none of {', '.join(ROLL_UP_FUNCTIONS)}")
+    if (function == "COUNT") == ("field" in given):
+        raise ValueError("a rollup that counts reads no field, any other reads one")
+    return RollUp(str(given["of"]), str(given["relationship"]), function, given.get("field"), given.get("where"))
+
+
+def _inactive(given: list[object]) -> Iterator[PicklistValue]:
+    return (replace(one, active=False) for one in _picklist_values(given, None))
 
 
 def _picklist(given: object, default: object) -> tuple[PicklistValue, ...]:
@@ -251,14 +304,29 @@ def _picklist(given: object, default: object) -> tuple[PicklistValue, ...]:
 
 def _picklist_values(entries: list[object], default: object) -> Iterator[PicklistValue]:
     for entry in entries:
-        value, label = next(iter(entry.items())) if isinstance(entry, dict) else (entry, entry)
+        whole = entry if isinstance(entry, dict) and len(entry) > 1 else None
+        value, label = _value_and_label(entry)
         if not isinstance(value, str) or not isinstance(label, str):
             raise TypeError(f"picklist value {entry!r} must be text (quote it)")
-        yield PicklistValue(value, label, default=value == default)
+        more = _value_attributes(whole) if whole else {}
+        yield PicklistValue(value, label, **{"default": value == default, **more})
+
+
+def _value_and_label(entry: object) -> tuple[object, object]:
+    if not isinstance(entry, dict) or not entry:
+        return entry, entry
+    if len(entry) > 1:
+        return entry.get("value"), entry.get("label", entry.get("value"))
+    return next(iter(entry.items()))
+
+
+def _value_attributes(entry: Spec) -> dict[str, Any]:
+    refuse_unknown_keys(entry, VALUE_KEYS, "picklist value")
+    return {key: entry[key] for key in ("active", "default", "valid_for") if key in entry}
 
 
 def _reference_keys(name: str, spec: Spec, words: list[str]) -> dict[str, object]:
-    targets = spec.get("to") or (["User"] if "owner" in words else None)
+    targets = spec.get("to", ["User"] if "owner" in words else None)
     if targets is None:
         raise ValueError("a reference says `to` which object it points")
     on_delete = spec.get("on_delete", "clear")

@@ -51,6 +51,13 @@ class Limits:
             message = f"Max bulk v2 query jobs ({most}) per 24 hrs has been reached ({most + 1})."
             raise ApiError(400, "EXCEEDEDQUOTA", message)
 
+    def spend_batches(self, count: int) -> None:
+        """Count batches of Bulk jobs, of both Bulk APIs.
+        Raises: ApiError(400, ExceededQuota) when fewer are left; then none is counted. Source: the message as observed.
+        """
+        if not self._spend("DailyBulkApiBatches", count):
+            raise ApiError(400, "ExceededQuota", "ApiBatchItems Limit exceeded.")
+
     def add_result_bytes(self, size: int) -> None:
         """Count the size of a Bulk 2.0 query's results."""
         with self._lock:
@@ -89,10 +96,10 @@ class Limits:
                 for name, most in sorted(self._max.items())
             }
 
-    def _spend(self, name: str) -> bool:
+    def _spend(self, name: str, count: int = 1) -> bool:
         with self._lock:
-            used = self._used.get(name, 0)
-            if used >= self._max[name]:
+            used = self._used.get(name, 0) + count
+            if used > self._max[name]:
                 return False
-            self._used[name] = used + 1
+            self._used[name] = used
             return True

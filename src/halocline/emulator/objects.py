@@ -9,12 +9,28 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class PicklistValue:
-    """One entry of a picklist, as describe lists it."""
+    """One entry of a picklist, as describe lists it; `valid_for` is the bitmap of the controlling field's values, in base64."""
 
     value: str
     label: str
     active: bool = True
     default: bool = False
+    valid_for: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RollUp:
+    """What a roll-up summary field says about the detail records of its record.
+
+    `function` is COUNT, SUM, MIN or MAX; `field` is the child's field that it reads (none for COUNT), `relationship` the child's
+    reference to this object; `where` is an SQL expression over the child's row, None for all live children.
+    """
+
+    child: str
+    relationship: str
+    function: str
+    field: str | None = None
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +40,8 @@ class Field:
     `type` is Salesforce's own describe type (`string`, `picklist`, `reference`, `double`, ...).
     `compound` names the compound field (`BillingAddress`, `Name`) that this component belongs to.
     `cascade_delete`: the record goes when the one it points at is deleted; `restricted_delete`: it forbids that delete.
+    `formula` is an SQL expression over the row, `roll_up` a summary of child rows; `sql` is how either is read once the whole
+    catalog is known (see `formulas.py`).
     `overrides` holds describe keys that differ from what `type` implies.
     """
 
@@ -42,6 +60,8 @@ class Field:
     custom: bool = False
     calculated: bool = False
     formula: str | None = None
+    roll_up: RollUp | None = None
+    sql: str | None = None
     external_id: bool = False
     unique: bool = False
     case_sensitive: bool = False
@@ -75,6 +95,45 @@ class ChildRelationship:
 
 
 @dataclass(frozen=True, slots=True)
+class ValidationRule:
+    """What no record may be saved with: `condition`, an SQL expression over the row that is true for a wrong one.
+
+    `field` is where the message belongs, None for the whole record.
+    """
+
+    name: str
+    condition: str
+    message: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateRule:
+    """Which records count as duplicates: those with the same values in all of `fields`, none of them empty.
+
+    A duplicate may be saved by those who insist if `allow_save`, else by nobody.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    allow_save: bool = False
+    message: str = "Use one of these records?"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordType:
+    """One of an object's record types; `id` is its RecordType row's. It is `available` if the API user may choose it."""
+
+    id: str
+    name: str
+    developer_name: str
+    description: str | None = None
+    active: bool = True
+    default: bool = False
+    available: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class SObject:
     """One sObject type; `fields` maps the lower-case field name to the field, in describe order."""
 
@@ -88,6 +147,9 @@ class SObject:
     replicateable: bool = True
     queryable: bool = True
     deletable: bool = True
+    validation_rules: tuple[ValidationRule, ...] = ()
+    duplicate_rules: tuple[DuplicateRule, ...] = ()
+    record_types: tuple[RecordType, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def field(self, name: str) -> Field | None:
@@ -109,6 +171,7 @@ class Catalog:
 
     def __init__(self, sobjects: Iterator[SObject] | list[SObject]) -> None:
         self._by_name = {s.name.lower(): s for s in sobjects}
+        self._by_prefix = {s.key_prefix: s for s in self._by_name.values()}
 
     def get(self, name: str) -> SObject | None:
         """The sObject of that name in any case, or None."""
@@ -116,7 +179,7 @@ class Catalog:
 
     def by_prefix(self, record_id: str) -> SObject | None:
         """The sObject that a record id's first three characters name, or None."""
-        return next((s for s in self._by_name.values() if s.key_prefix == record_id[:3]), None)
+        return self._by_prefix.get(record_id[:3])
 
     def children(self, parent: str) -> list[ChildRelationship]:
         """Every reference to `parent` from any object's fields, in catalog order."""

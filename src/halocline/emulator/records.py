@@ -1,221 +1,155 @@
-"""Single records: create, read, change, upsert, delete."""
+"""Single records over REST: create, read, change, upsert, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from halocline.emulator.errors import ApiError, deleted_record, malformed_id, not_found, unknown_record
-from halocline.emulator.ids import is_valid, to_18
-from halocline.emulator.incoming import Checker
-from halocline.emulator.query import prepare
+from halocline.emulator.errors import ApiError, not_found, unknown_record
+from halocline.emulator.rules import Insistence
+from halocline.emulator.selection import listed, selected
 from halocline.emulator.wire import Answer, Ask, empty_answer, json_answer
+from halocline.emulator.writing import SeveralMatches, Writer
 
 if TYPE_CHECKING:
-    from threading import RLock
+    from collections.abc import Sequence
 
     from halocline.emulator.objects import SObject
-    from halocline.emulator.store import Store
 
 UPSERT_ANSWERS_SINCE = 46.0  # before it an upsert that changes a record answers 204. Source: REST API Developer Guide, "Upsert"
+_ALLOW_SAVE = re.compile(r"\ballowSave\s*=\s*true\b", re.IGNORECASE)
 TRANSACTION_HEADER = "x-emulator-transaction"  # ours: the write belongs to a transaction that the admin door began
-
-
-@dataclass(frozen=True, slots=True)
-class _Write:
-    """Where and as whom a request writes. `seen` is the object as its user may see it, `whole` as the store keeps it."""
-
-    store: Store
-    seen: SObject
-    whole: SObject
-    user_id: str
-    transaction: str | None
-    lock: RLock
-
-    def insert(self, record: Mapping[str, object]) -> str:
-        """Add a record and return its id."""
-        with self.alone():
-            values = Checker(self.store, self.seen).stored(record)
-            return self.store.insert(self.whole, values, user_id=self.user_id, transaction=self.transaction)
-
-    def update(self, record_id: str, record: Mapping[str, object]) -> None:
-        """Change a live record."""
-        with self.alone():
-            self.live(record_id)
-            values = Checker(self.store, self.seen, record_id).stored(record)
-            self.store.update(self.whole, record_id, values, user_id=self.user_id, transaction=self.transaction)
-
-    def delete(self, record_id: str) -> None:
-        """Put a live record into the recycle bin."""
-        with self.alone():
-            self.live(record_id)
-            self.store.delete(self.whole, record_id, user_id=self.user_id, transaction=self.transaction)
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Nobody else writes until the block ends. A transaction that is not open becomes a refusal."""
-        with self.lock:
-            try:
-                yield
-            except KeyError as reason:
-                if self.transaction is None:
-                    raise
-                raise ApiError(400, "EMULATOR_ADMIN", f"transaction {self.transaction} is not open") from reason
-
-    def live(self, record_id: str) -> None:
-        """Raises: ApiError(404) if the record is unknown or in the recycle bin."""
-        row = self.store.get(self.whole, record_id)
-        if row is None:
-            raise unknown_record(record_id)
-        if row.get("IsDeleted"):
-            raise deleted_record()
 
 
 def create(ask: Ask) -> Answer:
     """`POST /sobjects/X`, also `POST /sobjects/X/Id`: 201 with the new id."""
-    write = _write(ask)
-    _check_allowed(write.seen, "createable", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", verb="inserted")
-    return _created(ask, write, write.insert(ask.json()))
+    sobject = _sobject(ask)
+    return _created(ask, sobject, writer(ask).insert(sobject, ask.json()))
 
 
 def read(ask: Ask) -> Answer:
     """`GET /sobjects/X/{id}?fields=A,B`: the record, all of its fields when none is named."""
-    write = _write(ask)
-    return _record(ask, write, _record_id(write.seen, ask.params["id"]))
+    return _record(ask, _sobject(ask), ask.params["id"])
 
 
 def change(ask: Ask) -> Answer:
     """`PATCH /sobjects/X/{id}`: 204; null clears a field, what is not named stays."""
-    write = _write(ask)
-    _check_allowed(write.seen, "updateable", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", verb="updated")
-    write.update(_record_id(write.seen, ask.params["id"]), ask.json())
+    with _named(ask.params["id"]):
+        writer(ask).update(_sobject(ask), ask.params["id"], ask.json())
     return empty_answer()
 
 
 def delete(ask: Ask) -> Answer:
     """`DELETE /sobjects/X/{id}`: 204; the record goes to the recycle bin."""
-    write = _write(ask)
-    _check_deletable(write.seen)
-    write.delete(_record_id(write.seen, ask.params["id"]))
+    with _named(ask.params["id"]):
+        writer(ask).delete(_sobject(ask), ask.params["id"])
     return empty_answer()
 
 
 def read_by_key(ask: Ask) -> Answer:
     """`GET /sobjects/X/Ext__c/{value}`."""
-    write = _write(ask)
-    found = _matches(ask, write)
+    sobject, found = _matches(ask)
     if len(found) > 1:
-        return _several(ask, write, found)
+        return _several(ask, sobject, found)
     if not found:
         raise not_found()
-    return _record(ask, write, found[0])
+    return _record(ask, sobject, found[0])
 
 
 def upsert(ask: Ask) -> Answer:
     """`PATCH /sobjects/X/Ext__c/{value}`: 201 for a new record, 200 for a changed one, 300 if several have that value.
     Source: REST API Developer Guide, "Insert or Update (Upsert) a Record Using an External ID".
     """
-    write = _write(ask)
     if ask.params["key"].lower() == "id":
         return change(replace(ask, params={**ask.params, "id": ask.params["value"]}))
-    with write.alone():
-        return _upserted(ask, write, ask.json())
+    sobject = _sobject(ask)
+    key = writer(ask).key_field(sobject, ask.params["key"]).name
+    record = _with_key(ask, key, ask.json())
+    update_only = ask.query.get("updateOnly", "").lower() == "true"
+    try:
+        saved = writer(ask).upsert(sobject, record, key=key, update_only=update_only)
+    except SeveralMatches as several:
+        return _several(ask, sobject, several.ids)
+    if saved.created and saved.id:
+        return _created(ask, sobject, saved.id, created=True)
+    if float(ask.version) < UPSERT_ANSWERS_SINCE:
+        return empty_answer()
+    return json_answer({"id": saved.id, "success": True, "errors": [], "created": False})
 
 
 def delete_by_key(ask: Ask) -> Answer:
     """`DELETE /sobjects/X/Ext__c/{value}`."""
-    write = _write(ask)
-    _check_deletable(write.seen)
-    found = _matches(ask, write)
+    sobject, found = _matches(ask)
     if len(found) > 1:
-        return _several(ask, write, found)
+        return _several(ask, sobject, found)
     if not found:
         raise not_found()
-    write.delete(found[0])
+    writer(ask).delete(sobject, found[0])
     return empty_answer()
 
 
-def _write(ask: Ask) -> _Write:
-    seen = ask.org.sobject(ask.params["sobject"])
-    whole = ask.org.store.catalog.get(seen.name) or seen
-    return _Write(ask.org.store, seen, whole, ask.user_id, ask.headers.get(TRANSACTION_HEADER), ask.org.writing)
+def writer(ask: Ask) -> Writer:
+    """Writes as the user who asks, in the transaction that the request names, insisting on duplicates if it says so.
+
+    `Sforce-Auto-Assign` is accepted and means nothing, because the org has no assignment rules.
+    Source: REST API Developer Guide, "Duplicate Rule Header", "Assignment Rule Header".
+    """
+    allow_save = _ALLOW_SAVE.search(ask.headers.get("sforce-duplicate-rule-header", "")) is not None
+    insistence = Insistence(allow_save=allow_save, version=ask.version)
+    return Writer(ask.org, ask.user_id, transaction=ask.headers.get(TRANSACTION_HEADER), insistence=insistence)
 
 
-def _upserted(ask: Ask, write: _Write, record: dict[str, object]) -> Answer:
-    found = _matches(ask, write)
-    if len(found) > 1:
-        return _several(ask, write, found)
-    record = _with_key(ask, write.seen, record)
-    if not found:
-        if ask.query.get("updateOnly", "").lower() == "true":
-            raise not_found()
-        return _created(ask, write, write.insert(record), created=True)
-    write.update(found[0], record)
-    if float(ask.version) < UPSERT_ANSWERS_SINCE:
-        return empty_answer()
-    return json_answer({"id": found[0], "success": True, "errors": [], "created": False})
+def _sobject(ask: Ask) -> SObject:
+    return ask.org.sobject(ask.params["sobject"])
 
 
-def _record(ask: Ask, write: _Write, record_id: str) -> Answer:
-    write.live(record_id)
-    fields = ask.query.get("fields") or ",".join(field.name for field in write.seen.fields.values())
-    soql = f"SELECT {fields} FROM {write.seen.name} WHERE Id = '{record_id}'"
-    records = prepare(ask.org.view, soql, all_rows=True).records(ask.version, 0, 1)
-    return json_answer(records[0])
+@contextmanager
+def _named(record_id: str) -> Iterator[None]:
+    """An unknown id in the path is a resource that does not exist, not a bad reference."""
+    try:
+        yield
+    except ApiError as refusal:
+        if refusal.status == 404 and refusal.code == "INVALID_CROSS_REFERENCE_KEY":
+            raise unknown_record(record_id) from refusal
+        raise
 
 
-def _created(ask: Ask, write: _Write, record_id: str, **more: object) -> Answer:
-    location = f"/services/data/v{ask.version}/sobjects/{write.seen.name}/{record_id}"
+def _record(ask: Ask, sobject: SObject, record_id: str) -> Answer:
+    with _named(record_id):
+        record_id = writer(ask).live(sobject, record_id)
+    fields = selected(sobject, listed(ask.query.get("fields", "")))
+    found = ask.org.readings.record(ask.org.view, sobject, fields=fields, record_id=record_id, version=ask.version)
+    if found is None:  # purged between the two looks
+        raise unknown_record(record_id)
+    return json_answer(found)
+
+
+def _created(ask: Ask, sobject: SObject, record_id: str, **more: object) -> Answer:
+    location = f"/services/data/v{ask.version}/sobjects/{sobject.name}/{record_id}"
     return json_answer({"id": record_id, "success": True, "errors": [], **more}, status=201, headers=(("Location", location),))
 
 
-def _record_id(sobject: SObject, text: str) -> str:
-    if not is_valid(text) or text[:3] != sobject.key_prefix:
-        raise malformed_id(f"{sobject.label} ID", text, field="Id")
-    return to_18(text)
+def _matches(ask: Ask) -> tuple[SObject, list[str]]:
+    """The object, and the ids of its live records that have the key in the path."""
+    sobject, write = _sobject(ask), writer(ask)
+    with _named(ask.params["value"]):
+        key = write.key_field(sobject, ask.params["key"])
+        return sobject, write.matches(sobject, key, value=ask.params["value"])
 
 
-def _matches(ask: Ask, write: _Write) -> list[str]:
-    """Ids of the live records that have the key in the path."""
-    field = write.seen.field(ask.params["key"])
-    if field is None or not (field.external_id or field.type == "id" or field.overrides.get("idLookup") is True):
-        raise unknown_record(ask.params["key"])
-    value: object = ask.params["value"]
-    if field.type == "id":
-        return [_record_id(write.seen, str(value))]
-    if field.type in ("int", "double", "currency", "percent"):
-        value = _numeric(ask.params["value"])
-    return [cast("str", row["Id"]) for row in write.store.find(write.whole, field.name, value)]
+def _with_key(ask: Ask, name: str, record: dict[str, object]) -> dict[str, object]:
+    """The record with its external id, which only the address may name.
 
-
-def _numeric(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as reason:
-        raise not_found() from reason
-
-
-def _with_key(ask: Ask, sobject: SObject, record: dict[str, object]) -> dict[str, object]:
-    """The record with its external id, which the body may repeat but not contradict."""
-    field = sobject.field(ask.params["key"])
-    name = field.name if field else ask.params["key"]
-    given = next((value for key, value in record.items() if key.lower() == name.lower()), None)
-    if given is not None and str(given) != ask.params["value"]:
+    Source: REST API Developer Guide, "sObject Rows by External ID": "Do not specify Id or an external ID field in the request
+    body or an error is generated"; the words are those that users quote.
+    """
+    if any(key.lower() == name.lower() for key in record):
         raise ApiError(400, "INVALID_FIELD", f"The {name} field should not be specified in the sobject data.")
-    return {key: value for key, value in record.items() if key.lower() != name.lower()} | {name: ask.params["value"]}
+    return {**record, name: ask.params["value"]}
 
 
-def _several(ask: Ask, write: _Write, found: list[str]) -> Answer:
-    return json_answer([f"/services/data/v{ask.version}/sobjects/{write.seen.name}/{one}" for one in found], status=300)
-
-
-def _check_allowed(sobject: SObject, flag: str, code: str, *, verb: str) -> None:
-    if sobject.overrides.get(flag) is False:
-        raise ApiError(400, code, f"entity type cannot be {verb}: {sobject.label}", fields=())
-
-
-def _check_deletable(sobject: SObject) -> None:
-    if not sobject.deletable:
-        raise ApiError(400, "INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", fields=())
+def _several(ask: Ask, sobject: SObject, found: Sequence[str]) -> Answer:
+    return json_answer([f"/services/data/v{ask.version}/sobjects/{sobject.name}/{one}" for one in found], status=300)

@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from halocline.emulator.clock import stamp
+from halocline.emulator.columns import column_metadata
 from halocline.emulator.describe import global_describe, sobject_describe
 from halocline.emulator.errors import ApiError, not_found
 from halocline.emulator.ids import to_18
+from halocline.emulator.plans import explained
 from halocline.emulator.query import prepare
+from halocline.emulator.shapes import ChildPages
 from halocline.emulator.wire import Answer, Ask, json_answer, json_bytes
 
 if TYPE_CHECKING:
     from halocline.emulator.objects import SObject
     from halocline.emulator.query import PreparedQuery
 
-OLDEST, NEWEST = 31, 67  # API versions served in November 2026. Source: REST API Developer Guide, "API End-of-Life Policy"
-FIRST_EVER = 7  # versions from here to OLDEST are retired: 410 instead of 404
+FIRST_EVER = 7  # versions from here to the oldest that is served are retired: 410 instead of 404
 SMALLEST_PAGE, LARGEST_PAGE = 200, 2_000  # rows. Source: REST API Developer Guide, "Query Options Header"
 SPOOL_ROWS = 10_000  # records turned into JSON at once while a long answer is kept for its locators
 DELETED_DAYS, UPDATED_DAYS = (
@@ -36,12 +38,16 @@ DELETED_DAYS, UPDATED_DAYS = (
 )  # Source: SOAP API Developer Guide, getDeleted(), getUpdated(); the second is unverified for REST
 _BATCH_SIZE = re.compile(r"batchSize\s*=\s*(\d+)", re.IGNORECASE)
 _SEASONS = ("Spring", "Summer", "Winter")
-_RESOURCES = ("jobs", "limits", "query", "queryAll", "sobjects")
+_RESOURCES = (
+    *("composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "recent", "search", "sobjects", "tabs", "theme"),
+    "tooling",
+)
 
 
-def versions(_ask: Ask) -> Answer:
+def versions(ask: Ask) -> Answer:
     """`GET /services/data`: every version served, oldest first; needs no session."""
-    rows = [{"label": _label(n), "url": f"/services/data/v{n}.0", "version": f"{n}.0"} for n in range(OLDEST, NEWEST + 1)]
+    served = range(ask.org.config.oldest_version, ask.org.config.newest_version + 1)
+    rows = [{"label": _label(n), "url": f"/services/data/v{n}.0", "version": f"{n}.0"} for n in served]
     return json_answer(rows)
 
 
@@ -87,7 +93,7 @@ def query_more(ask: Ask) -> Answer:
     """`GET /query/{locator}`: a further page; a `q` beside the locator is ignored, as tap-salesforce sends it."""
     locator_id, _, start = ask.params["locator"].rpartition("-")
     cursor = ask.org.cursors.get(locator_id)
-    if cursor is None or not start.isdecimal() or int(start) > cursor.size:
+    if cursor is None or not re.fullmatch("[0-9]{1,12}", start) or int(start) > cursor.size:
         raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
     return _page(ask, cursor, start=int(start), rows=_page_rows(ask))
 
@@ -209,25 +215,36 @@ class _Spool:
 
     prepared: PreparedQuery
     version: str
+    pages: ChildPages
 
     def __iter__(self) -> Iterator[bytes]:
         for offset in range(0, self.prepared.total_size(), SPOOL_ROWS):
-            yield from map(json_bytes, self.prepared.records(self.version, offset, SPOOL_ROWS))
+            yield from map(json_bytes, self.prepared.records(self.version, offset, SPOOL_ROWS, pages=self.pages))
 
 
 def _first_page(ask: Ask, *, all_rows: bool) -> Answer:
+    if "explain" in ask.query:
+        return json_answer(explained(ask.org.view, ask.query["explain"], version=ask.version, user_id=ask.user_id))
     soql = ask.query.get("q")
     if not soql:
         raise ApiError(400, "MALFORMED_QUERY", "A query string has to be specified")
-    prepared = prepare(ask.org.view, soql, all_rows=all_rows, user_id=ask.user_id)
+    prepared = prepare(ask.org.view, soql, all_rows=all_rows, user_id=ask.user_id, version=ask.version)
+    if ask.query.get("columns", "").lower() == "true":
+        return json_answer(column_metadata(prepared.plan))
     if prepared.is_count:
         return json_answer({"totalSize": prepared.total_size(), "done": True, "records": []})
     rows = _page_rows(ask)
+    pages = _child_pages(ask, rows)
     if prepared.total_size() <= rows:
-        records = prepared.records(ask.version, 0, rows)
+        records = prepared.records(ask.version, 0, rows, pages=pages)
         return json_answer({"totalSize": len(records), "done": True, "records": records})
-    cursor = ask.org.cursors.keep(iter(_Spool(prepared, ask.version)))
+    cursor = ask.org.cursors.keep(iter(_Spool(prepared, ask.version, pages)))
     return _page(ask, cursor, start=0, rows=rows)
+
+
+def _child_pages(ask: Ask, rows: int) -> ChildPages:
+    """A sub-query's result that is longer than a page gets a cursor of its own, which counts like any other."""
+    return ChildPages(rows, lambda records: ask.org.cursors.keep(map(json_bytes, records)).id)
 
 
 def _page(ask: Ask, cursor: Cursor, *, start: int, rows: int) -> Answer:
@@ -242,7 +259,7 @@ def _page_rows(ask: Ask) -> int:
     asked = _BATCH_SIZE.search(ask.headers.get("sforce-query-options", ""))
     if asked is None:
         return ask.org.config.page_size
-    return max(SMALLEST_PAGE, min(LARGEST_PAGE, int(asked[1])))
+    return max(SMALLEST_PAGE, min(LARGEST_PAGE, int(asked[1][:9])))
 
 
 def _window(ask: Ask, *, days: int) -> tuple[SObject, datetime, datetime]:

@@ -24,11 +24,12 @@ from halocline.emulator.seeding.block import (
     modified_seconds,
     seconds_of,
 )
-from halocline.emulator.seeding.custom import custom_columns
+from halocline.emulator.seeding.custom import columns_of, custom_columns, fitting, record_types
 from halocline.emulator.seeding.dice import Dice, constant
 from halocline.emulator.seeding.recipes import PROFILE_ID, RECIPES
 from halocline.emulator.seeding.words import load_words
 from halocline.emulator.store import Store
+from halocline.emulator.tables import columns
 
 API_USERNAME = "api@halocline.example"
 BORN = "2020-01-06T09:00:00.000Z"  # stamp of the rows that every org has: older than anything seeded
@@ -88,10 +89,11 @@ def ensure_org(store: Store) -> None:
     users = _known(store.catalog, "User")
     api_user = record_id(users.key_prefix, 0)
     for login, first, last, title in _PEOPLE:
-        store.insert(users, _person(login, first, last=last, title=title), user_id=api_user, stamp=BORN)
-    store.insert(organization, _ORGANIZATION, user_id=api_user, stamp=BORN)
+        store.insert(users, _as_far_as(users, _person(login, first, last=last, title=title)), user_id=api_user, stamp=BORN)
+    store.insert(organization, _as_far_as(organization, _ORGANIZATION), user_id=api_user, stamp=BORN)
     standard = {"Name": "Standard Price Book", "IsStandard": True, "IsActive": True}
-    store.insert(_known(store.catalog, "Pricebook2"), standard, user_id=api_user, stamp=BORN)
+    books = _known(store.catalog, "Pricebook2")
+    store.insert(books, _as_far_as(books, standard), user_id=api_user, stamp=BORN)
 
 
 def seed(
@@ -120,6 +122,28 @@ def seed(
     return {name: _seed_object(setting, _known(store.catalog, name)) for name in wanted}
 
 
+def starting_counts(store: Store, defined: Mapping[str, int], *, records: int | None = None) -> dict[str, int]:
+    """How many records to make of the objects that schema files define: `records` of each, or as many as each asks for.
+
+    None of objects that have records already, or whose records no client can make. Objects that they must point at, and of which
+    there are none, come along.
+    """
+    ensure_org(store)
+    counts: dict[str, int] = {}
+    for name, asked in defined.items():
+        sobject = _known(store.catalog, name)
+        count = asked if records is None else records
+        if count and sobject.overrides.get("createable") is not False and not store.count(sobject):
+            counts[sobject.name] = count
+    pending = list(counts)
+    while pending:
+        name = pending.pop()
+        missing = list(_missing_parents(store, _known(store.catalog, name), wanted=counts))
+        counts |= dict.fromkeys(missing, counts[name])
+        pending += missing
+    return counts
+
+
 @dataclass(frozen=True, slots=True)
 class _Setting:
     """What all blocks of one seeding share."""
@@ -130,6 +154,11 @@ class _Setting:
     until: int
     pricebook_id: str
     parents: Mapping[str, Parents]
+
+
+def _as_far_as(sobject: SObject, values: Mapping[str, object]) -> dict[str, object]:
+    """The values that the object has fields for; one that was imported may lack some of the packaged ones."""
+    return {name: value for name, value in values.items() if sobject.field(name)}
 
 
 def _person(login: str, first: str, *, last: str, title: str) -> dict[str, object]:
@@ -157,6 +186,12 @@ def _checked(name: str, count: int) -> bool:
 
 def _check_parents(store: Store, sobject: SObject, *, wanted: Mapping[str, int]) -> None:
     """Refuse before anything is written what a recipe could not make: records without those they must point at."""
+    for parent in _missing_parents(store, sobject, wanted=wanted):
+        raise ValueError(f"{sobject.name} points at {parent}, of which there is none: seed some first")
+
+
+def _missing_parents(store: Store, sobject: SObject, *, wanted: Mapping[str, int]) -> Iterator[str]:
+    """Objects of this org that the object's records must point at, and of which there are none and none are `wanted`."""
     for field in sobject.fields.values():
         targets = [target.name for name in field.reference_to if (target := store.catalog.get(name))]
         if (
@@ -164,7 +199,7 @@ def _check_parents(store: Store, sobject: SObject, *, wanted: Mapping[str, int])
             and not field.nillable
             and not any(name in wanted or store.count(_known(store.catalog, name)) for name in targets)
         ):
-            raise ValueError(f"{sobject.name} points at {targets[0]}, of which there is none: seed some first")
+            yield targets[0]
 
 
 def _ordered(counts: Mapping[str, int]) -> dict[str, int]:
@@ -233,10 +268,30 @@ def _block(setting: _Setting, sobject: SObject, *, first: int, users: pa.Array) 
 def _batch(block: Block) -> pa.RecordBatch:
     """The block's columns in describe order, in the types of the store."""
     recipe = RECIPES.get(block.sobject.name)
-    made: Columns = {**audit_columns(block), **(recipe(block) if recipe else {}), **custom_columns(block)}
-    columns = {field.name: _stored(block, field, made) for field in block.sobject.stored_fields() if not field.calculated}
-    present = {name: column for name, column in columns.items() if column is not None}
+    believed = _suiting(block.sobject, recipe(block)) if recipe else {}
+    made: Columns = {**audit_columns(block), **record_types(block), **believed, **custom_columns(block)}
+    left = [field for field in columns(block.sobject) if field.name not in made]
+    made |= columns_of(block, [field for field in left if (_is_needed(field) if recipe else _is_due(field))])
+    found = {field.name: _stored(block, field, made) for field in columns(block.sobject)}
+    present = {name: column for name, column in found.items() if column is not None}
     return pa.RecordBatch.from_pydict(present)
+
+
+def _suiting(sobject: SObject, made: Columns) -> Columns:
+    """The columns of a recipe without texts for fields that are numbers in this org, whatever they are in the packaged schema."""
+    numbers = {field.name for field in columns(sobject) if field.type in ARROW_TYPES}
+    return {name: column for name, column in made.items() if name not in numbers or not pa.types.is_string(column.type)}
+
+
+def _is_due(field: Field) -> bool:
+    """Whether a record of an object without a recipe shows a value here."""
+    return ((field.createable or field.calculated) and field.type != "boolean") or _is_needed(field)
+
+
+def _is_needed(field: Field) -> bool:
+    """Whether no record can be without a value here, and none comes by itself."""
+    required = field.createable and not field.nillable and field.default is None and field.type not in ("boolean", "id")
+    return required or field.auto_number is not None
 
 
 def _stored(block: Block, field: Field, made: Columns) -> pa.Array | None:
@@ -247,4 +302,4 @@ def _stored(block: Block, field: Field, made: Columns) -> pa.Array | None:
         if not isinstance(default, (str, int, float)):
             return None
         column = constant(default, block.rows)
-    return column.cast(ARROW_TYPES.get(field.type, pa.string()))
+    return fitting(block, field, column=column.cast(ARROW_TYPES.get(field.type, pa.string())))

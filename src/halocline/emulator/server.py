@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
-import socket
+import tempfile
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-import uvicorn
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from halocline.emulator.app import Door
-from halocline.emulator.auth import Login
+from halocline.emulator.apps import ConnectedApp
 from halocline.emulator.clock import Clock
+from halocline.emulator.doors.addresses import Addresses
+from halocline.emulator.doors.serving import Listeners, Serving
 from halocline.emulator.org import EmulatorConfig, Org
+from halocline.emulator.query import prepare
 from halocline.emulator.schema_files import load_catalog
-from halocline.emulator.seed import ensure_org
+from halocline.emulator.seed import ensure_org, seed
+from halocline.emulator.sessions import Login
+from halocline.emulator.snapshot import Snapshot
 from halocline.emulator.store import Store
+from halocline.emulator.writing import Writer
 
 if TYPE_CHECKING:
+    import socket
     from types import FrameType
 
     from halocline.emulator.calls import CallLog
+    from halocline.emulator.doors.certificates import Certificates
     from halocline.emulator.faults import Faults
+    from halocline.emulator.locks import Locks
 
-__all__ = ["Emulator", "EmulatorConfig", "Login", "run_forever"]
+__all__ = ["ConnectedApp", "Emulator", "EmulatorConfig", "Login", "run_forever"]
 
-START_S = 30.0  # the longest that uvicorn may take to listen before we call it broken
-LEAVE_S = 1  # seconds that requests under way get when the emulator stops
+_VERSION = "67.0"  # of the records that `query` returns
 
 
 class Emulator:
     """A Salesforce of its own, from `start` to `stop`; also a context manager.
 
-    Once made it can be seeded through `store`; `url` answers only after `start`. It is started once.
+    Once made it can be seeded through `store`; its addresses are known only after `start`. It is started once.
     """
 
     def __init__(self, config: EmulatorConfig | None = None, *, clock: Clock | None = None) -> None:
@@ -45,9 +53,10 @@ class Emulator:
         except BaseException:
             self.store.close()
             raise
-        self._socket: socket.socket | None = None
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+        self._door = Door(self.org)
+        self._checkpoint: Snapshot | None = None
+        self._own_folder: Path | None = None
+        self._serving: Serving | None = None
 
     @property
     def clock(self) -> Clock:
@@ -65,39 +74,131 @@ class Emulator:
         return self.org.faults
 
     @property
-    def url(self) -> str:
-        """Where it listens, without a slash at the end.
+    def locks(self) -> Locks:
+        """Records that somebody else is working on."""
+        return self.org.locks
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where it can be reached.
         Raises: RuntimeError before `start` and after `stop`.
         """
-        if self._socket is None:
+        if self.org.addresses is None:
             raise RuntimeError("the emulator is not running")
-        host, port = self._socket.getsockname()[:2]
-        return f"http://{host}:{port}"
+        return self.org.addresses
+
+    @property
+    def url(self) -> str:
+        """Where the plain door is, without a slash at the end.
+        Raises: RuntimeError before `start` and after `stop`.
+        """
+        return self.addresses.url
+
+    @property
+    def https_url(self) -> str:
+        """Where the https door is, without a slash at the end.
+        Raises: RuntimeError if it is shut.
+        """
+        return _open(self.addresses.https_url, "https")
+
+    @property
+    def proxy_url(self) -> str:
+        """Where the proxy is.
+        Raises: RuntimeError if it is shut.
+        """
+        return _open(self.addresses.proxy_url, "proxy")
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate authority that clients of the https door and the proxy have to trust (PEM).
+        Raises: RuntimeError if the https door is shut.
+        """
+        return Path(_open(self.addresses.ca_file, "https"))
+
+    def environment(self, host: str | None = None) -> dict[str, str]:
+        """The variables that lead a client's process here: see `Addresses.environment`."""
+        return self.addresses.environment(host)
 
     def start(self) -> Emulator:
-        """Listen. Returns when the first request can be sent.
-        Raises: OSError if the port is taken.
+        """Open the doors. Returns when the first request can be sent.
+        Raises: OSError if a port is taken.
         """
-        self._socket = _listening(self.config.host, self.config.port)
-        self._server = _Server(uvicorn.Config(Door(self.org), **_SETTINGS))  # type: ignore[arg-type]
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, name="halocline-emulator", daemon=True
-        )
-        self._thread.start()
-        if not self._server.ready.wait(START_S):
-            raise RuntimeError("the emulator's web server did not start")
+        config = self.config
+        https = config.https_port if config.https else None
+        listeners = Listeners.bound(config.host, http=config.port, https=https, proxy=config.proxy_port if config.proxy else None)
+        try:
+            trusted = self._certificates() if config.https else None
+            self.org.addresses = _addresses(listeners, config, trusted)
+            self._serving = Serving(self._door, listeners, trusted.context if trusted else None)
+            self._serving.start()
+        except BaseException:
+            listeners.close()
+            self.org.addresses = None
+            raise
         return self
 
     def stop(self) -> None:
         """Close every connection, stop jobs, close the store. Harmless when repeated."""
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join()
-        if self._socket is not None:
-            self._socket.close()
-        self._server = self._thread = self._socket = None
+        if self._serving is not None:
+            self._serving.stop()
+        self._serving = self.org.addresses = None
         self.org.close()
         self.store.close()
+        if self._checkpoint is not None:
+            self._checkpoint.close()
+        if self._own_folder is not None:
+            shutil.rmtree(self._own_folder, ignore_errors=True)
+
+    def seed(self, counts: Mapping[str, int], *, number: int = 0, years: float = 2.0) -> dict[str, int]:
+        """Make believable records, `{"Account": 1000}`, and say how many there are; the same `number` makes the same ones.
+        Raises: ValueError for an object that the org does not have.
+        """
+        return seed(self.store, counts, number=number, years=years)
+
+    def create(self, sobject: str, record: Mapping[str, object]) -> str:
+        """Add a record as the API user would, with all checks, and return its id.
+        Raises: ApiError in Salesforce's words.
+        """
+        return Writer(self.org, self.org.api_user_id).insert(self.org.sobject(sobject), record)
+
+    def query(self, soql: str, *, all_rows: bool = False) -> list[dict[str, object]]:
+        """All records that a query finds, as REST writes them, without `attributes`; with `all_rows` the recycle bin too.
+        Raises: ApiError in Salesforce's words.
+        """
+        found = prepare(self.org.view, soql, all_rows=all_rows, user_id=self.org.api_user_id)
+        return [_plain(record) for record in found.records(_VERSION, 0, found.total_size())]
+
+    def checkpoint(self) -> None:
+        """Keep the records as they are now for `reset`. The copy is held in memory."""
+        if self._checkpoint is not None:
+            self._checkpoint.close()
+        self._checkpoint = Snapshot(self.store)
+
+    def reset(self) -> None:
+        """Be as at the checkpoint again: records, sessions, jobs, faults, calls, limits, clock. Addresses stay.
+        Raises: RuntimeError if there is no checkpoint.
+        """
+        if self._checkpoint is None:
+            raise RuntimeError("there is nothing to go back to: call checkpoint() first")
+        before = self.org
+        before.close()
+        self._checkpoint.restore(self.store)
+        self.clock.freeze(None)
+        self.org = Org(self.store, self.config)
+        self.org.addresses = before.addresses
+        self._door.org = self.org
+
+    def _certificates(self) -> Certificates:
+        from halocline.emulator.doors.certificates import certificates
+
+        config = self.config
+        beside_store = None if config.path is None else config.path.with_name(f"{config.path.name}-ca")
+        return certificates(config.ca_dir or beside_store or self._folder())
+
+    def _folder(self) -> Path:
+        """A private folder that outlives a reset."""
+        self._own_folder = self._own_folder or Path(tempfile.mkdtemp(prefix="halocline-emulator-"))
+        return self._own_folder
 
     def __enter__(self) -> Emulator:
         return self.start()
@@ -128,39 +229,29 @@ def run_forever(config: EmulatorConfig, *, on_ready: Callable[[Emulator], None] 
             signal.signal(number, handler)
 
 
-_SETTINGS = {
-    "lifespan": "off",
-    "ws": "none",
-    "log_level": "critical",
-    "access_log": False,
-    "server_header": False,
-    "date_header": False,  # the door sends the org's time
-    "proxy_headers": False,
-    "timeout_keep_alive": 60,
-    "timeout_graceful_shutdown": LEAVE_S,
-}
+def _addresses(listeners: Listeners, config: EmulatorConfig, trusted: Certificates | None) -> Addresses:
+    return Addresses(
+        url=f"http://{_authority(listeners.http)}",
+        consumer_key=config.consumer_key,
+        consumer_secret=config.consumer_secret,
+        https_url=f"https://{_authority(listeners.https)}" if listeners.https else None,
+        proxy_url=f"http://{_authority(listeners.proxy)}" if listeners.proxy else None,
+        ca_file=str(trusted.ca_file.resolve()) if trusted else None,
+    )
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
-        await super().startup(sockets)
-        self.ready.set()
+def _authority(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return {key: _plain(one) for key, one in value.items() if key != "attributes"} if isinstance(value, dict) else value
+
+
+def _open(address: str | None, door: str) -> str:
+    if address is None:
+        raise RuntimeError(f"the {door} door is shut: EmulatorConfig({door}=True) opens it")
+    return address

@@ -9,16 +9,18 @@ import dataclasses
 import itertools
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from halocline.emulator import ids, tables
+from halocline.emulator import formulas, ids, tables
 from halocline.emulator.clock import Clock, stamp
 from halocline.emulator.database import Database, Write
+from halocline.emulator.derived import Derivation, Save, derivations, derived
 from halocline.emulator.objects import Catalog, Field, SObject
+from halocline.emulator.recycle_bin import RecycleBin
 from halocline.emulator.tables import quoted
 
 if TYPE_CHECKING:
@@ -33,20 +35,39 @@ class _OpenTransaction:
     writes: list[Write] = dataclasses.field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What every record of one object has in common: its columns with their defaults, and the statements made of them."""
+
+    sobject: SObject
+    names: tuple[str, ...]
+    blank: Mapping[str, object]
+    auto_numbers: tuple[Field, ...]
+    derivations: tuple[Derivation, ...]
+    insert: str
+    select: str
+
+
+Check: TypeAlias = Callable[[Mapping[str, object], Collection[str]], None]
+
+
 class Store:
     """An org's records. Values go in and come out as stored values: text, bool, int, float, stamps as `...T08:30:00.000Z`.
 
-    `path` None means a private temporary file, deleted by `close`. Names of fields are taken in any case.
+    `path` None means a private temporary file, deleted by `close`. Names of fields are taken in any case. A `check` given to a
+    write sees the whole row and the names that change; what it raises undoes the write.
     """
 
     def __init__(self, catalog: Catalog, path: Path | None = None, *, clock: Clock | None = None) -> None:
-        self.catalog = catalog
+        self.catalog = formulas.bound(catalog)
         self.clock = clock or Clock()
         self.database = Database(path)
         self.path = self.database.path
         self._transactions: dict[str, _OpenTransaction] = {}
         self._transaction_serials = itertools.count(1)
         self._indexes: set[str] = set()
+        self._forms: dict[str, _Form] = {}
+        self.bin = RecycleBin(self)
         self.database.apply([self._lay_out])
 
     # -- records -------------------------------------------------------------------------------------------------------
@@ -59,18 +80,21 @@ class Store:
         user_id: str,
         stamp: str | None = None,
         transaction: str | None = None,
+        check: Check | None = None,
     ) -> str:
         """Add a record and return its id.
 
-        Id, audit fields, IsDeleted, defaults, auto-numbers, OwnerId and a person's Name are filled in where `values` has none.
-        Inside a `transaction` the row gets its stamp now and is seen after the commit.
+        Id, audit fields, IsDeleted, defaults, auto-numbers, OwnerId and what follows from other fields are filled in where
+        `values` has none. Inside a `transaction` the row gets its stamp now and is seen after the commit.
         Raises: KeyError for a field that the object does not have; sqlite3.IntegrityError for an id that exists.
         """
-        with self.database.lock:
-            row = _columns_of(sobject, values)
-            row = self._new_row(sobject, row, user_id, stamp or self._stamp())
-            self._write(transaction, lambda: self._insert_row(sobject, row))
-            return str(row["Id"])
+        form = self._form(sobject)
+        with self.database.block():
+            row = self._new_row(form, _columns_of(form, values), user_id, stamp or self.stamp())
+            if check is not None:
+                check(row, values.keys())
+            self._write(transaction, lambda: self.run(form.insert, tuple(row.values())))
+        return str(row["Id"])
 
     def update(
         self,
@@ -81,41 +105,67 @@ class Store:
         user_id: str,
         stamp: str | None = None,
         transaction: str | None = None,
+        check: Check | None = None,
     ) -> None:
-        """Change a record's fields and move its LastModified fields and SystemModstamp.
+        """Change a record's fields and move its LastModified fields and SystemModstamp; what follows from the fields follows.
 
         Raises: KeyError for an unknown field or (outside a transaction at once, inside it at the commit) an unknown id.
         """
-        with self.database.lock:
-            changes = {**_touched(sobject, user_id, stamp or self._stamp()), **_columns_of(sobject, values)}
-            self._write(transaction, lambda: self._update_row(sobject, record_id, changes))
+        at = stamp or self.stamp()
+        changes = {**_touched(sobject, user_id, at), **_columns_of(self._form(sobject), values)}
+        with self.database.block():
+            self._write(transaction, lambda: self._change(sobject, record_id, changes, given=values.keys(), at=at, check=check))
 
     def delete(
         self, sobject: SObject, record_id: str, *, user_id: str, stamp: str | None = None, transaction: str | None = None
     ) -> None:
-        """Move a record to the recycle bin, and its children by cascading references with it.
+        """Move a record to the recycle bin, with its children by cascading references; other references to it are cleared.
 
         Raises: KeyError for an unknown id.
         """
-        self._index_cascades(sobject, set())
-        with self.database.lock:
-            changes: dict[str, object] = {**_touched(sobject, user_id, stamp or self._stamp()), "IsDeleted": 1}
-            self._write(transaction, lambda: self._cascade(sobject, [record_id], changes, to_bin=True))
+        self.bin.prepare(sobject)
+        with self.database.together():
+            touched = _touched(sobject, user_id, stamp or self.stamp())
+            self._write(transaction, lambda: self.bin.put(sobject, record_id, touched=touched))
 
     def undelete(self, sobject: SObject, record_id: str, *, user_id: str, stamp: str | None = None) -> None:
-        """Take a record out of the recycle bin, with the children that went there with it.
+        """Take a record out of the recycle bin, with the children that went there with it; references to it come back.
 
         Raises: KeyError for an unknown id.
         """
-        self._index_cascades(sobject, set())
-        with self.database.lock:
-            changes: dict[str, object] = {**_touched(sobject, user_id, stamp or self._stamp()), "IsDeleted": 0}
-            self._write(None, lambda: self._cascade(sobject, [record_id], changes, to_bin=False))
+        self.bin.prepare(sobject)
+        with self.database.together():
+            touched = _touched(sobject, user_id, stamp or self.stamp())
+            self._write(None, lambda: self.bin.take(sobject, record_id, touched=touched))
 
     def purge(self, sobject: SObject, record_id: str) -> None:
-        """Remove a record for good; `deleted_between` still lists it. An unknown id is left alone."""
-        with self.database.lock:
-            self._write(None, lambda: self._purge_row(sobject, record_id))
+        """Remove a record for good, with its children by cascading references; `deleted_between` still lists them.
+
+        An unknown id is left alone.
+        """
+        self.bin.prepare(sobject)
+        with self.database.together():
+            self._write(None, lambda: self.bin.purge(sobject, record_id))
+
+    def empty_bin(self) -> int:
+        """Purge every deleted record and return how many there were."""
+        found = [(s, one) for s in self.catalog if s.field("IsDeleted") for one in self._deleted_ids(s)]
+        with self.database.together():
+            for sobject, record_id in found:
+                self.purge(sobject, record_id)
+        return len(found)
+
+    def presence(self, sobject: SObject, record_id: str) -> bool | None:
+        """Whether the record is live: True, in the recycle bin: False, or nowhere: None."""
+        deleted = "IsDeleted" if sobject.field("IsDeleted") else "0"
+        found = self.read(f"SELECT {deleted} FROM {quoted(sobject.name)} WHERE Id = ?", (record_id,))
+        return not found[0][0] if found else None
+
+    def ids_with(self, sobject: SObject, field: Field, *, value: object) -> list[str]:
+        """Ids of live records whose field has that value, which is not null; text is matched as SOQL's `=` does, case aside."""
+        live = " AND IsDeleted = 0" if sobject.field("IsDeleted") else ""
+        sql = f"SELECT Id FROM {quoted(sobject.name)} WHERE {quoted(field.name)} = ?{live} ORDER BY rowid"
+        return [row[0] for row in self.read(sql, (_stored(value),))]
 
     def get(self, sobject: SObject, record_id: str) -> dict[str, object] | None:
         """The record's stored values under canonical names, formulas computed, deleted rows too; None if there is none."""
@@ -138,19 +188,21 @@ class Store:
 
     def deleted_between(self, sobject: SObject, start: str, end: str) -> list[tuple[str, str]]:
         """(id, deletion stamp) of records deleted at or after `start` and before `end`, purged ones included, oldest first."""
-        purged = "SELECT Id, DeletedDate FROM _purged WHERE SObject = ?1 AND DeletedDate >= ?2 AND DeletedDate < ?3"
-        binned = (
-            f"SELECT Id, SystemModstamp FROM {quoted(sobject.name)} "
-            "WHERE IsDeleted = 1 AND SystemModstamp >= ?2 AND SystemModstamp < ?3"
-        )
-        sql = f"{purged} UNION ALL {binned}" if sobject.field("IsDeleted") else purged
+        sql = "SELECT Id, DeletedDate FROM _purged WHERE SObject = ?1 AND DeletedDate >= ?2 AND DeletedDate < ?3"
+        moved = tables.stamp_field(sobject)
+        if sobject.field("IsDeleted") and moved:
+            binned = f"SELECT Id, {moved} FROM {quoted(sobject.name)} WHERE IsDeleted = 1 AND {moved} >= ?2 AND {moved} < ?3"
+            sql = f"{sql} UNION ALL {binned}"
         return [(str(r[0]), str(r[1])) for r in self.read(f"{sql} ORDER BY 2, 1", (sobject.name, start, end))]
 
     def updated_between(self, sobject: SObject, start: str, end: str) -> list[str]:
-        """Ids of live records whose SystemModstamp is at or after `start` and before `end`, oldest first."""
+        """Ids of live records whose stamp is at or after `start` and before `end`, oldest first; none if there are no stamps."""
+        moved = tables.stamp_field(sobject)
+        if moved is None:
+            return []
         live = " AND IsDeleted = 0" if sobject.field("IsDeleted") else ""
-        sql = f"SELECT Id FROM {quoted(sobject.name)} WHERE SystemModstamp >= ? AND SystemModstamp < ?{live}"
-        return [str(r[0]) for r in self.read(sql + " ORDER BY SystemModstamp, Id", (start, end))]
+        sql = f"SELECT Id FROM {quoted(sobject.name)} WHERE {moved} >= ? AND {moved} < ?{live}"
+        return [str(r[0]) for r in self.read(sql + f" ORDER BY {moved}, Id", (start, end))]
 
     # -- transactions ---------------------------------------------------------------------------------------------------
 
@@ -173,6 +225,12 @@ class Store:
         """Forget a transaction's writes. Raises: KeyError for a transaction that is not open."""
         with self.database.lock:
             del self._transactions[transaction]
+
+    def forget_open_work(self) -> None:
+        """Roll every open transaction back, and look at the file again before an index is taken for granted."""
+        with self.database.lock:
+            self._transactions.clear()
+            self._indexes.clear()
 
     def latest_date_covered(self) -> str:
         """The stamp before which nothing will appear any more: the start of the oldest open transaction, else now.
@@ -212,8 +270,16 @@ class Store:
         """Make the index on `field` that a query or a cascade is about to use, unless it exists."""
         name, statement = tables.lazy_index_statement(sobject, field)
         if name not in self._indexes:
-            self.database.apply([lambda: self._run(statement)])
+            self.database.apply([lambda: self.run(statement)])
             self._indexes.add(name)
+
+    def stamp(self) -> str:
+        """The org's time, as audit fields keep it."""
+        return stamp(self.clock.now())
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a statement as part of a write that is under way."""
+        return self.database.writer.execute(sql, values)
 
     def close(self) -> None:
         """Close every connection; a temporary file is deleted. May be repeated."""
@@ -221,110 +287,107 @@ class Store:
 
     # -- private: layout ----------------------------------------------------------------------------------------------------
 
-    def _run(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        return self.database.writer.execute(sql, values)
-
     def _lay_out(self) -> None:
-        self._run("CREATE TABLE IF NOT EXISTS _serials (Name TEXT PRIMARY KEY, Next INTEGER NOT NULL)")
-        self._run("CREATE TABLE IF NOT EXISTS _purged (SObject TEXT NOT NULL, Id TEXT NOT NULL, DeletedDate TEXT NOT NULL)")
-        self._run("CREATE INDEX IF NOT EXISTS _purged_by_date ON _purged (SObject, DeletedDate)")
+        self.run("CREATE TABLE IF NOT EXISTS _serials (Name TEXT PRIMARY KEY, Next INTEGER NOT NULL)")
+        self.run("CREATE TABLE IF NOT EXISTS _purged (SObject TEXT NOT NULL, Id TEXT NOT NULL, DeletedDate TEXT NOT NULL)")
+        self.run("CREATE INDEX IF NOT EXISTS _purged_by_date ON _purged (SObject, DeletedDate)")
+        self.bin.lay_out()
         for sobject in self.catalog:
             self._lay_out_table(sobject)
+        for child, link in formulas.roll_up_links(self.catalog):
+            self.run(tables.lazy_index_statement(child, link)[1])
+        self._try_computed()
 
     def _lay_out_table(self, sobject: SObject) -> None:
-        present = {str(r[1]).lower() for r in self._run(f"PRAGMA table_info({quoted(sobject.name)})")}
+        present = {str(r[1]).lower() for r in self.run(f"PRAGMA table_info({quoted(sobject.name)})")}
         if not present:
-            self._run(tables.table_statement(sobject))
+            self.run(tables.table_statement(sobject))
         for field in tables.columns(sobject) if present else ():
             if field.name.lower() not in present:
-                self._run(f"ALTER TABLE {quoted(sobject.name)} ADD COLUMN {tables.column_definition(field)}")
+                self.run(f"ALTER TABLE {quoted(sobject.name)} ADD COLUMN {tables.column_definition(field)}")
         self._make_indexes(sobject)
+
+    def _try_computed(self) -> None:
+        """Raises: ValueError for a formula that SQLite does not understand."""
+        for sobject in self.catalog:
+            for field in sobject.stored_fields():
+                if not tables.has_column(field):
+                    try:
+                        self.run(f"SELECT {tables.expression(sobject, field, 't')} FROM {quoted(sobject.name)} AS t LIMIT 0")
+                    except sqlite3.Error as reason:
+                        raise ValueError(f"{sobject.name}.{field.name}: {reason}") from reason
 
     def _make_indexes(self, sobject: SObject) -> None:
         for _, statement in tables.index_statements(sobject):
-            self._run(statement)
+            self.run(statement)
 
     # -- private: writing -------------------------------------------------------------------------------------------------
 
-    def _stamp(self) -> str:
-        return stamp(self.clock.now())
-
     def _write(self, transaction: str | None, write: Write) -> None:
         if transaction is None:
-            self.database.apply([write])
+            write()
         else:
             self._transactions[transaction].writes.append(write)
 
-    def _new_row(self, sobject: SObject, given: dict[str, object], user_id: str, at: str) -> dict[str, object]:
-        row = {**_defaults(sobject), **_audit(sobject, user_id, at), **given}
-        if row.get("Id") is None:
+    def _form(self, sobject: SObject) -> _Form:
+        form = self._forms.get(sobject.name)
+        if form is None or form.sobject is not sobject:
+            form = self._forms[sobject.name] = _form_of(sobject)
+        return form
+
+    def _new_row(self, form: _Form, given: dict[str, object], user_id: str, at: str) -> dict[str, object]:
+        sobject = form.sobject
+        row = {**form.blank, **_audit(form.blank, user_id, at), **given}
+        if row["Id"] is None:
             row["Id"] = ids.record_id(sobject.key_prefix, self.next_serial(sobject))
         else:
             self._pass_id(sobject, str(row["Id"]))
-        for field in tables.columns(sobject):
-            if field.auto_number and row.get(field.name) is None:
-                row[field.name] = _numbered(field.auto_number, self._next(f"{sobject.name}.{field.name}", 1) + 1)
-        return {**row, **_person_name(sobject, row)}
+        for field in form.auto_numbers:
+            if row[field.name] is None:
+                row[field.name] = _numbered(field.auto_number or "", self._next(f"{sobject.name}.{field.name}", 1) + 1)
+        if form.derivations:
+            row |= derived(sobject, Save(row, None, given.keys(), at, self._any_row), by=form.derivations)
+        return row
 
-    def _insert_row(self, sobject: SObject, row: Mapping[str, object]) -> None:
-        names = ", ".join(quoted(n) for n in row)
-        marks = ", ".join("?" * len(row))
-        self._run(f"INSERT INTO {quoted(sobject.name)} ({names}) VALUES ({marks})", tuple(row.values()))
-
-    def _update_row(self, sobject: SObject, record_id: str, changes: Mapping[str, object]) -> None:
-        before = self._row(sobject, record_id)
+    def _change(
+        self,
+        sobject: SObject,
+        record_id: str,
+        changes: dict[str, object],
+        *,
+        given: Collection[str],
+        at: str,
+        check: Check | None,
+    ) -> None:
+        form, before = self._form(sobject), self.row(sobject, record_id)
         if before is None:
             raise KeyError(f"{sobject.name} {record_id} does not exist")
-        changes = {**changes, **_person_name(sobject, {**before, **changes}), **_not_backwards(before, changes)}
+        changes = {**changes, **_not_backwards(before, changes)}
+        row = {**before, **changes}
+        if form.derivations:
+            follows = derived(sobject, Save(row, before, changes.keys(), at, self._any_row), by=form.derivations)
+            changes, row = {**changes, **follows}, {**row, **follows}
+        if check is not None:
+            check(row, given)
+        self.set(sobject, record_id, changes=changes)
+
+    def set(self, sobject: SObject, record_id: str, *, changes: Mapping[str, object]) -> None:
+        """Write these columns of a record, nothing else; part of a write that is under way."""
         settings = ", ".join(f"{quoted(n)} = ?" for n in changes)
-        sql = f"UPDATE {quoted(sobject.name)} SET {settings} WHERE Id = ?"
-        self._run(sql, (*changes.values(), record_id))
+        self.run(f"UPDATE {quoted(sobject.name)} SET {settings} WHERE Id = ?", (*changes.values(), record_id))
 
-    def _cascade(self, sobject: SObject, record_ids: list[str], changes: Mapping[str, object], *, to_bin: bool) -> None:
-        for record_id in record_ids:
-            before = self._row(sobject, record_id)
-            if before is None:
-                raise KeyError(f"{sobject.name} {record_id} does not exist")
-            if bool(before.get("IsDeleted")) != to_bin:
-                self._update_row(sobject, record_id, _known(sobject, changes))
-                self._cascade_to_children(sobject, record_id, changes, went=before["SystemModstamp"], to_bin=to_bin)
+    def row(self, sobject: SObject, record_id: str) -> dict[str, object] | None:
+        """A record's columns as the write that is under way sees them; None if there is none."""
+        form = self._form(sobject)
+        found = self.run(form.select, (record_id,)).fetchone()
+        return None if found is None else dict(zip(form.names, found, strict=True))
 
-    def _cascade_to_children(
-        self, sobject: SObject, record_id: str, changes: Mapping[str, object], *, went: object, to_bin: bool
-    ) -> None:
-        # What went into the bin together carries one stamp; only that comes out again together.
-        together = "IsDeleted = 0" if to_bin else "IsDeleted = 1 AND SystemModstamp = ?"
-        values = (record_id,) if to_bin else (record_id, went)
-        for child, field in self._cascades(sobject):
-            rows = self._run(f"SELECT Id FROM {quoted(child.name)} WHERE {quoted(field.name)} = ? AND {together}", values)
-            self._cascade(child, [str(r[0]) for r in rows.fetchall()], changes, to_bin=to_bin)
+    def _deleted_ids(self, sobject: SObject) -> list[str]:
+        return [row[0] for row in self.read(f"SELECT Id FROM {quoted(sobject.name)} WHERE IsDeleted = 1")]
 
-    def _cascades(self, sobject: SObject) -> Iterator[tuple[SObject, Field]]:
-        for link in self.catalog.children(sobject.name):
-            child = self.catalog.get(link.child_sobject)
-            field = child.field(link.field) if child else None
-            if link.cascade_delete and child and field and child.field("IsDeleted"):
-                yield child, field
-
-    def _index_cascades(self, sobject: SObject, seen: set[str]) -> None:
-        seen.add(sobject.name)
-        for child, field in self._cascades(sobject):
-            self.ensure_index(child, field)
-            if child.name not in seen:
-                self._index_cascades(child, seen)
-
-    def _purge_row(self, sobject: SObject, record_id: str) -> None:
-        row = self._row(sobject, record_id)
-        if row is not None:
-            gone = row["SystemModstamp"] if row.get("IsDeleted") else self._stamp()
-            self._run("INSERT INTO _purged VALUES (?, ?, ?)", (sobject.name, record_id, str(gone)))
-            self._run(f"DELETE FROM {quoted(sobject.name)} WHERE Id = ?", (record_id,))
-
-    def _row(self, sobject: SObject, record_id: str) -> dict[str, object] | None:
-        names = [f.name for f in tables.columns(sobject)]
-        sql = f"SELECT {', '.join(quoted(n) for n in names)} FROM {quoted(sobject.name)} WHERE Id = ?"
-        found = self._run(sql, (record_id,)).fetchone()
-        return None if found is None else dict(zip(names, found, strict=True))
+    def _any_row(self, record_id: str) -> dict[str, object] | None:
+        sobject = self.catalog.by_prefix(record_id)
+        return None if sobject is None else self.row(sobject, record_id)
 
     def _select(self, sobject: SObject, where: str, values: Sequence[object]) -> list[dict[str, object]]:
         fields = list(sobject.stored_fields())
@@ -336,34 +399,34 @@ class Store:
 
     def _next(self, name: str, count: int) -> int:
         sql = "INSERT INTO _serials VALUES (?1, ?2) ON CONFLICT (Name) DO UPDATE SET Next = Next + ?2 RETURNING Next - ?2"
-        return int(self._run(sql, (name, count)).fetchone()[0])
+        return int(self.run(sql, (name, count)).fetchone()[0])
 
     def _pass_id(self, sobject: SObject, record_id: str) -> None:
         serial = ids.serial_of(record_id)
         if serial is not None:
             sql = "INSERT INTO _serials VALUES (?1, ?2) ON CONFLICT (Name) DO UPDATE SET Next = MAX(Next, ?2)"
-            self._run(sql, (sobject.name, serial + 1))
+            self.run(sql, (sobject.name, serial + 1))
 
     def _take_over(self, sobject: SObject, side: Path, names: Sequence[str]) -> int:
         wanted = [f for f in (_field(sobject, n) for n in names) if tables.has_column(f)]
         listed = ", ".join(quoted(f.name) for f in wanted)
-        self._run("ATTACH ? AS side", (str(side),))
+        self.run("ATTACH ? AS side", (str(side),))
         try:
             rows = self._copy_side(sobject, f"INSERT INTO main.{quoted(sobject.name)} ({listed}) SELECT {listed} FROM side.load")
             self.database.fold()
             return rows
         finally:
-            self._run("DETACH side")
+            self.run("DETACH side")
 
     def _copy_side(self, sobject: SObject, statement: str) -> int:
         # Building the indexes afterwards is a quarter faster than keeping them while a million rows arrive.
-        empty = self._run(f"SELECT 1 FROM {quoted(sobject.name)} LIMIT 1").fetchone() is None
+        empty = self.run(f"SELECT 1 FROM {quoted(sobject.name)} LIMIT 1").fetchone() is None
         counted: list[int] = []
 
         def copy() -> None:
             for name, _ in tables.index_statements(sobject) if empty else ():
-                self._run(f"DROP INDEX IF EXISTS {quoted(name)}")
-            counted.append(self._run(statement).rowcount)
+                self.run(f"DROP INDEX IF EXISTS {quoted(name)}")
+            counted.append(self.run(statement).rowcount)
             self._make_indexes(sobject)
             self._pass_loaded(sobject, counted[0])
 
@@ -371,7 +434,7 @@ class Store:
         return counted[0]
 
     def _pass_loaded(self, sobject: SObject, rows: int) -> None:
-        highest = self._run(
+        highest = self.run(
             f"SELECT MAX(Id) FROM {quoted(sobject.name)} WHERE Id < ?", (f"{sobject.key_prefix}{ids.POD}~",)
         ).fetchone()[0]
         if highest is not None:
@@ -388,8 +451,11 @@ def _field(sobject: SObject, name: str) -> Field:
     return found
 
 
-def _columns_of(sobject: SObject, values: Mapping[str, object]) -> dict[str, object]:
-    named = ((_field(sobject, name), value) for name, value in values.items())
+def _columns_of(form: _Form, values: Mapping[str, object]) -> dict[str, object]:
+    """The values by column; names in other case than the field's, formulas and unknown fields take the slower way."""
+    if form.blank.keys() >= values.keys():
+        return {name: _stored(value) for name, value in values.items()}
+    named = ((_field(form.sobject, name), value) for name, value in values.items())
     return {f.name: _stored(value) for f, value in named if tables.has_column(f)}
 
 
@@ -404,21 +470,38 @@ def _python(field: Field, value: object) -> object:
     return bool(value) if field.type == "boolean" else value
 
 
-def _known(sobject: SObject, values: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in values.items() if sobject.field(name)}
+def _form_of(sobject: SObject) -> _Form:
+    blank = _defaults(sobject)
+    listed, marks = ", ".join(map(quoted, blank)), ", ".join("?" * len(blank))
+    return _Form(
+        sobject=sobject,
+        names=tuple(blank),
+        blank=blank,
+        auto_numbers=tuple(f for f in tables.columns(sobject) if f.auto_number),
+        derivations=derivations(sobject),
+        insert=f"INSERT INTO {quoted(sobject.name)} ({listed}) VALUES ({marks})",
+        select=f"SELECT {listed} FROM {quoted(sobject.name)} WHERE Id = ?",
+    )
+
+
+def _known(blank: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if name in blank}
 
 
 def _touched(sobject: SObject, user_id: str, at: str) -> dict[str, object]:
-    return _known(sobject, {"LastModifiedDate": at, "LastModifiedById": user_id, "SystemModstamp": at})
+    stamps = {"LastModifiedDate": at, "LastModifiedById": user_id, "SystemModstamp": at}
+    return {name: value for name, value in stamps.items() if sobject.field(name)}
 
 
-def _audit(sobject: SObject, user_id: str, at: str) -> dict[str, object]:
+def _audit(blank: Mapping[str, object], user_id: str, at: str) -> dict[str, object]:
     created = {"CreatedDate": at, "CreatedById": user_id, "IsDeleted": 0, "OwnerId": user_id}
-    return {**_known(sobject, created), **_touched(sobject, user_id, at)}
+    return _known(blank, {**created, "LastModifiedDate": at, "LastModifiedById": user_id, "SystemModstamp": at})
 
 
 def _defaults(sobject: SObject) -> dict[str, object]:
-    return {f.name: _stored(_default(f)) for f in tables.columns(sobject)}
+    usual = {f.name: _stored(_default(f)) for f in tables.columns(sobject)}
+    record_type = next((one.id for one in sobject.record_types if one.default), None)
+    return {**usual, "RecordTypeId": record_type} if "RecordTypeId" in usual else usual
 
 
 def _default(field: Field) -> object:
@@ -434,14 +517,6 @@ def _numbered(template: str, number: int) -> str:
     head, _, rest = template.partition("{")
     digits, _, tail = rest.partition("}")
     return f"{head}{number:0{len(digits)}d}{tail}"
-
-
-def _person_name(sobject: SObject, row: Mapping[str, object]) -> dict[str, object]:
-    """The Name of a Contact, Lead or User, which Salesforce makes of the first and last name."""
-    first, last = sobject.field("FirstName"), sobject.field("LastName")
-    if first is None or last is None or sobject.field("Name") is None:
-        return {}
-    return {"Name": " ".join(str(row[n]) for n in ("FirstName", "LastName") if row.get(n)) or None}
 
 
 def _not_backwards(before: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from halocline.emulator.objects import Field, SObject
@@ -15,8 +14,7 @@ EXACT_TYPES = frozenset({"id", "reference", "date", "datetime", "time", "base64"
 # Source: Salesforce "Best Practices for Deployments with Large Data Volumes", section "Indexes".
 LAZY_INDEXES = frozenset({"CreatedDate", "LastModifiedDate"})
 
-_FORMULA_TOKEN = re.compile(r"'(?:[^']|'')*'|\"[^\"]+\"|[A-Za-z_][A-Za-z0-9_]*(?!\w|\s*\()")
-_FORMULA_DEPTH = 10
+ROW = "\x1f"  # stands in `Field.sql` for the alias of the row that is read
 
 
 def quoted(name: str) -> str:
@@ -25,8 +23,8 @@ def quoted(name: str) -> str:
 
 
 def has_column(field: Field) -> bool:
-    """Whether the field's value is kept; compounds are made of others and formulas are computed when read."""
-    return not field.is_compound and not (field.calculated and field.formula)
+    """Whether the field's value is kept; compounds are made of others, formulas and roll-ups are computed when read."""
+    return not field.is_compound and not (field.calculated and field.formula) and field.roll_up is None
 
 
 def columns(sobject: SObject) -> list[Field]:
@@ -55,6 +53,11 @@ def column_definition(field: Field) -> str:
     return definition + " COLLATE NOCASE" if is_caseless(field) else definition
 
 
+def stamp_field(sobject: SObject) -> str | None:
+    """The column that moves whenever a record is changed or deleted; None if the object has no such field."""
+    return next((name for name in ("SystemModstamp", "LastModifiedDate", "CreatedDate") if sobject.field(name)), None)
+
+
 def table_statement(sobject: SObject) -> str:
     """The CREATE TABLE of an sObject."""
     return f"CREATE TABLE {quoted(sobject.name)} ({', '.join(column_definition(f) for f in columns(sobject))})"
@@ -79,26 +82,15 @@ def lazy_index_statement(sobject: SObject, field: Field) -> tuple[str, str]:
 
 
 def expression(sobject: SObject, field: Field, alias: str) -> str:
-    """The SQL that reads the field from the row called `alias`; formulas are written out.
+    """The SQL that reads the field from the row called `alias`; formulas and roll-ups are written out.
 
-    Raises: ValueError for a formula that refers to itself.
+    Raises: ValueError for a computed field of an object that no store holds.
     """
-    return _expression(sobject, field, alias, 0)
-
-
-def _expression(sobject: SObject, field: Field, alias: str, depth: int) -> str:
     if has_column(field):
         return f"{alias}.{quoted(field.name)}"
-    if depth > _FORMULA_DEPTH:
-        raise ValueError(f"{sobject.name}.{field.name}: the formula refers to itself")
-    return f"({_FORMULA_TOKEN.sub(lambda m: _formula_token(sobject, m.group(), alias, depth), field.formula or 'NULL')})"
-
-
-def _formula_token(sobject: SObject, token: str, alias: str, depth: int) -> str:
-    if token.startswith("'"):
-        return token
-    named = sobject.field(token.strip('"'))
-    return token if named is None or named.is_compound else _expression(sobject, named, alias, depth + 1)
+    if field.sql is None:
+        raise ValueError(f"{sobject.name}.{field.name} is computed, and its object is in no store")
+    return field.sql.replace(ROW, alias)
 
 
 def _index(sobject: SObject, names: tuple[str, ...], *, unique: bool = False) -> tuple[str, str]:

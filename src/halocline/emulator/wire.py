@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 from halocline.emulator.errors import ApiError, OAuthError, malformed_json, missing_body
 
 if TYPE_CHECKING:
-    from halocline.emulator.auth import Session
+    from halocline.emulator.bulk2.upload import Upload
     from halocline.emulator.org import Org
+    from halocline.emulator.sessions import Session
 
 JSON_TYPE = "application/json;charset=UTF-8"
 SLICE_BYTES = 256 * 1024  # of a streamed body: large enough that thread hops do not count, small enough to stay flat
+RAW_QUERY = ":query"  # the query as it came, among the headers: no HTTP header can have this name
 _GZIP_WINDOW = 31  # zlib's largest window with a gzip header
 
 Headers = tuple[tuple[str, str], ...]
@@ -23,7 +25,10 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: names in `headers` are lower case, `params` come from the path, already unquoted."""
+    """One request: names in `headers` are lower case, `params` come from the path, already unquoted.
+
+    The body of a Bulk 2.0 upload is not here but on disk, as `upload`.
+    """
 
     org: Org
     method: str
@@ -34,6 +39,7 @@ class Ask:
     params: Mapping[str, str] = field(default_factory=dict)
     base_url: str = ""
     session: Session | None = None
+    upload: Upload | None = None
 
     @property
     def version(self) -> str:
@@ -55,7 +61,9 @@ class Ask:
             raise missing_body()
         try:
             value = json.loads(self.body)
-        except ValueError as reason:
+            if b"\\ud" in self.body.lower():
+                json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair: JSON can say it, no text can hold it
+        except (ValueError, RecursionError) as reason:
             raise malformed_json(f"Unexpected character in the request body: {reason}") from reason
         if not isinstance(value, dict):
             raise malformed_json("Can not deserialize: the request body is not a JSON object")
@@ -86,8 +94,8 @@ def json_answer(value: object, *, status: int = 200, headers: Headers = ()) -> A
 
 
 def json_bytes(value: object) -> bytes:
-    """UTF-8 JSON without spaces."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """UTF-8 JSON without spaces; half a surrogate pair becomes a question mark."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def error_answer(error: ApiError | OAuthError) -> Answer:

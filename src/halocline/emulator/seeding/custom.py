@@ -1,9 +1,9 @@
-"""Values for fields that only the user's schema knows: custom fields, and whole custom objects, by type alone."""
+"""Values for fields that only the user's schema knows: custom fields, and whole objects without a recipe, by type alone."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,27 +12,58 @@ from halocline.emulator.objects import Field
 from halocline.emulator.seeding.block import DAY_S, Block, Columns, dates, stamps
 from halocline.emulator.seeding.dice import joined, padded, rounded
 from halocline.emulator.seeding.traits import email, name_positions, phone
+from halocline.emulator.tables import columns
 
 FILLED = 0.85  # share of rows in which an optional custom field has a value
 _MOST_DIGITS = 6  # numbers stay below a million, so that they look like something
+_RECORD_TYPE = "RecordTypeId"
+_CUT_TYPES = frozenset({"string", "textarea", "url", "phone", "email", "combobox"})
 
 
 def custom_columns(block: Block) -> Columns:
     """A value for every custom field of the object that can hold one, and the Name of a custom object."""
-    columns: Columns = {}
-    for field in block.sobject.stored_fields():
-        column = _column(block, field)
-        if column is not None:
-            columns[field.name] = column
-    return columns
+    custom = block.sobject.custom
+    return columns_of(block, [one for one in columns(block.sobject) if _is_custom(one) or (custom and one.name_field)])
+
+
+def _is_custom(field: Field) -> bool:
+    return field.custom or field.name.endswith("__c")
+
+
+def columns_of(block: Block, fields: Iterable[Field]) -> Columns:
+    """A value for each of the fields that can hold one; formulas that are only stored have values like other fields."""
+    found = {field.name: _column(block, field) for field in fields}
+    return {name: column for name, column in found.items() if column is not None}
+
+
+def record_types(block: Block) -> Columns:
+    """A record type for each row, where the object has any; objects without them have no such value."""
+    types = [one.id for one in block.sobject.record_types if one.active]
+    if not types or not block.sobject.field(_RECORD_TYPE):
+        return {}
+    return {_RECORD_TYPE: block.dice.pick(pa.array(types, pa.string()))}
+
+
+def fitting(block: Block, field: Field, *, column: pa.Array) -> pa.Array:
+    """The column as the field can hold it: texts cut to its length, values that its picklist does not offer replaced.
+
+    Recipes are written for the packaged schemas, and an org may have shortened a field or changed a picklist.
+    """
+    if field.type == "picklist" and field.picklist:
+        offered = pa.array(_offered(field), pa.string())
+        strange = pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, value_set=offered)))
+        column = pc.if_else(strange, block.dice.pick(offered), column) if pc.any(strange).as_py() else column
+    if field.length and field.type in _CUT_TYPES and not field.unique:
+        return pc.utf8_slice_codeunits(column, 0, field.length)
+    return column
 
 
 def _column(block: Block, field: Field) -> pa.Array | None:
-    if block.sobject.custom and field.name_field:
-        return _name(block, field)
     make = _BY_TYPE.get(field.type)
-    if not field.custom or field.calculated or make is None:
+    if make is None or field.name == _RECORD_TYPE:
         return None
+    if field.auto_number is not None or (field.name_field and field.type == "string"):
+        return _name(block, field)
     if field.unique or field.external_id:
         return _unique(block, field)
     column = make(block, field)
@@ -69,13 +100,18 @@ def _long_text(block: Block, field: Field) -> pa.Array:
 
 
 def _choice(block: Block, field: Field) -> pa.Array:
-    values = [value.value for value in field.picklist if value.active] or ["A", "B", "C"]
-    return block.dice.pick(pa.array(values, pa.string()))
+    return block.dice.pick(pa.array(_offered(field), pa.string()))
+
+
+def _offered(field: Field) -> list[str | None]:
+    """The values that may be chosen; where none are listed, anything, or nothing if the list is all there is."""
+    values: list[str | None] = [value.value for value in field.picklist if value.active]
+    return values or ([None] if field.restricted_picklist else ["A", "B", "C"])
 
 
 def _choices(block: Block, field: Field) -> pa.Array:
     """One value, or two neighbours of the list."""
-    values = [value.value for value in field.picklist if value.active] or ["A", "B", "C"]
+    values = _offered(field)
     pairs = [f"{one};{other}" for one, other in itertools.pairwise(values)]
     return block.dice.pick(pa.array([*values, *pairs], pa.string()))
 
@@ -134,9 +170,7 @@ def _reference(block: Block, field: Field) -> pa.Array:
     target = next((name for name in field.reference_to if name in block.parents), None)
     if target == "User" or (target is None and "User" in field.reference_to):
         return block.dice.pick(block.users)
-    if target is None and field.nillable:
-        return pa.nulls(block.rows, pa.string())
-    return block.reference(target or field.reference_to[0])
+    return pa.nulls(block.rows, pa.string()) if target is None else block.reference(target)
 
 
 _NUMBER_TYPES = frozenset({"int", "double", "currency", "percent"})

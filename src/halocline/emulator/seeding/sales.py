@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,35 +10,9 @@ import pyarrow.compute as pc
 from halocline.emulator.seeding.block import DAY_S, Block, Columns, dates, scattered, stamps
 from halocline.emulator.seeding.dice import joined, only_where, padded, rounded
 from halocline.emulator.seeding.traits import picklist_of, sum_of_money, year_of
+from halocline.emulator.stages import STAGES
 
 _QUARTER_MONTHS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What an opportunity's stage implies: its probability, its forecast category, and how common it is."""
-
-    probability: int
-    category: str
-    category_name: str
-    weight: float
-    closed: bool = False
-    won: bool = False
-
-
-# Source: "Opportunity Fields" and "Forecast Categories", Salesforce Help: the stages that a new org has.
-STAGES: Mapping[str, Stage] = {
-    "Prospecting": Stage(10, "Pipeline", "Pipeline", 10),
-    "Qualification": Stage(10, "Pipeline", "Pipeline", 9),
-    "Needs Analysis": Stage(20, "Pipeline", "Pipeline", 7),
-    "Value Proposition": Stage(50, "Pipeline", "Pipeline", 6),
-    "Id. Decision Makers": Stage(60, "Pipeline", "Pipeline", 5),
-    "Perception Analysis": Stage(70, "Pipeline", "Pipeline", 4),
-    "Proposal/Price Quote": Stage(75, "Pipeline", "Pipeline", 6),
-    "Negotiation/Review": Stage(90, "Pipeline", "Pipeline", 5),
-    "Closed Won": Stage(100, "Closed", "Closed", 28, closed=True, won=True),
-    "Closed Lost": Stage(0, "Omitted", "Omitted", 20, closed=True),
-}
 
 
 def opportunity(block: Block) -> Columns:

@@ -10,9 +10,10 @@ from halocline.emulator.seeding.dice import joined, only_where, rounded
 
 
 def picklist_of(block: Block, field: str) -> pa.Array:
-    """The field's picklist."""
+    """What the field's picklist offers; null where there is nothing to choose."""
     found = block.sobject.field(field)
-    return pa.array([value.value for value in found.picklist] if found else [], pa.string())
+    offered: list[str | None] = [value.value for value in found.picklist if value.active] if found else []
+    return pa.array(offered or [None], pa.string())
 
 
 def company_and_domain(block: Block) -> tuple[pa.Array, pa.Array]:

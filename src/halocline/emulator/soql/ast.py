@@ -103,6 +103,16 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class TypeOf:
+    """`TYPEOF What WHEN Account THEN Phone ... ELSE Name END`: which fields to show depends on what the parent is."""
+
+    relationship: FieldPath
+    cases: tuple[tuple[FieldPath, tuple[FieldPath, ...]], ...]
+    otherwise: tuple[FieldPath, ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ordering:
     """One entry of ORDER BY."""
 
@@ -113,16 +123,23 @@ class Ordering:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A whole query or sub-query; `source` is the dotted name after FROM."""
+    """A whole query or sub-query; `source` is the dotted name after FROM.
 
-    items: tuple[Item | Query, ...]
+    `aliases` are the further entries of FROM, each a name for a path of relationships; `subtotals` is `rollup` or `cube`;
+    `update` is `tracking` or `viewstat`.
+    """
+
+    items: tuple[Item | TypeOf | Query, ...]
     source: FieldPath
     at: int
     alias: str | None = None
+    aliases: tuple[tuple[str, FieldPath], ...] = ()
     scope: str | None = None
     where: Condition | None = None
     group_by: tuple[Expression, ...] = ()
+    subtotals: str | None = None
     having: Condition | None = None
     order_by: tuple[Ordering, ...] = ()
     limit: int | None = None
     offset: int | None = None
+    update: str | None = None

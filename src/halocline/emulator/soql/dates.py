@@ -16,16 +16,23 @@ _COUNTED = re.compile(r"(last|next)_n_(day|week|month|quarter|year|fiscal_quarte
 _AGO = re.compile(r"n_(day|week|month|quarter|year|fiscal_quarter|fiscal_year)s_ago")
 _DAYS = {"yesterday": (-1, 0), "today": (0, 1), "tomorrow": (1, 2), "last_90_days": (-90, 1), "next_90_days": (1, 91)}
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
+_PERIODS = ("week", "month", "quarter", "year", "fiscal_quarter", "fiscal_year")
+# Every relative date literal in lower case, and whether it takes a count: `last_n_days:7`.
+DATE_LITERALS: dict[str, bool] = {
+    **dict.fromkeys(_DAYS, False),
+    **{f"{which}_{unit}": False for unit in _PERIODS for which in ("last", "this", "next")},
+    **{word: True for unit in ("day", *_PERIODS) for word in (f"last_n_{unit}s", f"next_n_{unit}s", f"n_{unit}s_ago")},
+}
 
 
 def is_relative(word: str) -> bool:
     """Whether a word (lower case) is a relative date literal."""
-    return word in _DAYS or bool(_SINGLE.fullmatch(word)) or takes_count(word)
+    return word in DATE_LITERALS
 
 
 def takes_count(word: str) -> bool:
     """Whether a relative date literal needs `:n`."""
-    return bool(_COUNTED.fullmatch(word) or _AGO.fullmatch(word))
+    return DATE_LITERALS.get(word, False)
 
 
 def day_range(word: str, count: int | None, now: datetime) -> tuple[date, date]:

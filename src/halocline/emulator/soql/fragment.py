@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -27,6 +27,17 @@ def joined(separator: str, pieces: Iterable[Fragment]) -> Fragment:
     """The pieces with `separator` between them."""
     listed = list(pieces)
     return Fragment(separator.join(p.sql for p in listed), tuple(v for p in listed for v in p.values))
+
+
+def balanced(operator: str, pieces: Sequence[Fragment]) -> Fragment:
+    """The pieces, at least one, with the operator between them, in parentheses that keep the expression flat.
+
+    SQLite refuses expressions more than 1,000 levels deep, and reads `a OR b OR c` as two levels.
+    """
+    if len(pieces) == 1:
+        return pieces[0]
+    middle = len(pieces) // 2
+    return "(" + balanced(operator, pieces[:middle]) + operator + balanced(operator, pieces[middle:]) + ")"
 
 
 def marks(values: Iterable[object]) -> Fragment:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from halocline.emulator.errors import ApiError
-from halocline.emulator.soql.refusal import refusal, unexpected
+from halocline.emulator.soql.refusal import refusal, unexpected, unreadable
 
 NAME, STRING, NUMBER, DATE, DATETIME, TIME, MARK, END = "name", "string", "number", "date", "datetime", "time", "mark", "end"
 
@@ -89,5 +89,7 @@ def _skip(soql: str, position: int) -> int:
 
 def _bad_character(soql: str, position: int) -> ApiError:
     if soql[position] == "'":
-        return refusal(soql, position, "string literal is not closed")
-    return unexpected(soql, position, soql[position])
+        return unreadable(soql, len(soql), problem="mismatched character '<EOF>' expecting '''")
+    if soql[position] == "*":
+        return unexpected(soql, position, "*")
+    return unreadable(soql, position, problem=f"no viable alternative at character '{soql[position]}'")

@@ -13,7 +13,7 @@ from halocline.emulator import ids
 from halocline.emulator.errors import ApiError
 from halocline.emulator.soql.ast import Literal
 from halocline.emulator.soql.lexer import plain_text
-from halocline.emulator.soql.refusal import refusal
+from halocline.emulator.soql.refusal import refusal, unreadable
 
 NUMBER_TYPES = frozenset({"int", "long", "double", "currency", "percent"})
 DAY_TYPES = frozenset({"date", "datetime"})
@@ -24,38 +24,39 @@ _NAMES = {"datetime": "dateTime", "reference": "id", "long": "int", "currency": 
 _SAME_NAMES = frozenset({"boolean", "double", "int", "date", "time", "id"})
 
 
-def bound(literal: Literal, kind: str, *, soql: str, name: str) -> object:
-    """The value that SQL compares with a field called `name` of type `kind`; None for null and for an empty string.
+def bound(literal: Literal, kind: str, *, soql: str, name: str, at: int) -> object:
+    """The value that SQL compares with a field called `name` of type `kind` that stands `at`; None for null and for no text.
 
     Raises: ApiError INVALID_FIELD if the literal is of another type, INVALID_QUERY_FILTER_OPERATOR for a text that is no id.
     """
     if literal.kind == "null":
         return None
     if kind in NUMBER_TYPES and literal.kind == "number":
-        return float(literal.value) if re.search(r"[.eE]", literal.value) else int(literal.value)
+        is_int = re.fullmatch(r"[+-]?[0-9]{1,18}", literal.value)  # SQLite's integers have 64 bits
+        return int(literal.value) if is_int else float(literal.value)
     if kind == "boolean" and literal.kind == "boolean":
         return int(literal.value == "true")
     if kind in ("date", "datetime", "time") and literal.kind == kind:
         return _moment(literal, soql)
     if kind in ID_TYPES and literal.kind == "string":
-        return _id(literal, soql)
+        return _id(literal, soql, at)
     if kind not in NUMBER_TYPES | DAY_TYPES | ID_TYPES | {"boolean", "time"} and literal.kind == "string":
         return plain_text(literal.value) or None
-    raise wrong_type(literal, kind, soql=soql, name=name)
+    raise wrong_type(kind, soql=soql, name=name, at=at)
 
 
-def wrong_type(literal: Literal, kind: str, *, soql: str, name: str) -> ApiError:
-    """The refusal of a literal that does not fit the field."""
+def wrong_type(kind: str, *, soql: str, name: str, at: int) -> ApiError:
+    """The refusal of a literal that does not fit the field, which is where the caret stands."""
     shown = _NAMES.get(kind, kind if kind in _SAME_NAMES else "string")
     quotes = "should be" if shown in ("string", "id") else "should not be"
     message = f"value of filter criterion for field '{name}' must be of type {shown} and {quotes} enclosed in quotes"
-    return refusal(soql, literal.at, message, code="INVALID_FIELD")
+    return refusal(soql, at, message, code="INVALID_FIELD")
 
 
-def _id(literal: Literal, soql: str) -> str | None:
+def _id(literal: Literal, soql: str, at: int) -> str | None:
     text = plain_text(literal.value)
     if text and not ids.is_valid(text):
-        raise refusal(soql, literal.at, f"invalid ID field: {text}", code="INVALID_QUERY_FILTER_OPERATOR")
+        raise refusal(soql, at, f"invalid ID field: {text}", code="INVALID_QUERY_FILTER_OPERATOR")
     return ids.to_18(text) if text else None
 
 
@@ -63,7 +64,7 @@ def _moment(literal: Literal, soql: str) -> str:
     try:
         return _stored(literal)
     except (ValueError, OverflowError) as reason:
-        raise refusal(soql, literal.at, f"line 1:{literal.at + 1} no viable alternative at '{literal.value}'") from reason
+        raise unreadable(soql, literal.at, problem=f"no viable alternative at '{literal.value}'") from reason
 
 
 def _stored(literal: Literal) -> str:

@@ -9,7 +9,7 @@ from halocline.emulator import tables
 from halocline.emulator.errors import ApiError
 from halocline.emulator.objects import Catalog, Field, SObject
 from halocline.emulator.soql.ast import FieldPath
-from halocline.emulator.soql.refusal import refusal
+from halocline.emulator.soql.refusal import refusal, unexpected
 
 MAX_LEVELS = 5  # SOQL and SOSL Reference, "Understanding Relationship Query Limitations"
 # What a polymorphic parent shows, whichever object it is. Source: Object Reference, "Name".
@@ -50,6 +50,15 @@ class Column:
     path: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a path starts: an object, the SQL alias of its row, and how it was reached."""
+
+    sobject: SObject
+    row: str
+    path: tuple[str, ...] = ()
+
+
 class Scope:
     """The names that one query can use. Looking up a path adds the joins it needs; `from_sql` has them all."""
 
@@ -59,6 +68,7 @@ class Scope:
         self.soql = soql
         self.row = f"{prefix}0"
         self._alias = alias
+        self._paths: dict[str, tuple[str, ...]] = {}
         self._prefix = prefix
         self._parents: dict[tuple[str, ...], Parent] = {}
         self._joins: list[str] = []
@@ -68,39 +78,89 @@ class Scope:
         """The FROM clause with every join that has been asked for."""
         return " ".join((f"{tables.quoted(self.sobject.name)} AS {self.row}", *self._joins))
 
+    @property
+    def relationships(self) -> int:
+        """How many different parents have been asked for."""
+        return len(self._parents)
+
+    @property
+    def joins(self) -> int:
+        """How many tables the query reads beside its own."""
+        return len(self._joins)
+
+    def name(self, alias: str, path: FieldPath) -> None:
+        """Let `alias` (if there is one) stand for a path of relationships, as `FROM Contact c, c.Account a` does.
+
+        Raises: ApiError INVALID_FIELD with the place, for an unknown relationship.
+        """
+        parts = self._own((*path.parts, ""))[:-1]
+        if not parts:
+            raise unexpected(self.soql, path.at, path.text)
+        self._parent(path, parts, _Place(self.sobject, self.row))
+        if alias:
+            self._paths[alias.lower()] = parts
+
     def column(self, path: FieldPath) -> Column:
         """The field that a path names.
 
         Raises: ApiError INVALID_FIELD with the place, for an unknown field or relationship.
         """
-        *relationships, name = self._own(path.parts)
-        if not relationships:
-            return self._own_column(path, name)
-        parent = self._parent(path, relationships)
-        if parent.polymorphic:
-            return self._polymorphic_column(path, parent, name)
-        sobject, alias = parent.targets[0]
-        field = self._field(path, sobject, name)
-        return Column(tables.expression(sobject, field, alias), field, sobject, (*parent.path, field.name))
+        return self._column(path, self._own(path.parts), _Place(self.sobject, self.row))
+
+    def polymorphic(self, path: FieldPath) -> Parent:
+        """The parent of several possible kinds that a path of relationships names.
+
+        Raises: ApiError INVALID_FIELD for an unknown relationship; MALFORMED_QUERY (words unverified) for one of one kind.
+        """
+        parts = self._own((*path.parts, ""))[:-1]
+        if not parts:
+            raise self._no_such_relationship(path, path.text)
+        parent = self._parent(path, parts, _Place(self.sobject, self.row))
+        if not parent.polymorphic:
+            raise refusal(self.soql, path.at, f"TYPEOF is only supported on polymorphic relationships: {path.text}")
+        return parent
+
+    def typed_column(self, path: FieldPath, parent: Parent, *, kind: str) -> Column:
+        """The field that a path names on a polymorphic parent of that kind; its path goes through the kind in parentheses."""
+        sobject, row = next((s, row) for s, row in parent.targets if s.name == kind)
+        return self._column(path, path.parts, _Place(sobject, row, (*parent.path, f"({kind})")))
+
+    def name_column(self, path: FieldPath, parent: Parent) -> Column:
+        """The field that a path names on a polymorphic parent of any kind.
+
+        Raises: ApiError INVALID_FIELD with the place, for a field that the Name object does not have.
+        """
+        if len(path.parts) > 1:
+            raise self._no_such_relationship(path, path.parts[0])
+        return self._polymorphic_column(path, parent, path.parts[0])
 
     def parent(self, path: tuple[str, ...]) -> Parent:
         """The parent that a column's canonical path went through, for a path already looked up."""
         return self._parents[tuple(p.lower() for p in path)]
 
     def _own(self, parts: tuple[str, ...]) -> tuple[str, ...]:
-        """The path without the query's own alias or object name in front."""
+        """The path without the query's own alias or object name in front, and with other aliases written out."""
         first = parts[0].lower()
         if len(parts) == 1:
             return parts
+        if first in self._paths:
+            return (*self._paths[first], *parts[1:])
         if self._alias and first == self._alias.lower():
             return parts[1:]
         own = first == self.sobject.name.lower() and self.sobject.relationship(first) is None
         return parts[1:] if own else parts
 
-    def _own_column(self, path: FieldPath, name: str) -> Column:
-        field = self._field(path, self.sobject, name)
-        sql = "NULL" if field.is_compound else tables.expression(self.sobject, field, self.row)
-        return Column(sql, field, self.sobject, (field.name,))
+    def _column(self, path: FieldPath, parts: tuple[str, ...], place: _Place) -> Column:
+        *relationships, name = parts
+        if not relationships:
+            field = self._field(path, place.sobject, name)
+            return Column(_sql(place.sobject, field, place.row), field, place.sobject, (*place.path, field.name))
+        parent = self._parent(path, relationships, place)
+        if parent.polymorphic:
+            return self._polymorphic_column(path, parent, name)
+        sobject, alias = parent.targets[0]
+        field = self._field(path, sobject, name)
+        return Column(_sql(sobject, field, alias), field, sobject, (*parent.path, field.name))
 
     def _field(self, path: FieldPath, sobject: SObject, name: str) -> Field:
         field = sobject.field(name)
@@ -108,18 +168,16 @@ class Scope:
             raise no_such_column(self.soql, path.at, name=name, entity=sobject.name)
         return field
 
-    def _parent(self, path: FieldPath, relationships: Sequence[str]) -> Parent:
-        if len(relationships) > MAX_LEVELS:
+    def _parent(self, path: FieldPath, relationships: Sequence[str], place: _Place) -> Parent:
+        walked = sum(not part.startswith("(") for part in place.path)
+        if walked + len(relationships) > MAX_LEVELS:
             raise refusal(self.soql, path.at, f"SOQL relationships can be at most {MAX_LEVELS} levels deep from child to parent")
-        sobject, row = self.sobject, self.row
-        walked: tuple[str, ...] = ()
         parent: Parent | None = None
         for name in relationships:
             if parent is not None and parent.polymorphic:
                 raise self._no_such_relationship(path, name)
-            parent = self._step(path, sobject, row, walked, name)
-            sobject, row = parent.targets[0]
-            walked = parent.path
+            parent = self._step(path, place.sobject, place.row, place.path, name)
+            place = _Place(*parent.targets[0], parent.path)
         assert parent is not None
         return parent
 
@@ -158,6 +216,10 @@ class Scope:
 
     def _no_such_relationship(self, path: FieldPath, name: str) -> ApiError:
         return no_such_relationship(self.soql, path.at, name)
+
+
+def _sql(sobject: SObject, field: Field, row: str) -> str:
+    return "NULL" if field.is_compound else tables.expression(sobject, field, row)
 
 
 def no_such_relationship(soql: str, at: int, name: str) -> ApiError:

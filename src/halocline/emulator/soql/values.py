@@ -5,6 +5,8 @@ Source: SOQL and SOSL Reference, "Date Functions", "Aggregate Functions", "toLab
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from halocline.emulator import tables
@@ -25,7 +27,7 @@ _NEVER_AGGREGATED = frozenset({"boolean", "multipicklist", "time"})
 _MONTH = "CAST(substr({x}, 6, 2) AS INTEGER)"
 _DAY = "CAST(substr({x}, 9, 2) AS INTEGER)"
 # What each date function makes of the text `{x}` of a date or datetime; fiscal years are those of the calendar.
-_DATE_FUNCTIONS = {
+DATE_FUNCTIONS = {
     "calendar_year": "CAST(substr({x}, 1, 4) AS INTEGER)",
     "calendar_quarter": f"({_MONTH} + 2) / 3",
     "calendar_month": _MONTH,
@@ -40,12 +42,27 @@ _DATE_FUNCTIONS = {
     "week_in_month": f"({_DAY} + 6) / 7",
     "week_in_year": "(CAST(strftime('%j', {x}) AS INTEGER) + 6) / 7",
 }
+# Functions that need another place or another kind of org; the words are unverified.
+REFUSED_FUNCTIONS = {
+    "converttimezone": "convertTimezone() is only supported inside date functions",
+    "convertcurrency": "convertCurrency() is only supported in organizations with multiple currencies",
+    "fields": "FIELDS() is only supported as an entry of the SELECT list",
+}
+# `A;B` -> `Label A;Label B`: what stands around the labels (a JSON object) and around the value.
+_LABELS = (
+    "(SELECT group_concat(COALESCE((SELECT l.value FROM json_each(",
+    ") AS l WHERE l.key = p.value), p.value), ';') FROM json_each('[' || replace(json_quote(",
+    "), ';', '\",\"') || ']') AS p)",
+)
 _DATETIME_ONLY = frozenset({"day_only", "hour_in_day"})
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """An expression in SQL: its Salesforce type, its name in messages and answers, and the field it is, if it is just one."""
+    """An expression in SQL: its Salesforce type, its name in messages and answers, and the field it is, if it is just one.
+
+    `at` is where a condition names it: a value that does not fit is refused there.
+    """
 
     fragment: Fragment
     type: str
@@ -53,6 +70,7 @@ class Value:
     column: Column | None = None
     aggregate: bool = False
     formatted: bool = False
+    at: int = 0
 
     @property
     def field(self) -> Field | None:
@@ -92,13 +110,30 @@ def evaluated(scope: Scope, expression: Expression) -> Value:
         return Value(Fragment(column.sql), column.field.type, ".".join(column.path), column)
     if expression.name in AGGREGATES:
         return _aggregate(scope, expression)
-    if expression.name in _DATE_FUNCTIONS:
+    if expression.name in DATE_FUNCTIONS:
         return _date_function(scope, expression)
-    if expression.name == "tolabel":
-        return _label(scope, expression)
-    if expression.name == "format":
-        return _format(scope, expression)
+    if expression.name in SHOWING_FUNCTIONS:
+        return SHOWING_FUNCTIONS[expression.name](scope, expression)
+    if expression.name in REFUSED_FUNCTIONS:
+        raise refusal(scope.soql, expression.at, REFUSED_FUNCTIONS[expression.name])
     raise refusal(scope.soql, expression.at, f"Invalid function name: {expression.name.upper()}")
+
+
+def listed_position(value: Value) -> Fragment:
+    """The place of a picklist's value among its values, those that are not listed last; null where it is null."""
+    entries = value.field.picklist if value.field else ()
+    cases = joined("", (Fragment(" WHEN ? THEN ?", (entry.value, n)) for n, entry in enumerate(entries)))
+    chosen = "CASE WHEN " + value.fragment + " IS NULL THEN NULL ELSE CASE " + value.fragment + cases
+    return chosen + f" ELSE {len(entries)} END END"
+
+
+def makes_groups(expression: Expression) -> bool:
+    """Whether selecting the expression makes the answer one of groups, with or without GROUP BY: aggregates, date functions.
+
+    Source: SOQL and SOSL Reference, "Aggregate Functions"; for date functions, refusals that users of real orgs quote: with
+    `CALENDAR_YEAR(CloseDate)` selected, `ORDER BY AccountId` is an ordered field that "must be grouped or aggregated".
+    """
+    return is_aggregate(expression) or (isinstance(expression, Call) and expression.name in DATE_FUNCTIONS)
 
 
 def is_aggregate(expression: Expression) -> bool:
@@ -116,9 +151,6 @@ def _argument(scope: Scope, call: Call) -> Expression:
 
 def _field_argument(scope: Scope, call: Call) -> Value:
     argument = _argument(scope, call)
-    if isinstance(argument, Call) and argument.name == "converttimezone":
-        # The running user's time zone is UTC here, so nothing moves.
-        argument = _argument(scope, argument)
     if not isinstance(argument, FieldPath):
         raise refusal(scope.soql, argument.at, f"Invalid parameter for function '{call.name.upper()}'")
     return evaluated(scope, argument)
@@ -126,7 +158,8 @@ def _field_argument(scope: Scope, call: Call) -> Value:
 
 def _aggregate(scope: Scope, call: Call) -> Value:
     if call.name == "count" and not call.arguments:
-        return Value(Fragment("COUNT(*)"), "int", "COUNT()", aggregate=True)
+        # Source: "COUNT()": the only entry of a SELECT list, without ORDER BY and GROUP BY. The words are unverified.
+        raise refusal(scope.soql, call.at, "COUNT() must be the only element in the SELECT list; use COUNT(fieldName) instead")
     argument = _argument(scope, call)
     inner = evaluated(scope, argument)
     field = inner.field
@@ -137,34 +170,42 @@ def _aggregate(scope: Scope, call: Call) -> Value:
     distinct = "DISTINCT " if call.name == "count_distinct" else ""
     function = "COUNT" if counted else call.name.upper()
     collate = " COLLATE NOCASE" if inner.caseless else ""
+    if function in ("MIN", "MAX") and field.type == "picklist" and field.picklist:
+        # Picklists are compared as their values are listed. Source: "Support for Field Types in Aggregate Functions".
+        listed = "printf('%05d', " + listed_position(inner) + ") || " + inner.fragment
+        return Value(f"substr({function}(" + listed + "), 6)", kind, call.text, aggregate=True)
     return Value(f"{function}({distinct}" + inner.fragment + f"{collate})", kind, call.text, aggregate=True)
 
 
 def _aggregates(function: str, field: Field) -> bool:
     if function in ("sum", "avg"):
         return field.type in _SUMMED_TYPES and allows(field, "aggregatable")
-    if function == "count":
-        return allows(field, "filterable")
     return allows(field, "aggregatable")
 
 
 def _date_function(scope: Scope, call: Call) -> Value:
-    inner = _field_argument(scope, call)
+    argument = _argument(scope, call)
+    converted = isinstance(argument, Call) and argument.name == "converttimezone"
+    # The running user's time zone is UTC here, so convertTimezone() moves nothing.
+    inner = _field_argument(scope, argument if converted and isinstance(argument, Call) else call)
+    if converted and inner.type != "datetime":
+        raise refusal(scope.soql, argument.at, f"Invalid parameter type for function 'convertTimezone': {inner.name}")
     fits = inner.type == "datetime" or (inner.type == "date" and call.name not in _DATETIME_ONLY)
     if not fits:
         raise refusal(scope.soql, call.at, f"Invalid parameter type for function '{call.name.upper()}': {inner.name}")
     kind = "date" if call.name == "day_only" else "int"
-    return Value(Fragment(_DATE_FUNCTIONS[call.name].format(x=inner.fragment.sql)), kind, call.text)
+    return Value(Fragment(DATE_FUNCTIONS[call.name].format(x=inner.fragment.sql)), kind, call.text)
 
 
 def _label(scope: Scope, call: Call) -> Value:
     inner = _field_argument(scope, call)
     field = inner.field
-    if field is None or not (field.picklist or field.type in ("picklist", "multipicklist", "combobox")):
+    if field is None or not field.picklist:
         return inner
+    if field.type == "multipicklist":
+        labels = Fragment("?", (json.dumps({p.value: p.label for p in field.picklist}),))
+        return Value(_LABELS[0] + labels + _LABELS[1] + inner.fragment + _LABELS[2], "string", inner.name, inner.column)
     cases = [Fragment(" WHEN ? THEN ?", (p.value, p.label)) for p in field.picklist]
-    if not cases:
-        return inner
     labelled = "CASE " + inner.fragment + joined("", cases) + " ELSE " + inner.fragment + " END"
     return Value(labelled, "string", inner.name, inner.column)
 
@@ -172,3 +213,7 @@ def _label(scope: Scope, call: Call) -> Value:
 def _format(scope: Scope, call: Call) -> Value:
     inner = evaluated(scope, _argument(scope, call))
     return Value(inner.fragment, inner.type, inner.name, inner.column, inner.aggregate, formatted=True)
+
+
+# Functions that show a value in another way.
+SHOWING_FUNCTIONS: dict[str, Callable[[Scope, Call], Value]] = {"tolabel": _label, "format": _format}

@@ -1,0 +1,14 @@
+"""`halocline emulator`: a Salesforce on this laptop. One file per verb."""
+
+from __future__ import annotations
+
+import typer
+
+from halocline.cli.emulator.env import env
+from halocline.cli.emulator.importing import import_
+from halocline.cli.emulator.run import emulator
+
+app = typer.Typer(name="emulator", rich_markup_mode="rich")
+app.callback(invoke_without_command=True)(emulator)
+app.command("env")(env)
+app.command("import")(import_)

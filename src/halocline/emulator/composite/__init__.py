@@ -1,0 +1,1 @@
+"""Many requests or records in one: collections, composite, batch, graph and tree."""

@@ -1,0 +1,1 @@
+"""SOSL: search texts, parsed and matched."""

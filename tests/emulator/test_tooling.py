@@ -1,0 +1,92 @@
+"""The Tooling API: the org's shape as rows."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+from tests.emulator.conftest import VERSION, error
+
+from halocline.emulator.server import Emulator
+
+
+def rows(client: httpx2.Client, soql: str) -> list[dict[str, object]]:
+    answer = client.get("/tooling/query", params={"q": soql})
+    assert answer.status_code == 200, answer.text
+    records: list[dict[str, object]] = answer.json()["records"]
+    return records
+
+
+def test_objects_are_rows(client: httpx2.Client) -> None:
+    """With addresses below `tooling`."""
+    (row,) = rows(client, "SELECT DurableId, KeyPrefix FROM EntityDefinition WHERE QualifiedApiName = 'Account'")
+    assert (row["DurableId"], row["KeyPrefix"]) == ("Account", "001")
+    assert row["attributes"] == {
+        "type": "EntityDefinition",
+        "url": f"{VERSION}/tooling/sobjects/EntityDefinition/Account",
+    }
+
+
+def test_fields_are_rows_of_their_object(client: httpx2.Client) -> None:
+    """Reached by its name, with the types that Setup shows."""
+    found = rows(
+        client,
+        "SELECT QualifiedApiName, DataType, EntityDefinition.Label FROM FieldDefinition "
+        "WHERE EntityDefinition.QualifiedApiName = 'Invoice__c' AND DeveloperName IN ('Amount', 'Number', 'Account')"
+        " ORDER BY QualifiedApiName",
+    )
+    assert [(row["QualifiedApiName"], row["DataType"]) for row in found] == [
+        ("Account__c", "Lookup(Account)"),
+        ("Amount__c", "Number(4, 2)"),
+        ("Number__c", "Text(20)"),
+    ]
+
+
+def test_custom_objects_and_fields_are_listed(client: httpx2.Client) -> None:
+    """Only custom ones."""
+    assert [row["DeveloperName"] for row in rows(client, "SELECT DeveloperName FROM CustomObject ORDER BY DeveloperName")] == [
+        "Invoice",
+        "Silent",
+    ]
+    names = rows(client, "SELECT DeveloperName FROM CustomField WHERE TableEnumOrId = 'Silent__c'")
+    assert [row["DeveloperName"] for row in names] == ["Note"]
+
+
+@pytest.mark.parametrize("name", ["ApexClass", "ApexTrigger"])
+def test_there_is_no_apex(client: httpx2.Client, name: str) -> None:
+    """The objects exist and are empty."""
+    assert rows(client, f"SELECT Id, Name, Body FROM {name}") == []
+
+
+def test_what_is_hidden_is_hidden_here_too(client: httpx2.Client, emulator: Emulator) -> None:
+    """And comes back with the right to see it."""
+    soql = "SELECT DurableId FROM EntityDefinition WHERE DurableId = 'Lead'"
+    emulator.org.hide(["Lead"])
+    assert rows(client, soql) == []
+    emulator.org.show()
+    assert len(rows(client, soql)) == 1
+
+
+def test_data_is_not_here_and_this_is_not_in_the_data(client: httpx2.Client) -> None:
+    """Each API knows its own objects."""
+    assert error(client.get("/tooling/query", params={"q": "SELECT Id FROM Account"})) == (400, "INVALID_TYPE")
+    assert error(client.get("/query", params={"q": "SELECT Id FROM ApexClass"})) == (400, "INVALID_TYPE")
+
+
+def test_long_answers_come_in_pages(client: httpx2.Client) -> None:
+    """Further pages are below `tooling` as well."""
+    options = {"Sforce-Query-Options": "batchSize=200"}
+    first = client.get("/tooling/query", params={"q": "SELECT Id FROM FieldDefinition"}, headers=options).json()
+    assert first["nextRecordsUrl"].startswith(f"{VERSION}/tooling/query/01g")
+    second = client.get(first["nextRecordsUrl"].removeprefix(VERSION)).json()
+    assert second["totalSize"] == first["totalSize"]
+
+
+def test_tooling_describes_its_objects(client: httpx2.Client) -> None:
+    """Globally, briefly and wholly; 404 for others."""
+    names = {one["name"] for one in client.get("/tooling/sobjects").json()["sobjects"]}
+    assert {"EntityDefinition", "FieldDefinition", "CustomObject", "CustomField", "ApexClass"} <= names
+    described = client.get("/tooling/sobjects/ApexClass/describe").json()
+    assert described["urls"]["describe"] == f"{VERSION}/tooling/sobjects/ApexClass/describe"
+    assert client.get("/tooling/sobjects/ApexClass").json()["objectDescribe"]["name"] == "ApexClass"
+    assert error(client.get("/tooling/sobjects/Account/describe")) == (404, "NOT_FOUND")
+    assert client.get("/tooling").json()["query"] == f"{VERSION}/tooling/query"

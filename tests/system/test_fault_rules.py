@@ -1,0 +1,159 @@
+"""Every fault, and a sync: it ends well with the org's own data, or with a clear error of the right class - never with less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from halocline import registry
+from halocline.emulator import rest
+from halocline.emulator.faults.actions import ACTIONS
+from halocline.errors import HaloclineError, JobFailed, NetworkFailed, QuotaExhausted, RetryLater, StillRunning, Truncated
+from halocline.sync import SobjectSync
+from tests.system.laptop import QUICK, Laptop, laptop
+
+pytestmark = pytest.mark.system
+
+WAYS = {"rest": (1_000, 1_000), "bulk": (0, 1_000), "stage": (0, 0)}  # thresholds that choose each way at any size
+PAGE = 10
+REST, BULK = ("rest",), ("bulk", "stage")
+EVERY = (*REST, *BULK)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A rule, the ways of reading that it meets, and how the sync ends: None well, else with this error."""
+
+    rule: str
+    ways: tuple[str, ...] = EVERY
+    ends: type[HaloclineError] | None = None
+
+    @property
+    def action(self) -> str:
+        """Its action's name in the table."""
+        return self.rule.partition(":")[0]
+
+
+CASES = (
+    Case("answer: path=/describe$ status=502 body='<h1>Bad gateway</h1>' content_type=text/html"),
+    Case("answer: path=/describe$ status=502 body='<h1>Bad gateway</h1>' content_type=text/html times=0", ends=RetryLater),
+    Case("server_error: path=/data/ every=4 times=2"),
+    Case("server_error: path=/data/ probability=0.3 seed=7 times=2"),
+    Case("server_error: path=/data/ times=0", ends=RetryLater),
+    Case("unavailable: path=/data/ every=3 times=2"),
+    Case("unavailable: path=/data/ times=0", ends=RetryLater),
+    Case("unavailable: kind=bulk.create where=after", ways=BULK),
+    Case("request_limit: path=/data/ nth=3", ends=QuotaExhausted),
+    Case("concurrent_limit: path=/data/ nth=2"),
+    Case("concurrent_limit: path=/data/ times=0", ends=QuotaExhausted),
+    Case("expire_session: path=/data/ nth=4 every=5 times=2"),
+    Case("delay: path=/data/ seconds=0.02 times=0"),
+    Case("delay: path=/data/ seconds=0.02 where=after times=0"),
+    Case("cut: path=/data/ where=before every=4 times=2"),
+    Case("cut: path=/data/ where=during every=4 times=2"),
+    Case("cut: path=/data/ where=after every=4 times=2"),
+    Case("cut: kind=query.more where=during times=0", ways=REST, ends=NetworkFailed),
+    Case("cut: kind=bulk.results where=during times=0", ways=BULK, ends=NetworkFailed),
+    Case("cut: kind=bulk.create where=after", ways=BULK),
+    Case("slow_body: path=/data/ bytes_per_s=200000 times=0"),
+    Case("corrupt_gzip: kind=query.more", ways=REST),
+    Case("corrupt_gzip: kind=bulk.results", ways=BULK),
+    Case("corrupt_gzip: kind=bulk.results times=0", ways=BULK, ends=NetworkFailed),
+    Case("drop_header: header=Sforce-NumberOfRecords kind=bulk.results times=0", ways=BULK),
+    Case("drop_header: header=Sforce-Limit-Info times=0"),
+    Case("truncate_page: kind=query*", ways=REST, ends=Truncated),
+    Case("truncate_page: kind=query.more rows=9", ways=REST, ends=Truncated),
+    Case("truncate_page: kind=bulk.results", ways=BULK),
+    Case("truncate_page: kind=bulk.results rows=9 times=0", ways=BULK, ends=Truncated),
+    Case("duplicate_page: kind=query*", ways=REST),
+    Case("duplicate_page: kind=query.more times=0", ways=REST, ends=Truncated),
+    Case("duplicate_page: kind=bulk.pages", ways=BULK, ends=Truncated),
+    Case("wrong_locator: kind=query*", ways=REST, ends=Truncated),
+    Case("wrong_locator: kind=query* rows=3", ways=REST, ends=Truncated),
+    Case("wrong_locator: kind=bulk.pages", ways=BULK, ends=Truncated),
+    Case("wrong_locator: kind=bulk.pages rows=3", ways=BULK, ends=Truncated),
+    Case("job_stuck", ways=BULK, ends=StillRunning),
+    Case("job_failed: message='InternalServerError : no luck'", ways=BULK, ends=JobFailed),
+    Case("job_aborted", ways=BULK, ends=JobFailed),
+    Case("lock: rows=2"),
+    Case("late_commit: seconds=30"),
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laptop]:
+    """A laptop whose sources do not wait, with a table of 25 Accounts; since then 60 came, two changed, one went."""
+    real = registry.open_source
+    monkeypatch.setattr(registry, "open_source", lambda *args, **options: real(*args, **options, pace=QUICK))
+    for limit in ("SMALLEST_PAGE", "LARGEST_PAGE"):  # our client asks for the largest pages there are
+        monkeypatch.setattr(rest, limit, PAGE)
+    with laptop(tmp_path, page_rows=PAGE) as running:
+        ids = running.add("Account", 25, Name="old {n}")
+        running.days_pass()
+        sync(running, "rest")
+        running.days_pass()
+        running.add("Account", 60, Name="new {n}")
+        for record in ids[:2]:
+            running.change("Account", record, Name="changed")
+        running.delete("Account", ids[2])
+        yield running
+
+
+def sync(here: Laptop, way: str, *, deadline_s: float = 60.0) -> None:
+    """One sync by this way. Raises: what stopped it."""
+    bulk, stage = WAYS[way]
+    system = here.system(bulk=bulk, stage=stage)
+    system.JOB_DEADLINE_S = deadline_s
+    system.run(SobjectSync("Account", "raw", "Account"))
+
+
+def lake(here: Laptop) -> list[tuple[object, ...]]:
+    """The table as any reader sees it."""
+    return sorted(here.rows('SELECT "Id", "Name" FROM raw."Account" WHERE NOT "IsDeleted"'))
+
+
+def org(here: Laptop) -> list[tuple[object, ...]]:
+    """The same of the org."""
+    return sorted((one["Id"], one["Name"]) for one in here.org.query("SELECT Id, Name FROM Account"))
+
+
+def write_behind(here: Laptop) -> None:
+    """Another client, that knows nothing of ours, changes five records."""
+    data = f"{here.org.url}/services/data/v66.0"
+    headers = {"Authorization": f"Bearer {here.access_info['access_token']}"}
+    records = [{"attributes": {"type": "Account"}, "Name": f"theirs {number}"} for number in range(5)]
+    with httpx2.Client(headers=headers) as client:
+        told = client.post(f"{data}/composite/sobjects", json={"records": records}).json()
+    assert len(told) == 5
+
+
+@pytest.mark.parametrize(("case", "way"), [pytest.param(c, way, id=f"{way}-{c.rule}") for c in CASES for way in c.ways])
+def test_a_fault_costs_no_row(here: Laptop, case: Case, way: str) -> None:
+    """A sync under the fault equals the org, or leaves the table as it was with the error named; the next is whole again."""
+    before = lake(here)
+    assert before != org(here)
+    rule = here.org.faults.add_text(case.rule)
+    if case.action in ("lock", "late_commit"):
+        write_behind(here)
+    if case.ends is None:
+        sync(here, way)
+        assert lake(here) == org(here)
+    else:
+        with pytest.raises(case.ends):
+            sync(here, way, deadline_s=0.2 if case.action == "job_stuck" else 60.0)
+        assert lake(here) == before
+    assert here.org.faults.counters(rule)["struck"] > 0
+    assert any(rule in call.fault for call in here.org.calls)
+    here.org.faults.clear()
+    here.org.clock.advance(60)
+    sync(here, way)
+    assert lake(here) == org(here)
+
+
+def test_every_fault_meets_a_sync() -> None:
+    """The table names each action there is."""
+    assert {case.action for case in CASES} == ACTIONS.keys()

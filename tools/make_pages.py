@@ -1,0 +1,160 @@
+"""Write the pages of the documentation that the code itself tells: what the emulator covers.
+
+usage: make_pages.py [--check]
+
+With --check nothing is written; a page that is not what the code says ends in exit code 1.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+from halocline.emulator.bulk1.door import METHODS
+from halocline.emulator.faults.actions import ACTIONS, OTHER_NAMES
+from halocline.emulator.faults.grammar import MATCHING
+from halocline.emulator.org import EmulatorConfig
+from halocline.emulator.routes import ADMIN_ROUTES, ROUTES, Route
+from halocline.emulator.schema_files import load_catalog
+from halocline.emulator.soap.service import OPERATIONS
+from halocline.emulator.soql.dates import DATE_LITERALS
+from halocline.emulator.soql.parser import CLAUSES, LOCATION_FUNCTIONS, SCOPES
+from halocline.emulator.soql.values import AGGREGATES, DATE_FUNCTIONS, REFUSED_FUNCTIONS, SHOWING_FUNCTIONS
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "emulator-coverage.md"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or compare it with the code."""
+    text = coverage()
+    if "--check" not in arguments:
+        PAGE.write_text(text)
+        return 0
+    if PAGE.exists() and PAGE.read_text() == text:
+        return 0
+    print(f"{PAGE.relative_to(ROOT)} is not what the code says: run make docs", file=sys.stderr)
+    return 1
+
+
+def coverage() -> str:
+    """The page as Markdown."""
+    parts = [_HEAD, _resources(), _soql(), _soap(), _faults(), _settings(), _objects()]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+_HEAD = """
+# What the emulator covers
+
+This page is made from the code by `make docs`; a test keeps it true. What is not here is refused with the error that Salesforce
+itself gives for something it does not know: `NOT_FOUND` for a resource, `INVALID_TYPE` for an object, `MALFORMED_QUERY` for SOQL.
+How to use the emulator is told in [emulator.md](emulator.md).
+"""
+
+
+def _resources() -> str:
+    served = [_row(route) for route in ROUTES if not route.path.endswith("{path:rest}")]
+    ours = [_row(route) for route in ADMIN_ROUTES]
+    return "\n\n".join(
+        (
+            "## Resources",
+            _table(("path", "method", "answer"), [line for lines in served for line in lines]),
+            "## The admin door",
+            "Ours, for tests and demos: what no Salesforce offers.",
+            _table(("path", "method", "effect"), [line for lines in ours for line in lines]),
+        )
+    )
+
+
+def _row(route: Route) -> Iterator[tuple[str, str, str]]:
+    path = re.sub(r"\(\?:[^)]*\)\?", "", route.path.replace("{version}", "67.0"))
+    told: dict[str, list[str]] = {}
+    for method, worker in METHODS.get(route.path, route.methods).items():  # what stands behind Bulk API 1.0's own door
+        told.setdefault(_first_sentence(worker), []).append(method)
+    for sentence, methods in told.items():
+        yield f"`{path}`", ", ".join(methods), sentence
+
+
+def _first_sentence(worker: Callable[..., object]) -> str:
+    text = inspect.getdoc(worker) or ""
+    paragraph = re.split(r"\n\s*\n|\s(?:Raises|Source):", text)[0]
+    without_path = re.sub(r"^`[^`]+`(?:, (?:also )?`[^`]+`)*(?:: |, |\.$| (?=with |\())", "", " ".join(paragraph.split()))
+    told = without_path or worker.__name__.replace("_", " ") + "."
+    return told[:1].upper() + told[1:]
+
+
+_SOQL = """
+Relationships five levels up, five levels down from v58 (two before), `FIELDS()`, `TYPEOF`, semi-joins and anti-joins, `LIKE`,
+`INCLUDES` and `EXCLUDES`. What Bulk queries do not run is refused there.
+""".strip()
+
+
+def _soql() -> str:
+    clauses = [(f"`{one.words.upper()}`", one.refused or "yes") for one in CLAUSES]
+    literals = ", ".join(f"`{word.upper()}{':n' if counted else ''}`" for word, counted in DATE_LITERALS.items())
+    return "\n\n".join(
+        (
+            "## SOQL",
+            _SOQL,
+            _table(("clause", "served, or the refusal"), clauses),
+            f"Scopes: {_words(SCOPES)}.",
+            f"Aggregates: {_words(AGGREGATES)}. Date functions: {_words(DATE_FUNCTIONS)}. Others: {_words(SHOWING_FUNCTIONS)}.",
+            f"Date literals: {literals}.",
+            f"Refused where they stand by themselves, or at all: {_words({*REFUSED_FUNCTIONS, *LOCATION_FUNCTIONS})}.",
+        )
+    )
+
+
+def _words(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
+
+def _with(settings: Mapping[str, object]) -> str:
+    return "".join(f" with `{key}={value}`" for key, value in settings.items())
+
+
+def _soap() -> str:
+    operations = _words(OPERATIONS)
+    doors = "`POST /services/Soap/u/{version}` and `/c/{version}`"
+    return f"## SOAP\n\n{doors}: {operations}. `login` ends with v64, as Salesforce's does."
+
+
+def _faults() -> str:
+    rows = [(f"`{name}`", one.effect, _words(one.reads), ", ".join(one.wheres)) for name, one in ACTIONS.items()]
+    others = "; ".join(f"`{name}` is `{action}`{_with(settings)}" for name, (action, settings) in OTHER_NAMES.items())
+    return "\n\n".join(
+        (
+            "## Faults",
+            f"Every rule says which requests it strikes by {_words(MATCHING)}. Other names: {others}.",
+            _table(("action", "effect", "settings", "where"), rows),
+        )
+    )
+
+
+def _settings() -> str:
+    rows = [(f"`{one.name}`", f"`{_default(one.default)}`") for one in fields(EmulatorConfig)]
+    described = " ".join((inspect.getdoc(EmulatorConfig) or "").split())
+    return f"## Settings\n\nFields of `EmulatorConfig`. {described}\n\n" + _table(("setting", "default"), rows)
+
+
+def _default(value: object) -> object:
+    return "made anew" if value is MISSING else value
+
+
+def _objects() -> str:
+    rows = [(f"`{one.name}`", one.key_prefix, len(one.fields)) for one in load_catalog()]
+    note = "Your own objects and fields come from YAML files (`--schema`), or from your org (`halocline emulator import`)."
+    return f"## Objects that are always there\n\n{note}\n\n" + _table(("object", "prefix", "fields"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
