@@ -47,7 +47,8 @@ class Abilities:
 
     `bulk`: the source has a bulk way for this object; `bulk_reason` says why not. `raw_csv`: the destination takes CSV
     files as received. `transactional`: rows and position become visible together. `holds_position`: `position` works.
-    `stage`: the destination has a remote stage that `stage_name` can name.
+    `stage`: the destination has a remote stage that `stage_name` can name. `once`: a Bulk read of the source holds each record
+    once, so a key that arrives twice means that a page came in place of another (a REST page may come twice).
     """
 
     bulk: bool = False
@@ -56,6 +57,7 @@ class Abilities:
     transactional: bool = False
     holds_position: bool = False
     stage: bool = False
+    once: bool = False
     max_query_bytes: int = 0
 
 
@@ -89,7 +91,8 @@ class Survey:
 class Plan:
     """The decision, with its reasons: pure data, JSON.
 
-    `method` is one of the documented names (`bulk_api_full`, ...); `next_position` is what commit stores.
+    `method` is one of the documented names (`bulk_api_full`, ...); `next_position` is what commit stores. `once`: the source
+    promises each record once; a destination refuses rows that repeat its key.
     """
 
     flow: str
@@ -109,6 +112,7 @@ class Plan:
     allow_empty: bool = False
     allow_replace: bool = False
     max_delete_share: float = 0.5
+    once: bool = False
 
     @property
     def api(self) -> str:

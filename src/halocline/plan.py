@@ -78,6 +78,7 @@ def decide(survey: Survey, destination: Abilities, *, wish: Wish) -> Plan:
         allow_empty=wish.allow_empty or wish.force_full,
         allow_replace=wish.force_full,
         max_delete_share=wish.max_delete_share,
+        once=survey.abilities.once and way != "rest",
     )
 
 

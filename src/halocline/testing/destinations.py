@@ -394,6 +394,19 @@ class DestinationSuite:
                 assert bench.rows() == [account(1, at=3, Name="new"), account(2)]
             assert (counts.inserted, counts.unchanged) == (2, 1)
 
+    def test_a_record_that_comes_twice_against_the_promise_stops_the_commit(self, tmp_path: Path) -> None:
+        """From a source that reads each record once, a repeated key is a page delivered twice; its deletion is none."""
+        twice = [batch([account(1), account(2)]), batch([account(1)])]
+        for mode in (Mode.REPLACE, Mode.MERGE):
+            with self.bench(tmp_path / mode) as bench:
+                bench.load(batch([account(1), account(3)]))
+                with raises(Truncated) as caught:
+                    bench.load(*twice, mode=mode, once=True)
+                assert "twice" in str(caught[0])
+                assert bench.rows() == [account(1), account(3)]
+                bench.load(batch([account(1, at=2)]), deletions((1, 1)), mode=Mode.MERGE, once=True)
+                assert bench.rows() == [account(1, at=2), account(3)]
+
     def test_a_hard_deletion_removes_the_row(self, tmp_path: Path) -> None:
         """With hard deletes, flagged rows and deletions go; those of rows that were never there count as unchanged."""
         with self.bench(tmp_path) as bench:

@@ -12,7 +12,7 @@ from halocline.connector import Plan
 from halocline.connectors.duckdb.client import Cursor, number, quoted, rows
 from halocline.connectors.duckdb.staging import flag_column
 from halocline.connectors.duckdb.tables import Table
-from halocline.errors import SchemaConflict
+from halocline.errors import SchemaConflict, Truncated
 
 _HINT = "Choose a match field that every record has to itself and that never changes, such as Id."
 _FULL = "If records were only renamed or deleted for good, a full sync (force_full_sync=True) sets it right."
@@ -33,6 +33,21 @@ def refuse_shared_keys(cursor: Cursor, table: str, *, plan: Plan) -> None:
     for *values, count in rows(cursor, sql):
         shown = ", ".join(str(value)[:80] for value in values)
         raise _conflict(plan, f"{count} records share the value {shown!r} of the match field {', '.join(plan.key)}")
+
+
+def refuse_repeats(cursor: Cursor, table: str, *, plan: Plan, rows_only: str = "true") -> None:
+    """Hold staged rows to the source's promise of each record once; what arrived twice came in place of something else.
+
+    `rows_only` is the condition that leaves deletions out, which may follow a row.
+    Raises: Truncated when a record is there twice.
+    """
+    if not plan.once or not plan.schema.key:
+        return
+    own = ", ".join(map(quoted, plan.schema.key))
+    sql = f"SELECT count(*) - count(DISTINCT ({own})) FROM {table} WHERE {rows_only}"
+    if repeated := number(cursor, sql):
+        cause = f"{repeated:,} records arrived twice, so the source delivered a page again and perhaps not another one"
+        raise Truncated(f"Loading {plan.object}", cause, hint="Run it again; nothing was published.", rows=repeated)
 
 
 def refuse_moved_keys(cursor: Cursor, stage: str, *, table: Table, plan: Plan) -> None:

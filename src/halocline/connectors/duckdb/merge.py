@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb.client import Cursor, number, quoted, rows
-from halocline.connectors.duckdb.identity import refuse_moved_keys, refuse_shared_keys
+from halocline.connectors.duckdb.identity import refuse_moved_keys, refuse_repeats, refuse_shared_keys
 from halocline.connectors.duckdb.staging import StagedFile, cursor_column, deduplicate, examine, fill, flag_column
 from halocline.connectors.duckdb.tables import FULL_SYNC, Table, check_types, create, widen
 from halocline.connectors.duckdb.types import sql_type
@@ -50,6 +50,7 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFil
     _stage(cursor, plan, files)
     found = examine(cursor, _STAGE, plan=plan, rows_only=f"NOT {_GONE}")
     if found.repeats:
+        refuse_repeats(cursor, _STAGE, plan=plan, rows_only=f"NOT {_GONE}")
         refuse_shared_keys(cursor, _STAGE, plan=plan)
     repeated = _settle(cursor, plan) if found.repeats else 0
     refuse_moved_keys(cursor, _STAGE, table=table, plan=plan)

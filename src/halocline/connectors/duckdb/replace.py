@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb.client import Cursor, number, quoted
-from halocline.connectors.duckdb.identity import refuse_shared_keys
+from halocline.connectors.duckdb.identity import refuse_repeats, refuse_shared_keys
 from halocline.connectors.duckdb.merge import SMALL_DELETE_ROWS
 from halocline.connectors.duckdb.staging import Found, StagedFile, cursor_column, deduplicate, examine, fill, flag_column
 from halocline.connectors.duckdb.tables import Table, create
@@ -45,6 +45,7 @@ def _settle(cursor: Cursor, side: Table, plan: Plan, *, found: Found) -> None:
     """One row for each key; none that is marked as deleted, unless such rows are wanted."""
     flags = [quoted(name) for name in flag_column(plan)]
     if found.repeats:
+        refuse_repeats(cursor, side.sql, plan=plan)
         refuse_shared_keys(cursor, side.sql, plan=plan)
         deduplicate(cursor, side.sql, plan=plan, last=[f"{name} NULLS FIRST" for name in flags])
     if flags and plan.deletes is not Deletes.SOFT:

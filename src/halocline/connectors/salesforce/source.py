@@ -118,7 +118,7 @@ class SalesforceSource:
             delete_flag=None if self._deletes is Deletes.IGNORE else sobject.delete_flag,
             window=(soql.instant(start.low) if start.low else None, soql.instant(window.high(now))),
             abilities=Abilities(
-                bulk=not sobject.not_in_bulk, bulk_reason=sobject.not_in_bulk, max_query_bytes=soql.MAX_QUERY_BYTES
+                once=True, bulk=not sobject.not_in_bulk, bulk_reason=sobject.not_in_bulk, max_query_bytes=soql.MAX_QUERY_BYTES
             ),
             next_position=scope.position(window.next_stamp(now, self._deletions.covered)),
             query=query.text,
