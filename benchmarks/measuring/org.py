@@ -22,7 +22,68 @@ WRITERS = 4  # connections that edit records at the same time
 STOP_S = 30.0
 
 
-class Org:
+class Door:
+    """An emulator in a process of its own, and a session; `options` are those of its command line."""
+
+    def __init__(self, options: Sequence[str]) -> None:
+        command = [sys.executable, "-m", "halocline", "emulator", "--port", "0", *options, "--json"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            self.url, self.token = self._login()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the emulator. Idempotent."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def call(self, method: str, path: str, body: bytes | None = None, *, kind: str = "application/json") -> Any:
+        """What a JSON resource answers.
+        Raises: RuntimeError for a refusal.
+        """
+        words = self.read(method, path, body, kind=kind)
+        return json.loads(words) if words else None
+
+    def read(self, method: str, path: str, body: bytes | None = None, *, kind: str = "application/json") -> bytes:
+        """The bytes of an answer.
+        Raises: RuntimeError for a refusal.
+        """
+        connection = self.connection()
+        connection.request(method, path, body, {"Content-Type": kind, "Authorization": f"Bearer {self.token}"})
+        reply = connection.getresponse()
+        words = reply.read()
+        connection.close()
+        if reply.status >= 300:
+            raise RuntimeError(f"{method} {path}: {reply.status} {words.decode()}")
+        return words
+
+    def connection(self) -> http.client.HTTPConnection:
+        """A connection to the plain door."""
+        parts = urlsplit(self.url)
+        return http.client.HTTPConnection(str(parts.hostname), parts.port)
+
+    def _login(self) -> tuple[str, str]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the emulator ended with code {self._process.wait()}")
+        door = json.loads(line)
+        self.url, self.token = str(door["url"]), ""
+        credentials = {"client_id": door["client_id"], "client_secret": door["client_secret"]}
+        form = urlencode({"grant_type": "client_credentials", **credentials}).encode()
+        answer = self.call("POST", "/services/oauth2/token", form, kind="application/x-www-form-urlencoded")
+        return self.url, str(answer["access_token"])
+
+
+class Org(Door):
     """A Salesforce with so many Accounts; for the API user they have just the COLUMNS, because lht reads every field there is.
 
     `fields` maps them to Salesforce's types, in the order of the describe.
@@ -30,12 +91,8 @@ class Org:
 
     def __init__(self, folder: Path, *, accounts: int, seed_number: int) -> None:
         store, seeded = str(folder / "org.sqlite"), f"Account={accounts}"
-        command = [sys.executable, "-m", "halocline", "emulator", "--port", "0", "--store", store, "--seed", seeded]
-        self._process = subprocess.Popen(
-            [*command, "--seed-number", str(seed_number), "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        super().__init__(["--store", store, "--seed", seeded, "--seed-number", str(seed_number)])
         try:
-            self.url, self.token = self._login()
             self.hundredth = self._ids("AccountNumber LIKE '%00'")
             self.fields = self._reduced()
         except BaseException:
@@ -57,39 +114,16 @@ class Org:
 
     def forget_jobs(self) -> None:
         """Delete the finished query jobs that clients left behind, so that the disk does not fill."""
-        for job in self._call("GET", f"{API}/jobs/query?jobType=V2Query")["records"]:
+        for job in self.call("GET", f"{API}/jobs/query?jobType=V2Query")["records"]:
             if job["state"] in ("JobComplete", "Failed", "Aborted"):
-                self._call("DELETE", f"{API}/jobs/query/{job['id']}")
-
-    def stop(self) -> None:
-        """End the emulator. Idempotent."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-
-    def _login(self) -> tuple[str, str]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the emulator ended with code {self._process.wait()}")
-        door = json.loads(line)
-        self.url, self.token = str(door["url"]), ""
-        credentials = {"client_id": door["client_id"], "client_secret": door["client_secret"]}
-        form = urlencode({"grant_type": "client_credentials", **credentials}).encode()
-        answer = self._call("POST", "/services/oauth2/token", form, kind="application/x-www-form-urlencoded")
-        return self.url, str(answer["access_token"])
+                self.call("DELETE", f"{API}/jobs/query/{job['id']}")
 
     def _ids(self, where: str) -> list[str]:
         """The Ids under a condition."""
-        answer = self._call("GET", f"{API}/query?q=" + quote(f"SELECT Id FROM Account WHERE {where}"))
+        answer = self.call("GET", f"{API}/query?q=" + quote(f"SELECT Id FROM Account WHERE {where}"))
         found = [str(record["Id"]) for record in answer["records"]]
         while not answer["done"]:
-            answer = self._call("GET", answer["nextRecordsUrl"])
+            answer = self.call("GET", answer["nextRecordsUrl"])
             found += [str(record["Id"]) for record in answer["records"]]
         return found
 
@@ -102,11 +136,11 @@ class Org:
         return left
 
     def _described(self) -> list[dict[str, Any]]:
-        fields: list[dict[str, Any]] = self._call("GET", f"{API}/sobjects/Account/describe")["fields"]
+        fields: list[dict[str, Any]] = self.call("GET", f"{API}/sobjects/Account/describe")["fields"]
         return fields
 
     def _edit(self, ids: Sequence[str], phone: str) -> None:
-        connection = self._connection()
+        connection = self.connection()
         for record_id in ids:
             path = f"{API}/sobjects/Account/{record_id}"
             headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
@@ -118,18 +152,4 @@ class Org:
         connection.close()
 
     def _admin(self, resource: str, body: object) -> None:
-        self._call("POST", f"/__emulator__/{resource}", json.dumps(body).encode())
-
-    def _call(self, method: str, path: str, body: bytes | None = None, *, kind: str = "application/json") -> Any:
-        connection = self._connection()
-        connection.request(method, path, body, {"Content-Type": kind, "Authorization": f"Bearer {self.token}"})
-        reply = connection.getresponse()
-        words = reply.read()
-        connection.close()
-        if reply.status >= 300:
-            raise RuntimeError(f"{method} {path}: {reply.status} {words.decode()}")
-        return json.loads(words) if words else None
-
-    def _connection(self) -> http.client.HTTPConnection:
-        parts = urlsplit(self.url)
-        return http.client.HTTPConnection(str(parts.hostname), parts.port)
+        self.call("POST", f"/__emulator__/{resource}", json.dumps(body).encode())
