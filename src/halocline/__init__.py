@@ -18,10 +18,13 @@ if TYPE_CHECKING:
         SessionAuthenticator,
     )
     from halocline.errors import FixConfig, HaloclineError, RejectRecord, RetryLater, Stop
+    from halocline.mapping import ConditionalFieldMapper, FieldMapper
     from halocline.sync import IntelligentSync, sync_sobject_intelligent
 
 _HOME = {
     "ClientCredentialsAuthenticator": "halocline.connectors.salesforce",
+    "ConditionalFieldMapper": "halocline.mapping",
+    "FieldMapper": "halocline.mapping",
     "FixConfig": "halocline.errors",
     "HaloclineError": "halocline.errors",
     "IntelligentSync": "halocline.sync",
@@ -38,6 +41,8 @@ _HOME = {
 
 __all__ = [
     "ClientCredentialsAuthenticator",
+    "ConditionalFieldMapper",
+    "FieldMapper",
     "FixConfig",
     "HaloclineError",
     "IntelligentSync",
