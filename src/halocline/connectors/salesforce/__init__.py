@@ -1,4 +1,4 @@
-"""Salesforce: logins, the client, and the source. Names are resolved when they are first used."""
+"""Salesforce: logins, the client, what became of the rows it wrote, the source. Names are resolved when they are first used."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
         session_from,
     )
     from halocline.connectors.salesforce.client import SalesforceClient
+    from halocline.connectors.salesforce.ingest import Bulk, Loaded, Progress
+    from halocline.connectors.salesforce.ingest_jobs import JobInfo
+    from halocline.connectors.salesforce.results import Fate, RowResult
     from halocline.connectors.salesforce.source import SalesforceSource, connect, open_source
     from halocline.connectors.salesforce.transport import Reply, Stream, Transport, Usage
 
@@ -37,6 +40,9 @@ _AUTH = (
 _HOME = {
     **dict.fromkeys(_AUTH, "auth"),
     **dict.fromkeys(("Reply", "Stream", "Transport", "Usage"), "transport"),
+    **dict.fromkeys(("Bulk", "Loaded", "Progress"), "ingest"),
+    **dict.fromkeys(("Fate", "RowResult"), "results"),
+    "JobInfo": "ingest_jobs",
     "SalesforceClient": "client",
     "SalesforceSource": "source",
     "connect": "source",
@@ -45,11 +51,17 @@ _HOME = {
 
 __all__ = [
     "Authenticator",
+    "Bulk",
     "ClientCredentialsAuthenticator",
+    "Fate",
     "JWTAuthenticator",
+    "JobInfo",
+    "Loaded",
     "OAuthAuthenticator",
+    "Progress",
     "RefreshTokenAuthenticator",
     "Reply",
+    "RowResult",
     "SalesforceClient",
     "SalesforceSource",
     "Session",

@@ -1,22 +1,28 @@
-"""SalesforceClient: what people use to ask an org something."""
+"""SalesforceClient: what people use to ask an org something, and to change it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from urllib.parse import quote
 
 import httpx2
 
+from halocline.connectors.salesforce import records
 from halocline.connectors.salesforce.auth import Authenticator, Session, from_env, session_from
+from halocline.connectors.salesforce.collections import CALL_ROWS, WIDTH, Collections, Operation, Order
+from halocline.connectors.salesforce.results import RowResult
 from halocline.connectors.salesforce.transport import VERSION, Transport
 from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, Truncated
 from halocline.events import Sink
-from halocline.retry import Pace, Policy
+from halocline.retry import PACE, Pace, Policy
+
+if TYPE_CHECKING:
+    from halocline.connectors.salesforce.ingest import Bulk
 
 PAGE_ROWS = 2000  # the most that a page holds; REST API Developer Guide, "Query Options Header"
 _LEAST_PAGE_ROWS = 200  # likewise
@@ -69,6 +75,7 @@ class SalesforceClient:
         **options: Unpack[TransportOptions],
     ) -> None:
         self.transport = Transport(session_from(session), version=version, **options)
+        self._pace = options.get("pace", PACE)
         self._org_id: str | None = None
 
     @classmethod
@@ -188,6 +195,68 @@ class SalesforceClient:
             return str((self.query_one("SELECT Id FROM Organization LIMIT 1") or {}).get("Id", ""))[:15]
         except (AccessDenied, BadQuery, NotFound):  # a user without the right to see the org may still read its objects
             return ""
+
+    @property
+    def bulk(self) -> Bulk:
+        """Bulk loads: `client.bulk.upsert("Account", rows, external_id_field="Ext__c")`."""
+        from halocline.connectors.salesforce.ingest import Bulk  # it loads pyarrow, which nothing else here needs
+
+        return Bulk(self.transport, pace=self._pace)
+
+    def create(self, sobject: str, record: Mapping[str, Any]) -> str:
+        """The id of a new record.
+
+        In every record a missing field stays as it is, None and "" clear it; a lookup by another object's key is a name with a
+        dot (`Account.Ext__c`). Raises: RejectRecord; RetryLater with `facts["in_doubt"]` when the answer was lost.
+        """
+        return records.create(self.transport, _name(sobject), record=record)
+
+    def update(self, sobject: str, record_id: str, record: Mapping[str, Any]) -> None:
+        """Change one record. Raises: RejectRecord; NotFound."""
+        records.update(self.transport, _name(sobject), record_id=record_id, record=record)
+
+    def upsert(self, sobject: str, record: Mapping[str, Any], *, external_id_field: str, value: object = None) -> str:
+        """The id of the record with that external id, changed or created. `value` None takes it from the record.
+
+        Raises: RejectRecord, also when several records have that value.
+        """
+        return records.upsert(self.transport, _name(sobject), record=record, key=_name(external_id_field), value=value)
+
+    def delete(self, sobject: str, record_id: str) -> None:
+        """Put one record in the recycle bin. Raises: NotFound when there is none, or when it lies there already."""
+        records.delete(self.transport, _name(sobject), record_id=record_id)
+
+    def undelete(self, sobject: str, record_id: str) -> None:
+        """Raises: NotSupported, always, saying who can: only the SOAP API of Salesforce undeletes."""
+        raise records.no_undelete(sobject, record_id)
+
+    def collections(self, *, width: int = WIDTH, rows_per_call: int = CALL_ROWS) -> Collections:
+        """Writer of many records, call by call: for who wants results as they come, or smaller calls."""
+        return Collections(self.transport, width=width, rows_per_call=rows_per_call, pace=self._pace)
+
+    def create_many(self, sobject: str, rows: Iterable[Mapping[str, Any]]) -> list[RowResult]:
+        """What became of each row, in the order of the rows; 200 a call, several calls in flight.
+
+        Rows that Salesforce refuses are results, not exceptions; locked rows are tried again. When the answer of a call is lost,
+        its rows are in doubt, and are not sent again: who knows them looks whether they are there.
+        Raises: what Salesforce says of a call as a whole (login, rights, quota); `facts["results"]` holds what is known so far.
+        """
+        return self.collections().write_all(Order(Operation.INSERT, _name(sobject)), rows)
+
+    def update_many(self, sobject: str, rows: Iterable[Mapping[str, Any]]) -> list[RowResult]:
+        """What became of each row; each names its record by `Id`. See `create_many`."""
+        return self.collections().write_all(Order(Operation.UPDATE, _name(sobject)), rows)
+
+    def upsert_many(self, sobject: str, rows: Iterable[Mapping[str, Any]], *, external_id_field: str) -> list[RowResult]:
+        """What became of each row; each has its external id. See `create_many`.
+
+        Salesforce refuses rows of one call with the same external id; in two calls at once their order is not known.
+        """
+        return self.collections().write_all(Order(Operation.UPSERT, _name(sobject), _name(external_id_field)), rows)
+
+    def delete_many(self, sobject: str, rows: Iterable[Mapping[str, Any] | str]) -> list[RowResult]:
+        """What became of each row; each is an id, or names its record by `Id`. See `create_many`."""
+        return self.collections().write_all(Order(Operation.DELETE, _name(sobject)), rows)
 
     def deleted(self, sobject: str, start: datetime | str, end: datetime | str) -> tuple[list[tuple[str, str]], str]:
         """The records deleted between two instants: (id, deletedDate) pairs, and `latestDateCovered`, as Salesforce spells them.

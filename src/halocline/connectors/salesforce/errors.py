@@ -30,6 +30,7 @@ from halocline.errors import (
     NetworkFailed,
     NotFound,
     QuotaExhausted,
+    RejectRecord,
     RetryLater,
     Stop,
     Truncated,
@@ -79,7 +80,7 @@ _HINTS: Mapping[type[HaloclineError], Mapping[str, str]] = {
         "ENTITY_IS_DELETED": "The record lies in the recycle bin.",
     },
     Truncated: {"INVALID_QUERY_LOCATOR": "The query's cursor is gone (ten open at a time, two days); run again."},
-    JobFailed: dict.fromkeys(("InvalidJobState", "InvalidJob", "InvalidBatch", "ClientInputError"), ""),
+    JobFailed: dict.fromkeys(("InvalidJobState", "INVALIDJOBSTATE", "InvalidJob", "InvalidBatch", "ClientInputError"), ""),
     FixConfig: {
         "UNSUPPORTED_API_VERSION": "Set version to one that this org supports (its /services/data lists them).",
         "InvalidVersion": "Set version to one that this org supports (its /services/data lists them).",
@@ -104,6 +105,28 @@ _HINTS: Mapping[type[HaloclineError], Mapping[str, str]] = {
         "",
     ),
 }
+# What is wrong with one record, not with the login or the settings. Source: SOAP API Developer Guide, "StatusCode".
+_RECORD_CODES = frozenset(
+    {
+        "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+        "DELETE_FAILED",
+        "DEPENDENCY_EXISTS",
+        "DUPLICATES_DETECTED",
+        "DUPLICATE_EXTERNAL_ID",
+        "DUPLICATE_VALUE",
+        "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        "FIELD_FILTER_VALIDATION_EXCEPTION",
+        "FIELD_INTEGRITY_EXCEPTION",
+        "INACTIVE_OWNER_OR_USER",
+        "INVALID_CROSS_REFERENCE_KEY",
+        "INVALID_EMAIL_ADDRESS",
+        "INVALID_FIELD_FOR_INSERT_UPDATE",
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+        "MISSING_ARGUMENT",
+        "REQUIRED_FIELD_MISSING",
+        "STRING_TOO_LONG",
+    }
+)
 _KIND = {code: kind for kind, hints in _HINTS.items() for code in hints}
 _TOO_LONG = "URL and headers may hold 16,384 bytes; take fewer fields, or let it run through the Bulk API."
 _BY_STATUS: Mapping[int, tuple[type[HaloclineError], str]] = {
@@ -186,6 +209,8 @@ def refusal(doing: str, status: int, *, headers: Mapping[str, str], content: byt
         doubt = status >= 500 or (status != 429 and said.code is None)
         wait_s = retry_after(headers)
         return RetryLater(doing, cause, hint=hint, code=said.code, after_s=wait_s, status=status, host=host, in_doubt=doubt)
+    if said.code in _RECORD_CODES:
+        return RejectRecord(doing, cause, row=0, code=said.code, status=status, host=host, fields=said.fields)
     hint = _host_hint(host) or _redirect_hint(status, headers) or hint
     return kind(doing, cause, hint=hint, code=said.code, status=status, host=host, fields=said.fields)
 

@@ -9,6 +9,7 @@ Bodies are asked for in gzip, read raw and decoded here, because the decoder of 
 from __future__ import annotations
 
 import json as json_text
+import os
 import re
 import threading
 import zlib
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -28,6 +30,7 @@ from halocline.connectors.salesforce.errors import DAILY_WAIT_S, EXPIRED, http_d
 from halocline.errors import HaloclineError, NetworkFailed, QuotaExhausted, RetryLater, Stop
 from halocline.retry import PACE, POLICY, Pace, Policy
 from halocline.retry import retry as repeated
+from halocline.spool import storage
 
 if TYPE_CHECKING:
     from halocline.connectors.salesforce.auth import Session, Token
@@ -42,6 +45,7 @@ QUOTA_FRESH_S = 300.0  # how long the last count is believed; then one call may 
 _RENEWALS = 3  # per call: with several threads a fresh token may go stale before it is used
 _INFLATE_BYTES = 1 << 20  # decoded at a time, so that a body of nothing but zeros cannot fill the memory
 _ERROR_BYTES = 1 << 20  # of an error body
+_SEND_BYTES = 1 << 20  # of a file at a time
 _USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")  # not the `per-app-api-usage=` that may follow
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"halocline/{__version__}"}
 _GZIP = 31  # zlib's window bits for a gzip wrapper, whose CRC and length are then checked
@@ -78,7 +82,8 @@ class Reply:
         except ValueError as error:
             kind = self.headers.get("content-type", "no content type")
             hint = "Check instance_url: a browser's address or a proxy answers with pages, not data."
-            raise NetworkFailed(self.doing, f"expected JSON, got {kind}", hint=hint, status=self.status) from error
+            # it was accepted, so what was asked for may have been done
+            raise NetworkFailed(self.doing, f"expected JSON, got {kind}", hint=hint, status=self.status, in_doubt=True) from error
 
 
 class Stream:
@@ -111,7 +116,7 @@ class _Call:
     doing: str
     params: Mapping[str, object] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes | None = None
+    content: bytes | Path | None = None
     accept: tuple[int, ...] = (200,)
     safe: bool = True
 
@@ -161,7 +166,7 @@ class Transport:
         *,
         params: Mapping[str, object] | None = None,
         json: object = None,
-        content: bytes | None = None,
+        content: bytes | Path | None = None,
         headers: Mapping[str, str] | None = None,
         accept: tuple[int, ...] = (200,),
         doing: str = "",
@@ -171,7 +176,8 @@ class Transport:
 
         `path` is absolute (`/services/data/...`), relative to `base`, or a whole address of this org's own origin.
         `safe=False` marks a call that must not be carried out twice: it is repeated only while Salesforce cannot have acted
-        on it; else the error has `facts["in_doubt"]` True. `doing` opens error messages ("Describing Account").
+        on it; else the error has `facts["in_doubt"]` True. `doing` opens error messages ("Describing Account"). A file given
+        as `content` is sent piece by piece, from its beginning each time.
         Raises: what the error tree says of the refusal; RetryLater when repeats did not help.
         """
         if json is not None:
@@ -235,8 +241,8 @@ class Transport:
         url = _address(call, token.instance_url, base=self.base)
         headers = {**_HEADERS, **call.headers, "Authorization": f"Bearer {token.access_token}"}
         self._count(calls=1)
-        with network(call.doing, urlsplit(token.instance_url).netloc):
-            request = self._http.build_request(call.method, url, headers=headers, content=call.content)
+        with network(call.doing, urlsplit(token.instance_url).netloc), _body(call) as (content, length):
+            request = self._http.build_request(call.method, url, headers={**headers, **length}, content=content)
             response = self._http.send(request, stream=True)
         self._note(response.headers)
         return response
@@ -318,6 +324,21 @@ def _decoded(response: httpx2.Response) -> Iterator[bytes]:
     if encoding == "identity":
         return response.iter_raw()
     raise EOFError(f"it is encoded as {encoding}, which was not asked for")
+
+
+@contextmanager
+def _body(call: _Call) -> Iterator[tuple[bytes | Iterator[bytes] | None, dict[str, str]]]:
+    """What is sent, and the header that says how long it is; a file is open while the block runs.
+
+    Raises: StorageFailed when the file cannot be read.
+    """
+    if not isinstance(call.content, Path):
+        yield call.content, {}
+        return
+    with storage(f"Opening {call.content.name} to send it"):
+        file = call.content.open("rb")
+    with file:
+        yield iter(lambda: file.read(_SEND_BYTES), b""), {"Content-Length": str(os.fstat(file.fileno()).st_size)}
 
 
 def _data(response: httpx2.Response, call: _Call) -> httpx2.Response:

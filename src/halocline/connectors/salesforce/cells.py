@@ -1,0 +1,301 @@
+"""Rows as text columns, each value spelled as a cell of Bulk's CSV; null where a row does not have the field.
+
+    dicts           columns grow as new names appear; a missing key is null
+    Arrow           whole columns at a time; null is the order to clear
+    a CSV file      Bulk's own meaning: an empty cell leaves the field, #N/A clears it
+
+A row with a value that cannot be sent is left out, with a result that says why.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as pa_csv
+
+from halocline.connectors.salesforce import results
+from halocline.connectors.salesforce.pages import Hold
+from halocline.connectors.salesforce.results import RowResult, not_sent
+from halocline.connectors.salesforce.spelling import CLEARED, CannotSpell, cell, flat_record
+from halocline.errors import FixConfig, NotFound
+
+CHUNK_ROWS = 2_000  # dicts that are turned into columns at a time
+_CSV_BLOCK_BYTES = 1 << 24  # of a caller's CSV file; no record that Salesforce takes is longer
+
+Rows: TypeAlias = Iterable[Mapping[str, Any]] | Iterable[str] | pa.Table | pa.RecordBatch | pa.RecordBatchReader | str | Path
+"""What can be loaded: dicts (or bare ids, for a delete), anything that is an Arrow stream, or the path of a CSV file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Rows as text columns (null: leave the field), which rows of the input they are, and those that cannot be sent."""
+
+    batch: pa.RecordBatch
+    numbers: Sequence[int]
+    refused: tuple[RowResult, ...] = ()
+
+
+def texts_of(rows: Rows, needed: str | None) -> Iterator[Texts]:
+    """The rows, some at a time, in order; a bare id is the value of the `needed` column.
+
+    Raises: FixConfig for a file or a table that cannot be read or sent as a whole; NotFound.
+    """
+    if isinstance(rows, (str, Path)):
+        yield from _of_file(Path(rows))
+    elif isinstance(rows, pa.RecordBatch):
+        yield from _of_arrow([rows])
+    elif hasattr(rows, "__arrow_c_stream__"):
+        yield from _of_arrow(pa.RecordBatchReader.from_stream(rows))
+    else:
+        yield from _of_dicts({needed or "": one} if isinstance(one, str) else one for one in rows)
+
+
+def text_columns(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of a CSV file with a header line as text columns, null where empty; lines without anything are no rows.
+
+    Raises: FixConfig saying which row is no row of these columns, or that the file is not UTF-8.
+    """
+    options = pa_csv.ConvertOptions(
+        column_types=dict.fromkeys(columns, pa.string()),
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=True,
+    )
+    read = pa_csv.ReadOptions(block_size=_CSV_BLOCK_BYTES, use_threads=False, column_names=list(columns), skip_rows=0)
+    parse = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=True)
+    doing = f"Reading {path.name}"
+    try:
+        with path.open("rb") as file:
+            _skip_header(file)
+            source = pa.PythonFile(Hold(file), mode="r")
+            with pa_csv.open_csv(source, read_options=read, parse_options=parse, convert_options=options) as reader:
+                yield from reader
+    except pa.ArrowInvalid as error:
+        if "Empty CSV file" in str(error):  # a header and nothing more
+            return
+        hint = "Every row needs a value for each column of the header; the file must be UTF-8 with commas."
+        raise FixConfig(doing, f"it is no CSV of its {len(columns)} columns ({error})", hint=hint) from error
+    except OSError as error:
+        raise FixConfig(doing, error.strerror or str(error)) from error
+
+
+def header_of(path: Path) -> tuple[str, ...]:
+    """The names in the header line of a CSV file; none for an empty file.
+
+    Raises: NotFound; FixConfig for a file that cannot be read, or a name that comes twice.
+    """
+    doing = f"Reading {path.name}"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            names = tuple(next(csv.reader(file), ()))
+    except FileNotFoundError as error:
+        raise NotFound(doing, f"there is no file {path}") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FixConfig(doing, str(error), hint="The file must be CSV in UTF-8 with a header line.") from error
+    lower = [name.lower() for name in names]
+    if len(set(lower)) != len(lower) or "" in lower:
+        raise FixConfig(doing, "a column has no name, or the name of another", hint=f"The header is {','.join(names)[:200]}.")
+    return names
+
+
+def _of_file(path: Path) -> Iterator[Texts]:
+    """The rows of a caller's CSV file with Bulk's own meaning: an empty cell leaves the field, `#N/A` clears it.
+
+    The whole file is read once before any of it is sent, so that a broken row late in it stops the load before it begins.
+    """
+    columns = header_of(path)
+    if not columns:
+        raise FixConfig(f"Reading {path.name}", "the file is empty", hint="It needs a header line with the names of fields.")
+    for _ in text_columns(path, columns):
+        pass
+    first = 0
+    for batch in text_columns(path, columns):
+        for start in range(0, batch.num_rows, CHUNK_ROWS):
+            piece = batch.slice(start, CHUNK_ROWS)
+            yield Texts(piece, range(first, first + piece.num_rows))
+            first += piece.num_rows
+
+
+def _skip_header(file: Any) -> None:
+    """Move past the header record, which may hold quoted line ends."""
+    line = file.readline()
+    while line.count(b'"') % 2 and (more := file.readline()):
+        line += more
+
+
+def _of_arrow(batches: Iterable[pa.RecordBatch]) -> Iterator[Texts]:
+    first = 0
+    for whole in batches:
+        for start in range(0, whole.num_rows, CHUNK_ROWS * 10):
+            batch = _flat(whole.slice(start, CHUNK_ROWS * 10))
+            columns, doubts = [], dict[int, RowResult]()
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                texts, bad = _spelled(name, column)
+                columns.append(texts)
+                for index, message in bad:
+                    told = not_sent(first + index, results.CANNOT_BE_SENT, message=f"{name}: {message}", fields=(name,))
+                    doubts.setdefault(index, told)
+            done = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+            yield _less(Texts(done, range(first, first + batch.num_rows)), doubts)
+            first += batch.num_rows
+
+
+def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with structs (lookups) as dotted columns, dictionaries as their values."""
+    while any(pa.types.is_struct(one.type) for one in batch.schema):
+        batch = pa.Table.from_batches([batch]).flatten().combine_chunks().to_batches()[0]
+    lower = [name.lower() for name in batch.schema.names]
+    if len(set(lower)) != len(lower):
+        raise FixConfig("Reading the table", "two columns have the same name (names are the same in any case)")
+    return batch
+
+
+def _spelled(name: str, column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
+    """A column as texts of CSV, null and empty text as the order to clear; and the rows whose value cannot be sent.
+
+    Raises: FixConfig for a type that has no spelling.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    spell = next((spell for is_kind, spell in _COLUMNS if is_kind(column.type)), None)
+    if spell is None:
+        hint = "Cast it: timestamps with a time zone, lists and files to something that Bulk takes."
+        raise FixConfig("Reading the table", f"the column {name} is a {column.type}, which cannot be sent by Bulk", hint=hint)
+    texts, bad = spell(column)
+    return pc.fill_null(texts, CLEARED), bad
+
+
+def _column_of_texts(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
+    texts = column.cast(pa.string())
+    bad = places(pc.equal(texts, CLEARED))
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts), [(at, _NOT_IN_BULK) for at in bad]
+
+
+def _column_of_floats(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
+    bad = places(pc.invert(pc.is_finite(column)))
+    return column.cast(pa.string()), [(at, "no number that Salesforce has; null clears the field") for at in bad]
+
+
+def _column_of_moments(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
+    """Instants in UTC to the millisecond; what is finer is cut."""
+    millis = pc.cast(pc.floor_temporal(column, unit="millisecond"), pa.timestamp("ms", "UTC"))
+    return pc.strftime(millis, format="%Y-%m-%dT%H:%M:%SZ"), []
+
+
+def _column_of_times(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
+    texts = column.cast(pa.time32("ms"), safe=False).cast(pa.string())
+    return pc.binary_join_element_wise(texts, "Z", ""), []
+
+
+def _column_as_cast(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
+    return column.cast(pa.string()), []
+
+
+_NOT_IN_BULK = f"the text {CLEARED} cannot be sent by Bulk, where it clears the field; REST can send it"
+
+
+_COLUMNS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], tuple[pa.Array, list[tuple[int, str]]]]], ...] = (
+    (lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t), _column_of_texts),
+    (pa.types.is_floating, _column_of_floats),
+    (lambda t: pa.types.is_timestamp(t) and t.tz is not None, _column_of_moments),
+    (pa.types.is_time, _column_of_times),
+    (
+        lambda t: any(
+            is_kind(t)
+            for is_kind in (pa.types.is_boolean, pa.types.is_integer, pa.types.is_decimal, pa.types.is_date32, pa.types.is_null)
+        ),
+        _column_as_cast,
+    ),
+)
+
+
+class _Shape:
+    """The names of the columns as rows name them, in the order and the spelling in which they first came."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}  # lower case -> as first spelled
+        self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def flat(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The row under lower-case names.
+
+        Raises: CannotSpell for a name that comes twice, or a lookup by several keys.
+        """
+        known = self._known.get(tuple(row))
+        if known is not None and dict not in map(type, row.values()):
+            return dict(zip(known, row.values(), strict=True))
+        told = flat_record(row)
+        for name in told:
+            self.names.setdefault(name.lower(), name)
+        if len(told) == len(row) and dict not in map(type, row.values()):
+            self._known[tuple(row)] = tuple(name.lower() for name in told)
+        return {name.lower(): value for name, value in told.items()}
+
+
+def _of_dicts(rows: Iterable[Mapping[str, Any]]) -> Iterator[Texts]:
+    """Dicts as text columns; the columns grow as new names appear."""
+    shape, drawn, first = _Shape(), iter(rows), 0
+    while chunk := list(islice(drawn, CHUNK_ROWS)):
+        yield _of_chunk(chunk, shape, first=first)
+        first += len(chunk)
+
+
+def _of_chunk(chunk: Sequence[Mapping[str, Any]], shape: _Shape, *, first: int) -> Texts:
+    flat, doubts = list[Mapping[str, Any]](), dict[int, RowResult]()
+    for index, row in enumerate(chunk):
+        try:
+            flat.append(shape.flat(row))
+        except CannotSpell as error:
+            flat.append({})
+            doubts[index] = not_sent(first + index, results.CANNOT_BE_SENT, message=str(error), fields=(error.field,))
+    columns = [_cells(flat, name, key=key, doubts=doubts, first=first) for key, name in shape.names.items()]
+    batch = pa.RecordBatch.from_arrays(columns, names=list(shape.names.values())) if columns else _nothing(len(chunk))
+    return _less(Texts(batch, range(first, first + len(chunk))), doubts)
+
+
+def _cells(flat: Sequence[Mapping[str, Any]], name: str, *, key: str, doubts: dict[int, RowResult], first: int) -> pa.Array:
+    """One column: null where the row does not have it."""
+    column: list[str | None] = []
+    for index, row in enumerate(flat):
+        if key not in row:
+            column.append(None)
+            continue
+        value = row[key]
+        if type(value) is str and value and value.isascii() and value != CLEARED:
+            column.append(value)
+            continue
+        try:
+            column.append(cell(name, value))
+        except CannotSpell as error:
+            column.append(None)
+            told = not_sent(first + index, results.CANNOT_BE_SENT, message=f"{name}: {error}", fields=(name,))
+            doubts.setdefault(index, told)
+    return pa.array(column, pa.string())
+
+
+def _nothing(rows: int) -> pa.RecordBatch:
+    """Rows without a column: they will be refused as empty."""
+    return pa.RecordBatch.from_arrays([pa.nulls(rows, pa.string())], names=["Id"])
+
+
+def _less(texts: Texts, doubts: Mapping[int, RowResult]) -> Texts:
+    """The rows without those at these places."""
+    if not doubts:
+        return texts
+    keep = [index for index in range(texts.batch.num_rows) if index not in doubts]
+    told = tuple(doubts[index] for index in sorted(doubts))
+    return Texts(texts.batch.take(pa.array(keep, pa.int64())), [texts.numbers[index] for index in keep], told)
+
+
+def places(mask: pa.Array) -> list[int]:
+    """Where the mask is true."""
+    if not pc.any(mask).as_py():
+        return []
+    return [int(at) for at in pc.indices_nonzero(mask).to_pylist()]
