@@ -288,7 +288,7 @@ def test_ranges_follow_each_other_and_hold_every_id(first: int, span: int, size:
     class Org:
         store = Store()
 
-    found = chunking.ranges(Org(), account(), chunking.Chunking(size))  # type: ignore[arg-type]  # all that it looks at
+    found = chunking.ranges(Org(), account(), chunking=chunking.Chunking(size))  # type: ignore[arg-type]  # all that it looks at
     assert found[0][0] == record_id("001", first)
     assert [end for _, end in found[:-1]] == [start for start, _ in found[1:]]
     assert found[-1][0] <= record_id("001", first + span) < found[-1][1]
@@ -305,7 +305,7 @@ def test_ranges_are_those_of_the_vendors_example() -> None:
     class Org:
         store = Store()
 
-    found = chunking.ranges(Org(), account(), chunking.Chunking(250_000))  # type: ignore[arg-type]  # all that it looks at
+    found = chunking.ranges(Org(), account(), chunking=chunking.Chunking(250_000))  # type: ignore[arg-type]  # all that it looks at
     assert [(start[:15], end[:15]) for start, end in found] == [
         ("001300000000000", "00130000000132G"),
         ("00130000000132G", "00130000000264W"),

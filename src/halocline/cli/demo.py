@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -101,17 +102,25 @@ def _fresh(folder: Path) -> Path:
 def _emulator() -> Iterator[Mapping[str, str]]:
     """An emulator in a process of its own, ended with the block; gives its address and a login."""
     seed = ",".join(f"{name}={count}" for name, count in SEED.items())
-    command = [sys.executable, "-m", "halocline", "emulator", "--port", "0", "--seed", seed, "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})  # noqa: S603 - our own command
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise Stop("Starting the emulator", f"it ended with code {process.wait()}", hint="Its own words are above.")
-        yield json.loads(line)
-    finally:
-        process.terminate()
-        process.wait(timeout=_START_S)
+    command = [sys.executable, "-m", "halocline", "emulator", "--port", "0", "--no-https", "--no-proxy", "--seed", seed, "--json"]
+    with tempfile.TemporaryDirectory(prefix="halocline-demo-") as home:  # nobody else is to find this emulator
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HALOCLINE_HOME": home}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - our own command
+        try:
+            yield _announced(process)
+        finally:
+            process.terminate()
+            process.wait(timeout=_START_S)
+
+
+def _announced(process: subprocess.Popen[str]) -> Mapping[str, str]:
+    """What the emulator says once it listens."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise Stop("Starting the emulator", f"it ended with code {process.wait()}", hint="Its own words are above.")
+    answer: Mapping[str, str] = json.loads(line)
+    return answer
 
 
 def _sync(system: IntelligentSync, name: str) -> Run:
