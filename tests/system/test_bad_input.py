@@ -426,8 +426,10 @@ def test_an_org_killed_in_the_middle_of_an_answer_is_a_network_failure(way: str,
         desk.env["SF_LOGIN_URL"] = url
         with ThreadPoolExecutor() as other:
             killed = other.submit(kill_midway, process)
-            told = desk.sync(way)
-            process.kill()  # a sync that ended before the middle would leave the other thread waiting for a word
+            try:
+                told = desk.sync(way)
+            finally:
+                process.kill()  # a sync that ended before the middle would leave the other thread waiting for a word
             killed.result()
     is_clear(told, exit_code=75, says=("127.0.0.1", "broke off|cut the connection|refused the connection"))
     assert desk.dump() == b""
