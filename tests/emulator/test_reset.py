@@ -96,6 +96,13 @@ def test_an_open_transaction_does_not_come_back(emulator: Emulator) -> None:
         emulator.store.commit(transaction)
 
 
+def test_a_bare_count_is_not_taken_for_an_empty_answer(emulator: Emulator) -> None:
+    """`COUNT()` has no records, so the shortcut for tests refuses it; a counted field is a record."""
+    with pytest.raises(ValueError, match=r"COUNT\(Id\)"):
+        emulator.query("SELECT COUNT() FROM Account")
+    assert emulator.query("SELECT COUNT(Id) n FROM Account") == [{"n": 3}]
+
+
 def test_there_must_be_a_checkpoint() -> None:
     """A reset without a checkpoint says what to do, and changes nothing."""
     with Emulator() as fresh:

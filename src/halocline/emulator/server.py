@@ -163,9 +163,11 @@ class Emulator:
 
     def query(self, soql: str, *, all_rows: bool = False) -> list[dict[str, object]]:
         """All records that a query finds, as REST writes them, without `attributes`; with `all_rows` the recycle bin too.
-        Raises: ApiError in Salesforce's words.
+        Raises: ApiError in Salesforce's words; ValueError for `SELECT COUNT()`, which has no records.
         """
         found = prepare(self.org.view, soql, all_rows=all_rows, user_id=self.org.api_user_id)
+        if found.is_count:
+            raise ValueError("COUNT() answers no records: count a field, as in SELECT COUNT(Id) FROM Account")
         return [_plain(record) for record in found.records(_VERSION, 0, found.total_size())]
 
     def checkpoint(self) -> None:

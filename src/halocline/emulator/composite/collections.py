@@ -34,20 +34,12 @@ Record = dict[str, object]
 
 def create(ask: Ask) -> Answer:
     """`POST /composite/sobjects`: new records of any objects."""
-    body = Members.of(ask.json(), ("allOrNone",), required=("records",))
-    records, write = _records(body), writer(ask)
-    sobjects = _sobjects(ask, records)
-    writes = [partial(_inserted, write, sobject, record) for sobject, record in zip(sobjects, records, strict=True)]
-    return json_answer([save_result(one) for one in _saved(write, writes, all_or_none=body.flag("allOrNone"))])
+    return _written(ask, _inserted)
 
 
 def update(ask: Ask) -> Answer:
     """`PATCH /composite/sobjects`: changes of records that name their `id`."""
-    body = Members.of(ask.json(), ("allOrNone",), required=("records",))
-    records, write = _records(body), writer(ask)
-    sobjects = _sobjects(ask, records)
-    writes = [partial(_updated, write, sobject, record) for sobject, record in zip(sobjects, records, strict=True)]
-    return json_answer([save_result(one) for one in _saved(write, writes, all_or_none=body.flag("allOrNone"))])
+    return _written(ask, _updated)
 
 
 def upsert(ask: Ask) -> Answer:
@@ -131,6 +123,15 @@ def _saved(write: Writer, writes: Sequence[Callable[[], Saved]], *, all_or_none:
         if unreadable is not None:
             raise unreadable
     return results
+
+
+def _written(ask: Ask, work: Callable[[Writer, SObject, Record], Saved]) -> Answer:
+    """Records of any objects, each written by `work`."""
+    body = Members.of(ask.json(), ("allOrNone",), required=("records",))
+    records, write = _records(body), writer(ask)
+    sobjects = _sobjects(ask, records)
+    writes = [partial(work, write, sobject, record) for sobject, record in zip(sobjects, records, strict=True)]
+    return json_answer([save_result(one) for one in _saved(write, writes, all_or_none=body.flag("allOrNone"))])
 
 
 def _inserted(write: Writer, sobject: SObject, record: Record) -> Saved:
