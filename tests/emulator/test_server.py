@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -20,13 +21,31 @@ from halocline.emulator.clock import Clock
 from halocline.emulator.server import Emulator, EmulatorConfig
 
 FOREGROUND = """
+import signal
 import sys
 from pathlib import Path
 from halocline.emulator.server import EmulatorConfig, run_forever
 
-run_forever(EmulatorConfig(path=Path(sys.argv[1])), on_ready=lambda emulator: print(emulator.url, flush=True))
+def ready(emulator):
+    {first}
+    print(emulator.url, flush=True)
+
+run_forever(EmulatorConfig(path=Path(sys.argv[1])), on_ready=ready)
 print("stopped", flush=True)
 """
+PATIENCE_S = 60.0  # far more than an emulator takes to stop
+
+
+@contextmanager
+def foreground(folder: Path, first: str = "pass") -> Iterator[subprocess.Popen[str]]:
+    """A program that runs an emulator in its foreground and does `first` when that is ready; it has ended when the block has."""
+    command = [sys.executable, "-c", FOREGROUND.format(first=first), str(folder / "org.sqlite")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_it_listens_on_a_free_loopback_port_until_it_is_stopped() -> None:
@@ -107,15 +126,33 @@ def test_a_clock_can_be_brought_along() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_in_the_foreground_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     """Exit code 0, and what comes after `run_forever` runs."""
-    command = [sys.executable, "-c", FOREGROUND, str(tmp_path / "org.sqlite")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+    with foreground(tmp_path) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         assert httpx2.get(url + "/services/data").status_code == 200
         process.send_signal(number)
-        assert process.stdout.read() == "stopped\n"
+        assert process.communicate(timeout=PATIENCE_S)[0] == "stopped\n"
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_in_the_foreground_a_signal_that_interrupts_no_wait_ends_it_too(tmp_path: Path, number: signal.Signals) -> None:
+    """A library may have set SA_RESTART, as polars does: the system then goes on with a wait before Python hears of it."""
+    with foreground(tmp_path, f"signal.siginterrupt({int(number)}, False)") as process:
+        assert process.stdout is not None
+        assert httpx2.get(process.stdout.readline().strip() + "/services/data").status_code == 200
+        process.send_signal(number)
+        assert process.communicate(timeout=PATIENCE_S)[0] == "stopped\n"
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_in_the_foreground_a_signal_before_it_is_ready_ends_it_when_it_is(tmp_path: Path, number: signal.Signals) -> None:
+    """What `on_ready` does is done whole; nothing is served after it."""
+    with foreground(tmp_path, f"signal.raise_signal({int(number)})") as process:
+        out, _ = process.communicate(timeout=PATIENCE_S)
+    url, stopped = out.splitlines()
+    assert (url.startswith("http://127.0.0.1:"), stopped, process.returncode) == (True, "stopped", 0)
 
 
 def test_requests_are_served_side_by_side(run_emulator: Callable[..., Emulator]) -> None:

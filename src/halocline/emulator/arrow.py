@@ -1,13 +1,27 @@
-"""Many rows at once between Arrow and SQLite, through ADBC: a stream of batches out, a side file of batches in."""
+"""Many rows at once between Arrow and SQLite, through ADBC: a stream of batches out, a side file of batches in.
+
+It speaks ADBC's low-level interface. In the main thread the DB-API one takes SIGINT for itself during every call, to cancel it,
+which this driver cannot: Ctrl-C while records are made would be a NotSupportedError. It also imports polars where that is
+installed, after which Ctrl-C no longer interrupts a wait: see `signals`.
+Source: adbc_driver_manager 1.13, `_lib.pyx`, `_blocking_impl.cc`; https://github.com/apache/arrow-adbc/pull/1509 (2026-11-21).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-import adbc_driver_sqlite.dbapi as adbc
+import adbc_driver_sqlite
 import pyarrow as pa
+from adbc_driver_manager import (
+    INGEST_OPTION_MODE,
+    INGEST_OPTION_MODE_APPEND,
+    INGEST_OPTION_MODE_CREATE,
+    INGEST_OPTION_TARGET_TABLE,
+    AdbcConnection,
+    AdbcStatement,
+)
 
 from halocline.emulator.database import Database
 
@@ -17,12 +31,15 @@ ROWS_OPTION = "adbc.sqlite.query.batch_rows"
 def load(side: Path, batches: Iterable[pa.RecordBatch]) -> list[str]:
     """Write the batches to table `load` of a new SQLite file and return the column names; none if no batch came."""
     names: list[str] = []
-    with adbc.connect(str(side), autocommit=True) as connection, connection.cursor() as cursor:
+    with _statement(str(side)) as statement:
         for pragma in ("journal_mode = OFF", "synchronous = OFF"):
-            cursor.execute(f"PRAGMA {pragma}")
-            cursor.fetchall()
+            statement.set_sql_query(f"PRAGMA {pragma}")
+            statement.execute_update()
         for batch in batches:
-            cursor.adbc_ingest("load", batch, mode="append" if names else "create")
+            mode = INGEST_OPTION_MODE_APPEND if names else INGEST_OPTION_MODE_CREATE
+            statement.set_options(**{INGEST_OPTION_TARGET_TABLE: "load", INGEST_OPTION_MODE: mode})
+            statement.bind(batch)
+            statement.execute_update()
             names = names or batch.schema.names
     return names
 
@@ -46,14 +63,28 @@ def stream(
 def _fast(path: Path, sql: str, values: Sequence[object], schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
     # The driver takes a column's type from its first rows, so a row of text goes first: a column may begin with nulls.
     blanks = ", ".join(["''"] * len(schema))
-    with adbc.connect(f"{path.absolute().as_uri()}?immutable=1", autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.adbc_statement.set_options(**{ROWS_OPTION: str(rows)})
-        cursor.execute(f"SELECT {blanks} UNION ALL SELECT * FROM ({sql})", tuple(values) or None)
+    with _statement(f"{path.absolute().as_uri()}?immutable=1") as statement:
+        statement.set_options(**{ROWS_OPTION: str(rows)})
+        statement.set_sql_query(f"SELECT {blanks} UNION ALL SELECT * FROM ({sql})")
+        if values:
+            statement.bind(pa.record_batch([[value] for value in values], names=list(map(str, range(len(values))))))
+        found, _ = statement.execute_query()
         skip = 1
-        for batch in cursor.fetch_record_batch():
-            if batch.num_rows > skip:
-                yield pa.RecordBatch.from_arrays(batch.slice(skip).columns, schema=schema)
-            skip = 0
+        with pa.RecordBatchReader.from_stream(found) as reader:
+            for batch in reader:
+                if batch.num_rows > skip:
+                    yield pa.RecordBatch.from_arrays(batch.slice(skip).columns, schema=schema)
+                skip = 0
+
+
+@contextmanager
+def _statement(uri: str) -> Iterator[AdbcStatement]:
+    with (
+        adbc_driver_sqlite.connect(uri) as database,
+        AdbcConnection(database) as connection,
+        AdbcStatement(connection) as statement,
+    ):
+        yield statement
 
 
 def _plain(database: Database, sql: str, values: Sequence[object], schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:

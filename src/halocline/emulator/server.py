@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +18,13 @@ from halocline.emulator.query import prepare
 from halocline.emulator.schema_files import load_catalog
 from halocline.emulator.seed import ensure_org, seed
 from halocline.emulator.sessions import Login
+from halocline.emulator.signals import heard
 from halocline.emulator.snapshot import Snapshot
 from halocline.emulator.store import Store
 from halocline.emulator.writing import Writer
 
 if TYPE_CHECKING:
     import socket
-    from types import FrameType
 
     from halocline.emulator.calls import CallLog
     from halocline.emulator.doors.certificates import Certificates
@@ -215,20 +213,10 @@ def run_forever(config: EmulatorConfig, *, on_ready: Callable[[Emulator], None] 
     `on_ready` gets the listening emulator, to seed it or to print its address.
     Raises: OSError if the port is taken.
     """
-    told = threading.Event()
-
-    def tell(_number: int, _frame: FrameType | None) -> None:
-        told.set()
-
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with Emulator(config) as emulator:
-            if on_ready is not None:
-                on_ready(emulator)
-            told.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with heard() as wait, Emulator(config) as emulator:
+        if on_ready is not None:
+            on_ready(emulator)
+        wait()
 
 
 def _addresses(listeners: Listeners, config: EmulatorConfig, trusted: Certificates | None) -> Addresses:
