@@ -20,7 +20,8 @@
         ├── JobFailed         a remote job ended in a failure of its own
         ├── Refused           an answer that would empty or gut a table
         ├── StorageFailed     disk full, read-only, locked or damaged
-        └── LeaseLost         a newer run took over; this one's commit was not made
+        ├── LeaseLost         a newer run took over; this one's commit was not made
+        └── Stopped           the first refused row ended a push, as it was asked to; all that became of the rows is booked
 
 Every message says what was being done, what came back and what to try; facts stay as attributes, secrets never.
 """
@@ -173,3 +174,7 @@ class StorageFailed(Stop):
 
 class LeaseLost(Stop):
     """A newer run took over this flow; this run's commit was not made."""
+
+
+class Stopped(Stop):
+    """The first refused row ended a push that was asked to stop there. What was sent stays; `facts["counts"]` tells the rest."""

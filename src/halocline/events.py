@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from halocline.connector import Plan
 from halocline.outcome import Counts
+from halocline.push.destination import WritePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,31 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsStaged:
+    """Some rows of a push were looked at: they lie staged, or were refused, or need not be sent."""
+
+    run: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushPlanned:
+    """All rows of a push lie staged, and it was decided how they will be sent."""
+
+    run: str
+    plan: WritePlan
+
+
+@dataclass(frozen=True, slots=True)
+class RowsTold:
+    """It became known what became of some rows of a push, all now durable in the ledger: `written`, and those that were not."""
+
+    run: str
+    written: int
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """Rows and position are visible in the destination."""
 
@@ -93,14 +119,15 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True)
 class RunFailed:
-    """The run ended without a commit, or with one whose aftermath failed; `durable_rows` became visible."""
+    """The run ended without a commit, or with one whose aftermath failed, or half-way through a push; `durable_rows` are seen."""
 
     run: str
     error: str
     durable_rows: int
 
 
-Event = RunStarted | Planned | JobProgress | PartStaged | ApiUsage | Waiting | Noticed | Committed | RunFinished | RunFailed
+_OfRows = PartStaged | RowsStaged | PushPlanned | RowsTold
+Event = RunStarted | Planned | JobProgress | _OfRows | ApiUsage | Waiting | Noticed | Committed | RunFinished | RunFailed
 Sink = Callable[[Event], None]
 
 

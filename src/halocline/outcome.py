@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Fate(StrEnum):
+    """What became of a row. IN_DOUBT: it was sent once, and no answer came. NOT_SENT: nobody tried to write it."""
+
+    WRITTEN = "written"
+    REFUSED = "refused"
+    IN_DOUBT = "in_doubt"
+    NOT_SENT = "not_sent"
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One record refused: its `row` number in the part (from 0), the refusal's code and message, the fields it names."""
+    """One record refused: its `row` number in the part (from 0), the refusal's code and message, the fields it names.
+
+    In a push also a record that was never sent; `fate` tells the two apart.
+    """
 
     part: str
     row: int
@@ -16,6 +29,7 @@ class Rejection:
     message: str
     fields: tuple[str, ...] = ()
     record: Mapping[str, object] | None = None
+    fate: Fate = Fate.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +43,34 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class RowResult:
+    """One row: its number in the input (from 0; None where a result could not be matched to it), its fate, its id.
+
+    `created` is None where Salesforce does not tell. `record` is the row as Bulk echoes it: texts, None where empty;
+    for a row of a push it is the source's own.
+    """
+
+    row: int | None
+    fate: Fate
+    id: str | None = None
+    created: bool | None = None
+    code: str = ""
+    message: str = ""
+    fields: tuple[str, ...] = ()
+    record: Mapping[str, object] | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether Salesforce says that the row is written."""
+        return self.fate is Fate.WRITTEN
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """What a commit did, in rows. `deleted` counts rows removed, and rows newly marked as deleted by a flag column.
 
-    `highest` is the greatest cursor value among the rows staged (ISO 8601, UTC), None when no row had one.
+    `highest` is the greatest cursor value among the rows staged (ISO 8601, UTC), None when no row had one. `in_doubt` and
+    `not_sent` are rows of a push: sent without an answer, and never sent.
     """
 
     inserted: int = 0
@@ -42,6 +80,8 @@ class Counts:
     rejected: int = 0
     filtered: int = 0
     highest: str | None = None
+    in_doubt: int = 0
+    not_sent: int = 0
 
     @property
     def changed(self) -> int:
@@ -50,8 +90,8 @@ class Counts:
 
     @property
     def accounted(self) -> int:
-        """Rows whose fate is known; a run's rows read must equal it."""
-        return self.changed + self.unchanged + self.rejected + self.filtered
+        """Rows whose fate is told, be it doubt; a run's rows read must equal it."""
+        return self.changed + self.unchanged + self.rejected + self.filtered + self.in_doubt + self.not_sent
 
     def to_json(self) -> dict[str, int | str | None]:
         """The counts as plain JSON data."""

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from halocline.connector import Destination, Source
 from halocline.errors import FixConfig, MissingExtra
 
-_MODULES = {"salesforce": "halocline.connectors.salesforce", "duckdb": "halocline.connectors.duckdb"}
-_DESTINATIONS = ("duckdb",)
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from halocline.push.destination import RowDestination
+    from halocline.push.tables import ResultTables
+
+_MODULES = {
+    "salesforce": "halocline.connectors.salesforce",
+    "duckdb": "halocline.connectors.duckdb",
+    "postgres": "halocline.connectors.postgres",
+}
+_DESTINATIONS = ("duckdb", "postgres")
+_QUERIED = ("duckdb", "postgres")
+_TAKES_ROWS = ("salesforce",)
 _PLAIN_PATH = re.compile(r"[\w./\\-]*")  # a forgotten scheme; a DSN with a password has blanks, = or @
-_EXTRA_OF_DRIVER = {"duckdb": "duckdb", "pytz": "duckdb", "starlette": "emulator", "uvicorn": "emulator"}
+_EXTRA_OF_DRIVER = {
+    "duckdb": "duckdb",
+    "pytz": "duckdb",
+    "psycopg": "postgres",
+    "starlette": "emulator",
+    "uvicorn": "emulator",
+}
+_URIS = "or a URI such as duckdb:///lake.duckdb (three slashes: a path beside you) or postgresql://user@host/database."
 
 
 def connector(name: str) -> ModuleType:
@@ -57,7 +77,7 @@ def open_source(name: str, connection: Connection, **options: object) -> Source:
 
 
 def open_destination(session: object, **options: object) -> Destination:
-    """The destination behind a URI (`duckdb:///lake.duckdb`) or a live session (a DuckDB connection).
+    """The destination behind a URI (`duckdb:///lake.duckdb`, `postgresql://host/db`) or a live session (a connection).
 
     Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed.
     """
@@ -72,7 +92,71 @@ def open_destination(session: object, **options: object) -> Destination:
     raise FixConfig(
         "Opening the destination",
         f"nothing here knows how to write to {_shown(session)}",
-        hint="Pass a DuckDB connection, or a URI such as duckdb:///lake.duckdb (three slashes: a path beside you).",
+        hint=f"Pass a DuckDB or psycopg connection, {_URIS}",
+    )
+
+
+def open_rows(session: object, **options: object) -> RowDestination:
+    """The system that takes rows one by one behind a live session: a SalesforceClient (it stays the caller's to close), a
+    session, an authenticator, or a dict with `access_token` and `instance_url`.
+
+    Raises: FixConfig when no connector knows it.
+    """
+    for name in _TAKES_ROWS:
+        module = connector(name)
+        if module.accepts_rows(session):
+            destination: RowDestination = module.open_rows(session, **options)
+            return destination
+    raise FixConfig(
+        "Opening the destination",
+        f"nothing here knows how to push rows to {_shown(session)}",
+        hint="Pass a SalesforceClient, an authenticator, or a dict with access_token and instance_url.",
+    )
+
+
+def can_query(session: object) -> bool:
+    """Whether `open_query` knows this connection or URI; no driver is loaded."""
+    return any(connector(name).accepts(session) for name in _QUERIED)
+
+
+def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.RecordBatchReader:
+    """The rows that the database behind a URI (`duckdb:///lake.duckdb`) or a live connection answers, as a stream.
+
+    A file is opened for reading only.
+    Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed; as the connector's own.
+    """
+    for name in _QUERIED:
+        module = connector(name)
+        if module.accepts(session):
+            try:
+                reader: pa.RecordBatchReader = module.open_query(session, sql, parameters=parameters)
+            except ModuleNotFoundError as error:
+                raise missing_extra(name, error) from error
+            return reader
+    raise FixConfig(
+        "Opening the database",
+        f"nothing here knows how to query {_shown(session)}",
+        hint=f"Pass a connection, {_URIS}",
+    )
+
+
+def open_results(session: object, schema: str) -> ResultTables:
+    """The tables of what became of pushed rows, in `schema` of the database behind a URI or a live connection.
+
+    Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed; as the connector's own.
+    """
+    for name in _QUERIED:
+        module = connector(name)
+        if module.accepts(session):
+            try:
+                results: ResultTables = module.open_results(session, schema)
+            except ModuleNotFoundError as error:
+                raise missing_extra(name, error) from error
+            return results
+    raise FixConfig(
+        "Opening the result tables",
+        f"nothing here knows how to write tables to {_shown(session)}",
+        hint=f"Pass a DuckDB or psycopg connection, {_URIS}",
     )
 
 

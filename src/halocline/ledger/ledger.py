@@ -13,14 +13,14 @@ where the ledger is a file.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, Protocol, Self
 
 from halocline.batch import JSON, Position
 from halocline.connector import Journal, Lease
 from halocline.errors import LeaseHeld, LeaseLost, NotFound
-from halocline.outcome import Counts, Outcome, Rejection, RunRecord
+from halocline.outcome import Counts, Fate, Outcome, Rejection, RunRecord
 
 Clock = Callable[[], datetime]
 """Gives the present instant, aware and in UTC."""
@@ -124,6 +124,9 @@ class Outcomes(Protocol):
     def rejections(self, run: str, *, limit: int = 1000, offset: int = 0) -> list[Rejection]:
         """The rejections of a run, in the order in which they were recorded."""
 
+    def each_rejection(self, run: str) -> Iterator[Rejection]:
+        """All rejections of a run in the same order, in flat memory; the ledger may be used between two of them."""
+
     def in_doubt(self, run: str) -> list[tuple[str, int]]:
         """The rows of a run whose fate cannot be known: (chunk, row), in the order in which they were recorded."""
 
@@ -209,14 +212,23 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+PAGE = 1_000
+"""How many rejections are read at a time where all are wanted."""
+
+
 def rejection_json(rejection: Rejection) -> str:
-    """A rejection as JSON text; values that JSON does not know become text."""
+    """A rejection as JSON text; keys and values that JSON does not know become text."""
     values = {name: getattr(rejection, name) for name in rejection.__slots__}
-    record = None if rejection.record is None else dict(rejection.record)
-    return json.dumps({**values, "record": record}, default=str)
+    record = None if rejection.record is None else {str(key): value for key, value in rejection.record.items()}
+    try:
+        return json.dumps({**values, "record": record}, default=str)
+    except (TypeError, ValueError):  # keys below the top, or a value that holds itself: one odd row must not stop the books
+        odd = None if record is None else {key: repr(value) for key, value in record.items()}
+        return json.dumps({**values, "record": odd}, default=str)
 
 
 def rejection_from(text: str) -> Rejection:
     """The rejection that `rejection_json` wrote."""
     values = json.loads(text)
-    return Rejection(**{**values, "fields": tuple(values["fields"])})
+    fate = Fate(values.get("fate", Fate.REFUSED))  # ledgers written before pushes existed do not say
+    return Rejection(**{**values, "fields": tuple(values["fields"]), "fate": fate})

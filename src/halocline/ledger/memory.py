@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -202,6 +202,13 @@ class MemoryLedger:
             book = self._books.get(run)
             bodies = [] if book is None else [body for refused in book.refused.values() for body in refused]
             return [rejection_from(body) for body in bodies[offset : offset + limit]]
+
+    def each_rejection(self, run: str) -> Iterator[Rejection]:
+        """See `Outcomes.each_rejection`."""
+        with self._lock:
+            book = self._books.get(run)
+            bodies = [] if book is None else [body for refused in book.refused.values() for body in refused]
+        return map(rejection_from, bodies)
 
     def in_doubt(self, run: str) -> list[tuple[str, int]]:
         """See `Outcomes.in_doubt`."""

@@ -15,6 +15,7 @@ from halocline.batch import JSON, Position
 from halocline.connector import Journal, Lease
 from halocline.ledger.database import connect, create, gate, migrate, migrations, queries, transaction
 from halocline.ledger.ledger import (
+    PAGE,
     Clock,
     Ending,
     held,
@@ -154,6 +155,13 @@ class SqliteLedger:
     def rejections(self, run: str, *, limit: int = 1000, offset: int = 0) -> list[Rejection]:
         """See `Outcomes.rejections`."""
         return [rejection_from(body) for (body,) in self._read("rejections", run=run, limit=limit, offset=offset)]
+
+    def each_rejection(self, run: str) -> Iterator[Rejection]:
+        """See `Outcomes.each_rejection`."""
+        after = 0
+        while page := self._read("rejections_after", run=run, after=after, limit=PAGE):
+            yield from (rejection_from(body) for _, body in page)
+            after = page[-1][0]
 
     def in_doubt(self, run: str) -> list[tuple[str, int]]:
         """See `Outcomes.in_doubt`."""

@@ -15,7 +15,7 @@ import pytest
 
 from halocline.errors import LeaseHeld, LeaseLost, NotFound
 from halocline.ledger import Ledger
-from halocline.outcome import Counts, Outcome, Rejection
+from halocline.outcome import Counts, Fate, Outcome, Rejection
 
 HERE = socket.gethostname()
 ELSEWHERE = f"not-{HERE}"
@@ -301,6 +301,35 @@ class LedgerSuite:
         assert ledger.rejections("r1", limit=3, offset=99) == []
         assert ledger.rejections("r2") == []
 
+    def test_all_rejections_are_read_in_flat_memory(self, ledger: Ledger) -> None:
+        """In the order of recording, however many; the ledger can be written between two of them."""
+        begin(ledger, "r1")
+        refused = [Rejection("p", row, "C", "m") for row in range(2_300)]
+        for at in range(0, 2_300, 100):
+            ledger.record("r1", Outcome(f"c{at}", rejections=tuple(refused[at : at + 100])))
+        seen: list[Rejection] = []
+        for rejection in ledger.each_rejection("r1"):
+            if not seen:
+                ledger.note("r1", plan={})
+            seen.append(rejection)
+        assert seen == refused
+        assert list(ledger.each_rejection("nope")) == []
+
+    def test_a_rejection_says_whether_it_was_sent(self, ledger: Ledger) -> None:
+        """A push keeps rows that the other side refused apart from those that it never saw."""
+        begin(ledger, "r1")
+        kept = (Rejection("p", 0, "C", "m", fate=Fate.NOT_SENT), Rejection("p", 1, "C", "m"))
+        ledger.record("r1", Outcome("c", rejections=kept))
+        assert [rejection.fate for rejection in ledger.rejections("r1")] == [Fate.NOT_SENT, Fate.REFUSED]
+
+    def test_counts_of_a_push_are_kept(self, ledger: Ledger) -> None:
+        """Rows in doubt and rows that were not sent are accounted for."""
+        begin(ledger, "r1")
+        counts = Counts(updated=1, rejected=2, in_doubt=3, not_sent=4)
+        ledger.finish("r1", state="done", rows_read=10, counts=counts)
+        assert ledger.get("r1").counts == counts
+        assert counts.accounted == 10
+
     def test_the_latest_record_of_a_chunk_stands(self, ledger: Ledger) -> None:
         """A chunk sent again has one outcome, the last."""
         begin(ledger, "r1")
@@ -318,6 +347,20 @@ class LedgerSuite:
         (kept,) = ledger.rejections("r1")
         assert kept.message == "no \ud800"
         assert kept.record == {**record, "Amount": "1.10", "Close": "2026-01-02 00:00:00+00:00"}
+
+    def test_an_odd_record_does_not_stop_the_books(self, ledger: Ledger) -> None:
+        """Keys that are no text become text, and a value that JSON cannot hold at all is kept as Python shows it."""
+        begin(ledger, "r1")
+        endless: list[object] = []
+        endless.append(endless)
+        records: list[dict[object, object]] = [{("a", 1): "x", None: 2}, {"deep": {("a", 1): "x"}}, {"endless": endless}]
+        rejections = tuple(Rejection("p", row, "C", "m", (), record) for row, record in enumerate(records))  # type: ignore[arg-type]  # a source's records may have any keys
+        ledger.record("r1", Outcome("c", rejections=rejections))
+        assert [rejection.record for rejection in ledger.rejections("r1")] == [
+            {"('a', 1)": "x", "None": 2},
+            {"deep": "{('a', 1): 'x'}"},
+            {"endless": "[[...]]"},
+        ]
 
     # Positions
 

@@ -1,16 +1,21 @@
-"""DuckDB, as a destination: a file or the memory of this process, through a path, a URI or a live connection."""
+"""DuckDB, written to or asked for rows: a file or the memory of this process, through a path, a URI or a live connection."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from halocline.errors import FixConfig
+from halocline.events import Sink, silent
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from halocline.connectors.duckdb.destination import DuckDBDestination
+    from halocline.connectors.duckdb.results import DuckDBResults
     from halocline.spool import Spool
 
-__all__ = ["accepts", "open_destination"]
+__all__ = ["accepts", "open_destination", "open_query", "open_results"]
 
 _SCHEME = "duckdb:"
 _NOWHERE = ":memory:"
@@ -26,7 +31,13 @@ def accepts(session: object) -> bool:
 
 
 def open_destination(
-    session: object, *, spool: Spool, memory_limit: str | None = None, threads: int | None = None, read_only: bool = False
+    session: object,
+    *,
+    spool: Spool,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    read_only: bool = False,
+    sink: Sink = silent,  # noqa: ARG001 - every destination is given one; this one has nothing to say
 ) -> DuckDBDestination:
     """The destination behind `session`; the options are those of `DuckDBDestination`.
 
@@ -41,3 +52,17 @@ def open_destination(
             hint="Name a file, or pass a DuckDB connection of yours, which may well be in memory.",
         )
     return DuckDBDestination(session, spool=spool, memory_limit=memory_limit, threads=threads, read_only=read_only)
+
+
+def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.RecordBatchReader:
+    """The rows that a query answers, as they come; see `query.open_query`."""
+    from halocline.connectors.duckdb import query
+
+    return query.open_query(session, sql, parameters=parameters)
+
+
+def open_results(session: object, schema: str) -> DuckDBResults:
+    """The tables of what became of pushed rows; see `DuckDBResults`."""
+    from halocline.connectors.duckdb.results import DuckDBResults
+
+    return DuckDBResults(session, schema)

@@ -13,5 +13,8 @@ INSERT INTO doubts (run, chunk, "row") VALUES (:run, :chunk, :row);
 -- name: rejections
 SELECT body FROM rejections WHERE run = :run ORDER BY seq LIMIT :limit OFFSET :offset;
 
+-- name: rejections_after
+SELECT seq, body FROM rejections WHERE run = :run AND seq > :after ORDER BY seq LIMIT :limit;
+
 -- name: in_doubt
 SELECT chunk, "row" FROM doubts WHERE run = :run ORDER BY seq;

@@ -1,0 +1,121 @@
+"""Queries: what a DuckDB answers, as a stream of Arrow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from halocline.connectors.duckdb.client import OWN_MEMORY, OWN_THREADS, Cursor, literal, path_of, quoted
+from halocline.connectors.duckdb.errors import gate
+from halocline.errors import BadQuery, FixConfig, NotFound
+from halocline.mapping.near import near
+
+_BATCH_ROWS = 20_000
+_NOWHERE = ":memory:"
+_AS = {
+    "UHUGEINT": "CAST({} AS DECIMAL(38, 0))",  # DuckDB (2.0.0) hands out the upper half of its values as negative numbers
+    "BIGNUM": "CAST(CAST({} AS VARCHAR) AS DECIMAL(38, 0))",  # in Arrow bytes of DuckDB's own
+    "BIT": "CAST({} AS VARCHAR)",  # in Arrow bytes of DuckDB's own
+    "TIME WITH TIME ZONE": "CAST({} AS VARCHAR)",  # in Arrow without its offset
+}
+"""How columns are read that Arrow would get wrong, or not as a value; a number of more than 38 digits is an error."""
+
+
+def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.RecordBatchReader:
+    """The rows that a query answers, as they come. A file is opened for reading only, and closed at the end of the stream.
+
+    A live connection is used itself, for its temporary tables and its transaction, and must be left alone until the end.
+    HUGEINT, which sums of integers are, is a decimal; a TIMESTAMP without time zone stays one.
+    Raises: BadQuery with DuckDB's own words, also while rows come; NotFound for a file that is not there; FixConfig.
+    """
+    if isinstance(session, str):
+        connection, doing = _opened(session), f"Querying {Path(path_of(session)).name}"
+    elif isinstance(session, Cursor):
+        connection, doing = session, "Querying the DuckDB connection"
+    else:
+        raise FixConfig("Querying DuckDB", f"got a {type(session).__name__}", hint="Pass a DuckDB connection or a duckdb: URI.")
+    owned = isinstance(session, str)
+    try:
+        with _asking(doing):
+            reader = _asked(connection, sql, parameters=parameters, doing=doing).to_arrow_reader(_BATCH_ROWS)
+    except BaseException:
+        if owned:
+            connection.close()
+        raise
+    return pa.RecordBatchReader.from_batches(reader.schema, _batches(reader, connection if owned else None, doing=doing))
+
+
+def _opened(uri: str) -> Cursor:
+    path = path_of(uri)
+    doing = f"Opening the DuckDB database {path}"
+    if path.endswith(_NOWHERE):
+        raise FixConfig(
+            doing, "a new database in memory holds no rows", hint="Name a file, or pass a DuckDB connection of yours."
+        )
+    file = Path(path)
+    if file.is_dir():
+        raise FixConfig(doing, "it is a folder", hint="Name the database file in it.")
+    if not file.exists():
+        beside = [one.name for one in file.parent.iterdir()] if file.parent.is_dir() else []
+        hint = "An absolute path takes four slashes: duckdb:////data/lake.duckdb."
+        raise NotFound(doing, "there is no such file", suggestions=near(file.name, beside), hint=hint)
+    with gate(doing):
+        connection = duckdb.connect(path, read_only=True)
+        try:
+            connection.execute(f"SET memory_limit = {literal(OWN_MEMORY)}")
+            connection.execute(f"SET threads = {min(OWN_THREADS, os.cpu_count() or 1)}")
+            connection.execute("SET python_enable_replacements = false")  # a name in the query means a table, no variable of ours
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _asked(
+    connection: Cursor, sql: str, *, parameters: Sequence[object] | Mapping[str, object], doing: str
+) -> duckdb.DuckDBPyRelation:
+    """What the query answers, with columns that can be sent."""
+    values: object = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+    asked = connection.sql(sql, params=values) if parameters else connection.sql(sql)
+    if asked is None:
+        raise BadQuery(doing, "the statement answers no rows", hint="Pass SQL that answers rows: SELECT ...")
+    kinds = dict(zip(asked.columns, map(str, asked.types), strict=True))
+    if len(kinds) != len(asked.columns):
+        twice = next(name for name in asked.columns if asked.columns.count(name) > 1)
+        raise BadQuery(doing, f"several columns are called {twice!r}", hint="Give each column a name of its own (AS).")
+    if not _AS.keys() & set(kinds.values()):
+        return asked
+    told = (f"{_AS.get(kind, '{}').format(quoted(name))} AS {quoted(name)}" for name, kind in kinds.items())
+    return asked.project(", ".join(told))
+
+
+def _batches(reader: pa.RecordBatchReader, owned: Cursor | None, *, doing: str) -> Iterator[pa.RecordBatch]:
+    try:
+        with _asking(doing):
+            yield from reader
+    finally:
+        if owned is not None:
+            reader.close()
+            owned.close()
+
+
+@contextmanager
+def _asking(doing: str) -> Iterator[None]:
+    """Turn DuckDB's errors into ours: what is wrong with the query into BadQuery, the rest as everywhere."""
+    try:
+        with gate(doing):
+            try:
+                yield
+            except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
+                raise BadQuery(doing, _words(error), hint="Nothing was sent; correct the query and run it again.") from error
+    except (pa.ArrowException, OSError) as error:
+        raise BadQuery(doing, _words(error), hint="Nothing was sent; correct the query and run it again.") from error
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split("\n\n", maxsplit=1)[0].split())
