@@ -271,6 +271,24 @@ def test_a_login_survives_passing_trouble(trouble: Answer) -> None:
 
 
 @pytest.mark.usefixtures("_hasty")
+def test_a_login_that_met_no_trust_may_be_asked_again() -> None:
+    """The secrets did not leave this machine, so it is no refusal of them that would be remembered."""
+    answers = iter(
+        [FixConfig("Logging in", "no trust", in_doubt=False, permanent=True), Token("x", "https://a.my.salesforce.com")]
+    )
+
+    def login() -> Token:
+        answer = next(answers)
+        if isinstance(answer, FixConfig):
+            raise answer
+        return answer
+
+    session = Session(login)
+    with pytest.raises(FixConfig, match="no trust"):
+        session.token()
+    assert session.token().access_token == "x"
+
+
 def test_an_unreachable_login_host_is_named() -> None:
     """No network at login names the host."""
     port = closed_port()

@@ -56,7 +56,7 @@ def test_a_job_is_watched_until_it_is_complete() -> None:
 
 def test_waits_grow_from_short_to_long() -> None:
     """A small job is noticed at once, a large one is not asked for too often."""
-    query, time = waiting(["InProgress"] * 30 + ["JobComplete"], deadline_s=3600.0)
+    query, time = waiting(["InProgress"] * 60 + ["JobComplete"], deadline_s=3600.0)
     query.wait(JOB)
     assert time.slept[0] == POLL_S
     assert time.slept == sorted(time.slept)

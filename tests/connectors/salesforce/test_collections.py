@@ -13,9 +13,10 @@ from tests.connectors.salesforce.writable import HastyPace, writable
 
 from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.connectors.salesforce.collections import CALL_ROWS, ROW_RETRIES, Collections, Operation, Order
-from halocline.connectors.salesforce.results import Fate, RowResult
+from halocline.connectors.salesforce.results import is_transient
 from halocline.emulator.server import Emulator
 from halocline.errors import FixConfig, HaloclineError, NotFound, QuotaExhausted
+from halocline.outcome import Fate, RowResult
 
 Org = tuple[Emulator, SalesforceClient]
 INSERT = Order(Operation.INSERT, "Account")
@@ -187,7 +188,7 @@ def test_a_row_that_stays_locked_is_refused(org: Org) -> None:
     made = client.create("Account", {"Name": "a"})
     emulator.locks.lock(made)
     results = client.update_many("Account", [{"Id": made, "Phone": "1"}])
-    assert (results[0].fate, results[0].code, results[0].transient) == (Fate.REFUSED, "UNABLE_TO_LOCK_ROW", True)
+    assert (results[0].fate, results[0].code, is_transient(results[0])) == (Fate.REFUSED, "UNABLE_TO_LOCK_ROW", True)
     assert emulator.calls.count("collections.update") == ROW_RETRIES.attempts
 
 
@@ -222,6 +223,18 @@ def test_what_may_be_repeated_is(org: Org, action: str) -> None:
     emulator.faults.add(action, kind="collections.delete", where="after")
     assert fates(client.delete_many("Account", [str(one.id) for one in made])) == {"written": 5}
     assert names(emulator) == []
+
+
+@pytest.mark.parametrize("action", ["cut", "unavailable"])
+def test_a_row_that_spoils_its_call_is_found_after_a_lost_answer_as_well(org: Org, action: str) -> None:
+    """A call that cannot be read was not carried out the first time either: no row of it is in doubt."""
+    emulator, client = org
+    emulator.faults.add(action, kind="collections.upsert", where="after")
+    given = accounts(20)
+    given[3]["Founded__c"] = "21.11.2026"
+    results = client.upsert_many("Account", given, external_id_field="Ext__c")
+    assert [(one.row, one.fate, one.code) for one in results if not one.success] == [(3, Fate.REFUSED, "JSON_PARSER_ERROR")]
+    assert len(names(emulator)) == 19
 
 
 def test_a_session_that_ends_on_the_way_is_renewed(org: Org) -> None:

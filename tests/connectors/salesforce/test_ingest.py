@@ -22,10 +22,11 @@ from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.connectors.salesforce.ingest import Loaded, Progress
 from halocline.connectors.salesforce.matching import Matching
 from halocline.connectors.salesforce.pages import text_batches
-from halocline.connectors.salesforce.results import Fate, RowResult, read_error
+from halocline.connectors.salesforce.results import read_error
 from halocline.connectors.salesforce.sheets import CELL_CHARS, Sheets
 from halocline.emulator.server import Emulator
 from halocline.errors import FixConfig, JobFailed, NotFound, QuotaExhausted, RetryLater, StillRunning, Truncated
+from halocline.outcome import Fate, RowResult
 from halocline.spool import Spool
 
 Org = tuple[Emulator, SalesforceClient]

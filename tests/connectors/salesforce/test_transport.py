@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -251,6 +252,18 @@ def test_a_lost_reply_is_asked_for_again_only_where_that_is_harmless(sent: int) 
     with world(lost, OK) as at, pytest.raises(NetworkFailed) as caught:
         at.transport.send("POST", "jobs/query", json={}, safe=False)
     assert (len(at.server.asked), caught.value.facts["in_doubt"]) == (1, True)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_refusal_whose_words_are_lost_is_asked_for_again(status: int) -> None:
+    """What it refuses stands in its words; a refused call was not carried out, so even an unsafe one is repeated."""
+    lost = Answer(status, b'[{"errorCode": "JSON_PARSER_ERROR", "message": "?"}]', {"Content-Type": "application/json"}, sent=9)
+    with world(lost, OK) as at:
+        assert at.transport.send("POST", "jobs/query", json={}, safe=False).status == 200
+        assert len(at.server.asked) == 2
+    with world(lost) as at, pytest.raises(NetworkFailed, match=f"HTTP {status}, and the reason was lost") as caught:
+        at.transport.send("POST", "jobs/query", json={}, safe=False)
+    assert caught.value.facts["in_doubt"] is False
 
 
 def test_a_server_error_leaves_an_unsafe_call_in_doubt() -> None:
@@ -546,7 +559,6 @@ def test_no_error_tells_the_token(script: Answer) -> None:
     ("raised", "words"),
     [
         (lambda: _caused(httpx2.ConnectError("x"), socket.gaierror(-2, "Name or service not known")), "name service"),
-        (lambda: _caused(httpx2.ConnectError("x"), ssl.SSLCertVerificationError("self-signed")), "TLS certificate"),
         (lambda: httpx2.ConnectTimeout("x"), "did not answer in time"),
         (lambda: httpx2.ProxyError("x"), "through the proxy"),
     ],
@@ -567,7 +579,7 @@ def test_each_way_of_not_being_reached_is_told_apart(raised: Callable[[], Except
 
 
 def test_an_untrusted_certificate_is_not_tried_again() -> None:
-    """It will be the same certificate in a second."""
+    """It will be the same certificate in a second: a person must see to it, and nothing is in doubt."""
     tried: list[str] = []
 
     def handle(request: httpx2.Request) -> httpx2.Response:
@@ -575,9 +587,24 @@ def test_an_untrusted_certificate_is_not_tried_again() -> None:
         raise _caused(httpx2.ConnectError("x"), ssl.SSLCertVerificationError("self-signed"))
 
     session, _ = session_for("https://acme.my.salesforce.com")
-    with httpx2.Client(transport=httpx2.MockTransport(handle)) as http, pytest.raises(NetworkFailed):
+    with (
+        httpx2.Client(transport=httpx2.MockTransport(handle)) as http,
+        pytest.raises(FixConfig, match="TLS certificate") as caught,
+    ):
         Transport(session, http=http, pace=StoppedClock().pace).send("GET", "x")
     assert len(tried) == 1
+    assert (caught.value.exit_code, caught.value.facts["in_doubt"]) == (2, False)
+    assert "SSL_CERT_FILE" in caught.value.hint
+
+
+def test_certificates_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file that is not there, or holds none: the variable that names it is said."""
+    (tmp_path / "empty.pem").touch()
+    for name in ("nowhere.pem", "empty.pem"):
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+        with pytest.raises(FixConfig, match="certificates to trust") as caught:
+            http_client()
+        assert "SSL_CERT_FILE" in caught.value.hint
 
 
 def _caused(error: Exception, cause: Exception) -> Exception:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
         session_from,
     )
     from halocline.connectors.salesforce.client import SalesforceClient
+    from halocline.connectors.salesforce.destination import SalesforceDestination, accepts_rows, open_rows
     from halocline.connectors.salesforce.ingest import Bulk, Loaded, Progress
     from halocline.connectors.salesforce.ingest_jobs import JobInfo
-    from halocline.connectors.salesforce.results import Fate, RowResult
     from halocline.connectors.salesforce.source import SalesforceSource, connect, open_source
     from halocline.connectors.salesforce.transport import Reply, Stream, Transport, Usage
 
@@ -41,7 +41,7 @@ _HOME = {
     **dict.fromkeys(_AUTH, "auth"),
     **dict.fromkeys(("Reply", "Stream", "Transport", "Usage"), "transport"),
     **dict.fromkeys(("Bulk", "Loaded", "Progress"), "ingest"),
-    **dict.fromkeys(("Fate", "RowResult"), "results"),
+    **dict.fromkeys(("SalesforceDestination", "accepts_rows", "open_rows"), "destination"),
     "JobInfo": "ingest_jobs",
     "SalesforceClient": "client",
     "SalesforceSource": "source",
@@ -53,7 +53,6 @@ __all__ = [
     "Authenticator",
     "Bulk",
     "ClientCredentialsAuthenticator",
-    "Fate",
     "JWTAuthenticator",
     "JobInfo",
     "Loaded",
@@ -61,8 +60,8 @@ __all__ = [
     "Progress",
     "RefreshTokenAuthenticator",
     "Reply",
-    "RowResult",
     "SalesforceClient",
+    "SalesforceDestination",
     "SalesforceSource",
     "Session",
     "SessionAuthenticator",
@@ -70,8 +69,10 @@ __all__ = [
     "Token",
     "Transport",
     "Usage",
+    "accepts_rows",
     "connect",
     "from_env",
+    "open_rows",
     "open_source",
     "session_from",
 ]

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from halocline.connectors.salesforce.errors import login_refusal, network
-from halocline.connectors.salesforce.transport import http_client
+from halocline.connectors.salesforce.errors import login_refusal
+from halocline.connectors.salesforce.transport import http_client, reaching
 from halocline.errors import FixConfig, LoginRefused, MissingExtra, RetryLater
 from halocline.retry import Policy, always, retry
 
@@ -98,7 +98,8 @@ class Session:
         try:
             self._token = self._login()
         except FixConfig as error:
-            self._refused = error
+            if not error.facts.get("permanent"):  # the secrets did not leave this machine, so asking again risks nothing
+                self._refused = error
             raise
         except RetryLater as error:
             error.facts["in_doubt"] = False  # it is the login that got lost: the call that needed it was surely not carried out
@@ -462,7 +463,7 @@ def _ask(
 def _post(http: httpx2.Client, url: str, form: Mapping[str, str]) -> Mapping[str, object]:
     """One question to the token endpoint. Source: Salesforce Help, "OAuth Authorization Flows", read November 2026."""
     host = urlsplit(url).netloc
-    with network(_DOING, host):
+    with reaching(_DOING, host):
         reply = http.post(f"{url}/services/oauth2/token", data=dict(form), headers={"Accept": "application/json"})
     secrets = tuple(value for name, value in form.items() if name in _SECRET_FIELDS)
     if reply.status_code != 200:

@@ -21,7 +21,7 @@ from halocline.retry import Pace
 
 FIRST_WITH_PAGES = 58.0  # API version; Bulk API 2.0 and Bulk API Developer Guide, "Get Parallel Results for a Query Job"
 POLL_S, MAX_POLL_S = 0.1, 10.0  # a small job takes under a second, a large one minutes
-POLL_GROWTH = 1.25  # a job's end is seen at most a fifth of its length too late; a minute's job takes about twenty looks
+POLL_GROWTH = 1.1  # a job's end is seen at most a tenth of its length too late; a minute's job takes about forty looks
 DEADLINE_S = 3_600.0  # seconds that a job is waited for
 CREATIONS = 3  # tries to create a job whose replies get lost
 _JOBS = "jobs/query"

@@ -21,10 +21,11 @@ import pyarrow.compute as pc
 from pyarrow import csv as pa_csv
 
 from halocline.connectors.salesforce import results
-from halocline.connectors.salesforce.pages import Hold
-from halocline.connectors.salesforce.results import RowResult, not_sent
+from halocline.connectors.salesforce.results import not_sent
 from halocline.connectors.salesforce.spelling import CLEARED, CannotSpell, cell, flat_record
 from halocline.errors import FixConfig, NotFound
+from halocline.outcome import RowResult
+from halocline.rows.hold import Hold
 
 CHUNK_ROWS = 2_000  # dicts that are turned into columns at a time
 _CSV_BLOCK_BYTES = 1 << 24  # of a caller's CSV file; no record that Salesforce takes is longer
@@ -134,7 +135,7 @@ def _of_arrow(batches: Iterable[pa.RecordBatch]) -> Iterator[Texts]:
     first = 0
     for whole in batches:
         for start in range(0, whole.num_rows, CHUNK_ROWS * 10):
-            batch = _flat(whole.slice(start, CHUNK_ROWS * 10))
+            batch = flat_batch(whole.slice(start, CHUNK_ROWS * 10))
             columns, doubts = [], dict[int, RowResult]()
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 texts, bad = _spelled(name, column)
@@ -147,8 +148,11 @@ def _of_arrow(batches: Iterable[pa.RecordBatch]) -> Iterator[Texts]:
             first += batch.num_rows
 
 
-def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with structs (lookups) as dotted columns, dictionaries as their values."""
+def flat_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with structs (lookups) as dotted columns.
+
+    Raises: FixConfig for a name that comes twice.
+    """
     while any(pa.types.is_struct(one.type) for one in batch.schema):
         batch = pa.Table.from_batches([batch]).flatten().combine_chunks().to_batches()[0]
     lower = [name.lower() for name in batch.schema.names]
@@ -162,20 +166,29 @@ def _spelled(name: str, column: pa.Array) -> tuple[pa.Array, list[tuple[int, str
 
     Raises: FixConfig for a type that has no spelling.
     """
+    texts, bad = spelled_column(name, column)
+    bad += [(at, _NOT_IN_BULK) for at in places(pc.equal(texts, CLEARED))]
+    texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+    return pc.fill_null(texts, CLEARED), bad
+
+
+def spelled_column(name: str, column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
+    """A column as texts, null where it is null; and the rows whose value cannot be sent, with the reason.
+
+    Raises: FixConfig for a type that has no spelling.
+    """
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     spell = next((spell for is_kind, spell in _COLUMNS if is_kind(column.type)), None)
     if spell is None:
-        hint = "Cast it: timestamps with a time zone, lists and files to something that Bulk takes."
-        raise FixConfig("Reading the table", f"the column {name} is a {column.type}, which cannot be sent by Bulk", hint=hint)
-    texts, bad = spell(column)
-    return pc.fill_null(texts, CLEARED), bad
+        hint = _ZONELESS if pa.types.is_timestamp(column.type) else "Cast it to text, numbers, dates or instants."
+        raise FixConfig("Reading the table", f"the column {name} is a {column.type}, which cannot be sent", hint=hint)
+    return spell(column)
 
 
-def _column_of_texts(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
-    texts = column.cast(pa.string())
-    bad = places(pc.equal(texts, CLEARED))
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts), [(at, _NOT_IN_BULK) for at in bad]
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of that type holds texts."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _column_of_floats(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
@@ -198,19 +211,26 @@ def _column_as_cast(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
     return column.cast(pa.string()), []
 
 
+def _column_of_decimals(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
+    """All digits, as a decimal of a dict is spelled; Arrow writes some with an exponent."""
+    texts = column.cast(pa.string())
+    if not pc.any(pc.match_substring(texts, "E")).as_py():
+        return texts, []
+    return pa.array([None if one is None else format(one, "f") for one in column.to_pylist()], pa.string()), []
+
+
+_ZONELESS = "Salesforce must know the instant: give it a time zone (pandas: .dt.tz_localize), or make it a date."
 _NOT_IN_BULK = f"the text {CLEARED} cannot be sent by Bulk, where it clears the field; REST can send it"
 
 
 _COLUMNS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], tuple[pa.Array, list[tuple[int, str]]]]], ...] = (
-    (lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t), _column_of_texts),
+    (is_text, _column_as_cast),
     (pa.types.is_floating, _column_of_floats),
     (lambda t: pa.types.is_timestamp(t) and t.tz is not None, _column_of_moments),
     (pa.types.is_time, _column_of_times),
+    (pa.types.is_decimal, _column_of_decimals),
     (
-        lambda t: any(
-            is_kind(t)
-            for is_kind in (pa.types.is_boolean, pa.types.is_integer, pa.types.is_decimal, pa.types.is_date32, pa.types.is_null)
-        ),
+        lambda t: any(is_kind(t) for is_kind in (pa.types.is_boolean, pa.types.is_integer, pa.types.is_date32, pa.types.is_null)),
         _column_as_cast,
     ),
 )

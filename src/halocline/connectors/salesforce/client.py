@@ -15,10 +15,10 @@ import httpx2
 from halocline.connectors.salesforce import records
 from halocline.connectors.salesforce.auth import Authenticator, Session, from_env, session_from
 from halocline.connectors.salesforce.collections import CALL_ROWS, WIDTH, Collections, Operation, Order
-from halocline.connectors.salesforce.results import RowResult
 from halocline.connectors.salesforce.transport import VERSION, Transport
 from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, Truncated
 from halocline.events import Sink
+from halocline.outcome import RowResult
 from halocline.retry import PACE, Pace, Policy
 
 if TYPE_CHECKING:
@@ -90,6 +90,11 @@ class SalesforceClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def pace(self) -> Pace:
+        """Where its time and chance come from."""
+        return self._pace
 
     def close(self) -> None:
         """Let go of the connections. Idempotent."""

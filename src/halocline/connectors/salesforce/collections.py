@@ -23,10 +23,11 @@ from urllib.parse import quote
 from halocline import engine
 from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.records import DELETED
-from halocline.connectors.salesforce.results import Fate, RowResult, not_sent, saved
+from halocline.connectors.salesforce.results import not_sent, saved
 from halocline.connectors.salesforce.spelling import CannotSpell, json_record
 from halocline.connectors.salesforce.transport import Transport
 from halocline.errors import FixConfig, HaloclineError, RetryLater
+from halocline.outcome import Fate, RowResult
 from halocline.retry import PACE, Pace, Policy
 
 CALL_ROWS = 200  # the most that a call takes; "sObject Collections"
@@ -124,28 +125,42 @@ class Collections:
             raise
         return done
 
+    def send(self, order: Order, bodies: Sequence[tuple[int, Any]]) -> list[RowResult]:
+        """The results of the rows of one call, in their order: row numbers, each with what JSON carries (for a delete, an id).
+
+        Raises: as `write`; `facts["results"]` then has a result for each of these rows, NOT_SENT where it was not tried.
+        """
+        rows = [_Row(number, _typed(order, body)) for number, body in bodies]
+        return self._tried(order, rows, done={}, numbers=[number for number, _ in bodies])
+
     def _call(self, order: Order, chunk: Sequence[tuple[int, Mapping[str, Any] | str]]) -> list[RowResult]:
-        """The results of one chunk, in its order, rows that were locked tried again with back-off."""
+        """The results of one chunk, in its order."""
         prepared = [_prepared(order, number, record=record) for number, record in chunk]
-        done = {one.row: one for one in prepared if isinstance(one, RowResult)}
+        done: dict[int | None, RowResult] = {one.row: one for one in prepared if isinstance(one, RowResult)}
         rows = [one for one in prepared if isinstance(one, _Row)]
+        return self._tried(order, rows, done=done, numbers=[number for number, _ in chunk])
+
+    def _tried(
+        self, order: Order, rows: list[_Row], *, done: dict[int | None, RowResult], numbers: Sequence[int]
+    ) -> list[RowResult]:
+        """The results of `numbers`: of `rows`, locked ones tried again with back-off, and of those that are `done` already."""
         started, failures = self._pace.clock(), 0
         while rows:
             try:
                 done |= {one.row: one for one in self._sent(order, rows)}
             except HaloclineError as error:
                 done |= {one.row: one for one in _results_of(error)}
-                left = {number: not_sent(number, error.code or "", message=error.cause) for number, _ in chunk}
-                error.facts["results"] = [done.get(number, left[number]) for number, _ in chunk]
+                left = {number: not_sent(number, error.code or "", message=error.cause) for number in numbers}
+                error.facts["results"] = [done.get(number, left[number]) for number in numbers]
                 raise
-            rows = [row for row in rows if done[row.number].transient]
+            rows = [row for row in rows if results.is_transient(done[row.number])]
             failures += 1
             wait_s = self._retries.wait_s(failures, chance=self._pace.chance())
             late = self._pace.clock() - started + wait_s > self._retries.budget_s
             if not rows or late or failures >= self._retries.attempts:
                 break
             self._pace.sleep(wait_s)
-        return [done[number] for number, _ in chunk]
+        return [done[number] for number in numbers]
 
     def _sent(self, order: Order, rows: Sequence[_Row]) -> list[RowResult]:
         """The results of these rows, in any order; a call refused for one row's sake is made again without that row."""
@@ -175,8 +190,10 @@ class Collections:
             if order.operation is Operation.INSERT:
                 return _in_doubt(rows, error)
         try:
-            return [_second(order, told) for told in self._answer(order, rows, safe=True)]
+            return [second(order, told) for told in self._answer(order, rows, safe=True)]
         except HaloclineError as error:  # whatever it is, the first try may have been carried out
+            if _is_rows_fault(error):  # but not if the call cannot be read: it could not be read the first time either
+                raise
             return _in_doubt(rows, error)
 
     def _answer(self, order: Order, rows: Sequence[_Row], *, safe: bool = False) -> list[RowResult]:
@@ -273,7 +290,12 @@ def _prepared(order: Order, number: int, *, record: Mapping[str, Any] | str) -> 
         if not _AN_ID.fullmatch(record_id):  # ids travel in one list, where a comma would make two of one
             return not_sent(number, results.CANNOT_BE_SENT, message=f"{record_id[:40]!r} is no id of a record", fields=(_ID,))
         return _Row(number, record_id)
-    return _Row(number, {"attributes": {"type": order.sobject}, **body})
+    return _Row(number, _typed(order, body))
+
+
+def _typed(order: Order, body: Any) -> Any:
+    """The body with the name of its object, which every entry but a delete's id carries."""
+    return body if order.operation is Operation.DELETE else {"attributes": {"type": order.sobject}, **body}
 
 
 def _value(record: Mapping[str, Any], name: str) -> Any:
@@ -287,9 +309,12 @@ def _in_doubt(rows: Sequence[_Row], error: HaloclineError) -> list[RowResult]:
     return [RowResult(row.number, Fate.IN_DOUBT, code=results.IN_DOUBT, message=message) for row in rows]
 
 
-def _second(order: Order, told: RowResult) -> RowResult:
-    """The result of a row that was sent twice: the first time may have deleted it, or created what the second only changed."""
-    if order.operation is Operation.DELETE and told.code == DELETED:
+def second(order: Order, told: RowResult) -> RowResult:
+    """The result of a row that was sent twice: the first time may have deleted it, or created what the second only changed.
+
+    Which code a record has that was deleted for good the first time is unverified; one that is not known here stays refused.
+    """
+    if order.operation in (Operation.DELETE, Operation.HARD_DELETE) and told.code == DELETED:
         return RowResult(told.row, Fate.WRITTEN, id=told.id, created=False)
     if order.operation is Operation.UPSERT and told.success and not told.created:
         return replace(told, created=None)

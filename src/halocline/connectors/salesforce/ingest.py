@@ -17,22 +17,20 @@ from typing import TypedDict, Unpack
 import pyarrow as pa
 
 from halocline.connectors.salesforce.bulk import DEADLINE_S
-from halocline.connectors.salesforce.cells import Rows, header_of
+from halocline.connectors.salesforce.cells import Rows
 from halocline.connectors.salesforce.collections import Operation, Order
 from halocline.connectors.salesforce.ingest_jobs import IngestJobs, JobInfo
-from halocline.connectors.salesforce.matching import Matching
+from halocline.connectors.salesforce.job_results import JobResults
 from halocline.connectors.salesforce.pages import text_batches
-from halocline.connectors.salesforce.results import Fate, RowResult, read_error
 from halocline.connectors.salesforce.sheets import MAX_BYTES, Sheet, Sheets
 from halocline.connectors.salesforce.transport import Transport
 from halocline.errors import HaloclineError, JobFailed
+from halocline.outcome import Fate, RowResult
 from halocline.retry import PACE, Pace
 from halocline.spool import Spool
 
-ID, CREATED, ERROR = "sf__Id", "sf__Created", "sf__Error"  # the columns that result files begin with
 _OPEN = "Open"
 _CLOSING = "Closing"  # ours: the order to close it went out, and no answer came
-_RESULT_BLOCK_BYTES = 1 << 21  # each block is looked up in a table of the whole sheet that is built anew: few, but small
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,38 +204,16 @@ class Loaded:
     def success_batches(self) -> Iterator[pa.RecordBatch]:
         """The rows that were written as Arrow: `row` (in the input), `id`, `created`."""
         for held in self._held:
-            written = held.info.processed - held.info.failed
-            if not held.info.ended or not written:
-                continue
-            matching = self._matching(held)
-            for batch in self._file(held, "successfulResults", rows=written):
-                columns = [_rows(matching, batch), batch.column(ID), batch.column(CREATED).cast(pa.bool_())]
-                yield pa.RecordBatch.from_arrays(columns, names=["row", "id", "created"])
+            if held.info.ended:
+                yield from self._results(held).written()
 
     def _not_written(self, held: _Job) -> Iterator[RowResult]:
-        left = None if held.sheet is None else held.sheet.rows - held.info.processed
-        is_left = left != 0 if left is not None else held.info.state != "JobComplete"
-        if not held.info.failed and not is_left:
-            return
-        matching = self._matching(held)
-        if held.info.failed:
-            for batch in self._file(held, "failedResults", rows=held.info.failed):
-                yield from _failures(batch, _rows(matching, batch))
-        if is_left:
-            for batch in self._file(held, "unprocessedrecords", rows=left):
-                yield from _unprocessed(held, batch, rows=_rows(matching, batch))
+        results = self._results(held)
+        yield from results.refused()
+        yield from results.left()
 
-    def _matching(self, held: _Job) -> Matching | None:
-        return None if held.sheet is None else Matching(held.sheet, self._key)
-
-    def _file(self, held: _Job, name: str, *, rows: int | None) -> Iterator[pa.RecordBatch]:
-        """The rows of a result file, which is fetched when it is first asked for."""
-        path = self._spool.file(f"{held.info.id}-{name}.csv")
-        if not path.exists():
-            self._jobs.download(held.info.id, name, to=path, rows=rows)
-        columns = header_of(path)
-        if columns:
-            yield from text_batches(path, columns, block_bytes=_RESULT_BLOCK_BYTES)
+    def _results(self, held: _Job) -> JobResults:
+        return JobResults(self._jobs, held.info, file=self._spool.file, sheet=held.sheet, key=self._key)
 
 
 class Bulk:
@@ -335,22 +311,6 @@ def _unheard(_: Progress) -> None:
 def _progress(held: _Job) -> Progress:
     rows = held.sheet.rows if held.sheet is not None else held.info.processed
     return Progress(held.info.id, held.info.state, rows, held.info.processed, held.info.failed)
-
-
-def _rows(matching: Matching | None, batch: pa.RecordBatch) -> pa.Array:
-    return pa.nulls(batch.num_rows, pa.int64()) if matching is None else matching.rows(batch)
-
-
-def _failures(batch: pa.RecordBatch, rows: pa.Array) -> Iterator[RowResult]:
-    for row, told in zip(rows.to_pylist(), batch.to_pylist(), strict=True):
-        code, message, fields = read_error(told.pop(ERROR) or "")
-        yield RowResult(row, Fate.REFUSED, told.pop(ID), code=code, message=message, fields=fields, record=told)
-
-
-def _unprocessed(held: _Job, batch: pa.RecordBatch, *, rows: pa.Array) -> Iterator[RowResult]:
-    code, message = held.info.state, held.info.message or f"the job ended {held.info.state} before it came to this row"
-    for row, told in zip(rows.to_pylist(), batch.to_pylist(), strict=True):
-        yield RowResult(row, Fate.NOT_SENT, code=code, message=message, record=told)
 
 
 def _never_closed(held: _Job) -> Iterator[RowResult]:

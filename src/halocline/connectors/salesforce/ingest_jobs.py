@@ -73,7 +73,11 @@ class IngestJobs:
         self._pace = pace
 
     def create(self, order: Order) -> JobInfo:
-        """A new job, open for its file. When the answer is lost another is created; an empty job that stays open does nothing."""
+        """A new job, open for its file. When the answer is lost another is created.
+
+        The job whose id was lost stays open and empty, and does nothing. It is not aborted: the list of jobs cannot tell it from
+        one that another program of the same user has just created and is about to fill.
+        """
         wanted = {
             "object": order.sobject,
             "operation": order.operation.value,

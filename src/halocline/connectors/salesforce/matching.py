@@ -33,6 +33,11 @@ class Matching:
         self._known = encoded.dictionary
         self._waiting = _by_code(encoded) if len(self._known) != len(found) else None
 
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns that a row is known by."""
+        return self._names
+
     def rows(self, batch: pa.RecordBatch) -> pa.Array:
         """The input's row number for each row of a result file; null for one that is not in the sheet, or there too often."""
         codes = pc.index_in(_digests(batch, self._names), value_set=self._known)
@@ -42,7 +47,7 @@ class Matching:
         return self._rows.take(pa.array(places, pa.int64()))
 
     def _read(self, sheet: Sheet) -> pa.ChunkedArray:
-        parts = [_digests(batch, self._names) for batch in text_batches(sheet.path, sheet.columns)]
+        parts = [_digests(batch, self._names) for batch in text_batches(sheet.path, self._names)]
         return pa.chunked_array(parts, pa.int64()).combine_chunks()
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, BinaryIO, Protocol
+from typing import IO, BinaryIO
 
 import pyarrow as pa
 from pyarrow import csv as pa_csv
@@ -22,6 +22,7 @@ from halocline.connectors.salesforce import types
 from halocline.connectors.salesforce.transport import Stream, Transport
 from halocline.errors import NetworkFailed, RetryLater, Truncated
 from halocline.retry import Pace, Policy, retry
+from halocline.rows.hold import Hold
 from halocline.schema import Schema
 from halocline.spool import arriving, storage
 
@@ -62,49 +63,6 @@ class Page:
         """
         for texts in text_batches(self.path, self.columns):
             yield types.batch_of_texts(texts, self.schema, sobject=self.sobject)
-
-
-class _Readable(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
-
-
-class Hold:
-    """A binary file whose reads never end in CR, so that no block of the CSV reader does.
-
-    pyarrow drops the LF of a CRLF inside quotes when a block ends between the two; see issue 51368 of apache/arrow.
-    """
-
-    def __init__(self, file: _Readable) -> None:
-        self._file = file
-        self._held = b""
-        self.closed = False
-
-    def read(self, size: int = -1) -> bytes:
-        """About `size` bytes; fewer where the last are held back, more where all of them are CRs."""
-        if size < 0:
-            size = MAX_BLOCK_BYTES
-        data = self._held + self._file.read(max(size - len(self._held), 1))
-        while data.endswith(b"\r"):
-            more = self._file.read(1)
-            if not more:
-                break
-            data += more
-            if len(data) > size and not data.endswith(b"\r"):
-                break
-        self._held, data = _split_for(data, size)
-        return data
-
-    def close(self) -> None:
-        """Nothing: the file belongs to whoever opened it."""
-        self.closed = True
-
-
-def _split_for(data: bytes, size: int) -> tuple[bytes, bytes]:
-    """What to hold back, and what to hand out: the second never ends in CR unless the file does."""
-    if len(data) <= size:
-        return b"", data
-    cut = data[:size].rstrip(b"\r")
-    return (data[len(cut) :], cut) if cut else (b"", data)
 
 
 def fetch(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-MISSING_KEY = "MISSING_KEY"  # our own codes, for rows that were refused here and never sent
+from halocline.outcome import Fate, RowResult
+
+MISSING_KEY = "MISSING_KEY"  # our own codes: not what Salesforce said
 CANNOT_BE_SENT = "CANNOT_BE_SENT"
 IN_DOUBT = "IN_DOUBT"
+NOT_ATTEMPTED = "NOT_ATTEMPTED"
 
 # Worth another try of just that row. Source: SOAP API Developer Guide, "StatusCode".
 TRANSIENT = frozenset({"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG"})
@@ -18,40 +19,9 @@ TRANSIENT = frozenset({"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNN
 _TOLD = re.compile(r"([A-Z][A-Z0-9_]*):(.*):([^:]*?)\s*--\s*", re.DOTALL)
 
 
-class Fate(StrEnum):
-    """What became of a row. IN_DOUBT: it was sent once, and no answer came. NOT_SENT: nobody tried to write it."""
-
-    WRITTEN = "written"
-    REFUSED = "refused"
-    IN_DOUBT = "in_doubt"
-    NOT_SENT = "not_sent"
-
-
-@dataclass(frozen=True, slots=True)
-class RowResult:
-    """One row: its number in the input (from 0; None where a result could not be matched to it), its fate, its id.
-
-    `created` is None where Salesforce does not tell. `record` is the row as Bulk echoes it: texts, None where empty.
-    """
-
-    row: int | None
-    fate: Fate
-    id: str | None = None
-    created: bool | None = None
-    code: str = ""
-    message: str = ""
-    fields: tuple[str, ...] = ()
-    record: Mapping[str, str | None] | None = None
-
-    @property
-    def success(self) -> bool:
-        """Whether Salesforce says that the row is written."""
-        return self.fate is Fate.WRITTEN
-
-    @property
-    def transient(self) -> bool:
-        """Whether the same row may be written when it is sent again after a while."""
-        return self.fate is Fate.REFUSED and self.code in TRANSIENT
+def is_transient(told: RowResult) -> bool:
+    """Whether the same row may be written when it is sent again after a while."""
+    return told.fate is Fate.REFUSED and told.code in TRANSIENT
 
 
 def not_sent(row: int | None, code: str, *, message: str, fields: Sequence[str] = ()) -> RowResult:

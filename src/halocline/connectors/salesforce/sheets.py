@@ -24,12 +24,14 @@ from pyarrow import csv as pa_csv
 
 from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.cells import Rows, Texts, places, texts_of
-from halocline.connectors.salesforce.results import RowResult, not_sent
+from halocline.connectors.salesforce.results import not_sent
 from halocline.connectors.salesforce.spelling import CLEARED
+from halocline.outcome import RowResult
 from halocline.spool import Spool, storage
 
 MAX_BYTES = 100_000_000  # of a sheet; 150 MB after base64 are taken, and base64 adds a third ("Upload Job Data")
-MAX_ROWS = 250_000  # of a sheet: matching its results takes up to 100 MB of memory, as measured
+# Of a sheet: few jobs, little memory to match the results of each, and one is read while the next runs and a third is uploaded.
+MAX_ROWS = 100_000
 CELL_CHARS = 131_072  # "Bulk API 2.0 Limits": characters in a field
 _WRITE = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
 _Doubt: TypeAlias = tuple[int, str, str, tuple[str, ...]]  # place, code, message, fields
@@ -37,16 +39,22 @@ _Doubt: TypeAlias = tuple[int, str, str, tuple[str, ...]]  # place, code, messag
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A CSV file ready for upload. Its rows are those of the input from `first_row` on, less `skipped` (row numbers)."""
+    """A CSV file ready for upload. Its rows are those of the input from `first_row` on, less `skipped` (row numbers).
+
+    Rows in an order of their own have `numbers`: the row number of each.
+    """
 
     path: Path
     columns: tuple[str, ...]
     rows: int
-    first_row: int
+    first_row: int = 0
     skipped: tuple[int, ...] = ()
+    numbers: pa.Array | None = field(default=None, compare=False, repr=False)
 
     def row_numbers(self) -> pa.Array:
         """The row number in the input of each row, in order."""
+        if self.numbers is not None:
+            return self.numbers
         if not self.skipped:
             return pa.array(range(self.first_row, self.first_row + self.rows), pa.int64())
         left_out = set(self.skipped)
@@ -129,7 +137,7 @@ class Sheets:
             return
         out = io.BytesIO()
         pa_csv.write_csv(texts.batch, out, _WRITE)
-        if out.tell() <= self._max_bytes - len(_header(texts.batch.schema.names)) or texts.batch.num_rows == 1:
+        if out.tell() <= self._max_bytes - len(header_line(texts.batch.schema.names)) or texts.batch.num_rows == 1:
             yield texts, out.getvalue()
             return
         half = texts.batch.num_rows // 2
@@ -146,7 +154,7 @@ class Sheets:
         texts, _ = piece
         columns = tuple(texts.batch.schema.names)
         self._made += 1
-        path, header = self._spool.file(f"sheet-{self._made:05}.csv"), _header(columns)
+        path, header = self._spool.file(f"sheet-{self._made:05}.csv"), header_line(columns)
         with storage(f"Writing {path.name} to the spool folder"):
             path.write_bytes(header)
         return _Open(path, columns, texts.numbers[0], bytes=len(header))
@@ -163,7 +171,8 @@ class Sheets:
         current.bytes += len(data)
 
 
-def _header(columns: Sequence[str]) -> bytes:
+def header_line(columns: Sequence[str]) -> bytes:
+    """The first line of a sheet."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerow(columns)
     return out.getvalue().encode()

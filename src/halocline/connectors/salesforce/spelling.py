@@ -23,6 +23,7 @@ from uuid import UUID
 
 CLEARED = "#N/A"  # a cell of this text clears the field, so no field can be set to it by Bulk
 _ATTRIBUTES = "attributes"
+_MOST_DIGITS = 400  # ours: no double is longer, and a Decimal may stand for more digits than there is memory
 
 
 class CannotSpell(ValueError):
@@ -82,10 +83,10 @@ def cell(field: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return repr(_finite(field, value))
+        return float.__repr__(_finite(field, value))  # a subclass, such as numpy's, may show itself in another way
     if isinstance(value, Decimal):
         return format(_finite_decimal(field, value), "f")
-    return str(value) if isinstance(value, int) else _text(field, value)
+    return int.__repr__(value) if isinstance(value, int) else _text(field, value)
 
 
 def moment(field: str, value: datetime) -> str:
@@ -133,7 +134,7 @@ def _json(field: str, value: object) -> Any:
     if isinstance(value, float):
         return _finite(field, value)
     if isinstance(value, Decimal):
-        return _number(_finite_decimal(field, value))
+        return number(_finite_decimal(field, value))
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode()  # REST API Developer Guide, "Insert or Update Blob Data"
     if isinstance(value, Mapping):
@@ -141,7 +142,7 @@ def _json(field: str, value: object) -> Any:
     return _text(field, value)
 
 
-def _number(value: Decimal) -> int | float | str:
+def number(value: Decimal) -> int | float | str:
     """A JSON number where that is exact, else the digits as text; that Salesforce reads those exactly is unverified."""
     if value == value.to_integral_value() and abs(value) < 10**18:
         return int(value)
@@ -156,7 +157,7 @@ def _finite(field: str, value: float) -> float:
 
 
 def _finite_decimal(field: str, value: Decimal) -> Decimal:
-    if not value.is_finite():
+    if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
         raise CannotSpell(field, f"{value} is no number that Salesforce has; None clears the field")
     return value
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json as json_text
 import os
 import re
+import ssl
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,7 @@ import httpx2
 from halocline import events
 from halocline._version import __version__
 from halocline.connectors.salesforce.errors import DAILY_WAIT_S, EXPIRED, http_date, network, refusal
-from halocline.errors import HaloclineError, NetworkFailed, QuotaExhausted, RetryLater, Stop
+from halocline.errors import FixConfig, HaloclineError, NetworkFailed, QuotaExhausted, RetryLater, Stop
 from halocline.retry import PACE, POLICY, Pace, Policy
 from halocline.retry import retry as repeated
 from halocline.spool import storage
@@ -48,6 +49,11 @@ _ERROR_BYTES = 1 << 20  # of an error body
 _SEND_BYTES = 1 << 20  # of a file at a time
 _USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")  # not the `per-app-api-usage=` that may follow
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"halocline/{__version__}"}
+_NOT_TLS = (
+    "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE",
+)  # OpenSSL before 3.2 and since, when the other side does not speak TLS
+_OTHER_NAME = (62, 64)  # OpenSSL, X509_STORE_CTX_get_error(3): mismatch of the host's name, of its number
 _GZIP = 31  # zlib's window bits for a gzip wrapper, whose CRC and length are then checked
 
 
@@ -241,7 +247,7 @@ class Transport:
         url = _address(call, token.instance_url, base=self.base)
         headers = {**_HEADERS, **call.headers, "Authorization": f"Bearer {token.access_token}"}
         self._count(calls=1)
-        with network(call.doing, urlsplit(token.instance_url).netloc), _body(call) as (content, length):
+        with reaching(call.doing, urlsplit(token.instance_url).netloc), _body(call) as (content, length):
             request = self._http.build_request(call.method, url, headers={**headers, **length}, content=content)
             response = self._http.send(request, stream=True)
         self._note(response.headers)
@@ -255,7 +261,7 @@ class Transport:
             return
         if used >= self._share * allowed:
             cause = f"{used:,} of the org's {allowed:,} daily API calls are used, more than the share of {self._share:.0%}"
-            hint = "Try again later, or raise quota_share."
+            hint = "Try again later, or let more be used: --quota-share 1, in Python SalesforceClient(..., quota_share=1.0)."
             raise QuotaExhausted(call.doing, cause, hint=hint, after_s=DAILY_WAIT_S, used=used, allowed=allowed)
 
     def _note(self, headers: Mapping[str, str]) -> None:
@@ -274,12 +280,62 @@ class Transport:
 
 
 def http_client(*, connect_timeout_s: float = CONNECT_S, read_timeout_s: float = READ_S) -> httpx2.Client:
-    """An HTTP client with time-outs, without redirects; proxies as the environment says, but never for this machine itself."""
-    return httpx2.Client(
-        timeout=httpx2.Timeout(read_timeout_s, connect=connect_timeout_s),
-        follow_redirects=False,
-        mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
+    """An HTTP client with time-outs, without redirects; proxies as the environment says, but never for this machine itself.
+
+    Raises: FixConfig when the certificates to trust cannot be read.
+    """
+    try:
+        return httpx2.Client(
+            timeout=httpx2.Timeout(read_timeout_s, connect=connect_timeout_s),
+            follow_redirects=False,
+            mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
+        )
+    except OSError as error:  # the library reads SSL_CERT_FILE, else SSL_CERT_DIR, as the client is made
+        hint = "Check SSL_CERT_FILE: it must name a file of certificates in PEM form."
+        raise FixConfig("Reading the certificates to trust", error.strerror or str(error), hint=hint) from error
+
+
+@contextmanager
+def reaching(doing: str, host: str) -> Iterator[None]:
+    """As `network`, for a whole exchange: what no waiting mends is FixConfig, with `facts["permanent"]`.
+
+    Raises: FixConfig for a certificate that is not trusted, and for a host that does not speak https; NetworkFailed.
+    """
+    try:
+        with network(doing, host):
+            yield
+    except NetworkFailed as error:
+        found = None if error.facts["in_doubt"] else _unmendable(host, error.__cause__)
+        if found is None:
+            raise
+        cause, hint = found
+        raise FixConfig(doing, cause, hint=hint, host=host, in_doubt=False, permanent=True) from error
+
+
+def _unmendable(host: str, error: BaseException | None) -> tuple[str, str] | None:
+    """What is wrong with a connection that will be just as wrong later, and what to do; None for all else."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _untrusted(host, error)
+    if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
+        hint = (
+            "Check host and port; if it is an emulator on this machine that speaks http, write http:// in front of the address."
+        )
+        return f"{host} does not speak https", hint
+    return None
+
+
+def _untrusted(host: str, error: ssl.SSLCertVerificationError) -> tuple[str, str]:
+    reason = getattr(error, "verify_message", "")
+    cause = f"{host} shows a TLS certificate that this machine does not trust{f' ({reason})' if reason else ''}"
+    if getattr(error, "verify_code", 0) in _OTHER_NAME:
+        return cause, "Use an address that the certificate is made out to."
+    hint = (
+        "Let SSL_CERT_FILE name a PEM file with the authority that signed it, a company proxy's or an emulator's; "
+        "it takes the place of the system's own."
     )
+    return cause, hint
 
 
 def gunzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -351,18 +407,23 @@ def _data(response: httpx2.Response, call: _Call) -> httpx2.Response:
 
 
 def _refused(response: httpx2.Response, call: _Call) -> HaloclineError:
-    content = bytearray()
+    content, lost = bytearray(), False
     try:
         for piece in _decoded(response):
             content += piece
             if len(content) > _ERROR_BYTES:
                 break
     except _LOST:
-        pass  # a refusal whose words were lost on the way is still a refusal
+        lost = True
     finally:
         response.close()
     status, host = response.status_code, response.url.host
-    return refusal(call.doing, status, headers=response.headers, content=bytes(content), host=host)
+    error = refusal(call.doing, status, headers=response.headers, content=bytes(content), host=host)
+    if lost and status != 401 and not isinstance(error, RetryLater):
+        # Which refusal it is stands in its words: it is asked for again. Below 500 nothing was carried out.
+        cause = f"{host} refused with HTTP {status}, and the reason was lost on the way"
+        return NetworkFailed(call.doing, cause, host=host, status=status, in_doubt=status >= 500)
+    return error
 
 
 def _address(call: _Call, instance_url: str, *, base: str) -> str:

@@ -1,0 +1,217 @@
+"""Prepared: what will be sent, as it lies in the folder. It is there as a whole or not at all, and the same for every process.
+
+plan.json         written last: the order, the plan, where everything is
+collections.arrow bulk.arrow   the staged rows, in the order in which they are sent
+sheet-00001.csv   what a Bulk job is given
+folded.bin        which row travels in which
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, repeat
+from pathlib import Path
+from typing import Any, overload
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from halocline.connectors.salesforce.sheets import Sheet
+from halocline.connectors.salesforce.writing.columns import PREPARED, json_rows
+from halocline.connectors.salesforce.writing.cutting import sheet_name
+from halocline.connectors.salesforce.writing.frames import (
+    FRAME_BYTES,
+    FRAME_ROWS,
+    ROW,
+    Frame,
+    Frames,
+    fields_of,
+    joined,
+    rows_for,
+)
+from halocline.errors import StorageFailed
+from halocline.push.destination import RowBatch, WritePlan
+from halocline.push.order import Api, SyncMode, WriteOrder
+from halocline.spool import storage
+
+PLAN_FILE, FOLDED_FILE = "plan.json", "folded.bin"
+_GONE = "Its rows cannot be sent again from here; push the source anew."
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one request or one job takes. Ids are `c00001`, ... (collections) and `b00001`, ... (Bulk), as wide as all need."""
+
+    id: str
+    api: Api
+    rows: int
+
+
+class Prepared:
+    """The chunks of a load, collections first: they are done before a job begins, so that neither waits for the other's locks."""
+
+    def __init__(self, folder: Path, told: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self.order = WriteOrder.from_json(told["order"])
+        self.plan = WritePlan.from_json(told["plan"])
+        self._columns = tuple(told["columns"])
+        self._frames = {Api(name): self._opened(one) for name, one in told["frames"].items()}
+        self._sheet_bytes = [size for _, size in told["sheets"]]
+        self._folded = int(told["folded"])
+        calls = array("q", (rows for rows, times in told["calls"] for rows in repeat(rows, times)))
+        self._chunks = _Chunks(calls, array("q", (rows for rows, _ in told["sheets"])))
+        if self._folded:
+            _check_size(folder / FOLDED_FILE, 16 * self._folded)
+
+    @classmethod
+    def open(cls, folder: Path) -> Prepared | None:
+        """What was planned in the folder; None where planning never became durable.
+
+        Raises: StorageFailed when the rows that the plan speaks of are gone or cut off. Sheets are looked at when asked for.
+        """
+        path = folder / PLAN_FILE
+        with storage(f"Reading {path}"):
+            if not path.exists():
+                return None
+            text = path.read_text(encoding="utf-8")
+        return cls(folder, json.loads(text))
+
+    @property
+    def chunks(self) -> Sequence[Chunk]:
+        """What is sent, in that order."""
+        return self._chunks
+
+    def bodies(self, chunk: Chunk) -> list[tuple[int, Any]]:
+        """The rows of a chunk that goes by collections: row number and what JSON carries, for a delete the bare id."""
+        start, stop = self._chunks.span(chunk)
+        found: list[tuple[int, Any]] = []
+        for batch in self._frames[Api.COLLECTIONS].span(start, stop):
+            is_delete = self.order.mode is SyncMode.DELETE
+            bodies = batch.column(fields_of(batch.schema)[0]).to_pylist() if is_delete else json_rows(batch)
+            found += zip(batch.column(ROW).to_pylist(), bodies, strict=True)
+        return found
+
+    def sheet(self, chunk: Chunk) -> Sheet:
+        """The sheet of a chunk that goes by Bulk.
+
+        Raises: StorageFailed when its file is gone or cut off.
+        """
+        start, stop = self._chunks.span(chunk)
+        place = int(chunk.id[1:]) - 1
+        path = self._folder / sheet_name(place)
+        _check_size(path, self._sheet_bytes[place])
+        numbers = pa.concat_arrays([batch.column(ROW) for batch in self._frames[Api.BULK].span(start, stop)])
+        return Sheet(path, self._columns, chunk.rows, numbers[0].as_py(), numbers=numbers)
+
+    def folded(self, into: Sequence[int] | None = None) -> Iterator[tuple[int, int]]:
+        """The rows that travel in another: (row, the row that it travels in); of the rows `into` only, where they are given."""
+        if not self._folded:
+            return
+        carriers, rows = self._pairs()
+        if into is None:
+            yield from zip(rows, carriers, strict=True)
+            return
+        for carrier in into:
+            place = bisect_left(carriers, carrier)
+            while place < self._folded and carriers[place] == carrier:
+                yield rows[place], carrier
+                place += 1
+
+    def rows(self, numbers: Sequence[int]) -> Iterator[RowBatch]:
+        """The prepared rows of these numbers, some at a time, numbers growing; `Staging.stage` takes them as they are.
+
+        A row that travels in another is handed out as that one: staged together with it, it travels in it again.
+        Raises: KeyError for a row that was never staged.
+        """
+        wanted = pa.array(sorted(set(numbers)), pa.int64())
+        travels = self._carriers(wanted)
+        some = min((self._frame_rows(frames) for frames in self._frames.values() if frames.rows), default=FRAME_ROWS)
+        for start in range(0, len(wanted), some):
+            told, carriers = wanted.slice(start, some), travels.slice(start, some)
+            yield RowBatch(told.to_pylist(), self._found(carriers))
+
+    def _found(self, numbers: pa.Array) -> pa.RecordBatch:
+        """The rows of these numbers, in this order."""
+        low, high = pc.min_max(numbers).as_py().values()
+        parts = []
+        for frames in self._frames.values():
+            for frame in frames.index:
+                if frame.low <= high and low <= frame.high:
+                    batch = frames.batch(frame)
+                    parts.append(batch.filter(pc.is_in(batch.column(ROW), value_set=numbers)))
+        found = joined([part for part in parts if part.num_rows] or parts[:1]) if parts else None
+        places = pc.index_in(numbers, value_set=pa.array([], pa.int64()) if found is None else found.column(ROW))
+        if found is None or places.null_count:
+            missing = numbers.filter(pc.is_null(places))[0].as_py()
+            raise KeyError(f"row {missing} was never staged in {self._folder}")
+        names = [name for name in found.schema.names if name != ROW]
+        return found.take(places).select(names).replace_schema_metadata(PREPARED)
+
+    def _carriers(self, numbers: pa.Array) -> pa.Array:
+        """The rows that these travel in; most in themselves."""
+        if not self._folded:
+            return numbers
+        into, rows = map(_column, self._pairs())
+        return pc.coalesce(into.take(pc.index_in(numbers, value_set=rows)), numbers)
+
+    def _pairs(self) -> tuple[memoryview[int], memoryview[int]]:
+        """The rows that others travel in, growing, and for each the row that does."""
+        path = self._folder / FOLDED_FILE
+        with storage(f"Reading {path}"), path.open("rb") as file:
+            pairs = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)).cast("q")
+        return pairs[: self._folded], pairs[self._folded :]
+
+    def _frame_rows(self, frames: Frames) -> int:
+        return rows_for(FRAME_BYTES, frames.batch(frames.index[0]), most=FRAME_ROWS)
+
+    def _opened(self, told: Mapping[str, Any]) -> Frames:
+        _check_size(self._folder / told["file"], told["bytes"])
+        return Frames(self._folder / told["file"], [Frame(*one) for one in told["index"]])
+
+
+class _Chunks(Sequence[Chunk]):
+    """The chunks, made when they are asked for: a load may have a million."""
+
+    def __init__(self, calls: array[int], jobs: array[int]) -> None:
+        self._sizes = {"c": calls, "b": jobs}
+        self._starts = {kind: array("q", accumulate(sizes, initial=0)) for kind, sizes in self._sizes.items()}
+        self._width = max(5, len(str(max(len(calls), len(jobs)))))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._sizes.values()))
+
+    @overload
+    def __getitem__(self, place: int) -> Chunk: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Chunk]: ...
+    def __getitem__(self, place: int | slice) -> Chunk | Sequence[Chunk]:
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        calls = len(self._sizes["c"])
+        place = range(len(self))[place]  # IndexError for what is not there, and the end counted from behind
+        kind, number = ("c", place) if place < calls else ("b", place - calls)
+        api = Api.COLLECTIONS if kind == "c" else Api.BULK
+        return Chunk(f"{kind}{number + 1:0{self._width}}", api, self._sizes[kind][number])
+
+    def span(self, chunk: Chunk) -> tuple[int, int]:
+        """Where the chunk's rows begin and end among those of its kind."""
+        number = int(chunk.id[1:]) - 1
+        return self._starts[chunk.id[0]][number], self._starts[chunk.id[0]][number + 1]
+
+
+def _column(numbers: memoryview[int]) -> pa.Array:
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _check_size(path: Path, size: int) -> None:
+    """Raises: StorageFailed when a file that was durable is not there as it was."""
+    with storage(f"Reading {path}"):
+        found = path.stat().st_size if path.exists() else -1
+    if found != size:
+        what = "it is gone" if found < 0 else f"it has {found:,} of {size:,} bytes"
+        raise StorageFailed(f"Reading {path}", what, hint=_GONE)

@@ -1,0 +1,25 @@
+"""Sieve: rows that need not be sent, because the other side has them as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from halocline.push.destination import RowBatch, Told
+
+
+class Sieve(Protocol):
+    """Lets through, of mapped rows, what changed since it was last written. It learns from every push what the other side has.
+
+    A run that died is settled before the rows of the next one are sifted: `begin(dead)`, `told` of it, then `begin(run)`. Else
+    rows that the dead run wrote would be sent again, and an insert would make them twice.
+    """
+
+    def begin(self, run: str) -> None:
+        """The rows that are sifted and told from here on are those of this run, which may be one that died."""
+
+    def sift(self, batch: RowBatch) -> tuple[RowBatch, Sequence[int]]:
+        """The rows to send, and the numbers of those that are there already."""
+
+    def told(self, told: Told) -> None:
+        """Learn durably what became of rows that were sent; hearing it twice is harmless."""
