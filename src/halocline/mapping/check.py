@@ -140,7 +140,7 @@ def _of_key(targets: Sequence[str], question: Question) -> Iterator[Finding]:
     if not key:
         return
     if key.lower() not in {target.lower() for target in targets}:
-        yield Finding(key, f"nothing is mapped to it, and a row of an {question.mode} needs it", hint="Map a source to it.")
+        yield Finding(key, f"nothing is mapped to it, and mode {question.mode} needs it in every row", hint="Map a source to it.")
     field = question.fields.get(key.lower())
     if field is not None and not lookups.finds(field):
         keys = [str(one["name"]) for one in question.describe["fields"] if lookups.finds(one)]

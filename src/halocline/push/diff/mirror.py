@@ -1,0 +1,220 @@
+"""Mirror: what was written once and is not in the source any more is deleted in Salesforce, behind a guard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from halocline.batch import JSON
+from halocline.errors import Refused
+from halocline.events import Sink, silent
+from halocline.outcome import Fate
+from halocline.push.destination import RowBatch, Told
+from halocline.push.diff.sent import SentRows, memory_of
+from halocline.push.diff.store import Line, Store
+from halocline.push.order import Nulls, SyncMode, WriteOrder
+from halocline.push.push import Push, execute
+from halocline.push.run import PushRun
+from halocline.push.sieve import Sieve
+from halocline.push.watch import UNWATCHED, Watch
+
+if TYPE_CHECKING:
+    from halocline.ledger import Ledger
+
+_ALREADY_GONE = "ENTITY_IS_DELETED"  # REST API Developer Guide, "Status Codes and Error Responses": it lies in the recycle bin
+_FLOW = ":mirror"  # the deletes of a flow are a flow of their own: each may die, and be taken up, by itself
+_PART = 20_000
+_SHOWN = 5
+_ALLOW_EMPTY = (
+    "Look at the source first. allow_empty=True with max_delete_share=1.0 (--allow-empty --max-delete-share 1) allows it."
+)
+_ALLOW = "Look at the source first. max_delete_share=1.0 allows it (--max-delete-share 1)."
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """What a mirror did: `gone` records were written once and are not in the source; of them `run` deleted those it wrote.
+
+    `already_gone` others had deleted before. `without_id` cannot be deleted, for no id was told when they were written;
+    `examples` are the first of their keys.
+    """
+
+    run: PushRun
+    gone: int
+    already_gone: int
+    without_id: int
+    examples: tuple[str, ...]
+
+    @property
+    def remaining(self) -> int:
+        """Records that are gone from the source and still there."""
+        return self.gone - self.run.written - self.already_gone
+
+    def to_json(self) -> dict[str, JSON]:
+        """The numbers as plain JSON data."""
+        return {
+            "run": self.run.id,
+            "gone": self.gone,
+            "deleted": self.run.written,
+            "already_gone": self.already_gone,
+            "without_id": self.without_id,
+            "remaining": self.remaining,
+            "examples": list(self.examples),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a mirror would do: of the `known` records that the flow wrote, `gone` are not in the source; `refusal` says why they
+    would not be deleted (empty: they would).
+    """
+
+    gone: int
+    known: int
+    refusal: str = ""
+
+    def to_json(self) -> dict[str, JSON]:
+        """As plain JSON data."""
+        return {"gone": self.gone, "known": self.known, "refusal": self.refusal}
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Deletes by Id what `sent` remembers and the load just sent did not have; only records that this flow wrote itself.
+
+    It refuses to delete more than `max_delete_share` of them, and to follow an empty source unless `allow_empty`.
+    """
+
+    sent: SentRows
+    max_delete_share: float = 0.5
+    allow_empty: bool = False
+
+    def execute(
+        self, push: Push, run: PushRun, *, ledger: Ledger, home: Path, sink: Sink = silent, watch: Watch = UNWATCHED
+    ) -> Mirrored:
+        """Delete what is gone after `run`, which has just executed `push` with `sent` as its sieve, in a run of its own.
+
+        Raises: Refused by the guard, or when rows of the source were not sent; else as `halocline.push.push.execute`.
+        """
+        gone = self._gone(push, run)
+        order = WriteOrder(push.order.sobject, SyncMode.DELETE, batch_size=push.order.batch_size)
+        rows = _GoneRows(gone.count, self.sent.store)
+        deleting = replace(push, order=order, rows=rows, flow=push.flow + _FLOW, mapper=None, sieve=rows)
+        done = execute(deleting, PushRun.new(), ledger=ledger, home=home, sink=sink, watch=watch)
+        return Mirrored(done, gone.count + gone.without_id, rows.already_gone, gone.without_id, gone.examples)
+
+    def foresee(self, push: Push, *, not_sent: int) -> Foreseen:
+        """What `execute` would delete, where the rows were only looked at and `not_sent` of them refused; nothing is deleted."""
+        gone = sum(len(lines) for lines in self.sent.gone())
+        try:
+            self._guard_source(_doing(push), not_sent=not_sent)
+            self._guard_share(_doing(push), gone)
+        except Refused as refused:
+            return Foreseen(gone, self.sent.known, refused.cause)
+        return Foreseen(gone, self.sent.known)
+
+    def _gone(self, push: Push, run: PushRun) -> _Gone:
+        """The records to delete, put aside.
+
+        Raises: Refused.
+        """
+        self._guard_source(_doing(push), not_sent=run.not_sent, run=run.id)
+        gone = _Gone()
+        gone.put(self.sent)
+        self._guard_share(_doing(push), gone.count + gone.without_id)
+        return gone
+
+    def _guard_source(self, doing: str, *, not_sent: int, run: str | None = None) -> None:
+        """Raises: Refused for a source of which not all is known, or that is empty."""
+        if not_sent:
+            cause = f"{not_sent:,} rows of the source were not sent, so nobody knows whether their records are gone"
+            raise Refused(doing, cause, hint="Mend those rows (`halocline errors`), or leave mirror out.", run=run)
+        known = self.sent.known
+        if known and not self.sent.rows and not self.allow_empty:
+            cause = f"the source is empty, and all {known:,} records that were written from it would be deleted"
+            raise Refused(doing, cause, hint=_ALLOW_EMPTY)
+
+    def _guard_share(self, doing: str, total: int) -> None:
+        """Raises: Refused for more than may be deleted."""
+        known = self.sent.known
+        if total > known * self.max_delete_share:
+            cause = f"{total:,} of the {known:,} records that were written from it would be deleted ({total / known:.0%})"
+            raise Refused(doing, cause, hint=_ALLOW, gone=total, known=known)
+
+
+def _doing(push: Push) -> str:
+    return f"Deleting from {push.order.sobject} what is gone from {push.rows.name}"
+
+
+@contextmanager
+def of_mirror(home: Path, *, flow: str, org: str) -> Iterator[Sieve]:
+    """What a flow of deletes, made by a mirror, learns with: it forgets what was deleted."""
+    store = memory_of(home, flow=flow.removesuffix(_FLOW), org=org)
+    try:
+        yield _GoneRows(0, store)
+    finally:
+        store.close()
+
+
+@dataclass(slots=True)
+class _Gone:
+    """How many records are gone, and of how many of them no id is known."""
+
+    count: int = 0
+    without_id: int = 0
+    examples: tuple[str, ...] = ()
+
+    def put(self, sent: SentRows) -> None:
+        self.count = sent.store.put_gone(self._with_ids(lines) for lines in sent.gone())
+
+    def _with_ids(self, lines: Sequence[Line]) -> list[Line]:
+        strays = [key for _, key, record_id in lines if record_id is None]
+        self.without_id += len(strays)
+        self.examples = (*self.examples, *strays)[:_SHOWN]
+        return [line for line in lines if line[2] is not None]
+
+
+class _GoneRows:
+    """The records to delete, as `Rows`; and a `Sieve` that lets all through and forgets what was deleted."""
+
+    nulls = Nulls.CLEAR
+    clears = None
+    name = "gone"
+
+    def __init__(self, count: int, store: Store) -> None:
+        self.already_gone = 0
+        self._count = count
+        self._store = store
+        self._load = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def batches(self) -> Iterator[RowBatch]:
+        for first in range(0, self._count, _PART):
+            ids = self._store.gone(first, _PART)
+            yield RowBatch(range(first, first + len(ids)), pa.RecordBatch.from_pydict({"Id": pa.array(ids, pa.string())}))
+
+    def records(self, numbers: Sequence[int]) -> list[Mapping[str, object]]:
+        return [{"Id": record_id} for number in numbers for record_id in self._store.gone(number, 1)]
+
+    def close(self) -> None:
+        """Nothing: the file is that of the sent rows."""
+
+    def begin(self, run: str) -> None:
+        self._load = self._store.begin(run)
+
+    def sift(self, batch: RowBatch) -> tuple[RowBatch, Sequence[int]]:
+        self._store.wait_to_go(self._load, batch.numbers)
+        return batch, ()
+
+    def told(self, told: Told) -> None:
+        deleted: list[int] = [] if told.written is None else told.written.column("row").to_pylist()
+        gone = [one.row for one in told.others if one.code == _ALREADY_GONE and one.fate is Fate.REFUSED and one.row is not None]
+        self.already_gone += len(gone)
+        self._store.drop_gone(self._load, [*deleted, *gone])

@@ -1,0 +1,163 @@
+"""SentRows: what one flow wrote into one org, so that a row is sent again only when it changed."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+
+from halocline.errors import FixConfig
+from halocline.outcome import Fate
+from halocline.push.destination import RowBatch, Told
+from halocline.push.diff.digests import Digester, Digests
+from halocline.push.diff.known import Held, Known
+from halocline.push.diff.store import Line, Store
+from halocline.push.order import DELETES, WriteOrder
+
+FOLDER = "sent"  # below the home
+
+
+class SentRows:
+    """The `Sieve` of diff mode: rows whose names and values are those that were last written for their key are not sent.
+
+    The memory is a file below `home` for each flow and org. The key is the one of the order (the external id, or Id); an insert
+    has none, so `diff_key` names a field whose value tells its rows apart. Only written rows are remembered; refused rows stay
+    due, and rows in doubt are sent again. Of rows with one key, all from the first changed one on are sent. Records that others
+    change or delete in Salesforce are not noticed: `forget` starts over. `rows` counts the rows of this load. With `looking`
+    nothing will be sent, so rows need not wait to be told of.
+    Raises: FixConfig for an insert without `diff_key`, for deletes, and for a file that is not ours; StorageFailed.
+    """
+
+    def __init__(
+        self, home: Path, *, flow: str, org: str, order: WriteOrder, diff_key: str | None = None, looking: bool = False
+    ) -> None:
+        self._looking = looking
+        self._doing = f"Looking for what changed since {flow} was last sent"
+        self._order = order
+        self._key = self._chosen_key(diff_key)
+        self._store = memory_of(home, flow=flow, org=org)
+        self._digester = Digester(self._key, seed=_seed(order, self._key))
+        self._load: int | None = None
+        self._known: Known | None = None
+        self.rows = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. Idempotent."""
+        self._store.close()
+
+    @property
+    def known(self) -> int:
+        """How many records were remembered when this load began."""
+        return len(self._memory)
+
+    def begin(self, run: str) -> None:
+        """See `Sieve.begin`."""
+        self._load, self._known, self.rows = self._store.begin(run), None, 0
+
+    def sift(self, batch: RowBatch) -> tuple[RowBatch, Sequence[int]]:
+        """See `Sieve.sift`.
+
+        Raises: FixConfig for a row of an insert that has no value in the field `diff_key`.
+        """
+        told = self._digester.of(batch.rows)
+        self._refuse_keyless(batch, told)
+        held = self._memory.hold_against(told)
+        self.rows += len(batch.numbers)
+        self._wait(batch, told, held)
+        if not any(held.unchanged):
+            return batch, ()
+        unchanged = [number for number, same in zip(batch.numbers, held.unchanged, strict=True) if same]
+        return _without(batch, held.unchanged), unchanged
+
+    def told(self, told: Told) -> None:
+        """See `Sieve.told`; what it learns is on disk before it returns."""
+        written: list[tuple[int, str | None]] = []
+        if told.written is not None:
+            written = list(zip(told.written.column("row").to_pylist(), told.written.column("id").to_pylist(), strict=True))
+        written += [(one.row, one.id) for one in told.others if one.fate is Fate.WRITTEN and one.row is not None]
+        doubtful = [one.row for one in told.others if one.fate is Fate.IN_DOUBT and one.row is not None]
+        if written or doubtful:
+            self._store.tell(self._number, written=written, doubtful=doubtful)
+
+    def gone(self) -> Iterator[list[Line]]:
+        """The records that were written once and are not among the rows of this load: (line, key, id), some at a time."""
+        for lines in self._memory.untouched():
+            yield self._store.named(lines)
+
+    def forget(self) -> None:
+        """Forget all that was sent: the next load sends every row."""
+        self._store.clear()
+        self._load, self._known, self.rows = None, None, 0
+
+    @property
+    def store(self) -> Store:
+        """The file."""
+        return self._store
+
+    @property
+    def _number(self) -> int:
+        """The number of this load; one that nobody named is a load of its own."""
+        if self._load is None:
+            self._load = self._store.begin(uuid.uuid4().hex)
+        return self._load
+
+    @property
+    def _memory(self) -> Known:
+        if self._known is None:
+            self._known = Known(self._store)
+        return self._known
+
+    def _chosen_key(self, diff_key: str | None) -> str:
+        if self._order.mode in DELETES:
+            raise FixConfig(self._doing, "deletes have no state to compare", hint="Leave diff out for a delete.")
+        key = self._order.needed or diff_key
+        if key is None:
+            hint = "Name the mapped field that tells its rows apart: diff_key=... (--diff-key)."
+            raise FixConfig(self._doing, "an insert has no key by which a row could be known again", hint=hint)
+        return key
+
+    def _refuse_keyless(self, batch: RowBatch, told: Digests) -> None:
+        """An inserted row without a key could not be remembered, and would be inserted again each time.
+
+        In the other modes the destination refuses such a row.
+        """
+        if self._order.needed is None and told.keys.null_count:
+            at = next(place for place, key in enumerate(told.keys.to_pylist()) if key is None)
+            cause = f"row {batch.numbers[at]} has no value in {self._key}, by which it would be known again"
+            raise FixConfig(self._doing, cause, hint="Give every row one, or choose another diff_key; nothing was sent.")
+
+    def _wait(self, batch: RowBatch, told: Digests, held: Held) -> None:
+        columns = (batch.numbers, held.lines, held.places.to_pylist(), told.rows.to_pylist(), told.keys.to_pylist())
+        rows = [row[1:] for row in zip(held.unchanged, *columns, strict=True) if not row[0] and row[5] is not None]
+        if rows and not self._looking:
+            self._store.wait(self._number, rows)
+
+
+def memory_of(home: Path, *, flow: str, org: str) -> Store:
+    """The file of a flow into an org."""
+    name = blake2b(json.dumps([flow, org]).encode(), digest_size=12).hexdigest()
+    return Store(home / FOLDER / f"{name}.sqlite", flow=flow)
+
+
+def _without(batch: RowBatch, left_out: Sequence[bool]) -> RowBatch:
+    kept = [not one for one in left_out]
+    numbers = [number for number, keep in zip(batch.numbers, kept, strict=True) if keep]
+    if isinstance(batch.rows, pa.RecordBatch):
+        return RowBatch(numbers, batch.rows.filter(pa.array(kept, pa.bool_())))
+    return RowBatch(numbers, [row for row, keep in zip(batch.rows, kept, strict=True) if keep])
+
+
+def _seed(order: WriteOrder, key: str) -> str:
+    """What else than its names and values decides what a row does to a record."""
+    return json.dumps([order.sobject.lower(), order.mode, key.lower(), order.nulls, order.clears])

@@ -1,0 +1,98 @@
+"""Sifting: whether a push sends only what changed, and deletes what is gone; the choice, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from halocline.events import Noticed, Sink, silent
+from halocline.push.destination import RowBatch, Told
+from halocline.push.diff.mirror import Foreseen, Mirror, Mirrored, of_mirror
+from halocline.push.diff.sent import SentRows
+from halocline.push.order import DELETES, WriteOrder
+from halocline.push.push import Push
+from halocline.push.run import PushRun
+from halocline.push.sieve import Sieve
+
+if TYPE_CHECKING:
+    from halocline.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Sifting:
+    """What a user asked for; the names are those of `SentRows` and `Mirror`."""
+
+    diff: bool = False
+    diff_key: str | None = None
+    mirror: bool = False
+    max_delete_share: float = 0.5
+    allow_empty: bool = False
+
+    def of(self, push: Push, *, home: Path, stack: ExitStack, looking: bool = False) -> Push:
+        """The push with a sieve, if one was asked for, open until the stack is closed.
+
+        Raises: as SentRows.
+        """
+        if not self.diff:
+            return push
+        order, org = push.order, push.destination.org
+        sent = SentRows(home, flow=push.flow, org=org, order=order, diff_key=self.diff_key, looking=looking)
+        stack.callback(sent.close)
+        return replace(push, sieve=sent)
+
+    def mirrored(self, push: Push, run: PushRun, *, ledger: Ledger, home: Path, sink: Sink = silent) -> Mirrored | None:
+        """Delete what is gone, if that was asked for, after `run` has executed the push that `of` made.
+
+        Raises: as Mirror.execute.
+        """
+        if not self.mirror or not isinstance(push.sieve, SentRows):
+            return None
+        done = self._mirror(push.sieve).execute(push, run, ledger=ledger, home=home, sink=sink)
+        if done.remaining:
+            told = f"{done.remaining:,} of the {done.gone:,} records that are gone from the source are still there"
+            sink(Noticed(f"{told} ({done.without_id:,} have no id that is known); `halocline errors {done.run.id}` tells more."))
+        return done
+
+    def looked(self, push: Push, *, not_sent: int) -> Foreseen | None:
+        """What `mirrored` would delete after `push`, which `of` made for looking; `not_sent` of its rows are refused."""
+        if not self.mirror or not isinstance(push.sieve, SentRows):
+            return None
+        return self._mirror(push.sieve).foresee(push, not_sent=not_sent)
+
+    def _mirror(self, sent: SentRows) -> Mirror:
+        return Mirror(sent, self.max_delete_share, self.allow_empty)
+
+
+@contextmanager
+def learning(home: Path, *, flow: str, org: str, order: WriteOrder, same: Mapping[str, str] | None = None) -> Iterator[Sieve]:
+    """The memory of a flow, for rows that were sifted once already: all are let through, and what becomes of them is learnt.
+
+    For runs that are resumed, tried again or discarded, those of a mirror too. `same` names the run in which the rows of a run
+    were sifted, where that is another one.
+    """
+    if order.mode in DELETES:
+        with of_mirror(home, flow=flow, org=org) as deleted:
+            yield _Learning(deleted, same or {})
+    else:
+        with SentRows(home, flow=flow, org=org, order=order, diff_key="") as sent:
+            yield _Learning(sent, same or {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Learning:
+    """A sieve that holds nothing back."""
+
+    memory: Sieve
+    same: Mapping[str, str]
+
+    def begin(self, run: str) -> None:
+        self.memory.begin(self.same.get(run, run))
+
+    def sift(self, batch: RowBatch) -> tuple[RowBatch, Sequence[int]]:
+        return batch, ()
+
+    def told(self, told: Told) -> None:
+        self.memory.told(told)

@@ -1,0 +1,222 @@
+"""Store: the SQLite file of one flow into one org, in which what was sent is remembered.
+
+    sent       a line for each record: number of the key, digest of the row as it was last written (FORGOTTEN: send it), key, id
+    waiting    rows that were let through and not yet told as written, by run and row number
+    gone       what a mirror is about to delete, by row number
+
+Lines are appended and numbered rather than kept in the order of their keys: keys come in any order, and a tree of two million in
+the order of a hash would be rewritten with every chunk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from halocline.errors import FixConfig, StorageFailed
+from halocline.spool import storage
+
+FORGOTTEN = -1  # a digest that stands for none; a row that really has it is sent every time
+VERSION = 1
+KEEP_S = 30 * 86_400.0  # how long the rows of a run that never ended are kept waiting, as long as its folder
+_BUSY_S = 30.0
+_FETCH = 5_000
+_LAYOUT = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sent (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, place INTEGER NOT NULL, digest INTEGER NOT NULL, key TEXT NOT NULL, id TEXT
+);
+CREATE TABLE loads (load INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, begun_s REAL NOT NULL);
+CREATE TABLE waiting (
+    load INTEGER NOT NULL, row INTEGER NOT NULL, n INTEGER, place INTEGER NOT NULL, digest INTEGER NOT NULL, key TEXT NOT NULL,
+    PRIMARY KEY (load, row)
+) WITHOUT ROWID;
+CREATE TABLE gone (row INTEGER PRIMARY KEY, n INTEGER NOT NULL, id TEXT NOT NULL);
+"""
+
+Waiting = tuple[int, int | None, int, int, str]
+"""A row that was let through: its number, its line in `sent` if it has one, the number of its key, its digest, its key."""
+
+Line = tuple[int, str, str | None]
+"""A record that was written: the number of its line, its key, its id."""
+
+
+class Store:
+    """The file `path`, made when it is not there, readable by its owner only. One thread uses it.
+
+    Raises: StorageFailed when it cannot be opened or is damaged, FixConfig when it is not ours or of another version.
+    """
+
+    def __init__(self, path: Path, *, flow: str) -> None:
+        self.path = path
+        self._doing = f"Remembering what was sent, in {path}"
+        _create(path)
+        with self._gate():
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
+            try:
+                self._prepare(flow)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def close(self) -> None:
+        """Let go of the file. Idempotent."""
+        self._db.close()
+
+    # ---- loads
+
+    def begin(self, run: str) -> int:
+        """The number under which the rows of a run wait; those of runs that never ended, long ago, are dropped."""
+        now = time.time()
+        with self._writing(durable=False) as db:
+            old = "SELECT load FROM loads WHERE begun_s < ?"
+            db.execute(f"DELETE FROM waiting WHERE load IN ({old})", (now - KEEP_S,))
+            db.execute("DELETE FROM loads WHERE begun_s < ? AND run <> ?", (now - KEEP_S, run))
+            db.execute("INSERT INTO loads (run, begun_s) VALUES (?, ?) ON CONFLICT DO NOTHING", (run, now))
+            return int(db.execute("SELECT load FROM loads WHERE run = ?", (run,)).fetchone()[0])
+
+    def wait(self, load: int, rows: Iterable[Waiting]) -> None:
+        """Put rows aside until it is told what became of them; durable at the latest with the first `written`."""
+        with self._writing(durable=False) as db:
+            statement = "INSERT OR REPLACE INTO waiting (load, row, n, place, digest, key) VALUES (?, ?, ?, ?, ?, ?)"
+            db.executemany(statement, ((load, *row) for row in rows))
+
+    def tell(self, load: int, *, written: Sequence[tuple[int, str | None]], doubtful: Sequence[int]) -> None:
+        """Remember the rows that were written, with their ids, and forget those whose fate is not known; one transaction."""
+        with self._writing(durable=True) as db:
+            self._remember(db, load, dict(written))
+            statement = (
+                f"UPDATE sent SET digest = {FORGOTTEN} WHERE n IN (SELECT w.n FROM json_each(?) CROSS JOIN waiting w"
+                " ON w.load = ? AND w.row = value WHERE w.n IS NOT NULL)"
+            )
+            db.execute(statement, (json.dumps(list(doubtful)), load))
+
+    # ---- what was sent
+
+    def lines(self) -> Iterator[list[tuple[int, int, int]]]:
+        """Every line's number, number of the key and digest, some at a time."""
+        with self._gate():
+            cursor = self._db.execute("SELECT n, place, digest FROM sent ORDER BY n")
+            while found := cursor.fetchmany(_FETCH):
+                yield found
+
+    def named(self, numbers: Sequence[int]) -> list[Line]:
+        """The lines of these numbers, in order."""
+        with self._gate():
+            statement = "SELECT s.n, s.key, s.id FROM json_each(?) j CROSS JOIN sent s ON s.n = j.value ORDER BY s.n"
+            return self._db.execute(statement, (json.dumps(list(numbers)),)).fetchall()
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Forget these lines altogether."""
+        with self._writing(durable=True) as db:
+            db.executemany("DELETE FROM sent WHERE n = ?", ((n,) for n in numbers))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._writing(durable=True) as db:
+            for table in ("sent", "waiting", "loads", "gone"):
+                db.execute(f"DELETE FROM {table}")
+
+    # ---- what is gone
+
+    def put_gone(self, parts: Iterable[Sequence[Line]]) -> int:
+        """Put aside the records to delete, in place of those of an earlier time; how many they are."""
+        with self._writing(durable=False) as db:
+            db.execute("DELETE FROM gone")  # numbers start anew at 1
+            for lines in parts:
+                db.executemany("INSERT INTO gone (n, id) VALUES (?, ?)", [(n, record_id) for n, _, record_id in lines])
+            return int(db.execute("SELECT count(*) FROM gone").fetchone()[0])
+
+    def gone(self, first: int, count: int) -> list[str]:
+        """The ids of the records to delete, from row `first` (counted from 0), in order."""
+        with self._gate():
+            found = self._db.execute("SELECT id FROM gone WHERE row > ? ORDER BY row LIMIT ?", (first, count))
+            return [str(record_id) for (record_id,) in found]
+
+    def wait_to_go(self, load: int, rows: Sequence[int]) -> None:
+        """Let the records of these rows wait until it is told that they are deleted."""
+        with self._writing(durable=False) as db:
+            statement = (
+                "INSERT OR REPLACE INTO waiting (load, row, n, place, digest, key)"
+                " SELECT ?, value, g.n, 0, 0, '' FROM json_each(?) CROSS JOIN gone g ON g.row = value + 1"
+            )
+            db.execute(statement, (load, json.dumps(list(rows))))
+
+    def drop_gone(self, load: int, rows: Sequence[int]) -> None:
+        """Forget the records that these rows of a load deleted."""
+        numbers = json.dumps(list(rows))
+        found = "FROM json_each(?) CROSS JOIN waiting w ON w.load = ? AND w.row = value"
+        with self._writing(durable=True) as db:
+            db.execute(f"DELETE FROM sent WHERE n IN (SELECT w.n {found})", (numbers, load))
+            db.execute("DELETE FROM waiting WHERE load = ? AND row IN (SELECT value FROM json_each(?))", (load, numbers))
+
+    # ---- below
+
+    def _remember(self, db: sqlite3.Connection, load: int, ids: dict[int, str | None]) -> None:
+        rows = json.dumps(list(ids))
+        statement = (
+            "SELECT w.row, w.n, w.place, w.digest, w.key FROM json_each(?) CROSS JOIN waiting w ON w.load = ? AND w.row = value"
+            " ORDER BY w.row"  # of rows with one key, the last is what the record now holds
+        )
+        found: list[Waiting] = db.execute(statement, (rows, load)).fetchall()
+        last = {(place, key): (row, n, place, digest, key) for row, n, place, digest, key in found}
+        known = [(digest, ids[row], n) for row, n, _, digest, _ in last.values() if n is not None]
+        fresh = [(place, digest, key, ids[row]) for row, n, place, digest, key in last.values() if n is None]
+        db.executemany("UPDATE sent SET digest = ?, id = coalesce(?, id) WHERE n = ?", known)
+        db.executemany("INSERT INTO sent (place, digest, key, id) VALUES (?, ?, ?, ?)", fresh)
+        db.executemany("DELETE FROM waiting WHERE load = ? AND row = ?", ((load, row) for row, *_ in found))
+
+    def _prepare(self, flow: str) -> None:
+        self._check()
+        self._db.execute("PRAGMA journal_mode = WAL")
+        with self._writing(durable=True) as db:
+            if self._check():
+                return
+            for statement in _LAYOUT.split(";"):
+                db.execute(statement)
+            db.executemany("INSERT INTO facts VALUES (?, ?)", [("version", str(VERSION)), ("flow", flow)])
+
+    def _check(self) -> bool:
+        """Whether the file has our layout; False for an empty one."""
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables:
+            return False
+        found = self._db.execute("SELECT value FROM facts WHERE name = 'version'").fetchone() if "facts" in tables else None
+        if found is None:
+            raise FixConfig(self._doing, "the file is another program's", hint="Point HALOCLINE_HOME at a folder of its own.")
+        if found[0] != str(VERSION):
+            hint = "Move it away: a new one is made, and all rows are sent once more."
+            raise FixConfig(self._doing, f"the file is of version {found[0]}, this Halocline knows {VERSION}", hint=hint)
+        return True
+
+    @contextmanager
+    def _writing(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
+        """One transaction. A `durable` one is on disk when the block ends, with all that came before it."""
+        with self._gate():
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def _gate(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            hint = "Free some space, or move the file away: a new one is made, and all rows are sent once more."
+            raise StorageFailed(self._doing, str(error), hint=hint, code=getattr(error, "sqlite_errorname", None)) from error
+
+
+def _create(path: Path) -> None:
+    with storage(f"Making {path}"):
+        path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # before SQLite sees it, so that it is never readable by others

@@ -1,0 +1,182 @@
+"""Fields: what a push writes, held against the object's describe before anything is sent.
+
+One name that the object does not have makes Salesforce refuse a whole call, and fail a whole Bulk job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from halocline.errors import FixConfig
+from halocline.mapping import FieldMapper, Finding, lookups
+from halocline.mapping.near import near
+from halocline.push.destination import RowBatch, RowDestination
+from halocline.push.order import Nulls, SyncMode, WriteOrder
+from halocline.rows.rows import Rows
+from halocline.schema import Column, Kind, Schema
+
+_ATTRIBUTES = "attributes"  # what Salesforce puts into the rows of a query; it is not sent back
+_DELIMITERS = (";", "\t", "|", ",")  # what divides columns, where nothing else was said
+_DELETES = (SyncMode.DELETE, SyncMode.HARD_DELETE)
+
+
+def checked(
+    rows: Rows, order: WriteOrder, *, mapper: FieldMapper | None, destination: RowDestination
+) -> tuple[Rows, tuple[Finding, ...]]:
+    """The rows, and what some of them may not survive.
+
+    With a mapper its targets are looked at now. Without one the rows are looked at while they are read: they raise FixConfig for
+    a name that the object does not have.
+    Raises: NotFound for an unknown object; FixConfig telling all that no row can survive.
+    """
+    describe = destination.describe(order.sobject)
+    if mapper is None:
+        fields = _Fields(order, destination)
+        fields.refuse([*fields.of_key()])
+        looked_at = CheckedRows(rows, fields)
+        looked_at.look_at_first()
+        return looked_at, ()
+    mode = SyncMode.DELETE if order.mode in _DELETES else order.mode
+    source = _columns(rows)
+    return rows, mapper.validate(describe, mode=mode, key=order.key, describe_of=destination.describe, source=source)
+
+
+def _columns(rows: Rows) -> Schema | None:
+    """The names of a table's columns, each a text: that fits any field, and the rows will tell what does not.
+
+    Records have none, for each may hold other names.
+    """
+    first = next(iter(rows.batches()), None)
+    if first is None or isinstance(first.rows, Sequence):
+        return None
+    return Schema(tuple(Column(name, Kind.STRING) for name in first.rows.schema.names))
+
+
+class _Fields:
+    """The fields of one object, as a push without a mapper needs them."""
+
+    def __init__(self, order: WriteOrder, destination: RowDestination) -> None:
+        self._order = order
+        self._describe = destination.describe(order.sobject)
+        self._describe_of = destination.describe
+        self._fields = {str(field["name"]).lower(): field for field in self._describe["fields"]}
+        self._parents = {
+            str(field["relationshipName"]).lower() for field in self._fields.values() if field.get("relationshipName")
+        }
+        self._good: set[object] = {_ATTRIBUTES}
+
+    def look(self, batch: RowBatch) -> None:
+        """Raises: FixConfig for names that the object does not have, and for columns without the one that tells rows apart."""
+        if not isinstance(batch.rows, Sequence):
+            self.refuse([*self._without_key(batch.rows.schema.names)])
+        names = _names(batch) - self._good
+        if self._order.mode in _DELETES or not names:
+            return
+        inner = {name for name in names if isinstance(name, str) and self._is_parent(name.lower())}
+        spelled = (names - inner) | _keys(batch, inner)
+        self.refuse([finding for name in sorted(spelled, key=str) for finding in self._of(name)])
+        self._good |= names - inner
+
+    def of_key(self) -> Iterator[Finding]:
+        """What is wrong with the key of an upsert."""
+        key = self._order.key if self._order.mode is SyncMode.UPSERT else None
+        field = self._fields.get((key or "").lower())
+        if key and field is None:
+            yield from self._of(key)
+        elif field is not None and not lookups.finds(field):
+            keys = ", ".join(str(one["name"]) for one in self._fields.values() if lookups.finds(one))
+            yield Finding(str(key), "it is no external id, so no record can be found by it", hint=f"Keys: {keys}.")
+
+    def refuse(self, findings: Sequence[Finding]) -> None:
+        """Raises: FixConfig telling all of them, where there are any."""
+        if findings:
+            doing = f"Checking the fields for {self._order.sobject}"
+            raise FixConfig(doing, "; ".join(str(one) for one in findings), findings=tuple(findings))
+
+    def _of(self, name: object) -> Iterator[Finding]:
+        if not isinstance(name, str):
+            yield Finding(repr(name), "a field's name is a text")
+        elif "." in name:
+            yield from (one for one in lookups.examine(name, self._describe, describe_of=self._describe_of) if one.fatal)
+        elif name.lower() not in self._fields:
+            known = [str(field["name"]) for field in self._fields.values()]
+            hint = "Map it, leave it out, or check that the user may see it (field-level security)."
+            yield Finding(name, f"{self._order.sobject} has no such field", tuple(near(name, known)), hint)
+
+    def _is_parent(self, name: str) -> bool:
+        return name in self._parents and name not in self._fields
+
+    def _without_key(self, columns: Sequence[str]) -> Iterator[Finding]:
+        needed = self._order.needed
+        if needed and needed.lower() not in {name.lower() for name in columns}:
+            told = f"there is no such column, and mode {self._order.mode} needs it in every row"
+            yield Finding(needed, told, tuple(near(needed, columns)), _undivided(columns))
+
+
+class CheckedRows:
+    """Rows that look at their names while they are read."""
+
+    def __init__(self, rows: Rows, fields: _Fields) -> None:
+        self._rows = rows
+        self._fields = fields
+
+    @property
+    def name(self) -> str:
+        """See `Rows`."""
+        return self._rows.name
+
+    @property
+    def nulls(self) -> Nulls:
+        """See `Rows`."""
+        return self._rows.nulls
+
+    @property
+    def clears(self) -> str | None:
+        """See `Rows`."""
+        return self._rows.clears
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def look_at_first(self) -> None:
+        """Look at the names of the first rows: most mistakes show there, before a run is booked. Raises: FixConfig."""
+        for batch in islice(self._rows.batches(), 1):
+            self._fields.look(batch)
+
+    def batches(self) -> Iterator[RowBatch]:
+        """See `Rows`. Raises: FixConfig for a name that the object does not have."""
+        for batch in self._rows.batches():
+            self._fields.look(batch)
+            yield batch
+
+    def records(self, numbers: Sequence[int]) -> list[Mapping[str, object]]:
+        """See `Rows`."""
+        return self._rows.records(numbers)
+
+    def close(self) -> None:
+        """See `Rows`."""
+        self._rows.close()
+
+
+def _undivided(columns: Sequence[str]) -> str:
+    """What to try where all columns seem to be one: the file has another delimiter."""
+    only = columns[0] if len(columns) == 1 else ""
+    found = next((one for one in _DELIMITERS if one in only), None)
+    return f"The only column is {only!r}: say what divides it, perhaps delimiter={found!r} (--delimiter)." if found else ""
+
+
+def _names(batch: RowBatch) -> set[object]:
+    """All names of a batch; rows that are no records are refused elsewhere, one by one."""
+    if not isinstance(batch.rows, Sequence):
+        return set(batch.rows.schema.names)
+    return set().union(*(row for row in batch.rows if isinstance(row, Mapping)))
+
+
+def _keys(batch: RowBatch, parents: Iterable[str]) -> set[object]:
+    """The dotted names of dicts in a lookup's place: {"Account": {"Ext__c": ...}}; a null there clears the lookup."""
+    if not isinstance(batch.rows, Sequence):
+        return set()
+    rows = [row for row in batch.rows if isinstance(row, Mapping)]
+    values = ((name, row.get(name)) for name in parents for row in rows)
+    return {f"{name}.{key}" for name, value in values if isinstance(value, Mapping) for key in value}

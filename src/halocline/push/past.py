@@ -1,0 +1,218 @@
+"""The past of a flow: what runs left behind that died, or failed half-way, before every row was told.
+
+What becomes of such a run when the next one starts:
+
+    same rows, order and org     its work is taken up by this run; if another run came between that may have changed its records,
+                                 this run sends all rows anew (but never those of an insert)
+    anything else                it is asked what became of its rows, nothing is sent; what remains waits for `halocline resume`
+    a sieve decides              it is asked what became of its rows; the sieve learns that, and decides anew what remains
+    its folder is gone           the rows of which nobody knows are in doubt
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from halocline.errors import LeaseHeld
+from halocline.events import Event, Noticed, Sink, silent
+from halocline.outcome import RunRecord
+from halocline.push.books import Books, calls_since_now, result_of
+from halocline.push.destination import RowDestination, Told
+from halocline.push.folder import RunFolder
+from halocline.push.intake import STAGING
+from halocline.push.marks import Marks
+from halocline.push.note import Note
+from halocline.push.order import SyncMode
+from halocline.push.run import PushRun
+from halocline.push.sieve import Sieve
+from halocline.push.watch import UNWATCHED, Watch
+from halocline.push.work import WHOLE, Work, settle_all
+from halocline.spool import arriving, storage
+
+if TYPE_CHECKING:
+    from halocline.ledger import Ledger
+
+_LOOKED_BACK = 1_000  # runs; a run that is further back counts as overtaken
+_PAGE = 1_000  # rows told at once
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A run that ended before all its rows were told, its folder held."""
+
+    run: str
+    note: Note
+    folder: RunFolder
+
+
+def look(flow: str, *, ledger: Ledger, home: Path, held: ExitStack) -> list[Dead]:
+    """The dead runs of a flow, oldest first; their folders are held by `held`.
+
+    Raises: LeaseHeld when somebody else takes one up at this moment.
+    """
+    found = ((run, Note.from_json(ledger.get(run).plan)) for run in ledger.abandon_dead(flow))
+    dead = [Dead(run, note, place(note, run=run, home=home)) for run, note in found if note is not None]
+    mine = []
+    for one in dead:
+        if unsettled(one.run, ledger):
+            held.enter_context(one.folder.held())
+            if unsettled(one.run, ledger):  # asked again: whoever held it may have just ended it
+                mine.append(one)
+    return mine
+
+
+def unsettled(run: str, ledger: Ledger) -> bool:
+    """Whether something of this run may still be to do."""
+    return any(chunk == WHOLE for chunk, _, _ in ledger.journal(run).open())
+
+
+def place(note: Note, *, run: str, home: Path) -> RunFolder:
+    """Where the folder of a run is, also after the home was moved."""
+    noted = RunFolder(note.folder)
+    return noted if noted.path.exists() else RunFolder.of(run, home)
+
+
+def overtaken(run: str, flow: str, *, ledger: Ledger, but: str | None = None) -> bool:
+    """Whether a later run of the flow, `but` left out, may have written the same records."""
+    for record in ledger.runs(flow, limit=_LOOKED_BACK):
+        if record.run == run:
+            return False
+        note = Note.from_json(record.plan)
+        if record.run == but or note is None or note.continues == run:
+            continue
+        if record.state == "running" or was_sent(record, note, ledger=ledger):
+            return True
+    return True
+
+
+def was_sent(record: RunRecord, note: Note, *, ledger: Ledger) -> bool:
+    """Whether a run that has ended came so far that something of it may have been sent, or may still be."""
+    return record.state == "done" or record.counts.accounted > 0 or unsettled(note.continues or record.run, ledger)
+
+
+def refuse_twin(note: Note, flow: str, *, ledger: Ledger, but: str) -> None:
+    """Raises: LeaseHeld while another run is at the same work, for both would send every row.
+
+    Both have noted their work before they look for the other, so at least one of two sees its twin; it may be both.
+    """
+    for record in ledger.runs(flow, limit=_LOOKED_BACK):
+        other = Note.from_json(record.plan) if record.state == "running" and record.run != but else None
+        if other is not None and other.same_work(note):
+            cause = f"run {record.run} is sending the same rows at this moment"
+            hint = "Wait until it has ended; to send them twice on purpose, give one of the pushes a flow name of its own."
+            raise LeaseHeld(f"Sending rows to {note.order.sobject}", cause, hint=hint, other=record.run)
+
+
+def choose(dead: list[Dead], note: Note, *, flow: str, ledger: Ledger, but: str) -> Dead | None:
+    """The dead run whose work this one may take up: only an insert, which must not be done twice, if a later run came between."""
+    for one in dead:
+        same = one.note.same_work(note) and one.folder.marks.exists()
+        if same and (note.order.mode is SyncMode.INSERT or not overtaken(one.run, flow, ledger=ledger, but=but)):
+            return one
+    return None
+
+
+def reopen(dead: Dead, *, ledger: Ledger, sink: Sink, watch: Watch = UNWATCHED) -> Books:
+    """The books of a dead run as they were before anything was sent; `watch` hears again what was refused before that."""
+    note = dead.note
+    run = PushRun(dead.run, dead.folder.path, note.plan, total=note.total, unchanged=note.unchanged)
+    marks = Marks.load(dead.folder.marks)
+    books = Books(run, note.order.mode, ledger, sink, marks=marks, watch=watch, reopened=True)
+    watch.begun(run.total)
+    refused = (result_of(rejection) for rejection in ledger.each_rejection(dead.run) if rejection.part == STAGING)
+    piece = 0
+    while rows := tuple(islice(refused, _PAGE)):
+        books.hear_unstaged(Told(STAGING, piece, others=rows, again=True))
+        piece += 1
+    return books
+
+
+def settle(
+    dead: Dead,
+    *,
+    destination: RowDestination,
+    ledger: Ledger,
+    sink: Sink,
+    superseded: bool = False,
+    sieve: Sieve | None = None,
+) -> None:
+    """Ask what became of a dead run whose work is not taken up, so that nothing of it is still on its way.
+
+    `superseded`: what it did not send, another run will. `sieve` hears of its rows.
+    Raises: RetryLater when that cannot be told now: its old values could overwrite newer ones later.
+    """
+    if dead.note.org != destination.org:
+        there = f"`halocline resume {dead.run}` goes on there."
+        sink(Noticed(f"Run {dead.run} was interrupted on its way into {dead.note.org}; {there}"))
+    elif not dead.folder.marks.exists():
+        _bury(dead, ledger=ledger, sink=sink)
+    elif dead.folder.settled.exists() and not superseded:
+        sink(Noticed(_interrupted(dead.run, int(dead.folder.settled.read_text()))))
+    else:
+        books = reopen(dead, ledger=ledger, sink=_only_notices(sink))
+        books.sieve = sieve
+        work = ask(dead, books, destination=destination, ledger=ledger)
+        try:
+            _let_wait(work, sink, superseded=superseded)
+        finally:
+            work.load.close()
+
+
+def ask(dead: Dead, books: Books, *, destination: RowDestination, ledger: Ledger) -> Work:
+    """Hear from the destination what became of a dead run, sending nothing; the load stays open."""
+    books.calls = calls_since_now(destination)
+    load = destination.open(dead.note.order, dead.folder.load, journal=ledger.journal(dead.run))
+    try:
+        books.hear_all(load.settle())
+    except BaseException:
+        load.close()
+        raise
+    return Work(books, load, dead.folder, dead.run)
+
+
+def _let_wait(work: Work, sink: Sink, *, superseded: bool) -> None:
+    """What is not sent waits for somebody to decide, unless a later run sends it."""
+    books, run = work.books, work.maker
+    remain = books.marks.untold
+    if not remain:
+        work.finish()
+    elif superseded:
+        books.close("failed", f"interrupted; a later run took care of the {remain:,} rows that were not sent")
+        work.settle()
+        work.folder.delete()
+    else:
+        books.close("failed", f"interrupted; {remain:,} rows were never sent")
+        with storage(f"Writing {work.folder.settled}"), arriving(work.folder.settled) as partial:
+            partial.write_text(str(remain))
+        sink(Noticed(_interrupted(run, remain)))
+
+
+def _bury(dead: Dead, *, ledger: Ledger, sink: Sink) -> None:
+    """A run without its folder: nobody can say which of its rows were sent."""
+    note = dead.note
+    run = PushRun(dead.run, None, note.plan, total=note.total, unchanged=note.unchanged, in_doubt=note.staged)
+    run.not_sent = run.unstaged = note.total - note.unchanged - note.staged
+    cause = f"interrupted, and its folder {note.folder} is gone: nobody can say which of its {note.staged:,} rows were written"
+    Books(run, note.order.mode, ledger).close("failed", cause)
+    settle_all(ledger.journal(dead.run))
+    sink(Noticed(f"Run {dead.run} was {cause}. Compare both sides."))
+
+
+def _only_notices(sink: Sink) -> Sink:
+    """The events of an earlier run are not those of this one; what a person should know is."""
+
+    def hear(event: Event) -> None:
+        (sink if isinstance(event, Noticed) else silent)(event)
+
+    return hear
+
+
+def _interrupted(run: str, rows: int) -> str:
+    return (
+        f"Run {run} was interrupted: {rows:,} rows were never sent; `halocline resume {run}` sends them, "
+        f"`halocline resume {run} --discard` forgets them."
+    )

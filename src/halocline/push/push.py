@@ -1,0 +1,223 @@
+"""A push: rows from anywhere, mapped, sifted, staged as a whole, then sent chunk after chunk, each row's fate in the ledger.
+
+    rows ─> map ─> sift ─> stage ──> plan ──> note, intend ──> past ──> send, told, booked ──> done ──> settle
+            └──────┴───────┴─ refused: told and booked before anything is sent
+
+A run that dies before the plan is noted has sent nothing, and nobody need know of it. From then on the intent `whole` is open in
+its journal, and whoever pushes into the same flow next, or resumes the run, finds it: nothing is sent twice, nothing forgotten.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from halocline.events import Noticed, RowsStaged, RunStarted, Sink, silent
+from halocline.mapping.mapper import FieldMapper
+from halocline.push.books import Books, calls_since_now
+from halocline.push.destination import RowDestination, RowLoad, WritePlan
+from halocline.push.folder import RunFolder, sweep
+from halocline.push.intake import Intake
+from halocline.push.marks import Marks
+from halocline.push.note import Note
+from halocline.push.order import SyncMode, WriteOrder
+from halocline.push.past import Dead, choose, look, refuse_twin, settle
+from halocline.push.run import PushRun
+from halocline.push.sieve import Sieve
+from halocline.push.watch import UNWATCHED, Watch
+from halocline.push.work import WHOLE, Work, announce, close_failed
+from halocline.rows.rows import Rows
+from halocline.spool import storage
+
+if TYPE_CHECKING:
+    from halocline.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What to send where. `flow` names it from run to run; `strict` refuses rows that lack a field of the mapping.
+
+    `retries` names the run whose rows these are, where they are sent once more.
+    """
+
+    order: WriteOrder
+    rows: Rows
+    destination: RowDestination
+    flow: str
+    mapper: FieldMapper | None = None
+    strict: bool = False
+    sieve: Sieve | None = None
+    retries: str | None = None
+
+
+def prepare(push: Push, run: PushRun, *, folder: Path, watch: Watch = UNWATCHED) -> WritePlan:
+    """Map, sift and stage all rows in `folder`, and plan; nothing is sent, and nothing booked. The caller deletes the folder.
+
+    Raises: FixConfig for what cannot be sent at all, StorageFailed, and whatever the source raises.
+    """
+    books = Books(run, push.order.mode, None, watch=watch, records=push.rows.records, calls=calls_since_now(push.destination))
+    with ExitStack() as held:
+        load = push.destination.open(push.order, folder)
+        held.callback(load.close)
+        plan = _stage(push, load, books=books, scratch=folder.with_name(f"{folder.name}.trial"))
+        books.close("done")
+    return plan
+
+
+def execute(push: Push, run: PushRun, *, ledger: Ledger, home: Path, sink: Sink = silent, watch: Watch = UNWATCHED) -> PushRun:
+    """Push once; `run` shows how far it came, also when this raises.
+
+    Results carry the source's own records. A dead run of the flow that did the same work is taken up: its rows are told here,
+    those known before as `again`, and only what it had not sent is sent.
+    Raises: LeaseHeld while another run sends the same rows, or somebody takes up a dead run of this flow; Stopped after the
+    first error where the order wants that, when all is booked; else whatever stopped it, as an error of `halocline.errors`,
+    with `facts["run"]`.
+    """
+    books = Books(run, push.order.mode, ledger, sink, watch=watch, sieve=push.sieve, records=push.rows.records)
+    books.calls = calls_since_now(push.destination)
+    sweep(home)
+    with ExitStack() as held:
+        dead = look(push.flow, ledger=ledger, home=home, held=held)
+        ledger.start(push.flow, run=run.id, pid=os.getpid(), host=socket.gethostname())
+        folder = RunFolder.of(run.id, home)
+        work: Work | None = None
+        try:
+            sink(RunStarted(run.id, push.flow, push.rows.name, push.order.sobject))
+            if len(push.rows):
+                if push.sieve is not None:
+                    dead = _sieve_past(push, push.sieve, books=books, dead=dead)
+                work = _staged(push, books, folder=folder, held=held)
+                work = _intended(push, work, dead=dead, held=held)
+                work.send()
+            else:
+                _nothing(books)
+        except BaseException as error:
+            _fail(books, work, error=error, folder=folder)
+            raise
+    announce(books, push.order)
+    return run
+
+
+def _nothing(books: Books) -> None:
+    """No rows: nobody is asked for anything."""
+    books.watch.begun(0)
+    books.close("done")
+
+
+def _fail(books: Books, work: Work | None, *, error: BaseException, folder: RunFolder) -> None:
+    if work is None:
+        close_failed(books, error)
+        folder.delete()  # nothing of it was sent, and the source has it still
+    else:
+        work.fail(error)
+
+
+def _staged(push: Push, books: Books, *, folder: RunFolder, held: ExitStack) -> Work:
+    """All rows staged and planned in the run's own folder."""
+    run, ledger = books.run, books.ledger
+    assert ledger is not None, "an execution has a ledger"
+    folder.make()
+    held.enter_context(folder.held())
+    load = push.destination.open(push.order, folder.load, journal=ledger.journal(run.id))
+    held.callback(load.close)
+    _stage(push, load, books=books, scratch=folder.path / "trial")
+    books.marks.save(folder.marks)
+    return Work(books, load, folder, run.id)
+
+
+def _stage(push: Push, load: RowLoad, *, books: Books, scratch: Path) -> WritePlan:
+    run = books.run
+    run.total = len(push.rows)
+    books.watch.begun(run.total)
+    with _trial(push, scratch) as trial:
+        intake = Intake(load, books.hear_unstaged, books.marks, push.mapper, push.strict, push.sieve, trial)
+        intake.take_all(push.rows, looked=lambda rows: books.sink(RowsStaged(run.id, rows)))
+    run.unchanged = intake.unchanged
+    run.plan = load.plan()
+    return run.plan
+
+
+@contextmanager
+def _trial(push: Push, scratch: Path) -> Iterator[RowLoad | None]:
+    """A load that is never sent, to see which rows would be refused: only needed where no row after such a one may be staged."""
+    if not push.order.stop_on_error:
+        yield None
+        return
+    with storage(f"Making the folder {scratch}"):
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+    load = push.destination.open(push.order, scratch)
+    try:
+        yield load
+    finally:
+        load.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _intended(push: Push, work: Work, *, dead: list[Dead], held: ExitStack) -> Work:
+    """The work as it will be done: the ledger knows of it, and nothing of the past is on its way any more."""
+    books, ledger, run = work.books, work.books.ledger, work.books.run
+    assert ledger is not None, "an execution has a ledger"
+    note = _note(push, work)
+    chosen = choose(dead, note, flow=push.flow, ledger=ledger, but=run.id)
+    if chosen is not None:
+        work = _taken_up(push, work, chosen=chosen, held=held)
+        note = replace(note, folder=chosen.folder.path, plan=chosen.note.plan, continues=chosen.run)
+    ledger.note(run.id, plan=note.to_json())
+    refuse_twin(note, push.flow, ledger=ledger, but=run.id)
+    if chosen is None:
+        ledger.journal(run.id).intend(WHOLE, {"total": run.total, "staged": books.marks.staged})
+    work.intended = True
+    for one in dead:
+        if one is not chosen:
+            superseded = one.note.same_work(note) and push.order.mode is not SyncMode.INSERT
+            settle(one, destination=push.destination, ledger=ledger, sink=books.sink, superseded=superseded)
+    return work
+
+
+def _sieve_past(push: Push, sieve: Sieve, *, books: Books, dead: list[Dead]) -> list[Dead]:
+    """With a sieve nothing is taken up: what dead runs wrote is learnt first, and what they did not is sifted anew."""
+    assert books.ledger is not None, "an execution has a ledger"
+    here = push.destination.org
+    for one in dead:
+        if one.note.org == here:
+            sieve.begin(one.run)
+            settle(one, destination=push.destination, ledger=books.ledger, sink=books.sink, superseded=True, sieve=sieve)
+    sieve.begin(books.run.id)
+    return [one for one in dead if one.note.org != here]
+
+
+def _note(push: Push, work: Work) -> Note:
+    run = work.books.run
+    assert run.plan is not None, "all rows are staged"
+    return Note(
+        order=push.order,
+        org=push.destination.org,
+        plan=run.plan,
+        folder=work.folder.path,
+        total=run.total,
+        staged=work.books.marks.staged,
+        unchanged=run.unchanged,
+        mapping=None if push.mapper is None else type(push.mapper).__name__,
+        sieved=push.sieve is not None,
+        retries=push.retries,
+    )
+
+
+def _taken_up(push: Push, work: Work, *, chosen: Dead, held: ExitStack) -> Work:
+    """The work of a dead run in place of this one's own, which is the same: only its folder knows what was sent."""
+    books, ledger = work.books, work.books.ledger
+    assert ledger is not None, "an execution has a ledger"
+    work.load.close()
+    work.folder.delete()
+    books.marks = Marks.load(chosen.folder.marks)
+    books.run.continues, books.run.plan = chosen.run, chosen.note.plan
+    books.sink(Noticed(f"Run {chosen.run} was interrupted; this run does the rest of its work."))
+    load = push.destination.open(chosen.note.order, chosen.folder.load, journal=ledger.journal(chosen.run))
+    held.callback(load.close)
+    return Work(books, load, chosen.folder, chosen.run)

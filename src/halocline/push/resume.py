@@ -1,0 +1,164 @@
+"""Taking up a run that died or failed half-way, from its folder alone: no source, no mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from halocline.errors import FixConfig, LeaseHeld, NotFound
+from halocline.events import RunStarted, Sink, silent
+from halocline.outcome import Fate, RowResult
+from halocline.push.books import Books, calls_since_now
+from halocline.push.destination import RowDestination, Told
+from halocline.push.note import Note
+from halocline.push.order import SyncMode
+from halocline.push.past import Dead, ask, overtaken, place, reopen, unsettled
+from halocline.push.run import PushRun
+from halocline.push.sieve import Sieve
+from halocline.push.watch import UNWATCHED, Watch
+from halocline.push.work import Work, announce
+
+if TYPE_CHECKING:
+    from halocline.ledger import Ledger
+
+DISCARDED = "DISCARDED"
+"""The code of rows that were never sent because somebody gave them up."""
+_PIECE = 1_000  # rows booked at once
+
+
+def resume(
+    run_id: str,
+    *,
+    destination: RowDestination,
+    ledger: Ledger,
+    home: Path,
+    sink: Sink = silent,
+    watch: Watch = UNWATCHED,
+    sieve: Sieve | None = None,
+    anyway: bool = False,
+) -> PushRun:
+    """Send what a dead run did not send. All is booked under that run; `watch` hears all its rows, those known before as `again`.
+
+    Source and mapping are not needed and not asked, so rows that are refused now have no `record`: their numbers count in the
+    source, and the folder keeps them as they were sent.
+    Raises: LeaseHeld while the run lives or somebody else takes it up; FixConfig where nothing is left to do, in another org, for
+    a run of diff mode without the `sieve` of its flow, and where a later run may have written the same records (`anyway` sends
+    the older values over them); NotFound for an unknown run, or one whose folder is gone; else as `execute`.
+    """
+    with _opened(run_id, destination, ledger=ledger, home=home, doing="Resuming", sieve=sieve) as dead:
+        if not anyway:
+            _refuse_overtaken(dead, ledger=ledger)
+        flow = ledger.get(dead.run).flow
+        sink(RunStarted(dead.run, flow, flow.partition("->")[0], dead.note.order.sobject))
+        books = _reopened(dead, ledger=ledger, sink=sink, watch=watch, sieve=sieve)
+        books.calls = calls_since_now(destination)
+        load = destination.open(dead.note.order, dead.folder.load, journal=ledger.journal(dead.run))
+        work = Work(books, load, dead.folder, dead.run, intended=True)
+        try:
+            work.send()
+        except BaseException as error:
+            work.fail(error)
+            raise
+        finally:
+            load.close()
+    announce(books, dead.note.order)
+    return books.run
+
+
+def discard(
+    run_id: str,
+    *,
+    destination: RowDestination,
+    ledger: Ledger,
+    home: Path,
+    sink: Sink = silent,
+    watch: Watch = UNWATCHED,
+    sieve: Sieve | None = None,
+) -> PushRun:
+    """Give up what a dead run did not send: it is asked what became of its rows, and the rest is booked as not sent.
+
+    The folder keeps those rows for another try. Raises: as `resume`; later runs do not matter here.
+    """
+    with _opened(run_id, destination, ledger=ledger, home=home, doing="Discarding", sieve=sieve) as dead:
+        books = _reopened(dead, ledger=ledger, sink=sink, watch=watch, sieve=sieve)
+        work = ask(dead, books, destination=destination, ledger=ledger)
+        try:
+            books.hear_all(_given_up(books))
+            books.balance()
+            work.finish()
+        finally:
+            work.load.close()
+    return books.run
+
+
+@contextmanager
+def _opened(
+    run_id: str, destination: RowDestination, *, ledger: Ledger, home: Path, doing: str, sieve: Sieve | None
+) -> Iterator[Dead]:
+    """The dead run, held, with all that is asked of it checked."""
+    dead = _dead(run_id, ledger=ledger, home=home, doing=doing)
+    doing = f"{doing} run {dead.run}"
+    with ExitStack() as held:
+        held.enter_context(dead.folder.held())
+        if not unsettled(dead.run, ledger):
+            raise FixConfig(doing, "nothing of it is left to do", hint=f"`halocline runs {dead.run}` tells how it ended.")
+        if dead.note.org != destination.org:
+            cause = f"it was begun in {dead.note.org}, and this is {destination.org}"
+            raise FixConfig(doing, cause, hint="Log in to the org that it was begun in.")
+        if dead.note.sieved and sieve is None:
+            hint = "Run the push again: it finds out what became of this run, and sends what is still due."
+            raise FixConfig(doing, "it is one of diff mode, whose memory would not learn of it", hint=hint)
+        if not dead.folder.marks.exists():
+            hint = "Run the push again: what is known is told first. Insert mode may then write rows twice; compare before."
+            raise NotFound(doing, f"its folder {dead.folder.path} is gone", hint=hint, run=dead.run)
+        yield dead
+
+
+def _dead(run_id: str, *, ledger: Ledger, home: Path, doing: str) -> Dead:
+    """The run whose folder holds the work: for one that had taken up another, that other.
+
+    Raises: LeaseHeld while the run lives.
+    """
+    record = ledger.get(run_id)
+    ledger.abandon_dead(record.flow)
+    if ledger.get(run_id).state == "running":
+        hint = "Wait until it has ended. A process on another host cannot be looked at from here."
+        raise LeaseHeld(f"{doing} run {run_id}", "it is still at work", hint=hint)
+    note = Note.from_json(record.plan)
+    if note is None:
+        hint = "Run it again: nothing of it is lost."
+        raise FixConfig(f"{doing} run {run_id}", "it is no push, or ended before anything could be sent", hint=hint)
+    if note.continues is not None:
+        return _dead(note.continues, ledger=ledger, home=home, doing=doing)
+    return Dead(run_id, note, place(note, run=run_id, home=home))
+
+
+def _reopened(dead: Dead, *, ledger: Ledger, sink: Sink, watch: Watch, sieve: Sieve | None) -> Books:
+    if sieve is not None:
+        sieve.begin(dead.run)
+    books = reopen(dead, ledger=ledger, sink=sink, watch=watch)
+    books.sieve = sieve
+    return books
+
+
+def _refuse_overtaken(dead: Dead, *, ledger: Ledger) -> None:
+    mode, flow = dead.note.order.mode, ledger.get(dead.run).flow
+    if mode is not SyncMode.INSERT and overtaken(dead.run, flow, ledger=ledger):
+        hint = (
+            "Run the push again with what the source holds now. `--anyway` sends the older values all the same; "
+            f"`halocline resume {dead.run} --discard` forgets them."
+        )
+        raise FixConfig(f"Resuming run {dead.run}", f"a later run of {flow} may have written the same records", hint=hint)
+
+
+def _given_up(books: Books) -> Iterator[Told]:
+    numbers = iter(list(books.marks.each_untold()))  # a copy: telling changes the marks
+    piece = 0
+    while page := tuple(islice(numbers, _PIECE)):
+        message = "the run was interrupted before this row was sent, and then discarded"
+        rows = tuple(RowResult(number, Fate.NOT_SENT, code=DISCARDED, message=message) for number in page)
+        yield Told("discarded", piece, others=rows)
+        piece += 1

@@ -1,0 +1,560 @@
+"""Laws of diff mode: what has not changed is not sent, what is due is never kept back, and a mirror deletes only what is gone."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.push.fake import WRITTEN, FakeDestination, Fuse, FusedLedger, Killed, ListRows, Org
+
+from halocline.errors import FixConfig, NetworkFailed, Refused, StorageFailed
+from halocline.ledger import Ledger, MemoryLedger
+from halocline.outcome import Fate, RowResult
+from halocline.push.destination import RowBatch, Told
+from halocline.push.diff.digests import Digester
+from halocline.push.diff.mirror import Foreseen, Mirror, Mirrored
+from halocline.push.diff.sent import FOLDER, SentRows
+from halocline.push.diff.sifting import learning
+from halocline.push.order import Nulls, SyncMode, WriteOrder
+from halocline.push.preview import preview
+from halocline.push.push import Push, execute
+from halocline.push.resume import resume
+from halocline.push.run import PushRun
+
+UPSERT = WriteOrder("Account", SyncMode.UPSERT, key="Ext__c", batch_size=2)
+INSERT = WriteOrder("Account", SyncMode.INSERT, batch_size=2)
+PINNED = 367_670_622_436_486_134
+Row = dict[str, Any]
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return MemoryLedger()
+
+
+def accounts(*names: str) -> list[Row]:
+    """A row for each name, under the keys k0, k1 and so on."""
+    return [{"Ext__c": f"k{at}", "Name": name} for at, name in enumerate(names)]
+
+
+class Flow:
+    """One flow in diff mode into an org in memory: every call of `push` is a run of its own."""
+
+    def __init__(self, home: Path, *, order: WriteOrder = UPSERT, diff_key: str | None = None) -> None:
+        self.home, self.order, self.diff_key = home, order, diff_key
+        self.org, self.ledger = Org(), MemoryLedger()
+
+    def sent(self) -> SentRows:
+        return SentRows(self.home, flow="flow", org=self.org.name, order=self.order, diff_key=self.diff_key)
+
+    def push(self, rows: Sequence[Row], *, arrow: bool = False, ledger: Any = None, fuse: Fuse | None = None) -> PushRun:
+        with self.sent() as sent:
+            return self._push(rows, sent, arrow=arrow, ledger=ledger, fuse=fuse)[1]
+
+    def mirror(self, rows: Sequence[Row], **guard: Any) -> Mirrored:
+        with self.sent() as sent:
+            push, run = self._push(rows, sent)
+            return Mirror(sent, **guard).execute(push, run, ledger=self.ledger, home=self.home)
+
+    def foresee(self, rows: Sequence[Row], *, not_sent: int = 0, **guard: Any) -> Foreseen:
+        with SentRows(self.home, flow="flow", org=self.org.name, order=self.order, looking=True) as sent:
+            push = Push(self.order, ListRows(rows), FakeDestination(self.org), "flow", sieve=sent)
+            preview(push)
+            return Mirror(sent, **guard).foresee(push, not_sent=not_sent)
+
+    def _push(self, rows: Sequence[Row], sent: SentRows, **options: Any) -> tuple[Push, PushRun]:
+        destination = FakeDestination(self.org, fuse=options.get("fuse"))
+        push = Push(self.order, ListRows(rows, arrow=options.get("arrow", False)), destination, "flow", sieve=sent)
+        run = PushRun.new()
+        execute(push, run, ledger=options.get("ledger") or self.ledger, home=self.home)
+        return push, run
+
+    def names(self) -> dict[str, Any]:
+        return {record["Ext__c"]: record.get("Name") for record in self.org.records.values()}
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Flow:
+    return Flow(tmp_path)
+
+
+def sift(sent: SentRows, rows: Sequence[Row], *, first: int = 0) -> list[int]:
+    """The numbers of the rows that are let through."""
+    return list(sent.sift(RowBatch(range(first, first + len(rows)), rows))[0].numbers)
+
+
+def written(*rows: int) -> Told:
+    """These rows were written."""
+    table = {"row": list(rows), "id": [f"001{row:015}" for row in rows], "created": [True] * len(rows)}
+    return Told("c", written=pa.RecordBatch.from_pydict(table, schema=WRITTEN))
+
+
+# ---- what is sent
+
+
+@pytest.mark.parametrize("arrow", [False, True])
+def test_only_what_changed_is_sent_again(flow: Flow, *, arrow: bool) -> None:
+    """A new row, a changed one and one that lost its value go; the others count as unchanged."""
+    assert flow.push(accounts("a", "b", "c"), arrow=arrow).written == 3
+    run = flow.push([*accounts("a", "B", "c"), {"Ext__c": "new", "Name": "d"}], arrow=arrow)
+    assert (run.total, run.unchanged, run.written, run.accounted) == (4, 2, 2, 4)
+    assert flow.names() == {"k0": "a", "k1": "B", "k2": "c", "new": "d"}
+    run = flow.push([*accounts("a", "B", "c"), {"Ext__c": "new", "Name": "d"}], arrow=arrow)
+    assert (run.unchanged, run.written) == (4, 0)
+
+
+def test_dicts_and_arrow_share_one_memory(flow: Flow) -> None:
+    """The same rows are unchanged, whichever way they come."""
+    flow.push(accounts("a", "b"))
+    assert flow.push(accounts("a", "b"), arrow=True).unchanged == 2
+
+
+def test_a_missing_field_is_not_a_null(tmp_path: Path) -> None:
+    """One leaves the field, the other clears it; each is a change from the other."""
+    with SentRows(tmp_path, flow="f", org="o", order=UPSERT) as sent:
+        sift(sent, [{"Ext__c": "a"}])
+        sent.told(written(0))
+        sent.begin("second")
+        assert sift(sent, [{"Ext__c": "a", "Name": None}]) == [0]
+        assert sift(sent, [{"Ext__c": "b"}], first=1) == [1]
+
+
+def test_refused_rows_stay_due(flow: Flow) -> None:
+    """A row that was refused is sent each time, until it is written."""
+    assert flow.push(accounts("a", "bad")).refused == 1
+    run = flow.push(accounts("a", "bad"))
+    assert (run.unchanged, run.refused) == (1, 1)
+    run = flow.push(accounts("a", "good"))
+    assert (run.unchanged, run.written) == (1, 1)
+
+
+def test_a_refused_change_forgets_nothing(flow: Flow) -> None:
+    """The record still holds what was written before, so going back to that is no change."""
+    flow.push(accounts("a"))
+    flow.push(accounts("bad"))
+    assert flow.push(accounts("a")).unchanged == 1
+
+
+def test_a_row_in_doubt_is_sent_again(tmp_path: Path) -> None:
+    """Nobody knows what the record holds now, so neither the old nor the new values count as there."""
+    with SentRows(tmp_path, flow="f", org="o", order=UPSERT) as sent:
+        sift(sent, accounts("a"))
+        sent.told(written(0))
+        sent.begin("second")
+        assert sift(sent, accounts("b")) == [0]
+        sent.told(Told("c", others=(RowResult(0, Fate.IN_DOUBT),)))
+        sent.begin("third")
+        assert sift(sent, accounts("a")) == [0]
+        sent.begin("fourth")
+        assert sift(sent, accounts("b")) == [0]
+
+
+def test_hearing_it_twice_is_harmless(tmp_path: Path) -> None:
+    """A record has one line, whatever was told how often."""
+    with SentRows(tmp_path, flow="f", org="o", order=UPSERT) as sent:
+        sift(sent, accounts("a", "b"))
+        sent.told(written(0, 1))
+        sent.told(written(0, 1))
+        sent.begin("second")
+        assert (sent.known, sift(sent, accounts("a", "b"))) == (2, [])
+
+
+def test_rows_of_one_key_go_together(flow: Flow) -> None:
+    """Of two rows with one key the later has the last word, in every load: the earlier alone must not be sent."""
+    twice = [{"Ext__c": "k", "Name": "first"}, {"Ext__c": "other", "Name": "o"}, {"Ext__c": "k", "Name": "last"}]
+    for _ in range(3):
+        flow.push(twice)
+        assert flow.names() == {"k": "last", "other": "o"}
+    assert flow.push(twice).unchanged == 1, "only the row that is alone with its key"
+
+
+def test_the_last_row_of_a_key_is_what_is_remembered(tmp_path: Path) -> None:
+    """However results come in, and also where a key was new in that load."""
+    with SentRows(tmp_path, flow="f", org="o", order=UPSERT) as sent:
+        sift(sent, [{"Ext__c": "k", "Name": "first"}, {"Ext__c": "k", "Name": "last"}])
+        sent.told(written(1, 0))
+        sent.begin("second")
+        assert sent.known == 1
+        assert sift(sent, [{"Ext__c": "k", "Name": "last"}]) == []
+
+
+def test_a_key_that_was_told_in_two_pieces_has_one_line(tmp_path: Path) -> None:
+    """Two inserted rows with one key are told apart; the later one stands."""
+    with SentRows(tmp_path, flow="f", org="o", order=INSERT, diff_key="Ext__c") as sent:
+        sift(sent, [{"Ext__c": "k", "Name": "first"}, {"Ext__c": "k", "Name": "last"}])
+        sent.told(written(0))
+        sent.told(written(1))
+        sent.begin("second")
+        assert sent.known == 1
+        assert sift(sent, [{"Ext__c": "k", "Name": "last"}]) == []
+
+
+def test_another_order_sends_all_again(tmp_path: Path) -> None:
+    """What a null means, the object or the key: a change of any of them may change every record."""
+    orders = [
+        UPSERT,
+        WriteOrder("Account", SyncMode.UPSERT, "Ext__c", nulls=Nulls.KEEP),
+        WriteOrder("Lead", SyncMode.UPSERT, "Ext__c"),
+    ]
+    for order in orders:
+        with SentRows(tmp_path, flow="f", org="o", order=order) as sent:
+            assert sift(sent, accounts("a")) == [0]
+            sent.told(written(0))
+    with SentRows(tmp_path, flow="f", org="o", order=replace(UPSERT, sobject="Lead", batch_size=7)) as sent:
+        assert sift(sent, accounts("a")) == [], "how rows are packed changes no record"
+
+
+def test_every_flow_and_org_has_a_memory_of_its_own(tmp_path: Path) -> None:
+    """What a sandbox has, production need not have."""
+    for flow, org in (("f", "sandbox"), ("f", "production"), ("g", "sandbox")):
+        with SentRows(tmp_path, flow=flow, org=org, order=UPSERT) as sent:
+            assert sift(sent, accounts("a")) == [0]
+            sent.told(written(0))
+    assert len(list((tmp_path / FOLDER).glob("*.sqlite"))) == 3
+
+
+def test_forget_starts_over(tmp_path: Path) -> None:
+    """All rows are due again."""
+    with SentRows(tmp_path, flow="f", org="o", order=UPSERT) as sent:
+        sift(sent, accounts("a"))
+        sent.told(written(0))
+        sent.forget()
+        assert (sent.known, sift(sent, accounts("a"))) == (0, [0])
+
+
+def test_rows_without_a_key_are_let_through(tmp_path: Path) -> None:
+    """The destination refuses them and says so; so it does with what is no row."""
+    rows: list[Any] = [{"Name": "a"}, {"Ext__c": None}, "no row", {1: 2}, {"Ext__c": "\ud800"}]
+    with SentRows(tmp_path, flow="f", org="o", order=UPSERT) as sent:
+        for run in ("first", "second"):
+            sent.begin(run)
+            assert sift(sent, rows) == [0, 1, 2, 3, 4]
+            sent.told(written(0, 1))
+
+
+# ---- inserts
+
+
+def test_an_insert_needs_a_diff_key(tmp_path: Path) -> None:
+    """Without one nothing could be known again; in a row without a value likewise, and before anything is sent."""
+    with pytest.raises(FixConfig, match="diff_key"):
+        SentRows(tmp_path, flow="f", org="o", order=INSERT)
+    with (
+        SentRows(tmp_path, flow="f", org="o", order=INSERT, diff_key="ext__C") as sent,
+        pytest.raises(FixConfig, match="row 8 has no value in ext__C"),
+    ):
+        sift(sent, [{"Ext__c": "a"}, {"Name": "b"}], first=7)
+
+
+def test_a_delete_has_nothing_to_compare(tmp_path: Path) -> None:
+    """It is refused rather than remembered."""
+    with pytest.raises(FixConfig, match="deletes"):
+        SentRows(tmp_path, flow="f", org="o", order=WriteOrder("Account", SyncMode.DELETE))
+
+
+def test_an_insert_in_diff_mode_makes_each_record_once(tmp_path: Path) -> None:
+    """Only rows with a new key, or with other values, are inserted."""
+    flow = Flow(tmp_path, order=INSERT, diff_key="Ext__c")
+    flow.push(accounts("a", "b"))
+    assert flow.push(accounts("a", "b", "c")).written == 1
+    assert flow.org.names() == ["a", "b", "c"]
+
+
+def _deeds(home: Path, order: WriteOrder, diff_key: str | None) -> int:
+    flow, fuse = Flow(home, order=order, diff_key=diff_key), Fuse()
+    flow.push(accounts("a", "b", "c", "d", "e"), ledger=FusedLedger(flow.ledger, fuse), fuse=fuse)
+    return len(fuse.seen)
+
+
+@pytest.mark.parametrize(("order", "diff_key"), [(UPSERT, None), (INSERT, "Ext__c")])
+def test_a_run_that_dies_anywhere_is_learnt_from(tmp_path: Path, order: WriteOrder, diff_key: str | None) -> None:
+    """Killed at every deed, the next run with more rows makes each record once, and the one after it sends nothing."""
+    points = _deeds(tmp_path / "whole", order, diff_key)
+    assert points > 10
+    for at in range(1, points + 1):
+        flow, fuse = Flow(tmp_path / str(at), order=order, diff_key=diff_key), Fuse(at)
+        with pytest.raises(Killed):
+            flow.push(accounts("a", "b", "c", "d", "e"), ledger=FusedLedger(flow.ledger, fuse), fuse=fuse)
+        flow.push(accounts("a", "b", "c", "d", "e", "f"))
+        assert flow.org.names() == ["a", "b", "c", "d", "e", "f"], fuse.seen[-1]
+        assert flow.push(accounts("a", "b", "c", "d", "e", "f")).unchanged == 6, fuse.seen[-1]
+
+
+# ---- digests
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=4) | st.sampled_from(
+    ["", "\x1b", "\x1f", "\x1b0", "\x1f\x1b1", "E"]
+)
+moments = st.datetimes(min_value=datetime(1700, 1, 1), max_value=datetime(4000, 1, 1))  # noqa: DTZ001 - hypothesis wants it plain
+COLUMNS: Mapping[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
+    "Text": (pa.string(), texts),
+    "More": (pa.string(), texts),
+    "Whole": (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
+    "Flag": (pa.bool_(), st.booleans()),
+    "Amount": (pa.decimal128(30, 10), st.decimals(-(10**12), 10**12, places=10)),
+    "Share": (pa.float64(), st.floats(allow_nan=False)),
+    "Day": (pa.date32(), st.dates()),
+    "At": (pa.timestamp("us", "UTC"), moments.map(lambda one: one.replace(tzinfo=UTC))),
+    "Clock": (pa.time64("us"), st.times()),
+    "Account": (pa.struct({"Ext__c": pa.string()}), st.fixed_dictionaries({"Ext__c": texts})),
+    "Tags": (pa.list_(pa.string()), st.lists(texts, max_size=2)),
+    "Raw": (pa.binary(), st.binary(max_size=3)),
+}
+SCHEMA = pa.schema([(name, kind) for name, (kind, _) in COLUMNS.items()])
+records = st.fixed_dictionaries({name: st.none() | values for name, (_, values) in COLUMNS.items()})
+
+
+def digests(rows: pa.RecordBatch | Sequence[Row]) -> list[int]:
+    return Digester("Text", seed="s").of(rows).rows.to_pylist()
+
+
+@given(st.lists(records, min_size=1, max_size=4))
+def test_a_row_has_one_digest_however_it_comes(rows: list[Row]) -> None:
+    """As a dict, as Arrow, with its fields in another order; and the same key."""
+    batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
+    turned = [dict(reversed(row.items())) for row in rows]
+    assert digests(rows) == digests(batch) == digests(turned)
+    both = (Digester("tEXT", seed="s").of(one).keys for one in (rows, batch))
+    assert next(both).to_pylist() == next(both).to_pylist()
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["A", "B", "C"]), st.none() | texts), min_size=2, max_size=6, unique_by=repr))
+def test_different_rows_have_different_digests(rows: list[Row]) -> None:
+    """Whatever characters they hold; missing, null and empty are three things."""
+    distinct = [row for at, row in enumerate(rows) if row not in rows[:at]]
+    assert len(set(digests(distinct))) == len(distinct)
+
+
+def test_digests_stay_what_they_are() -> None:
+    """Another version must know what this one sent, or every row is sent once more."""
+    row = {"Ext__c": "é", "n": 1, "d": Decimal("1.50"), "f": 0.1, "at": datetime(2026, 11, 21, 10, tzinfo=UTC), "x": None}
+    assert Digester("Ext__c", seed="s").of([row]).rows.to_pylist() == [PINNED]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Decimal("1.50"), Decimal("1.5")),
+        (Decimal("1E+2"), 100),
+        (Decimal("-0.00"), 0),
+        (datetime(2026, 11, 21, 10, tzinfo=UTC), datetime(2026, 11, 21, 12, tzinfo=timezone(timedelta(hours=2)))),
+    ],
+)
+def test_one_value_in_two_spellings_is_no_change(one: object, other: object) -> None:
+    """The record would hold the same."""
+    assert digests([{"A": one}]) == digests([{"A": other}])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(None, ""), ("1", 1.0), (date(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC)), (time(1), 3_600_000_000), (True, 1)],
+)
+def test_values_that_differ_are_told_apart(one: object, other: object) -> None:
+    """Also where Python holds them for equal."""
+    assert digests([{"A": one}]) != digests([{"A": other}])
+
+
+# ---- many loads
+
+loads = st.lists(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b", "bad"])), max_size=5), max_size=5)
+
+
+@given(loads)
+@settings(max_examples=60, deadline=None)
+def test_with_diff_the_org_ends_as_without(sequence: list[list[tuple[int, str]]]) -> None:
+    """Whatever is pushed in whatever order, duplicates and refusals too."""
+    with tempfile.TemporaryDirectory() as folder:
+        flow, plain = Flow(Path(folder) / "diff"), Org()
+        for load in sequence:
+            rows = [{"Ext__c": f"k{key}", "Name": name} for key, name in load]
+            flow.push(rows)
+            push = Push(UPSERT, ListRows(rows), FakeDestination(plain), "flow")
+            execute(push, PushRun.new(), ledger=MemoryLedger(), home=Path(folder) / "plain")
+        assert flow.names() == {record["Ext__c"]: record.get("Name") for record in plain.records.values()}
+
+
+# ---- mirror
+
+
+def test_a_mirror_deletes_what_is_gone(flow: Flow) -> None:
+    """By Id, only what this flow wrote, and the next one has nothing to do."""
+    flow.org.records["001strange"] = {"Ext__c": "strange", "Name": "of somebody else"}
+    flow.push(accounts("a", "b", "c"))
+    done = flow.mirror(accounts("a", "b"))
+    assert (done.gone, done.run.written, done.remaining, done.without_id) == (1, 1, 0, 0)
+    assert flow.names() == {"k0": "a", "k1": "b", "strange": "of somebody else"}
+    assert flow.mirror(accounts("a", "b")).gone == 0
+
+
+def test_what_comes_back_is_written_anew(flow: Flow) -> None:
+    """A record that was deleted is not remembered as sent."""
+    flow.push(accounts("a", "b", "c"))
+    flow.mirror(accounts("a", "b"))
+    assert flow.push(accounts("a", "b", "c")).written == 1
+
+
+def test_a_changed_or_refused_row_is_not_gone(flow: Flow) -> None:
+    """It came in this load, whatever became of it."""
+    flow.push(accounts("a", "b", "c"))
+    done = flow.mirror(accounts("A", "bad", "c"))
+    assert (done.gone, sorted(flow.names())) == (0, ["k0", "k1", "k2"])
+
+
+def test_what_a_mirror_would_delete_is_foreseen(flow: Flow) -> None:
+    """How many, of how many, and why they would stay where they would; nothing is deleted, and nothing learnt."""
+    flow.push(accounts("a", "b", "c"))
+    assert flow.foresee(accounts("a", "b")) == Foreseen(1, 3)
+    assert flow.foresee(accounts("a")).refusal.startswith("2 of the 3 records")
+    assert flow.foresee([]).refusal.startswith("the source is empty")
+    assert flow.foresee([], allow_empty=True).refusal.startswith("3 of the 3 records")
+    assert flow.foresee([], allow_empty=True, max_delete_share=1.0) == Foreseen(3, 3)
+    assert flow.foresee(accounts("a", "b"), not_sent=1).refusal.startswith("1 rows of the source were not sent")
+    assert len(flow.names()) == 3
+
+
+def test_a_mirror_refuses_to_delete_most_of_it(flow: Flow) -> None:
+    """Exit code 1, how many, and how to allow it; then nothing is deleted."""
+    flow.push(accounts("a", "b", "c"))
+    with pytest.raises(Refused, match=r"2 of the 3 records.*max-delete-share") as caught:
+        flow.mirror(accounts("a"))
+    assert (caught.value.exit_code, len(flow.names())) == (1, 3)
+    assert flow.mirror(accounts("a"), max_delete_share=1.0).run.written == 2
+
+
+def test_a_mirror_refuses_to_follow_an_empty_source(flow: Flow) -> None:
+    """Also where any share is allowed, and where an empty source is: only both together say that all of it is meant."""
+    flow.push(accounts("a", "b"))
+    with pytest.raises(Refused, match=r"the source is empty.*allow-empty"):
+        flow.mirror([], max_delete_share=1.0)
+    assert len(flow.names()) == 2
+    with pytest.raises(Refused, match="2 of the 2 records"):
+        flow.mirror([], allow_empty=True)
+    assert flow.mirror([], allow_empty=True, max_delete_share=1.0).run.written == 2
+    assert flow.names() == {}
+
+
+def test_a_mirror_deletes_nothing_when_rows_were_not_sent(flow: Flow) -> None:
+    """A row that could not be sent might be the one that seems gone."""
+    flow.push(accounts("a", "b", "c"))
+    with pytest.raises(Refused, match="1 rows of the source were not sent"):
+        flow.mirror([*accounts("a", "b"), {"Ext__c": "k2", "Name": "unsendable"}])
+    assert len(flow.names()) == 3
+
+
+def test_what_others_deleted_counts_as_gone(flow: Flow) -> None:
+    """It is forgotten as if the mirror had deleted it."""
+    flow.push(accounts("a", "b", "c"))
+    flow.org.records = {key: record for key, record in flow.org.records.items() if record["Name"] != "c"}
+    done = flow.mirror(accounts("a", "b"))
+    assert (done.gone, done.already_gone, done.remaining) == (1, 1, 0)
+    assert flow.mirror(accounts("a", "b")).gone == 0
+
+
+def test_records_without_an_id_are_told(tmp_path: Path) -> None:
+    """They cannot be deleted, and stay remembered until they can."""
+    flow = Flow(tmp_path)
+    with flow.sent() as sent:
+        sift(sent, accounts("a", "b", "c"))
+        table = {"row": [0, 1, 2], "id": ["001000000", None, None], "created": [True] * 3}
+        sent.told(Told("c", written=pa.RecordBatch.from_pydict(table, schema=WRITTEN)))
+    done = flow.mirror(accounts("a", "b"))
+    assert (done.gone, done.without_id, done.examples, done.remaining) == (1, 1, ("k2",), 1)
+
+
+@pytest.mark.parametrize("way", ["again", "resumed"])
+def test_a_mirror_that_died_is_gone_on_with(flow: Flow, way: str) -> None:
+    """What it had deleted is forgotten, what it had not is deleted: by the next mirror, or when its run is resumed."""
+    flow.push(accounts("a", "b", "c", "d", "e", "f"))
+    with flow.sent() as sent:
+        push, run = flow._push(accounts("a", "b", "c"), sent)
+        destination = FakeDestination(flow.org)
+        seen: list[str] = []
+
+        def fail(chunk: str) -> None:
+            seen.append(chunk)
+            if len(seen) == 2:
+                raise NetworkFailed("Deleting", "the line is cut")
+
+        destination.failing = fail
+        with pytest.raises(NetworkFailed) as caught:
+            Mirror(sent).execute(replace(push, destination=destination), run, ledger=flow.ledger, home=flow.home)
+    assert 3 < len(flow.names()) < 6
+    if way == "resumed":
+        dead = str(caught.value.facts["run"])
+        order = WriteOrder("Account", SyncMode.DELETE)
+        with learning(flow.home, flow="flow:mirror", org=flow.org.name, order=order) as sieve:
+            resume(dead, destination=FakeDestination(flow.org), ledger=flow.ledger, home=flow.home, sieve=sieve)
+        assert sorted(flow.names()) == ["k0", "k1", "k2"]
+        with flow.sent() as sent:
+            assert sent.known == 3
+    done = flow.mirror(accounts("a", "b", "c"))
+    assert done.remaining == 0
+    assert sorted(flow.names()) == ["k0", "k1", "k2"]
+
+
+def test_a_resumed_run_is_learnt_from(tmp_path: Path) -> None:
+    """An insert that failed half-way and was resumed has nothing left to do."""
+    flow, fuse = Flow(tmp_path, order=INSERT, diff_key="Ext__c"), Fuse(22)
+    with pytest.raises(Killed):
+        flow.push(accounts("a", "b", "c", "d", "e"), ledger=FusedLedger(flow.ledger, fuse), fuse=fuse)
+    (dead,) = (one.run for one in flow.ledger.runs())
+    assert 0 < len(flow.org.records) < 5
+    with learning(flow.home, flow="flow", org=flow.org.name, order=INSERT) as sieve:
+        resume(dead, destination=FakeDestination(flow.org), ledger=flow.ledger, home=flow.home, sieve=sieve)
+    assert flow.push(accounts("a", "b", "c", "d", "e")).unchanged == 5
+    assert flow.org.names() == ["a", "b", "c", "d", "e"]
+
+
+# ---- the file
+
+
+def test_the_file_is_private_and_checked(tmp_path: Path) -> None:
+    """Only its owner reads it; a newer version and a stranger's file are refused, a broken one is told."""
+    with SentRows(tmp_path, flow="f", org="o", order=UPSERT):
+        (path,) = (tmp_path / FOLDER).glob("*.sqlite")
+        assert path.stat().st_mode & 0o077 == 0
+    db = sqlite3.connect(path)
+    db.execute("UPDATE facts SET value = '99' WHERE name = 'version'")
+    db.commit()
+    db.close()
+    with pytest.raises(FixConfig, match="version 99"):
+        SentRows(tmp_path, flow="f", org="o", order=UPSERT)
+    path.unlink()
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE strange (a)")
+    other.close()
+    with pytest.raises(FixConfig, match="another program"):
+        SentRows(tmp_path, flow="f", org="o", order=UPSERT)
+    path.write_bytes(b"no database at all, but long enough to be looked at" * 100)
+    with pytest.raises(StorageFailed, match="sent once more"):
+        SentRows(tmp_path, flow="f", org="o", order=UPSERT)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[SentRows]:
+    with SentRows(tmp_path, flow="f", org="o", order=UPSERT) as sent:
+        yield sent
+
+
+def test_many_batches_are_one_load(many: SentRows) -> None:
+    """Rows are found again across batches, in any order, and what did not come is gone."""
+    rows = [{"Ext__c": f"k{at}", "Name": "n"} for at in range(1_000)]
+    for first in range(0, 1_000, 100):
+        sift(many, rows[first : first + 100], first=first)
+    many.told(written(*range(1_000)))
+    many.begin("second")
+    turned = list(reversed(rows))[:600]
+    assert [sift(many, turned[first : first + 70], first=first) for first in range(0, 600, 70)] == [[]] * 9
+    gone = [line for lines in many.gone() for line in lines]
+    assert sorted(key for _, key, _ in gone) == sorted(f"k{at}" for at in range(400))
+    assert {(key, record_id) for _, key, record_id in gone} >= {("k7", f"001{7:015}")}
