@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from halocline.errors import FixConfig, HaloclineError, RejectRecord, RetryLater, Stop
     from halocline.mapping import ConditionalFieldMapper, FieldMapper
+    from halocline.pipeline import SyncMode, SyncPipeline, SyncResult, SyncStatus
     from halocline.sync import IntelligentSync, sync_sobject_intelligent
 
 _HOME = {
@@ -36,6 +37,10 @@ _HOME = {
     "SalesforceClient": "halocline.connectors.salesforce",
     "SessionAuthenticator": "halocline.connectors.salesforce",
     "Stop": "halocline.errors",
+    "SyncMode": "halocline.pipeline",
+    "SyncPipeline": "halocline.pipeline",
+    "SyncResult": "halocline.pipeline",
+    "SyncStatus": "halocline.pipeline",
     "sync_sobject_intelligent": "halocline.sync",
 }
 
@@ -54,6 +59,10 @@ __all__ = [
     "SalesforceClient",
     "SessionAuthenticator",
     "Stop",
+    "SyncMode",
+    "SyncPipeline",
+    "SyncResult",
+    "SyncStatus",
     "sync_sobject_intelligent",
 ]
 

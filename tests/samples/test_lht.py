@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import re
 import socket
-import symtable
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +15,10 @@ from halocline.connectors.salesforce import SalesforceClient
 from halocline.plan import Wish, decide
 from halocline.retry import Policy
 from halocline.schema import Column, Kind, Schema
+from tests.samples.documents import Document, fenced, table, unmade
 from tests.system.laptop import Laptop, laptop
 
-FOLDER = Path(__file__).resolve().parent
-FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+LHT = Document("lht.md", "LHT")
 RUN = ("basic-intelligent-sync", "advanced-sync-with-stage", "custom-thresholds", "multiple-object-sync", "force-full-sync")
 KEYS = [
     *("sobject", "target_table", "sync_method", "estimated_records", "actual_records"),
@@ -29,70 +26,12 @@ KEYS = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One fenced block: its language, and its text as it stands."""
-
-    language: str
-    text: str
-
-
-def fenced(page: str) -> list[Block]:
-    """The fenced blocks of a page, in order."""
-    return [Block(found["language"], found["text"]) for found in FENCE.finditer(page)]
-
-
-def quoted_blocks() -> dict[str, Block]:
-    """The document's blocks as quoted here, by name."""
-    sections = re.split(r"^## (\S+)\n", (FOLDER / "lht.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    found = {name: fenced(body) for name, body in zip(sections[::2], sections[1::2], strict=True)}
-    return {name: blocks[0] for name, blocks in found.items() if blocks}
-
-
-def edits(section: str) -> list[list[str]]:
-    """The rows of a table of EDITS.md, cells without backticks."""
-    page = (FOLDER / "EDITS.md").read_text(encoding="utf-8")
-    body = page.partition(f"## LHT: {section}\n")[2].partition("\n## ")[0]
-    return table(body)
-
-
-def table(body: str) -> list[list[str]]:
-    """The rows of a Markdown table, its heading left out."""
-    lines = [line for line in body.splitlines() if line.startswith("|")]
-    return [[cell.strip().strip("`*") for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
-def edited(name: str) -> str:
-    """A sample's text after the replacements that are listed for it, each of which must be needed."""
-    text = quoted_blocks()[name].text
-    for _, old, new, _ in (row for row in edits("text replaced") if row[0] == name):
-        assert old in text, f"EDITS.md replaces {old!r} in {name}, where it does not stand"
-        text = text.replace(old, new)
-    return text
-
-
-def unmade(code: str) -> set[str]:
-    """The names that a block uses at its top and neither makes nor finds among the builtins."""
-    names = symtable.symtable(code, "block", "exec").get_symbols()
-    used = {symbol.get_name() for symbol in names if symbol.is_referenced() and not symbol.is_assigned()}
-    made = {symbol.get_name() for symbol in names if symbol.is_imported()}
-    return used - made - set(dir(builtins))
-
-
-def supplied(here: Laptop, name: str) -> dict[str, object]:
-    """The names that are listed as supplied to a sample, with what each is here."""
+def run(here: Laptop, name: str) -> dict[str, Any]:
+    """Run a sample with its listed edits and nothing else; the names it left behind."""
     from halocline.compat.lht.salesforce.intelligent_sync import sync_sobject_intelligent
 
     every: dict[str, object] = {"session": here.lake, "access_info": here.access_info}
-    every["sync_sobject_intelligent"] = sync_sobject_intelligent
-    return {known: every[known] for sample, known, *_ in edits("names supplied") if sample == name}
-
-
-def run(here: Laptop, name: str) -> dict[str, Any]:
-    """Run a sample with its listed edits and nothing else; the names it left behind."""
-    namespace = supplied(here, name)
-    exec(compile(edited(name), f"lht.md:{name}", "exec"), namespace)
-    return namespace
+    return LHT.run(name, {**every, "sync_sobject_intelligent": sync_sobject_intelligent})
 
 
 @pytest.fixture
@@ -110,8 +49,8 @@ def test_the_quotes_are_the_document(recorded_data: Path) -> None:
     document = recorded_data.parent / "spec" / "1-lht.md"
     assert document.is_file(), f"HALOCLINE_TEST_DATA has no document beside it: {document}"
     original = document.read_text(encoding="utf-8")
-    assert list(quoted_blocks().values()) == fenced(original)
-    ours = (FOLDER / "lht.md").read_text(encoding="utf-8").partition("## decision-matrix")[2]
+    assert list(LHT.blocks().values()) == fenced(original)
+    ours = LHT.text.partition("## decision-matrix")[2]
     theirs = original.partition("### Decision Matrix")[2].partition("### ")[0]
     # The document's UTF-8 was once read as Mac Roman and saved so.
     assert table(ours) == [[cell.encode("mac_roman").decode() for cell in row] for row in table(theirs)]
@@ -119,23 +58,24 @@ def test_the_quotes_are_the_document(recorded_data: Path) -> None:
 
 def test_every_block_has_its_place() -> None:
     """A block is run, compared as an output, or listed as not run with a reason; no list names a block that is not there."""
-    outputs = {row[0] for row in edits("outputs")} - {"decision-matrix"}
-    kept_out = dict(edits("not run"))
-    assert sorted([*RUN, *outputs, *kept_out]) == sorted(quoted_blocks())
+    outputs = {row[0] for row in LHT.edits("outputs")} - {"decision-matrix"}
+    kept_out = dict(LHT.edits("not run"))
+    assert sorted([*RUN, *outputs, *kept_out]) == sorted(LHT.blocks())
     assert all(kept_out.values())
-    named = {row[0] for section in ("text replaced", "names supplied") for row in edits(section)}
+    named = {row[0] for section in ("text replaced", "names supplied") for row in LHT.edits(section)}
     assert named <= {*RUN, *outputs}
 
 
 @pytest.mark.parametrize("name", [*RUN, "return-values"])
 def test_just_the_names_that_a_sample_lacks_are_supplied(name: str) -> None:
     """The list of supplied names is exactly what the sample uses and does not make: none is slipped in beside."""
-    assert unmade(edited(name)) == {row[1] for row in edits("names supplied") if row[0] == name}
+    assert unmade(LHT.edited(name)) == {row[1] for row in LHT.edits("names supplied") if row[0] == name}
 
 
 def test_the_edits_are_seen() -> None:
     """A name used and not made is found, one that is imported, assigned or a builtin is not."""
     assert unmade("import a\nb = a.c(d)\nprint(b, [e for e in f])\n") == {"d", "f"}
+    assert unmade("def a(b):\n    global c\n    c = b + d\n    return lambda: e\nprint(a)\n") == {"d", "e"}
     assert table("| a | b |\n|---|---|\n| `x` | **y** |\n") == [["x", "y"]]
 
 
@@ -213,7 +153,7 @@ def test_force_full_sync(here: Laptop) -> None:
 
 def shown(name: str, **names: object) -> dict[str, object]:
     """The value that an output block shows."""
-    value = eval(compile(quoted_blocks()[name].text, f"lht.md:{name}", "eval"), names)
+    value = eval(compile(LHT.blocks()[name].text, f"lht.md:{name}", "eval"), names)
     assert isinstance(value, dict)
     return value
 
@@ -308,7 +248,7 @@ def border_numbers(text: str) -> tuple[int, int]:
     return (numbers[0], 10_000_000) if text.startswith("≥") else (numbers[0], numbers[1])
 
 
-MATRIX = table((FOLDER / "lht.md").read_text(encoding="utf-8").partition("## decision-matrix")[2])
+MATRIX = table(LHT.text.partition("## decision-matrix")[2])
 
 
 @pytest.mark.parametrize(("scenario", "records", "method"), [row[:3] for row in MATRIX], ids=[row[2] for row in MATRIX])
