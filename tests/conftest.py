@@ -36,3 +36,13 @@ def recorded_data() -> Path:
     folder = Path(named)
     assert folder.is_dir(), f"HALOCLINE_TEST_DATA names {folder}, which is not a folder"
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have to say of themselves: their property `says`."""
+    reports = terminalreporter.getreports("passed")
+    lines = [str(value) for report in reports for name, value in report.user_properties if name == "says"]
+    if lines:
+        terminalreporter.section("what tests say")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)
