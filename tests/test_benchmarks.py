@@ -7,7 +7,11 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import duckdb
 import pytest
@@ -16,6 +20,7 @@ from benchmarks.measuring.process import Failed, run
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 2_000
 LAST = re.compile(r"extract: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
+LAST_OF_PUSH = re.compile(r"push: vs_best_peer=none vs_floor=(\S+) pipeline_vs_kinetic=none peak_mb=(\d+)((?: \w+=\S+)*)")
 FIELDS = {"Id": "id", "Description": "textarea", "BillingCity": "string", "CreatedDate": "datetime", "AnnualRevenue": "currency"}
 AWKWARD = (
     ("001A", "two\nlines", "Αθήνα", "2026-11-21T10:00:00Z", "12"),
@@ -90,3 +95,87 @@ def _content(path: Path, rows: tuple[tuple[str | None, ...], ...], columns: str)
     done = subprocess.run([sys.executable, str(script), json.dumps(wanted)], capture_output=True, text=True, check=True)
     found: dict[str, object] = json.loads(done.stdout)
     return found
+
+
+# ---- push
+
+
+@pytest.fixture
+def push(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """benchmarks/push.py, which finds its modules beside itself."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    yield import_module("push")
+    for name in set(sys.modules) - before:
+        if name == "push" or name.partition(".")[0] == "measuring":
+            del sys.modules[name]
+
+
+@pytest.mark.system
+def test_push_measures_work_that_was_done_and_ends_with_its_figures() -> None:
+    """Ours by all its ways and the floor fill fresh orgs with the same rows, with latency too, or there are no figures."""
+    few = {"ROWS": "300", "ROUNDS": "1", "SCALE": "2", "PIPELINE_ROWS": "250", "LATENCY_MS": "20", "ONLY_PEERS": "none"}
+    command = [sys.executable, str(ROOT / "benchmarks" / "push.py")]
+    done = subprocess.run(command, env={**os.environ, **few}, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.strip().splitlines()
+    last = LAST_OF_PUSH.fullmatch(told[-1])
+    assert last, told[-1]
+    assert float(last[1]) > 0
+    assert int(last[2]) > 50  # Arrow alone is more
+    turns = [line.split(" wall ")[0].split(maxsplit=2) for line in told if " 1  " in line]
+    for operation in ("upsert", "insert"):
+        who = [name.strip() for kind, _, name in turns if kind == operation]
+        assert sorted(who) == ["floor", "ours", "ours from Parquet", "ours, client.bulk"]
+    calls = [int(line.partition(" calls ")[2]) for line in told if line.startswith("  pipeline  ours by collections")]
+    assert len(calls) == 1
+    assert 2 <= calls[0] < 10  # two are the rows' own
+    assert "kinetic-core" not in done.stdout
+
+
+@pytest.mark.system
+def test_who_did_not_write_every_row_has_no_figures(push: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A peer that only says so is out, with the reason told; ours would end the benchmark."""
+    idle = tmp_path / "idle.py"
+    idle.write_text("import json\nprint(json.dumps({'wall_s': 0.1, 'cpu_s': 0.1, 'written': 60, 'refused': 0}))\n")
+    settings = push.Settings(rows=60, rounds=1, scale=1, pipeline_rows=10, latency_s=0.02, peers="none", front="pipeline", seed=1)
+    bench = push.Bench(settings, tmp_path)
+    floor = push.Contender("floor", push.FLOOR)
+    costs = bench.rounds("upsert", [floor, push.Contender("idle", str(idle), is_peer=True)])
+    assert list(costs) == ["floor"]
+    assert "idle is out, it did not do the work (upsert): the org holds 30 records, not 60" in capsys.readouterr().out
+    with pytest.raises(push.Undone):
+        bench.rounds("insert", [push.Contender("ours", str(idle))])
+
+
+@pytest.mark.system
+def test_an_org_with_one_other_value_is_noticed(push: ModuleType, tmp_path: Path) -> None:
+    """The number of records, the sums over all, and the sample each tell alone."""
+    targets = push.Targets(tmp_path)
+    made = run(
+        [sys.executable, str(ROOT / "benchmarks/measuring/rows.py")],
+        {"folder": str(tmp_path), "rows": 40, "forms": ["csv"], "files": 1},
+    )
+    targets.know(made.told["paths"]["csv"])
+    truth = made.told["truth"]
+    sample = [{**truth["sample"][0], "City__c": "Bern"}, *truth["sample"][1:]]
+    with targets.fresh("upsert") as target:
+        target.check(truth)
+        for other in ({"rows": 41}, {"sums": [truth["sums"][0] + 1, truth["sums"][1]]}, {"sample": sample}):
+            with pytest.raises(push.Undone):
+                target.check({**truth, **other})
+
+
+@pytest.mark.system
+def test_latency_meets_every_call(push: ModuleType, tmp_path: Path) -> None:
+    """Each call takes at least as long as was ordered, and they are counted; latency that met nobody is an error."""
+    with push.Targets(tmp_path).fresh("insert") as target:
+        target.slow_down(0.02)
+        for _ in range(3):
+            began = time.monotonic()
+            target.call("GET", "/services/data/v67.0/limits")
+            assert time.monotonic() - began >= 0.02
+        assert target.quicken() == 3
+        target.slow_down(0.02)
+        with pytest.raises(Exception, match="of 0 requests 0 had latency"):
+            target.quicken()

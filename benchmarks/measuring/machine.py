@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 OURS = ("halocline", "duckdb", "pyarrow", "httpx2", "isal")
-PEERS = ("lht", "simple-salesforce", "duckdb", "pandas", "requests")
+PEERS = ("kinetic-core", "lht", "simple-salesforce", "duckdb", "pandas", "requests")
 _ASK = """
 import sys
 from importlib import metadata
