@@ -174,7 +174,9 @@ class IntelligentSync:
         spool = Spool(run.id, self._settings.spool)
         stack.callback(spool.close)
         memory_limit = self._settings.duckdb_memory
-        destination = registry.open_destination(self._session, spool=spool, memory_limit=memory_limit, read_only=read_only)
+        destination = registry.open_destination(
+            self._session, spool=spool, memory_limit=memory_limit, read_only=read_only, sink=self._sink
+        )
         stack.callback(destination.close)
         source = registry.open_source(
             "salesforce",

@@ -1,0 +1,226 @@
+"""PostgresDestination: rows and position become visible in one transaction of the database itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+
+from halocline.batch import JSON, Position
+from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
+from halocline.connectors.postgres import positions
+from halocline.connectors.postgres.attached import shown
+from halocline.connectors.postgres.client import Cursor, Database, lowered
+from halocline.connectors.postgres.errors import gate
+from halocline.connectors.postgres.load import PostgresLoad
+from halocline.connectors.postgres.merge import merge
+from halocline.connectors.postgres.replace import Side, prepare, publish
+from halocline.connectors.postgres.staging import Piece, pieces_of, sweep
+from halocline.connectors.postgres.tables import Table, check_key, check_types, find, is_empty, make_schema
+from halocline.errors import FixConfig, HaloclineError, LeaseLost, NetworkFailed, Refused, Stop
+from halocline.events import Noticed, Sink, silent
+from halocline.outcome import Counts, Outcome
+
+
+class PostgresDestination:
+    """Writes into the PostgreSQL behind `session`: a psycopg connection, which stays the caller's, or a `postgresql://` URI.
+
+    With a URI several connections copy parts side by side; the caller's one connection serves one part at a time, and must have
+    no transaction open. Names are lower case there. `sink` hears of a full refresh that left the table itself in place, and why.
+    Raises: FixConfig for a URI that cannot be read, LoginRefused, NetworkFailed.
+    """
+
+    def __init__(self, session: object, *, sink: Sink = silent) -> None:
+        self._database = Database(session)
+        self._sink = sink
+
+    @property
+    def abilities(self) -> Abilities:
+        """CSV files as received are taken; rows and position are one transaction."""
+        return Abilities(raw_csv=True, transactional=True, holds_position=True)
+
+    def claim(self, flow: str, owner: str) -> Lease:
+        """Take the flow: the newest claim wins, older ones fail at commit. The fence survives in the database."""
+        with gate(f"Claiming the flow {flow}"), self._database.transaction() as cursor:
+            return positions.claim(cursor, flow, owner=owner)
+
+    def position(self, flow: str, target: Target) -> Position | None:
+        """The position of the last commit; None when there is none, or `target` does not exist any more, or was emptied."""
+        with gate(f"Reading the position of {flow}"), self._database.transaction() as cursor:
+            table = find(cursor, self._database, target=target)
+            if not table.exists or is_empty(cursor, table):
+                return None
+            return positions.read(cursor, flow=flow, table=table)
+
+    def recover(self, journal: Journal) -> Iterator[Outcome]:  # noqa: ARG002 - the contract's; a transaction leaves no open intents
+        """Nothing: what a dead run did not commit did not happen."""
+        return iter(())
+
+    def begin(self, lease: Lease) -> PostgresUnit:
+        """Open a unit of work."""
+        return PostgresUnit(self._database, lease, sink=self._sink)
+
+    def attach(self, ticket: JSON) -> PostgresLoad:
+        """The load that wrote `ticket`, in another process."""
+        data: dict[str, Any] = dict(ticket)  # type: ignore[call-overload]  # JSON of our own making
+        target, table, lease = Target(**data["target"]), Table(**data["table"]), Lease(**data["lease"])
+        return PostgresLoad(self._database, target, Plan.from_json(data["plan"]), table=table, lease=lease)
+
+    def close(self) -> None:
+        """Close the connections that were opened here. Idempotent."""
+        self._database.close()
+
+
+class PostgresUnit:
+    """One or several tables that become visible together with their positions."""
+
+    def __init__(self, database: Database, lease: Lease, *, sink: Sink) -> None:
+        self._database = database
+        self._lease = lease
+        self._sink = sink
+        self._loads: dict[str, PostgresLoad] = {}
+
+    def open(self, target: Target, plan: Plan, journal: Journal) -> PostgresLoad:  # noqa: ARG002 - nothing is sent before commit
+        """Start a load into `target`: its staging tables are made beside it, and its schema if need be.
+
+        Raises: SchemaConflict when a column's type changed, NotFound when the key column is missing, FixConfig when
+        `target` is a view, Refused when a full load would replace a table that this flow never filled.
+        """
+        doing = f"Opening a load into {target}"
+        check_key(plan, target)
+        if plan.mode is Mode.MERGE and not plan.key:
+            raise FixConfig(doing, "a merge needs a key", hint="Name the column that identifies a row.")
+        for name in plan.schema.names:
+            lowered(name, doing=doing)
+        with gate(doing), self._database.transaction() as cursor:
+            table = find(cursor, self._database, target=target)
+            if plan.mode is Mode.MERGE:
+                check_types(table, plan)
+            else:
+                _refuse_strange_table(cursor, table, plan)
+            make_schema(cursor, table)
+            sweep(cursor, table, lease=self._lease)
+            load = PostgresLoad(self._database, target, plan, table=table, lease=self._lease)
+            load.stage_tables.make(cursor, plan)
+        self._loads[table.label] = load
+        return load
+
+    def commit(self, positions: Mapping[str, Position], manifests: Sequence[Manifest]) -> Counts:
+        """Publish rows and positions in one transaction: `Unit.commit` says what it raises.
+
+        Raises: also SchemaConflict for a value that its column cannot hold exactly.
+        """
+        doing = f"Publishing into {', '.join(str(load.target) for load in self._loads.values())}"
+        pieces = pieces_of(manifests)
+        done: list[Counts] = []
+        notes: list[str] = []
+        try:
+            self._check_lease(doing)
+            with gate(doing):
+                sides = self._prepare(pieces)
+            with gate(doing), self._database.transaction() as cursor:
+                done.extend(self._publish(cursor, positions, sides=sides, pieces=pieces, notes=notes))
+        except NetworkFailed:
+            if not (done and self._was_committed()):
+                raise
+        except HaloclineError:
+            self._look_for_a_newer_run(doing)
+            raise
+        for note in notes:
+            self._sink(Noticed(note))
+        return _sum(done)
+
+    def close(self) -> None:
+        """Drop what was staged here. Idempotent."""
+        for load in self._loads.values():
+            load.forget()
+        self._loads.clear()
+
+    def _prepare(self, pieces: Sequence[Piece]) -> dict[str, Side]:
+        """All that can be done before anything is locked."""
+        return {
+            load.label: prepare(self._database, load.stage_tables, plan=load.plan, pieces=_of(pieces, load))
+            for load in self._loads.values()
+            if load.plan.mode is Mode.REPLACE
+        }
+
+    def _publish(
+        self,
+        cursor: Cursor,
+        following: Mapping[str, Position],
+        *,
+        sides: Mapping[str, Side],
+        pieces: Sequence[Piece],
+        notes: list[str],
+    ) -> list[Counts]:
+        done = []
+        for load in self._loads.values():
+            table = find(cursor, self._database, target=load.target)
+            if load.plan.mode is Mode.MERGE:
+                done.append(merge(cursor, table, plan=load.plan, stage=load.stage_tables, pieces=_of(pieces, load)))
+            else:
+                side = sides[load.label]
+                reasons = publish(cursor, table, side=side, plan=load.plan)
+                if reasons:
+                    notes.append(f"{load.target} was refreshed row by row and not swapped, because of {shown(reasons)}.")
+                done.append(side.counts)
+                positions.forget_others(cursor, flows=following.keys(), table=table)
+            _conserve(load, done[-1], pieces=_of(pieces, load))
+            for flow, position in following.items():
+                positions.write(cursor, lease=self._lease, flow=flow, table=table, position=position)
+        positions.check(cursor, lease=self._lease, hold=True)
+        return done
+
+    def _check_lease(self, doing: str) -> None:
+        with gate(doing), self._database.transaction() as cursor:
+            positions.check(cursor, lease=self._lease)
+
+    def _look_for_a_newer_run(self, doing: str) -> None:
+        """A newer run sweeps our staging tables away; then it is what is to be told, not a table that is missing."""
+        try:
+            self._check_lease(doing)
+        except LeaseLost:
+            raise
+        except HaloclineError:
+            return
+
+    def _was_committed(self) -> bool:
+        """Whether a commit was made whose reply was lost: then its tables' positions carry its fence."""
+        try:
+            with self._database.transaction() as cursor:
+                labels = [load.label for load in self._loads.values()]
+                return positions.carry(cursor, lease=self._lease, labels=labels)
+        except (psycopg.Error, HaloclineError):
+            return False
+
+
+def _refuse_strange_table(cursor: Cursor, table: Table, plan: Plan) -> None:
+    if plan.allow_replace or not table.exists or is_empty(cursor, table):
+        return
+    if positions.read(cursor, flow=plan.flow, table=table) is None:
+        cause = f"the table has rows, and the flow {plan.flow} has never filled it"
+        hint = "Name another table, or replace its rows with force_full_sync=True."
+        raise Refused(f"Opening a load into {table.label}", cause, hint=hint)
+
+
+def _of(pieces: Sequence[Piece], load: PostgresLoad) -> list[Piece]:
+    return [piece for piece in pieces if piece.load == load.label]
+
+
+def _conserve(load: PostgresLoad, counts: Counts, *, pieces: Sequence[Piece]) -> None:
+    staged = sum(piece.rows for piece in pieces)
+    if counts.accounted != staged or min(counts.unchanged, counts.updated) < 0:
+        cause = f"{staged:,} rows were staged, {counts.accounted:,} are accounted for ({counts})"
+        raise Stop(f"Publishing into {load.target}", cause, hint="Nothing was published; report this defect.")
+
+
+def _sum(done: Sequence[Counts]) -> Counts:
+    stamps = [counts.highest for counts in done if counts.highest is not None]
+    return Counts(
+        inserted=sum(counts.inserted for counts in done),
+        updated=sum(counts.updated for counts in done),
+        deleted=sum(counts.deleted for counts in done),
+        unchanged=sum(counts.unchanged for counts in done),
+        highest=max(stamps, default=None),
+    )

@@ -1,0 +1,115 @@
+"""The gate: what PostgreSQL and its driver report becomes an error of ours that says what to try."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from halocline.errors import (
+    AccessDenied,
+    FixConfig,
+    HaloclineError,
+    LoginRefused,
+    NetworkFailed,
+    NotFound,
+    RetryLater,
+    SchemaConflict,
+    Stop,
+    StorageFailed,
+    Truncated,
+)
+
+_VALUE = re.compile(r"COPY \S+, line \d+, column (.+?): \"(.*)\"", re.DOTALL)
+_SHOWN = 300  # characters of the server's own message; it may quote a whole record
+
+
+@contextmanager
+def gate(doing: str) -> Iterator[None]:
+    """Turn an error of PostgreSQL or its driver into one of ours, with what was being done.
+
+    Raises: what `translated` makes of it.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translated(doing, error) from error
+
+
+def translated(doing: str, error: psycopg.Error) -> HaloclineError:
+    """Our error for theirs. The first rule that begins its SQLSTATE decides; without one it is the connection that failed.
+
+    Source: "PostgreSQL Error Codes", https://www.postgresql.org/docs/18/errcodes-appendix.html, read November 2026.
+    """
+    state = error.sqlstate or ""
+    if state.startswith("22"):
+        return _unfit(doing, error)
+    for rule in _RULES:
+        if state and state.startswith(rule.states):
+            return rule.kind(doing, words(error), hint=rule.hint, code=state)
+    if isinstance(error, psycopg.OperationalError):
+        if any(word in str(error) for word in _LOGIN):
+            return LoginRefused(doing, words(error), hint="Look at user and password of the URI.")
+        return NetworkFailed(doing, words(error), hint=_AGAIN)
+    if isinstance(error, psycopg.InterfaceError | psycopg.ProgrammingError) and not state:
+        return FixConfig(doing, words(error), hint="Pass a connection that stays open for as long as the sync runs.")
+    return Stop(doing, words(error), code=state or None)
+
+
+def words(error: psycopg.Error) -> str:
+    """The server's own words, on one line and not too many."""
+    told = [error.diag.message_primary, error.diag.message_detail]
+    line = " ".join(" ".join(part for part in told if part).split()) or " ".join(str(error).split())
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."
+
+
+def place(error: psycopg.Error) -> tuple[str, str] | None:
+    """The column and the text at which a COPY stopped, where the server says so."""
+    found = _VALUE.search(error.diag.context or "")
+    return (found.group(1), found.group(2)[:_SHOWN]) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    states: tuple[str, ...]
+    kind: Callable[..., HaloclineError]
+    hint: str
+
+
+def _unfit(doing: str, error: psycopg.Error) -> HaloclineError:
+    found = place(error)
+    if isinstance(error, psycopg.errors.BadCopyFileFormat):
+        return Truncated(doing, f"the page is damaged ({words(error)})", hint="Run it again; the page is then fetched anew.")
+    if found is None:
+        return SchemaConflict(doing, words(error), hint=_UNFIT, code=error.sqlstate)
+    column, value = found
+    cause = f"the column {column} cannot hold the value {value!r} ({words(error)})"
+    return SchemaConflict(doing, cause, hint=_UNFIT, code=error.sqlstate, column=column, value=value)
+
+
+_AGAIN = "Nothing was published; run it again when the server answers."
+_UNFIT = "A value is not of the type that its column has; look at the field's type, and run a full sync."
+_LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.conf entry")
+_RULES = (
+    _Rule(("42501",), AccessDenied, "Give this user the right (see docs/postgres.md, rights needed)."),
+    _Rule(("28",), LoginRefused, "Look at user and password of the URI."),
+    _Rule(("3D000",), NotFound, "Look at the database named in the URI."),
+    _Rule(("3F000", "42P01", "42703"), NotFound, "Somebody dropped or renamed it; run it again."),
+    _Rule(("25006",), StorageFailed, "This server or transaction only reads (a replica?): name one that takes writes."),
+    _Rule(("55P03",), RetryLater, "Another session holds the lock: let it end, or set lock_timeout higher, and run this again."),
+    _Rule(("40",), RetryLater, "Another session changed the same rows; run this again."),
+    _Rule(("57014",), RetryLater, "The server's statement_timeout ended it, or somebody cancelled it; run this again."),
+    _Rule(("53100", "58", "XX"), StorageFailed, "Look at the server's disk; nothing was published."),
+    _Rule(("53300",), RetryLater, "The server takes no more connections; run this again later."),
+    _Rule(("53",), StorageFailed, "The server lacks memory or another resource; nothing was published."),
+    _Rule(("57P", "08"), NetworkFailed, _AGAIN),
+    _Rule(("2BP01",), FixConfig, "Drop what depends on the table first."),
+    _Rule(
+        ("23",), SchemaConflict, "A constraint of the table stands against it; drop the constraint, loads bring what they bring."
+    ),
+    _Rule(("0A000",), SchemaConflict, "A view or rule holds on to the column; drop it and make it again after the sync."),
+    _Rule(("25", "26", "34", "42"), FixConfig, "Look at the table in the database."),
+)

@@ -1,0 +1,269 @@
+"""Merge: staged rows meet a table by key, inside the cursor's transaction.
+
+    remove   the table's row goes
+    mark     a deletion without its row: the table's row gets its flag set and its stamp raised
+    flag     as update, and the row is newly marked as deleted at the source
+    update   the table's row differs in some column, and gets the staged row's values
+    insert   the table has no row of that key
+    same     nothing to do
+
+Each is a statement whose count of rows is what is told; a commit that turns out to be refused is rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from halocline.batch import Op
+from halocline.connector import Deletes, Plan
+from halocline.connectors.postgres.client import Cursor, number, quoted, rows, touched
+from halocline.connectors.postgres.identity import equal, refuse_moved_keys, refuse_repeats, refuse_shared_keys
+from halocline.connectors.postgres.staging import (
+    GONE,
+    Piece,
+    Stage,
+    cursor_column,
+    deduplicate,
+    deletion_schema,
+    examine,
+    flag_column,
+    settle_pieces,
+)
+from halocline.connectors.postgres.tables import FULL_SYNC, Table, add_key, check_types, create, listed, widen
+from halocline.connectors.postgres.types import longest
+from halocline.errors import FixConfig, Refused, SchemaConflict
+from halocline.outcome import Counts
+
+SMALL_DELETE_ROWS = 1_000  # up to here no share of the table counts as a mass delete
+_GONE = quoted(GONE)
+
+
+def merge(cursor: Cursor, table: Table, *, plan: Plan, stage: Stage, pieces: Sequence[Piece]) -> Counts:
+    """Merge the staged rows into the table, which is made, or gets the columns that it lacks.
+
+    Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion. A deletion
+    older than the table's row is ignored. Rows that would not change are left alone.
+    Raises: SchemaConflict for a changed type, or a chosen key that tells records badly apart; Truncated, Refused for a mass
+    delete.
+    """
+    table = _ready(cursor, table, plan)
+    gone = _gather(cursor, plan, stage, pieces=pieces)
+    found = examine(cursor, stage.rows, plan=plan, rows_only=f"NOT {_GONE}")
+    if found.repeats:
+        refuse_repeats(cursor, stage.rows, plan=plan, rows_only=f"NOT {_GONE}")
+        refuse_shared_keys(cursor, stage.rows, plan=plan)
+        _settle(cursor, stage, plan)
+    refuse_moved_keys(cursor, stage.rows, table=table, plan=plan)
+    _refuse_repeats_in(cursor, table, stage, plan=plan)
+    _refuse_long_texts(cursor, table, stage, plan=plan)
+    tally = _Merge(cursor, table, stage.rows, plan).run(gone=gone > 0, flagged=found.flagged > 0)
+    changed = tally.insert + tally.update + tally.deletions
+    return Counts(
+        inserted=tally.insert,
+        updated=tally.update,
+        deleted=tally.deletions,
+        unchanged=found.rows - changed,
+        highest=found.highest,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """Rows by what became of them."""
+
+    insert: int = 0
+    update: int = 0
+    flag: int = 0
+    mark: int = 0
+    remove: int = 0
+
+    @property
+    def deletions(self) -> int:
+        return self.flag + self.mark + self.remove
+
+
+def _ready(cursor: Cursor, table: Table, plan: Plan) -> Table:
+    """The table with all columns, and nobody else writing to it until the transaction ends."""
+    if not table.exists:
+        create(cursor, table, schema=plan.schema)
+        add_key(cursor, table, key=plan.key)
+        return replace(table, unique=frozenset({frozenset(name.lower() for name in plan.key)}))
+    cursor.execute(f"LOCK TABLE {table.sql} IN SHARE ROW EXCLUSIVE MODE")
+    check_types(table, plan)
+    widen(cursor, table, schema=plan.schema)
+    return table
+
+
+def _gather(cursor: Cursor, plan: Plan, stage: Stage, *, pieces: Sequence[Piece]) -> int:
+    """All that was staged in one table, deletions with their mark; how many these are."""
+    settle_pieces(cursor, stage.rows, pieces=[piece for piece in pieces if piece.op is Op.UPSERT])
+    gone = settle_pieces(cursor, stage.gone, pieces=[piece for piece in pieces if piece.op is Op.DELETE])
+    if gone:
+        names = listed(deletion_schema(plan).names)
+        cursor.execute(f"INSERT INTO {stage.rows.sql} ({names}, {_GONE}) SELECT {names}, true FROM {stage.gone.sql}")
+    # The planner would take it for a small table and join row by row; the other columns would cost ten times as much to look at.
+    cursor.execute(f"ANALYZE {stage.rows.sql} ({listed(plan.key)})")
+    return gone
+
+
+def _settle(cursor: Cursor, stage: Stage, plan: Plan) -> None:
+    """Leave one staged row of each key.
+
+    A row that is flagged as deleted says all that its deletion says, and more, whichever of their stamps is newer.
+    """
+    flags = [listed([name]) for name in flag_column(plan)]
+    for flag in flags:
+        told = f"EXISTS (SELECT 1 FROM {stage.rows.sql} s WHERE {equal(plan.key)} AND s.{flag} AND NOT s.{_GONE})"
+        cursor.execute(f"DELETE FROM {stage.rows.sql} t WHERE t.{_GONE} AND {told}")
+    deduplicate(cursor, stage.rows, plan=plan, last=[_GONE, *(f"{flag} NULLS FIRST" for flag in flags)])
+
+
+def _refuse_repeats_in(cursor: Cursor, table: Table, stage: Stage, *, plan: Plan) -> None:
+    if frozenset(name.lower() for name in plan.key) in table.unique:
+        return
+    joined = f"SELECT 1 FROM {stage.rows.sql} s JOIN {table.sql} t ON {equal(plan.key)}"
+    key = ", ".join(f"s.{listed([name])}" for name in plan.key)
+    if rows(cursor, f"{joined} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"):
+        cause = f"the table holds several rows of one key ({', '.join(plan.key)})"
+        raise SchemaConflict(f"Merging into {table.label}", cause, hint=FULL_SYNC)
+
+
+def _refuse_long_texts(cursor: Cursor, table: Table, stage: Stage, *, plan: Plan) -> None:
+    """Name the column whose limit a text exceeds; PostgreSQL names none, and cuts blanks at the end without a word."""
+    for column in plan.schema:
+        limit = longest(table.type_of(column.name) or "")
+        if limit is None:
+            continue
+        name = listed([column.name])
+        longest_there = number(cursor, f"SELECT coalesce(max(char_length({name})), 0) FROM {stage.rows.sql}")
+        if longest_there > limit:
+            cause = f"the column {column.name} takes {limit:,} characters there, and a text of {longest_there:,} came"
+            hint = f"Widen it: ALTER TABLE {table.sql} ALTER COLUMN {name} TYPE text."
+            raise SchemaConflict(f"Merging into {table.label}", cause, hint=hint, column=column.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Merge:
+    """The statements of one merge: s is a staged row, of which each key has one, t the table's."""
+
+    cursor: Cursor
+    table: Table
+    stage: Table
+    plan: Plan
+
+    def run(self, *, gone: bool, flagged: bool) -> _Tally:
+        """Do it all; `gone` and `flagged` say whether deletions and flagged rows are there at all."""
+        tally = _Tally(
+            mark=self._mark() if gone else 0,
+            remove=self._remove() if gone or flagged else 0,
+            flag=self._newly_flagged() if flagged else 0,
+        )
+        self._refuse_mass_delete(tally)
+        unique = frozenset(name.lower() for name in self.plan.key) in self.table.unique
+        insert, update = self._upsert() if unique else self._update_and_insert()
+        return replace(tally, insert=insert, update=update - tally.flag)
+
+    @property
+    def _flag(self) -> str | None:
+        return next((listed([name]) for name in flag_column(self.plan)), None)
+
+    @property
+    def _stamp(self) -> str | None:
+        return next((listed([name]) for name in cursor_column(self.plan)), None)
+
+    @property
+    def _live(self) -> str:
+        """The condition that a staged row is to be in the table."""
+        flagged = f" AND s.{self._flag} IS NOT TRUE" if self._flag and self.plan.deletes is not Deletes.SOFT else ""
+        return f"NOT s.{_GONE}{flagged}"
+
+    @property
+    def _told(self) -> str:
+        """The condition that a staged deletion is no older than the table's row."""
+        return f"s.{_GONE} AND (s.{self._stamp} < t.{self._stamp}) IS NOT TRUE" if self._stamp else f"s.{_GONE}"
+
+    def _mark(self) -> int:
+        """Set the flag of rows deleted at the source, and raise their stamp to the deletion's."""
+        if self.plan.deletes is not Deletes.SOFT:
+            return 0
+        source = f"FROM {self.stage.sql} s"
+        where = f"WHERE {equal(self.plan.key)} AND {self._told}"
+        if self._flag is None:
+            hit = number(self.cursor, f"SELECT count(*) {source}, {self.table.sql} t {where}")
+            self._refuse_unmarkable(hit)
+            return 0
+        sets = f"{self._flag} = true"
+        sets += f", {self._stamp} = greatest(t.{self._stamp}, s.{self._stamp})" if self._stamp else ""
+        return touched(self.cursor, f"UPDATE {self.table.sql} t SET {sets} {source} {where} AND t.{self._flag} IS NOT TRUE")
+
+    def _remove(self) -> int:
+        if self.plan.deletes is not Deletes.HARD:
+            return 0
+        gone = f"({self._told}) OR (s.{self._flag} AND NOT s.{_GONE})" if self._flag else self._told
+        return touched(
+            self.cursor, f"DELETE FROM {self.table.sql} t USING {self.stage.sql} s WHERE {equal(self.plan.key)} AND ({gone})"
+        )
+
+    def _newly_flagged(self) -> int:
+        if self.plan.deletes is not Deletes.SOFT or self._flag is None:
+            return 0
+        newly = f"NOT s.{_GONE} AND s.{self._flag} AND t.{self._flag} IS NOT TRUE"
+        joined = f"{self.stage.sql} s JOIN {self.table.sql} t ON {equal(self.plan.key)}"
+        return number(self.cursor, f"SELECT count(*) FROM {joined} WHERE {newly}")
+
+    def _upsert(self) -> tuple[int, int]:
+        """One pass by the unique index. A row that was there before has been locked by its update, which its `xmax` shows."""
+        names, values = self._columns()
+        done = f"DO UPDATE SET {self._sets('excluded')} WHERE {self._differs('excluded')}" if self._others else "DO NOTHING"
+        staged = f"SELECT {values} FROM {self.stage.sql} s WHERE {self._live}"
+        sql = (
+            f"WITH done AS (INSERT INTO {self.table.sql} AS t ({names}) {staged}"
+            f" ON CONFLICT ({listed(self.plan.key)}) {done} RETURNING t.xmax = 0 AS fresh)"
+            " SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM done"
+        )
+        inserted, updated = rows(self.cursor, sql)[0]
+        return int(inserted), int(updated)
+
+    def _update_and_insert(self) -> tuple[int, int]:
+        names, values = self._columns()
+        source, same_key = f"{self.stage.sql} s", equal(self.plan.key)
+        updated = 0
+        if self._others:
+            where = f"WHERE {same_key} AND {self._live} AND {self._differs('s')}"
+            updated = touched(self.cursor, f"UPDATE {self.table.sql} t SET {self._sets('s')} FROM {source} {where}")
+        absent = f"NOT EXISTS (SELECT 1 FROM {self.table.sql} t WHERE {same_key})"
+        sql = f"INSERT INTO {self.table.sql} ({names}) SELECT {values} FROM {source} WHERE {self._live} AND {absent}"
+        return touched(self.cursor, sql), updated
+
+    @property
+    def _others(self) -> list[str]:
+        keys = {name.lower() for name in self.plan.key}
+        return [name for name in self.plan.schema.names if name.lower() not in keys]
+
+    def _columns(self) -> tuple[str, str]:
+        return listed(self.plan.schema.names), ", ".join(f"s.{listed([name])}" for name in self.plan.schema.names)
+
+    def _sets(self, side: str) -> str:
+        return ", ".join(f"{listed([name])} = {side}.{listed([name])}" for name in self._others)
+
+    def _differs(self, side: str) -> str:
+        """The condition that some column differs; a row compared at once stops at the first that does."""
+        ours = ", ".join(f"t.{listed([name])}" for name in self._others)
+        theirs = ", ".join(f"{side}.{listed([name])}" for name in self._others)
+        return f"({ours}) IS DISTINCT FROM ({theirs})"
+
+    def _refuse_unmarkable(self, hit: int) -> None:
+        if hit:
+            cause = f"{hit:,} records were deleted, and {self.plan.object} has no column that could mark them"
+            raise FixConfig(f"Merging into {self.table.label}", cause, hint='Choose deletes="hard" or deletes="ignore".')
+
+    def _refuse_mass_delete(self, tally: _Tally) -> None:
+        if tally.deletions <= SMALL_DELETE_ROWS:
+            return
+        there = number(self.cursor, f"SELECT count(*) FROM {self.table.sql}") + tally.remove
+        if tally.deletions > self.plan.max_delete_share * there:
+            share = f"{self.plan.max_delete_share:.0%}"
+            cause = f"{tally.deletions:,} of its {there:,} rows would go, more than the share of {share} allowed"
+            hint = "Look whether the login may still see these records; if they are truly deleted, raise max_delete_share."
+            raise Refused(f"Merging into {self.table.label}", cause, hint=hint, deletions=tally.deletions, rows=there)

@@ -1,0 +1,149 @@
+"""Blocks: what a COPY is fed with - a page's bytes as received, or Arrow as CSV.
+
+Arrow goes as CSV made by pyarrow: measured for a million rows of 20 columns, 7.6 s of CPU (client and server) against 21 s of
+psycopg's binary COPY, which builds Python objects.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as pa_csv
+
+from halocline.batch import Raw
+from halocline.connectors.postgres.tables import Table, listed
+from halocline.errors import SchemaConflict
+from halocline.rows.hold import Hold
+from halocline.schema import Column, Kind, Schema
+
+_BLOCK_BYTES = 1 << 18
+_SCAN_BYTES = 1 << 18
+_SLICE_ROWS = 20_000
+_NO_HEADER = pa_csv.WriteOptions(include_header=False)
+
+
+def copy_statement(table: Table, columns: Sequence[str], *, as_received: bool) -> str:
+    """The COPY of CSV into these columns. As received, a header line is skipped, a quoted empty value is null like a bare one.
+
+    Source: "COPY", https://www.postgresql.org/docs/18/sql-copy.html, read November 2026.
+    """
+    names = listed(columns)
+    more = f", HEADER true, FORCE_NULL ({names})" if as_received else ""
+    return f"COPY {table.sql} ({names}) FROM STDIN (FORMAT csv, ENCODING 'UTF8'{more})"
+
+
+def header(raw: Raw) -> tuple[str, ...]:
+    """The names in the first line of a page; none for an empty file."""
+    with raw.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return tuple(next(csv.reader(file), ()))
+
+
+def bytes_of(path: Path) -> Iterator[bytes]:
+    """The file in blocks, so that memory stays flat."""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            yield block
+
+
+def is_exact(raw: Raw, schema: Schema) -> bool:
+    """Whether PostgreSQL reads every value of the page as it is meant.
+
+    It rounds a number with more decimals than its column without a word, so these are looked at first; and it does not read
+    base64. A page that may fail goes by way of Arrow, which is exact or says what does not fit. Measured: 0.65 s of CPU for three
+    such columns in a million rows of 20 columns; the COPY takes four.
+    """
+    if any(column.kind is Kind.BINARY for column in schema):
+        return False
+    watched = [column for column in schema if column.kind is Kind.DECIMAL]
+    try:
+        return not watched or all(_fits(texts, watched) for texts in _texts(raw, watched))
+    except pa.ArrowInvalid:
+        return False  # a record longer than a block, or no CSV of these columns: parsing copes, or says what is wrong
+
+
+def _texts(raw: Raw, watched: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+    known = {name.lower(): name for name in raw.columns}
+    names = [known[column.name.lower()] for column in watched]
+    options = pa_csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        include_columns=names,
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=True,
+    )
+    parse = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
+    read = pa_csv.ReadOptions(block_size=_SCAN_BYTES, use_threads=False)
+    with raw.path.open("rb") as file:
+        held = pa.PythonFile(Hold(file), mode="r")
+        with pa_csv.open_csv(held, read_options=read, parse_options=parse, convert_options=options) as reader:
+            yield from reader
+
+
+def _fits(texts: pa.RecordBatch, watched: Sequence[Column]) -> bool:
+    """Whether all are plain numbers with no more decimals than their column; PostgreSQL takes NaN and 0x10 for numbers, too."""
+    columns = zip(texts.columns, watched, strict=True)
+    return not any(
+        pc.any(pc.match_substring_regex(text, rf"\.\d{{{column.scale}}}\d|[^-.0-9]")).as_py() for text, column in columns
+    )
+
+
+def fitted(rows: pa.RecordBatch, schema: Schema, *, doing: str) -> pa.RecordBatch:
+    """The columns of `schema`, in its order and types.
+
+    Raises: SchemaConflict where a column cannot be had without loss.
+    """
+    place = {name.lower(): index for index, name in enumerate(rows.schema.names)}
+    try:
+        columns = [rows.column(place[column.name.lower()]).cast(column.arrow) for column in schema]
+        return pa.RecordBatch.from_arrays(columns, schema=schema.arrow)
+    except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SchemaConflict(doing, f"a batch does not fit the schema ({error})", hint="Run a full sync.") from error
+
+
+def csv_of(batches: Iterable[pa.RecordBatch], schema: Schema, *, doing: str) -> Iterator[bytes]:
+    """Arrow as the CSV that a COPY reads: null is nothing, an empty text is quoted."""
+    for rows in batches:
+        for start in range(0, rows.num_rows, _SLICE_ROWS):
+            yield as_csv(fitted(rows.slice(start, _SLICE_ROWS), schema, doing=doing))
+
+
+def as_csv(rows: pa.RecordBatch) -> bytes:
+    """A batch as CSV without a header line."""
+    sink = pa.BufferOutputStream()
+    pa_csv.write_csv(_written(rows), sink, _NO_HEADER)
+    written: bytes = sink.getvalue().to_pybytes()
+    return written
+
+
+def refuse_nul(batches: Iterable[pa.RecordBatch], schema: Schema, *, doing: str) -> None:
+    """Name the column and the record of a NUL character, which PostgreSQL cannot keep in a text.
+
+    Source: "Character Types", https://www.postgresql.org/docs/18/datatype-character.html, read November 2026.
+    Raises: SchemaConflict where there is one.
+    """
+    texts = [column.name for column in schema if column.kind in (Kind.STRING, Kind.JSON)]
+    for rows in batches:
+        known = {name.lower(): name for name in rows.schema.names}
+        for name in texts:
+            found = pc.index(pc.match_substring(rows.column(known[name.lower()]), "\0"), value=True).as_py()
+            if found >= 0:
+                keys = [known[key.lower()] for key in schema.key if key.lower() in known]
+                record = ", ".join(str(rows.column(key)[found].as_py()) for key in keys)
+                cause = f"the text in {name} of the record {record} holds a NUL character, which PostgreSQL cannot store"
+                hint = f"Take it out at the source, or leave the field out (exclude={name})."
+                raise SchemaConflict(doing, cause, hint=hint, column=name)
+
+
+def _written(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Bytes as PostgreSQL writes them; everything else as it is."""
+    columns = [
+        pa.array([None if value is None else "\\x" + value.hex() for value in column.to_pylist()], pa.string())
+        if pa.types.is_binary(column.type)
+        else column
+        for column in rows.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=rows.schema.names)

@@ -1,0 +1,170 @@
+"""Table: a table as it stands in the database, what a plan wants of it, and where both differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from halocline.connector import Plan, Target
+from halocline.connectors.postgres.client import Cursor, Database, lowered, one, quoted, rows
+from halocline.connectors.postgres.types import holds, sql_type
+from halocline.errors import FixConfig, NotFound, SchemaConflict
+from halocline.schema import Column, Schema
+
+FULL_SYNC = "Run a full sync (force_full_sync=True), which builds the table anew."
+_KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "i": "an index", "c": "a type"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table in the database: `columns` maps its names to types; None where it does not exist.
+
+    `unique` holds, for each unique index that an `ON CONFLICT` can name, its columns.
+    """
+
+    schema: str
+    name: str
+    oid: int = 0
+    columns: Mapping[str, str] | None = None
+    unique: frozenset[frozenset[str]] = frozenset()
+
+    @property
+    def sql(self) -> str:
+        """The full name, quoted."""
+        return quoted(self.schema, self.name)
+
+    @property
+    def label(self) -> str:
+        """The name under which positions are kept: no other table's."""
+        return ".".join(quoted(part) if "." in part else part for part in (self.schema, self.name))
+
+    @property
+    def exists(self) -> bool:
+        """Whether the table is there."""
+        return self.columns is not None
+
+    def type_of(self, name: str) -> str | None:
+        """The type of a column of that name in any case, or None."""
+        return (self.columns or {}).get(name.lower())
+
+    def only_here(self, schema: Schema) -> tuple[str, ...]:
+        """The columns that the table has and `schema` has not: removed at the source, or made by the user."""
+        known = {name.lower() for name in schema.names}
+        return tuple(name for name in self.columns or {} if name not in known)
+
+    def missing(self, schema: Schema) -> tuple[Column, ...]:
+        """The columns that `schema` has and the table has not."""
+        return tuple(column for column in schema if self.type_of(column.name) is None)
+
+
+def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
+    """The table that `target` names, as it stands now. Names are looked for in lower case.
+
+    Raises: FixConfig when the name belongs to a view or to something else that is no table, or no schema is named.
+    """
+    doing = f"Looking at the table {target}"
+    schema = target.schema or database.schema
+    if not schema:
+        raise FixConfig(doing, "it names no schema, and the search path leads to none", hint="Name a schema.")
+    name = Table(lowered(schema, doing=doing), lowered(target.table, doing=doing))
+    sql = (
+        "SELECT c.oid, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = $1 AND c.relname = $2"
+    )
+    found = rows(cursor, sql, values=(name.schema, name.name))
+    if not found:
+        return name
+    oid, kind = int(found[0][0]), str(found[0][1])
+    if kind not in ("r", "p"):
+        raise FixConfig(doing, f"that is {_KINDS.get(kind, 'no table')}", hint="Name another table, or drop the view.")
+    unique = _unique(cursor, oid) if kind == "r" else frozenset()  # of partitions no system column can be asked, see `merge`
+    return Table(name.schema, name.name, oid, _columns(cursor, oid), unique)
+
+
+def check_key(plan: Plan, target: Target) -> None:
+    """Hold the plan's key against its columns.
+
+    Raises: NotFound when a key column is missing.
+    """
+    for name in plan.key:
+        if plan.schema.column(name) is None:
+            near = [known for known in plan.schema.names if known.lower().startswith(name.lower()[:3])][:3]
+            cause = f"the key column {name!r} is not among the columns of {plan.object}"
+            raise NotFound(f"Opening a load into {target}", cause, suggestions=near)
+
+
+def check_types(table: Table, plan: Plan) -> None:
+    """Hold a table's types against the plan's, before rows are merged into it.
+
+    Raises: SchemaConflict for a column of another type, NotFound for a table without its key column.
+    """
+    for column in plan.schema:
+        there = table.type_of(column.name)
+        if there is not None and not holds(there, column):
+            cause = f"the column {column.name} is {there} there, and would have to be {sql_type(column)} now"
+            raise SchemaConflict(f"Merging into {table.label}", cause, hint=FULL_SYNC, column=column.name)
+    for name in plan.key if table.exists else ():
+        if table.type_of(name) is None:
+            raise NotFound(f"Merging into {table.label}", f"the table has no key column {name!r}", hint=FULL_SYNC)
+
+
+def create(cursor: Cursor, table: Table, *, schema: Schema, kind: str = "TABLE", more: str = "") -> None:
+    """Make the table. Every column takes nulls: what a source calls required, it may still hide or lack."""
+    columns = ", ".join(defined(column) for column in schema)
+    cursor.execute(f"CREATE {kind} {table.sql} ({columns}{more})")
+
+
+def add_key(cursor: Cursor, table: Table, *, key: Sequence[str]) -> None:
+    """Make the key the table's primary key; fails where rows share it or lack it."""
+    if key:
+        name = quoted(f"{table.name.encode()[:58].decode(errors='ignore')}_pkey")
+        cursor.execute(f"ALTER TABLE {table.sql} ADD CONSTRAINT {name} PRIMARY KEY ({listed(key)})")
+
+
+def make_schema(cursor: Cursor, table: Table) -> None:
+    """Make the table's schema if need be; others that want to make it at the same instant wait.
+
+    It is looked for first, because `IF NOT EXISTS` asks for the right to make schemas also where nothing has to be made.
+    """
+    if rows(cursor, "SELECT 1 FROM pg_namespace WHERE nspname = $1", values=(table.schema,)):
+        return
+    one(cursor, "SELECT pg_advisory_xact_lock(hashtext('halocline schemas'))")
+    cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(table.schema)}")
+
+
+def widen(cursor: Cursor, table: Table, *, schema: Schema) -> None:
+    """Add the columns that the table lacks; old rows have nulls there."""
+    for column in table.missing(schema):
+        cursor.execute(f"ALTER TABLE {table.sql} ADD COLUMN {defined(column)}")
+
+
+def is_empty(cursor: Cursor, table: Table) -> bool:
+    """Whether the table holds no row."""
+    return not rows(cursor, f"SELECT 1 FROM {table.sql} LIMIT 1")
+
+
+def defined(column: Column) -> str:
+    """The column as a table's definition has it."""
+    return f"{quoted(column.name.lower())} {sql_type(column)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Columns by comma, as they are spelled in the database."""
+    return ", ".join(quoted(name.lower()) for name in names)
+
+
+def _columns(cursor: Cursor, oid: int) -> dict[str, str]:
+    sql = (
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+    )
+    return {str(name): str(kind) for name, kind in rows(cursor, sql, values=(oid,))}
+
+
+def _unique(cursor: Cursor, oid: int) -> frozenset[frozenset[str]]:
+    sql = (
+        "SELECT array_agg(a.attname::text) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid"
+        " AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]) WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid"
+        " AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL GROUP BY i.indexrelid"
+    )
+    return frozenset(frozenset(names) for (names,) in rows(cursor, sql, values=(oid,)))
