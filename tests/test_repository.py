@@ -24,6 +24,7 @@ PACKAGE = SRC / "halocline"
 
 DRIVERS = {
     *(
+        "adbc_driver_manager",
         "adbc_driver_sqlite",
         "boto3",
         "botocore",
@@ -41,7 +42,7 @@ DRIVERS = {
 
 # Areas of the package, and which other areas each may import at run time. An area may always import itself.
 CORE = "core"
-FRONTS = {"sync", "pipeline", "orchestrator", "compat"}
+FRONTS = {"sync", "pipeline", "orchestrator", "retl", "compat"}
 ALLOWED = {
     "root": {"cli", CORE},  # __main__ starts the command line; __init__ resolves names lazily and is looked at in its own test
     CORE: set(),
@@ -65,6 +66,7 @@ DRIVER_HOMES = {
     "snowflake": {"connectors.snowflake"},
     "boto3": {"connectors.aws"},
     "botocore": {"connectors.aws"},
+    "adbc_driver_manager": {"emulator"},
     "adbc_driver_sqlite": {"emulator"},
     "starlette": {"emulator", "dashboard"},
     "uvicorn": {"emulator", "dashboard"},
@@ -170,6 +172,13 @@ def test_help_loads_nothing_but_the_command_line_libraries() -> None:
     code = "import sys\nsys.argv = ['halocline', '--help']\nimport contextlib, io\nfrom halocline.cli.main import run\n"
     code += "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    run()"
     assert modules_after(code) & (DRIVERS - {"typer", "rich"}) == set()
+
+
+def test_the_command_line_does_without_pandas() -> None:
+    """A verb that uses pyarrow does not load pandas, which pyarrow would: half a second for nothing."""
+    code = "import sys\nsys.argv = ['halocline', '--help']\nimport contextlib, io\nfrom halocline.cli.main import run\n"
+    code += "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    run()\n"
+    assert {"pyarrow", "pandas"} & modules_after(code + "import pyarrow as pa\npa.array([1])") == {"pyarrow"}
 
 
 def test_the_version_is_in_one_place() -> None:
@@ -279,8 +288,8 @@ def positional(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 # Documented fronts keep the signatures of their documents; Python calls its protocols by position; an object with its range, its
 # record and values, or a refusal with its place and words, reads as the sentence that it is.
-DOCUMENTED = {"sync_sobject_intelligent", "sync_sobject"}
-PYTHONS_OWN = {"__exit__", "__aexit__", "__setitem__", "__call__"}
+DOCUMENTED = {"sync_sobject_intelligent", "sync_sobject", "upsert", "insert", "delete"}
+PYTHONS_OWN = {"__exit__", "__aexit__", "__setitem__", "__call__", "find_spec"}
 SENTENCES = {
     *{"open", "deleted", "updated", "deleted_between", "updated_between", "update", "find", "records", "begin"},
     *{"refusal", "unexpected", "no_such_relationship", "no_such_children", "no_such_object", "refuse_unknown_keys"},

@@ -149,7 +149,8 @@ def test_sync_answers_programs_in_json(here: Laptop, shell: Shell) -> None:
     assert (document["success"], document["error"], document["exit_code"], document["rows_read"]) == (True, None, 0, 3)
     counts = dict(document["counts"])
     assert datetime.fromisoformat(counts.pop("highest")) == datetime.fromisoformat(document["last_modified_date"])
-    assert counts == {"inserted": 3, "updated": 0, "deleted": 0, "unchanged": 0, "rejected": 0, "filtered": 0}
+    none = dict.fromkeys(("updated", "deleted", "unchanged", "rejected", "filtered", "in_doubt", "not_sent"), 0)
+    assert counts == {"inserted": 3, **none}
     assert (document["last_modified_date"][-6:], document["sync_timestamp"][-6:]) == ("+00:00", "+00:00")
     assert document["api_calls"] >= 3
     assert document["reasons"][0].startswith("First sync:")
@@ -241,6 +242,18 @@ def test_emulator_announces_itself_serves_and_stops(tmp_path: Path) -> None:
         assert (process.returncode, out, "Traceback" in err) == (0, "", False)
 
 
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_emulator_told_to_stop_while_it_makes_records_stops(tmp_path: Path, ending: signal.Signals) -> None:
+    """It makes them, says where it is and ends, with code 0 and nothing more to read; no library takes the signal for itself."""
+    with Shell(tmp_path, {}).start("emulator", "--port", "0", "--seed", "Account=20000", "--json") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "Making 20,000 Account ...\n"
+        process.send_signal(ending)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, err) == (0, "")
+    assert json.loads(out)["url"].startswith("http://127.0.0.1:")
+
+
 def test_emulator_tells_people_what_to_type(tmp_path: Path) -> None:
     """Without --json the words to paste into another terminal come out, and they work."""
     shell = Shell(tmp_path, {})
@@ -297,6 +310,46 @@ def told(done: Done, code: int, *words: str) -> None:
 def test_a_wrong_login_host(shell: Shell, host: str, words: tuple[str, ...]) -> None:
     """Mistake 1: the shared host, the browser's address, an address in the clear. Each says which address is wanted; code 2."""
     told(shell.run("sync", "Account", "--to", LAKE, SF_LOGIN_URL=host), 2, *words)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_an_address_without_its_scheme(here: Laptop, shell: Shell, name: str) -> None:
+    """Mistake 1, otherwise: https is taken for granted, and who speaks http alone is told apart from one that is down; code 2."""
+    host = f"{name}:{here.org.url.rpartition(':')[2]}"
+    done = shell.run("sync", "Account", "--to", LAKE, SF_LOGIN_URL=host)
+    told(done, 2, f"{host} does not speak https", "write http:// in front")
+
+
+def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
+    """Mistake 1, otherwise: the certificate is refused at once, code 2, and the variable named is the one that mends it."""
+    with laptop(tmp_path, https=True) as here:
+        here.add("Account", 1, Name="{n}")
+        shell = shell_to(here, tmp_path)
+        address = {"SF_LOGIN_URL": here.org.https_url, "SSL_CERT_FILE": None, "SSL_CERT_DIR": None}
+        told(shell.run("sync", "Account", "--to", LAKE, **address), 2, "does not trust", "Let SSL_CERT_FILE name a PEM file")
+        trusting = {**address, "SSL_CERT_FILE": str(here.org.ca_file)}
+        assert shell.run("sync", "Account", "--to", LAKE, **trusting).code == 0
+
+
+@pytest.mark.parametrize("words", [("version",), ("version", "--json"), ("runs",), ("--help",)])
+def test_an_answer_that_cannot_be_written_is_one_line_and_code_1(shell: Shell, words: tuple[str, ...]) -> None:
+    """A full disk behind standard output: no traceback; the line says what the system says."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "halocline", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=shell.environment({}))
+    assert done.returncode == 1
+    assert done.stderr == "Failed: Writing the answer: No space left on device. `halocline runs` tells what was done.\n"
+
+
+@pytest.mark.parametrize("words", [("version",), ("version", "--json"), ("--help",)])
+def test_a_reader_that_has_gone_is_no_failure_to_tell(shell: Shell, words: tuple[str, ...]) -> None:
+    """Nothing is said, and the code is that of a program which SIGPIPE ended."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "halocline", *words]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, env=shell.environment({}))
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_an_expired_secret(shell: Shell) -> None:
@@ -491,7 +544,7 @@ def test_nothing_that_is_kept_holds_a_secret(here: Laptop, shell: Shell) -> None
 
 @pytest.mark.timeout(120)
 def test_the_demo_shows_the_whole_and_holds_itself_to_account(tmp_path: Path) -> None:
-    """Three objects by three methods, then the edits and nothing else, both sides equal at the end; all stays in its folder."""
+    """Three objects by three methods, the edits and nothing else, both sides equal, rows pushed back; all stays in its folder."""
     shell = Shell(tmp_path, {"SF_LOGIN_URL": "https://never.my.salesforce.com"})
     done = shell.run("demo", "--folder", "here")
     assert done.code == 0, done.err
@@ -503,7 +556,13 @@ def test_the_demo_shows_the_whole_and_holds_itself_to_account(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here"]
     with duckdb.connect(str(tmp_path / "here" / "lake.duckdb"), read_only=True) as lake:
         assert lake.execute('SELECT count(*) FROM "Account" WHERE NOT "IsDeleted"').fetchall() == [(60_002,)]
-    assert len(shell.run("runs", "--json", HALOCLINE_HOME=str(tmp_path / "here")).documents) == 6
+    home = str(tmp_path / "here")
+    assert len(shell.run("runs", "--json", HALOCLINE_HOME=home).documents) == 8
+    assert "300 created, 0 updated, 0 refused, 0 unchanged" in done.out
+    assert "0 created, 39 updated, 1 refused, 260 unchanged" in done.out
+    (refused,) = shell.run("errors", "last", "--json", HALOCLINE_HOME=home).documents
+    assert (refused["row"], refused["code"], refused["record"]["Name"]) == (17, "REQUIRED_FIELD_MISSING", None)
+    assert "row 17: REQUIRED_FIELD_MISSING" in done.out
 
 
 def test_the_demo_clears_only_what_a_demo_made(tmp_path: Path) -> None:

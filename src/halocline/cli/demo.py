@@ -1,4 +1,4 @@
-"""`halocline demo`: everything on this laptop - a Salesforce, a first sync, edits, and a sync of just those."""
+"""`halocline demo`: everything on this laptop - a Salesforce, a first sync, edits, a sync of just those, and rows pushed back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from halocline.cli.progress import ProgressBar
     from halocline.connector import Plan
     from halocline.connectors.salesforce import SalesforceClient
+    from halocline.pipeline import SyncResult
     from halocline.run import Run
     from halocline.sync import IntelligentSync
 
 SEED = {"Account": 60_000, "Contact": 5_000, "Opportunity": 500}
 EDITS, DELETIONS, INSERTS = 40, 5, 7  # per object
+PROSPECTS, PUSHED_EDITS, BAD = 300, 40, 17  # rows of a table that are pushed, how many are edited then, and which is made bad
+_KEY = "Lake_Key__c"
+_SHAPE = f"object: Account\nfields: {{{_KEY}: {{type: string(20) external unique}}}}\n"  # what this org has beyond the standard
 _START_S = 60.0  # seconds to wait for the emulator to have seeded and opened its door
 _EDIT = {"Account": "Description", "Contact": "Description", "Opportunity": "Description"}
 _NEW: dict[str, dict[str, object]] = {
@@ -52,7 +56,7 @@ class _Row:
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo keeps its files; made anew each time.")] = Path("halocline-demo"),
 ) -> None:
-    """See it work: an emulated Salesforce on this laptop, synced into a DuckDB file, first in full, then only what changed."""
+    """See it work: an emulated Salesforce on this laptop, synced into a DuckDB file, in full, then what changed; and back."""
     from halocline.cli.progress import ProgressBar
 
     with told(as_json=False):
@@ -83,8 +87,9 @@ def _walk(lake: Path, folder: Path, door: Mapping[str, str], bar: ProgressBar, b
     later = {name: _sync(system, name) for name in SEED}
     rows = [_Row(n, first[n], later[n], client.count(n), _count(lake, n)) for n in SEED]
     _summary(rows)
-    _where(lake, folder, time.monotonic() - began)
     _hold_to_account(rows)
+    _push_back(lake, folder, client, bar)
+    _where(lake, folder, time.monotonic() - began)
 
 
 def _fresh(folder: Path) -> Path:
@@ -104,6 +109,9 @@ def _emulator() -> Iterator[Mapping[str, str]]:
     seed = ",".join(f"{name}={count}" for name, count in SEED.items())
     command = [sys.executable, "-m", "halocline", "emulator", "--port", "0", "--no-https", "--no-proxy", "--seed", seed, "--json"]
     with tempfile.TemporaryDirectory(prefix="halocline-demo-") as home:  # nobody else is to find this emulator
+        shape = Path(home) / "shape.yaml"
+        shape.write_text(_SHAPE, encoding="utf-8")
+        command += ["--schema", str(shape)]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HALOCLINE_HOME": home}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - our own command
         try:
@@ -152,6 +160,52 @@ def _live(client: SalesforceClient, name: str) -> None:
         client.transport.send("POST", path, json=_NEW[name], accept=(201,), safe=False)
 
 
+def _push_back(lake: Path, folder: Path, client: SalesforceClient, bar: ProgressBar) -> None:
+    """Rows of a table go into Salesforce by a key of ours; then some are edited, one of them badly, and go again.
+
+    Raises: Stop when something else was written or refused than that.
+    """
+    from halocline.config import Settings
+    from halocline.pipeline import SyncPipeline
+    from halocline.rows.query import Query
+
+    out.print(f"\n[bold]5. Push back[/]: {PROSPECTS} prospects of a table in DuckDB become Accounts, by {_KEY}")
+    _in_lake(
+        lake,
+        f"CREATE TABLE prospects AS SELECT i AS number, 'P-' || i AS \"{_KEY}\", 'Prospect ' || i AS \"Name\", "
+        f'10 * i AS "NumberOfEmployees" FROM range({PROSPECTS}) AS made(i)',
+    )
+    source = Query(f"duckdb:///{lake}", "SELECT * EXCLUDE (number) FROM prospects ORDER BY number")
+    told: dict[str, Any] = {"mode": "upsert", "external_id_field": _KEY, "flow": "prospects", "diff": True}
+    pipeline = SyncPipeline(client, "Account", settings=Settings(home=folder), sink=bar.sink, **told)
+    first = _pushed(pipeline.sync(source))
+    out.print(f"   then {PUSHED_EDITS} are edited in the table, one of them loses its name, and only those go")
+    _in_lake(lake, f'UPDATE prospects SET "NumberOfEmployees" = 7 WHERE number < {PUSHED_EDITS}')
+    _in_lake(lake, f'UPDATE prospects SET "Name" = NULL WHERE number = {BAD}')
+    later = _pushed(pipeline.sync(source))
+    for error in later.errors:
+        out.print(f"   row {error['row']}: {error['code']}: {error['message']}", style="yellow", markup=False)
+    found = (first.success_count, later.success_count, [error["row"] for error in later.errors])
+    if found != (PROSPECTS, PUSHED_EDITS - 1, [BAD]) or client.count("Account", f"{_KEY} LIKE 'P-%'") != PROSPECTS:
+        raise Stop("Checking the demo", f"the pushes ended with {found}, or Salesforce holds other prospects than were pushed")
+
+
+def _in_lake(lake: Path, sql: str) -> None:
+    import duckdb
+
+    with duckdb.connect(str(lake)) as connection:
+        connection.execute(sql)
+
+
+def _pushed(result: SyncResult) -> SyncResult:
+    told = result.metadata
+    rows = f"{told['created']:,} created, {told['updated']:,} updated, {result.error_count:,} refused, "
+    rows += f"{told['unchanged']:,} unchanged"
+    moved = f"{rows}, {told['api_calls']:,} API calls, {told['elapsed_seconds']:.1f} s"
+    out.print(f"   {'Account':<12} [green]{'upsert by ' + told['api']:<28}[/] {moved}")
+    return result
+
+
 def _count(lake: Path, name: str) -> int:
     import duckdb
 
@@ -189,6 +243,7 @@ def _where(lake: Path, folder: Path, elapsed_s: float) -> None:
             out.print(f"   {industry:<24} {accounts:>8,}", markup=False)
     program = f"{sys.executable} -m halocline" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
     out.print(f"   What ran: HALOCLINE_HOME={folder} {program} runs", markup=False)
+    out.print(f"   What was refused, row by row: HALOCLINE_HOME={folder} {program} errors last", markup=False)
 
 
 def _hold_to_account(rows: list[_Row]) -> None:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
 import typer
 
-from halocline.cli import demo, emulator, plan, runs, sync, version
+from halocline.cli import demo, emulator, errors, plan, push, resume, retry, runs, sync, version
+from halocline.cli.unneeded import leave_out
+
+_NOBODY_READS = 128 + 13  # as a shell tells of a program that SIGPIPE ended
+_UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 app = typer.Typer(
     name="halocline",
@@ -17,11 +27,47 @@ app = typer.Typer(
 app.command("demo", rich_help_panel="Start here")(demo.demo)
 app.command("sync", rich_help_panel="Salesforce to a table")(sync.sync)
 app.command("plan", rich_help_panel="Salesforce to a table")(plan.plan)
-app.command("runs", rich_help_panel="Salesforce to a table")(runs.runs)
+app.command("push", rich_help_panel="Anything to Salesforce")(push.push)
+app.command("retry", rich_help_panel="Anything to Salesforce")(retry.retry)
+app.command("resume", rich_help_panel="Anything to Salesforce")(resume.resume)
+app.command("runs", rich_help_panel="What happened")(runs.runs)
+app.command("errors", rich_help_panel="What happened")(errors.errors)
 app.add_typer(emulator.app, name="emulator", rich_help_panel="A Salesforce on this laptop")
 app.command("version")(version.version)
 
 
 def run() -> None:
-    """The console script."""
-    app()
+    """The console script: what cannot be written ends it with one line, and a reader that has gone ends it without a word."""
+    leave_out()
+    try:
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:  # a shell may have closed it
+                sys.stdout.flush()
+    except SystemExit as end:
+        # Rich and Typer end with 1 when nobody reads on; `head` is not to make a pipe fail in a way of our own.
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        _leave(_NOBODY_READS)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or error.filename is not None:
+            raise
+        if error.errno == errno.EPIPE:
+            _leave(_NOBODY_READS)
+        with suppress(OSError):  # standard error may be as full
+            sys.stderr.write(f"Failed: Writing the answer: {error.strerror}. `halocline runs` tells what was done.\n")
+            sys.stderr.flush()
+        _leave(1)
+
+
+def _leave(code: int) -> NoReturn:
+    """End; what is still in the streams' buffers goes nowhere, for Python would try to write it again and complain.
+
+    Source: Python Library Reference, "signal", Note on SIGPIPE, read November 2026.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    sys.exit(code)

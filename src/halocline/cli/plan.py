@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +18,7 @@ def plan(
     sobject: Annotated[str, typer.Argument(metavar="OBJECT", help="API name: Account, My_Thing__c")],
     to: options.To,
     *,
-    schema: options.Schema = "main",
+    schema: options.Schema = None,
     table: Annotated[str | None, typer.Option(help="The table, where it is not named like the object.")] = None,
     key: options.Key = "Id",
     full: options.Full = False,
@@ -30,6 +30,7 @@ def plan(
     use_stage: options.UseStage = False,
     bulk_threshold: options.BulkThreshold = None,
     stage_threshold: options.StageThreshold = None,
+    quota_share: options.QuotaShare = None,
     as_json: options.Json = False,
 ) -> None:
     """Say what a sync would do now, and why; nothing is read or changed."""
@@ -38,7 +39,7 @@ def plan(
 
     job = SobjectSync(
         sobject,
-        schema,
+        options.schema_in(to, schema),
         table or sobject,
         match_field=key,
         use_stage=use_stage,
@@ -49,8 +50,8 @@ def plan(
         deletes=deletes,
         numbers=numbers,
     )
-    thresholds = {"bulk_threshold": bulk_threshold, "stage_threshold": stage_threshold}
-    with told(as_json=as_json), intelligent_sync(to, silent, **thresholds) as system:
+    given: dict[str, Any] = {"bulk_threshold": bulk_threshold, "stage_threshold": stage_threshold, "quota_share": quota_share}
+    with told(as_json=as_json), intelligent_sync(to, silent, **given) as system:
         survey, decided = system.plan(job)
     if as_json:
         say_json({**decided.to_json(), "success": True, "server_time": survey.server_time, "target": str(job.target)})

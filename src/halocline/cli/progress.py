@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from halocline.cli.quantity import quantity
 from halocline.events import (
     ApiUsage,
     Committed,
@@ -16,6 +17,9 @@ from halocline.events import (
     Noticed,
     PartStaged,
     Planned,
+    PushPlanned,
+    RowsStaged,
+    RowsTold,
     RunFinished,
     RunStarted,
     Waiting,
@@ -23,12 +27,14 @@ from halocline.events import (
 
 
 class ProgressBar:
-    """A context manager whose `sink` watches the runs of one command."""
+    """A context manager whose `sink` watches the runs of one command; `run` is the push at work, `notices` what was said."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console = console
         self._live = console.is_terminal and not quiet
         self._quiet = quiet
+        self.run = ""
+        self.notices: list[str] = []
         self._object = ""
         self._rows = self._calls = self._job_rows = 0
         self._began = time.monotonic()
@@ -67,27 +73,46 @@ class ProgressBar:
             case PartStaged():
                 self._rows += event.rows
                 self._show("reading")
+            case RowsStaged() | PushPlanned() | RowsTold():
+                self._push(event)
             case ApiUsage():
                 self._calls = event.calls
                 self._show(None)
             case Waiting():
                 self._tell(f"{self._object}: waiting {event.after_s:.1f} s - {event.reason}")
             case Noticed():
-                self._tell(f"{self._object}: {event.message}")
+                self.notices.append(event.message)
+                self._tell(f"{self._object}: {event.message}" if self._object else event.message)
             case Committed():
                 self._show("committed")
             case RunFinished():
-                self._say(
-                    f"{self._object}: {event.rows_read:,} rows read, {event.counts.changed:,} changed, {event.elapsed_s:.1f} s"
-                )
+                read = quantity(event.rows_read, "row")
+                self._say(f"{self._object}: {read} read, {event.counts.changed:,} changed, {event.elapsed_s:.1f} s")
             case _:
                 pass
 
+    def _push(self, event: RowsStaged | PushPlanned | RowsTold) -> None:
+        """Rows are counted twice: while they are staged, and while it becomes known what became of them."""
+        match event:
+            case RowsStaged():
+                self._rows += event.rows
+                self._show("staging")
+            case PushPlanned(run=run, plan=plan):
+                self.run = run
+                self._say(
+                    f"{self._object}: {quantity(plan.rows, 'row')} by {plan.api}, {quantity(plan.calls, 'API call')} expected"
+                )
+                self._rows, self._began = 0, time.monotonic()
+                self._show("sending", total=plan.rows + plan.folded)
+            case RowsTold():
+                self._rows += event.written + event.others
+                self._show("sending")
+
     def _show(self, stage: str | None, *, total: int | str | None = "same") -> None:
         elapsed = max(time.monotonic() - self._began, 0.001)
-        detail = f"{self._rows:,} rows · {self._rows / elapsed:,.0f}/s · {self._calls:,} API calls"
+        detail = f"{quantity(self._rows, 'row')} · {self._rows / elapsed:,.0f}/s · {quantity(self._calls, 'API call')}"
         if self._job_rows and not self._rows:
-            detail = f"{self._job_rows:,} rows in Salesforce's job · {self._calls:,} API calls"
+            detail = f"{quantity(self._job_rows, 'row')} in Salesforce's job · {quantity(self._calls, 'API call')}"
         if stage is not None:
             self._bar.update(self._task, description=f"{self._object}: {stage}")
         if total != "same":

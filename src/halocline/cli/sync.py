@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from halocline.cli import options
 from halocline.cli.answer import err, out, refuse, say_error, say_json, told
-from halocline.cli.system import intelligent_sync
+from halocline.cli.quantity import quantity
+from halocline.cli.system import intelligent_sync, worst
 from halocline.errors import HaloclineError
 
 if TYPE_CHECKING:
     from halocline.run import Run
     from halocline.sync import IntelligentSync, SobjectSync
 
-_SEVERITY = [0, 3, 75, 2, 1]  # exit codes from mild to grave: several objects end with the gravest
-
 
 def sync(
     objects: Annotated[list[str], typer.Argument(metavar="OBJECT...", help="API names: Account Contact My_Thing__c")],
     to: options.To,
     *,
-    schema: options.Schema = "main",
+    schema: options.Schema = None,
     table: Annotated[str | None, typer.Option(help="The table, where it is not named like the object.")] = None,
     key: options.Key = "Id",
     full: options.Full = False,
@@ -34,6 +33,7 @@ def sync(
     use_stage: options.UseStage = False,
     bulk_threshold: options.BulkThreshold = None,
     stage_threshold: options.StageThreshold = None,
+    quota_share: options.QuotaShare = None,
     allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Let an empty answer empty the table.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -50,7 +50,7 @@ def sync(
     jobs = [
         SobjectSync(
             name,
-            schema,
+            options.schema_in(to, schema),
             table or name,
             match_field=key,
             use_stage=use_stage,
@@ -64,10 +64,10 @@ def sync(
         )
         for name in objects
     ]
-    thresholds = {"bulk_threshold": bulk_threshold, "stage_threshold": stage_threshold}
-    with told(as_json=as_json), ProgressBar(err, quiet=as_json) as bar, intelligent_sync(to, bar.sink, **thresholds) as system:
+    given: dict[str, Any] = {"bulk_threshold": bulk_threshold, "stage_threshold": stage_threshold, "quota_share": quota_share}
+    with told(as_json=as_json), ProgressBar(err, quiet=as_json) as bar, intelligent_sync(to, bar.sink, **given) as system:
         codes = [_one(system, job, as_json=as_json) for job in jobs]
-    raise typer.Exit(_worst(codes))
+    raise typer.Exit(worst(codes))
 
 
 def _one(system: IntelligentSync, job: SobjectSync, *, as_json: bool) -> int:
@@ -102,8 +102,4 @@ def _sentence(job: SobjectSync, run: Run) -> str:
     assert counts is not None, "a run that ended well has counts"
     assert plan is not None, "and a plan"
     did = f"{counts.inserted:,} inserted, {counts.updated:,} updated, {counts.deleted:,} deleted, {counts.unchanged:,} unchanged"
-    return f"{job.sobject} -> {job.target}: {plan.method}, {did}, {run.api_calls:,} API calls, {run.elapsed_s:.1f} s"
-
-
-def _worst(codes: list[int]) -> int:
-    return max(codes, key=_SEVERITY.index)
+    return f"{job.sobject} -> {job.target}: {plan.method}, {did}, {quantity(run.api_calls, 'API call')}, {run.elapsed_s:.1f} s"

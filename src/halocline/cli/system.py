@@ -1,25 +1,94 @@
-"""The sync system that a command works with: login from the environment, thresholds from the options."""
+"""What a command works with: the sync system with the login of the environment, and the run that a person means."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from halocline.errors import NotFound
 
 if TYPE_CHECKING:
     from halocline.events import Sink
+    from halocline.ledger import Ledger
+    from halocline.outcome import RunRecord
+    from halocline.push.destination import RowDestination
     from halocline.sync import IntelligentSync
 
+_SEVERITY = (0, 3, 75, 2, 1)  # exit codes from mild to grave: several objects or runs end with the gravest
+_LOOKED_THROUGH = 10_000  # runs, newest first, among which a name is looked up
 
-def intelligent_sync(to: str, sink: Sink, *, bulk_threshold: int | None, stage_threshold: int | None) -> IntelligentSync:
-    """The system that syncs into `to`, with the login that the environment describes.
+
+def org(sink: Sink, *, quota_share: float | None) -> object:
+    """The org that the environment describes: its login, or a client where something is said that a login does not hold.
 
     Raises: FixConfig when the environment describes no login.
     """
-    from halocline.connectors.salesforce import from_env
+    from halocline.connectors.salesforce import SalesforceClient, from_env
+
+    return from_env() if quota_share is None else SalesforceClient.from_env(sink=sink, quota_share=quota_share)
+
+
+def intelligent_sync(
+    to: str, sink: Sink, *, bulk_threshold: int | None, stage_threshold: int | None, quota_share: float | None
+) -> IntelligentSync:
+    """The system that syncs into `to`, from the org that the environment describes.
+
+    Raises: FixConfig as `org`.
+    """
     from halocline.sync import IntelligentSync
 
-    system = IntelligentSync(to, from_env(), sink=sink)
+    system = IntelligentSync(to, org(sink, quota_share=quota_share), sink=sink)
     if bulk_threshold is not None:
         system.BULK_API_THRESHOLD = bulk_threshold
     if stage_threshold is not None:
         system.STAGE_THRESHOLD = stage_threshold
     return system
+
+
+@dataclass(frozen=True, slots=True)
+class Pushing:
+    """What a push works with beside its rows: the org that the environment describes, the ledger, the folder of all runs."""
+
+    destination: RowDestination
+    ledger: Ledger
+    home: Path
+
+
+@contextmanager
+def pushing(sink: Sink, *, quota_share: float | None) -> Iterator[Pushing]:
+    """The org, logged in when it is first asked, and the ledger, while the block lasts.
+
+    Raises: FixConfig when the environment describes no login.
+    """
+    from halocline import registry
+    from halocline.config import Settings
+    from halocline.ledger import open_ledger
+
+    settings = Settings.from_env()
+    with open_ledger(settings.ledger) as ledger:
+        client = registry.connect("salesforce", org(sink, quota_share=quota_share), sink=sink)
+        try:
+            yield Pushing(registry.open_rows(client), ledger, settings.home)
+        finally:
+            client.close()
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The gravest of some exit codes; 0 for none."""
+    return max(codes, key=_SEVERITY.index, default=0)
+
+
+def the_run(ledger: Ledger, start: str) -> RunRecord:
+    """The one run whose name begins so; the newest for `last`.
+
+    Raises: NotFound where there is none, or more than one.
+    """
+    records = ledger.runs(limit=_LOOKED_THROUGH)
+    found = records[:1] if start == "last" else [record for record in records if record.run.startswith(start)]
+    if len(found) == 1:
+        return found[0]
+    cause = f"{len(found)} runs begin with {start!r}" if found else f"no run begins with {start!r}"
+    raise NotFound("Looking up a run", cause if records else "there are none", hint="`halocline runs` lists them.")

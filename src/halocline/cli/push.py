@@ -1,0 +1,282 @@
+"""`halocline push`: a file, or the answer of a query, into Salesforce."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from halocline.cli import options
+from halocline.cli.answer import err, out, refuse, say_error, say_json, told
+from halocline.cli.previewed import show
+from halocline.cli.pushed import resumable, say
+from halocline.cli.quantity import quantity
+from halocline.cli.system import org
+from halocline.report import check_name, rejections_of, write
+
+if TYPE_CHECKING:
+    from halocline.cli.progress import ProgressBar
+    from halocline.errors import HaloclineError
+    from halocline.pipeline import SyncPipeline, SyncResult
+    from halocline.rows.rows import Rows
+
+_STDIN, _STDIN_NAME = "-", "stdin"
+_TAB = {"tab": "\t", "\\t": "\t"}  # how it is typed where a shell takes the character itself
+_QUESTIONS = ("select ", "with ")  # how a query begins
+_SYSTEM = "salesforce"
+_NO_KEY = {
+    "insert": "makes new records whatever they hold",
+    **dict.fromkeys(("update", "delete", "hard_delete"), "finds records by Id"),
+}
+_LATEST = 20  # runs among which one that has just ended is looked for
+
+From = Annotated[str | None, typer.Option("--from", metavar="URI", help="The database that SOURCE, a SELECT, is a question to.")]
+Into = Annotated[str, typer.Option("--to", metavar="OBJECT", help="API name: Account, My_Thing__c (or salesforce:Account)")]
+Mode = Annotated[str, typer.Option(help="insert · update (by Id) · upsert (by --key) · delete (by Id) · hard_delete.")]
+Key = Annotated[str | None, typer.Option("--key", help="The external id of an upsert: the field that tells records apart.")]
+Map = Annotated[Path | None, typer.Option("--map", help="A YAML file with `mapping:`; without one, columns are fields.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, the check and the first rows; send nothing.")]
+WhichApi = Annotated[str, typer.Option("--api", help="auto · collections (few rows) · bulk (many).")]
+BatchSize = Annotated[int, typer.Option(help="Rows in one request of collections, at most 200.")]
+StopOnError = Annotated[bool, typer.Option("--stop-on-error", help="Send nothing after the first refused row.")]
+WhichNulls = Annotated[str | None, typer.Option("--nulls", help="Empty values: clear the field, or keep it as it is.")]
+Encoding = Annotated[str, typer.Option(help="Of a text file: utf-8, latin-1, cp1252, utf-16.")]
+Delimiter = Annotated[str | None, typer.Option(help="Of a CSV file: one character, or tab (default: comma, or tab in .tsv).")]
+Diff = Annotated[bool, typer.Option("--diff", help="Send only rows that changed since this flow last wrote them.")]
+DiffKey = Annotated[str | None, typer.Option("--diff-key", help="For --diff without a key: the field that tells rows apart.")]
+Mirror = Annotated[bool, typer.Option("--mirror", help="As --diff, and delete what was sent once and is gone from SOURCE.")]
+MaxDeleteShare = Annotated[
+    float | None, typer.Option(help="The share of what is known that --mirror may delete (0.5).", min=0, max=1)
+]
+ResultsTo = Annotated[str | None, typer.Option(metavar="SCHEMA", help="Write tables of results there, beside the source.")]
+AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Let a source without rows be a success.")]
+ErrorsTo = Annotated[Path | None, typer.Option(metavar="FILE", help="Write rows that are not written to a .csv or .jsonl.")]
+FlowName = Annotated[str | None, typer.Option("--flow", help="What this push is called from run to run.")]
+
+
+def push(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A CSV, JSONL, JSON or Parquet file; - for CSV; a SELECT")],
+    to: Into,
+    *,
+    mode: Mode = "upsert",
+    key: Key = None,
+    uri: From = None,
+    mapping: Map = None,
+    dry_run: DryRun = False,
+    api: WhichApi = "auto",
+    batch_size: BatchSize = 200,
+    stop_on_error: StopOnError = False,
+    nulls: WhichNulls = None,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    diff: Diff = False,
+    diff_key: DiffKey = None,
+    mirror: Mirror = False,
+    max_delete_share: MaxDeleteShare = None,
+    results_to: ResultsTo = None,
+    allow_empty: AllowEmpty = False,
+    errors_to: ErrorsTo = None,
+    flow: FlowName = None,
+    quota_share: options.QuotaShare = None,
+    as_json: options.Json = False,
+) -> None:
+    """Push rows into a Salesforce object; all are checked and put aside before the first is sent.
+
+    What was sent stays: Salesforce has no commit. A push that was interrupted is taken up by `halocline resume`, or by typing it
+    again. The login comes from the environment, as for `halocline sync`.
+    """
+    _refuse_idle(mode.lower(), key, mirror=mirror, max_delete_share=max_delete_share, errors_to=errors_to)
+    wish: dict[str, Any] = {"mode": mode, "external_id_field": key, "batch_size": batch_size, "stop_on_error": stop_on_error}
+    wish |= {"api": api, "nulls": nulls, "flow": flow}
+    wish |= {"diff": diff, "diff_key": diff_key, "mirror": mirror}
+    wish |= {"allow_empty": allow_empty} | ({} if max_delete_share is None else {"max_delete_share": max_delete_share})
+    if results_to is not None:
+        if uri is None:
+            refuse("--results-to writes its tables beside the source, so it needs --from.")
+        wish["results_to"] = (uri, results_to)
+    if uri is None and source.lower().startswith(_QUESTIONS) and not Path(source).exists():
+        refuse("a SELECT is a question to a database: name that with --from, such as --from duckdb:///lake.duckdb.")
+    given = _Source(source, uri, encoding, _TAB.get(delimiter or "", delimiter))
+    job = _Job(given, _sobject(to), wish, mapping, errors_to, allow_empty=allow_empty, as_json=as_json, quota_share=quota_share)
+    with told(as_json=as_json):
+        if errors_to is not None:
+            check_name(errors_to)
+        if dry_run:
+            job.preview()
+            return
+        code = job.run()
+    raise typer.Exit(code)
+
+
+def _refuse_idle(mode: str, key: str | None, *, mirror: bool, max_delete_share: float | None, errors_to: Path | None) -> None:
+    """Refuse what would be given in vain, and an upsert without what it needs."""
+    if mode == "upsert" and key is None:
+        refuse("an upsert needs --key: the external id field that tells records apart, such as Ext__c.")
+    if mode in _NO_KEY and key is not None:
+        refuse(f"--key is for an upsert; {mode} {_NO_KEY[mode]}. Leave it out, or use --mode upsert.")
+    if max_delete_share is not None and not mirror:
+        refuse("--max-delete-share bounds what --mirror deletes; give --mirror too, or leave it out.")
+    if errors_to is not None and str(errors_to) == _STDIN:
+        refuse("--errors-to wants a file; `halocline errors last --csv -` writes to standard output.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What to read: a file or `-`, or a query of the database `uri`; how a text file is written."""
+
+    text: str
+    uri: str | None
+    encoding: str
+    delimiter: str | None
+
+    @contextmanager
+    def rows(self, *, allow_empty: bool) -> Iterator[Rows]:
+        """Its rows, while the block lasts; none at all end the command, unless they may."""
+        from halocline.config import Settings
+        from halocline.rows.files import FileOptions
+        from halocline.rows.of import rows_of
+        from halocline.spool import Spool, sweep
+
+        sweep(Settings.from_env().spool)
+        with ExitStack() as stack:
+            spool, how = Spool(uuid.uuid4().hex, Settings.from_env().spool), FileOptions(self.encoding, self.delimiter)
+            stack.callback(spool.close)
+            name = _STDIN_NAME if self.text == _STDIN else None
+            rows = rows_of(self._given(spool.path), folder=spool.path, name=name, options=how)
+            stack.callback(rows.close)
+            if not len(rows) and not allow_empty:
+                refuse(f"{rows.name} has no rows, so there is nothing to push; --allow-empty makes that a success.")
+            yield rows
+
+    def _given(self, folder: Path) -> object:
+        if self.uri is not None:
+            from halocline.rows.query import Query
+
+            return Query(self.uri, self.text)
+        if self.text != _STDIN:
+            return Path(self.text)
+        from halocline.spool import storage
+
+        copy = folder / "stdin.csv"
+        with storage("Putting standard input aside"), copy.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        return copy
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One push as it was typed; `wish` holds what a SyncPipeline takes."""
+
+    source: _Source
+    sobject: str
+    wish: dict[str, Any]
+    mapping: Path | None
+    errors_to: Path | None
+    allow_empty: bool
+    as_json: bool
+    quota_share: float | None
+
+    def preview(self) -> None:
+        """Show what would become of the rows."""
+        with self._pipeline(None) as pipeline, self.source.rows(allow_empty=self.allow_empty) as rows:
+            found = pipeline.preview(rows)
+        if self.as_json:
+            say_json({**found.to_json(), "success": True, "exit_code": 0})
+        else:
+            show(found)
+
+    def run(self) -> int:
+        """Push, and say how it went; the exit code that the run deserves."""
+        from halocline.cli.progress import ProgressBar
+        from halocline.errors import HaloclineError, Stopped
+
+        with ExitStack() as stack:
+            bar = stack.enter_context(ProgressBar(err, quiet=self.as_json))
+            stack.enter_context(resumable(bar))
+            pipeline = stack.enter_context(self._pipeline(bar))
+            rows = stack.enter_context(self.source.rows(allow_empty=self.allow_empty))
+            try:
+                result = pipeline.sync(rows)
+            except Stopped as stopped:
+                say_error(stopped, as_json=False)
+                result = cast("SyncResult", stopped.facts["result"])
+            except HaloclineError as error:
+                self._say_so_far(error)
+                raise
+        self._say_findings(result, bar)
+        return self._say(result)
+
+    @contextmanager
+    def _pipeline(self, bar: ProgressBar | None) -> Iterator[SyncPipeline]:
+        """The pipeline into the org of the environment; what goes on is shown on `bar`."""
+        from halocline import registry
+        from halocline.events import silent
+        from halocline.mapping import FieldMapper
+        from halocline.pipeline import SyncPipeline
+
+        sink = silent if bar is None else bar.sink
+        mapper = None if self.mapping is None else FieldMapper.from_yaml(self.mapping)
+        client = registry.connect(_SYSTEM, org(sink, quota_share=self.quota_share), sink=sink)
+        try:
+            yield SyncPipeline(client, self.sobject, mapper, sink=sink, **self.wish)
+        finally:
+            client.close()
+
+    def _say(self, result: SyncResult) -> int:
+        from halocline.config import Settings
+        from halocline.ledger import open_ledger
+
+        told, mirrored = result.metadata, result.metadata.get("mirrored")
+        if not result.total_records and mirrored is None:
+            return self._say_nothing()
+        run, more = told["run"], {} if mirrored is None else {"mirrored": mirrored}
+        with open_ledger(Settings.from_env().ledger) as ledger:
+            code = say(ledger, run, as_json=self.as_json, elapsed_s=told["elapsed_seconds"], notices=told["notices"], **more)
+            if self.errors_to is not None and code:
+                rows = write(partial(rejections_of, ledger, run), self.errors_to, run=run)
+                err.print(f"{quantity(rows, 'row')} in {self.errors_to}", markup=False)
+        return code
+
+    def _say_so_far(self, error: HaloclineError) -> None:
+        """What is written stays written, whatever ended the push."""
+        from halocline.config import Settings
+        from halocline.ledger import open_ledger
+
+        result = cast("SyncResult | None", error.facts.get("result"))
+        run = None if result is None else result.metadata.get("run")
+        if self.as_json or run is None:
+            return
+        with open_ledger(Settings.from_env().ledger) as ledger:
+            if any(record.run == run and record.plan is not None for record in ledger.runs(limit=_LATEST)):
+                say(ledger, str(run), as_json=False)
+
+    def _say_findings(self, result: SyncResult, bar: ProgressBar) -> None:
+        """What the mapping's check found, and nobody was told yet."""
+        for notice in result.metadata.get("notices", ()):
+            if notice not in bar.notices and not self.as_json:
+                err.print(notice, markup=False)
+
+    def _say_nothing(self) -> int:
+        if self.as_json:
+            say_json(
+                {"sobject": self.sobject, "mode": self.wish["mode"], "total": 0, "written": 0, "success": True, "exit_code": 0}
+            )
+        else:
+            out.print(f"{self.source.text} -> {self.sobject}: 0 written, for there are no rows.", markup=False)
+        return 0
+
+
+def _sobject(to: str) -> str:
+    """The object in `Account` or `salesforce:Account`."""
+    system, colon, name = to.rpartition(":")
+    if (colon and system != _SYSTEM) or not name:
+        refuse(f"--to wants an object of Salesforce, such as Account or salesforce:Account, not {to!r}")
+    return name

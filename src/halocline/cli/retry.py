@@ -1,0 +1,73 @@
+"""`halocline retry`: the rows of a push that were refused or not sent, once more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from halocline.cli import options
+from halocline.cli.answer import err, out, say_error, say_json, told
+from halocline.cli.pushed import resumable, say
+from halocline.cli.quantity import quantity
+from halocline.cli.system import pushing, the_run
+from halocline.errors import Stopped
+
+if TYPE_CHECKING:
+    from halocline.outcome import RunRecord
+
+InDoubt = Annotated[bool, typer.Option("--in-doubt", help="Also rows in doubt; one that was written after all comes twice.")]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Send although a later run may have written newer values.")]
+
+
+def retry(
+    run: options.Run,
+    *,
+    in_doubt: InDoubt = False,
+    anyway: Anyway = False,
+    quota_share: options.QuotaShare = None,
+    as_json: options.Json = False,
+) -> None:
+    """Send the rows of a push again that were refused or not sent, as they were; it is a new run.
+
+    Mend in Salesforce what refused them, then retry. Rows that are wrong themselves are mended in the source and pushed again.
+    """
+    from halocline.cli.progress import ProgressBar
+    from halocline.push import retry as library
+
+    with (
+        told(as_json=as_json),
+        ProgressBar(err, quiet=as_json) as bar,
+        pushing(bar.sink, quota_share=quota_share) as here,
+        resumable(bar),
+    ):
+        record = the_run(here.ledger, run)
+        try:
+            done = library.retry(
+                record.run,
+                destination=here.destination,
+                ledger=here.ledger,
+                home=here.home,
+                sink=bar.sink,
+                in_doubt=in_doubt,
+                anyway=anyway,
+            )
+            name = None if done is None else done.id
+        except Stopped as stopped:
+            say_error(stopped, as_json=False)
+            name = str(stopped.facts["run"])
+        code = _nothing(record, as_json=as_json) if name is None else say(here.ledger, name, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def _nothing(record: RunRecord, *, as_json: bool) -> int:
+    doubts = record.counts.in_doubt
+    if as_json:
+        say_json({"retry_of": record.run, "total": 0, "in_doubt": doubts, "success": True, "exit_code": 0})
+        return 0
+    out.print(f"Run {record.run[:8]} has no row that was refused or not sent.", markup=False)
+    if doubts:
+        are, they, them = ("is", "it is", "it") if doubts == 1 else ("are", "they are", "them")
+        look = f"look in Salesforce whether {they} there; --in-doubt sends {them} again."
+        out.print(f"{quantity(doubts, 'row')} {are} in doubt: {look}", markup=False)
+    return 0

@@ -1,0 +1,179 @@
+"""The rows that were not written, for people (CSV) and for programs (JSONL).
+
+CSV: `run,row,code,message,fields`, then the columns of the source as they came up. It is made for spreadsheets: a cell
+that a spreadsheet would take for a formula gets an apostrophe in front. A text that is nothing but a number (`-5`, `+4.25`) stays
+as it is: it has no function, no reference and no operator, so it can only ever be that number.
+JSONL: one object a line, exact: `run`, `row`, `code`, `message`, `fields`, `record`.
+Rows are counted from 0 in the source. Memory stays flat: the rejections are read twice, never held.
+
+Source: OWASP, "CSV Injection"; RFC 4180. Read November 2026.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from halocline.errors import FixConfig, StorageFailed
+from halocline.outcome import Fate, Rejection
+
+if TYPE_CHECKING:
+    from halocline.ledger import Ledger
+
+OWN = ("run", "row", "code", "message", "fields")
+IN_DOUBT = "IN_DOUBT"
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: their full-width forms
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+_DOUBT = "it was sent, and no answer came: look in Salesforce whether it is there before it is sent again"
+
+
+def rejections_of(ledger: Ledger, run: str) -> Iterator[Rejection]:
+    """What the ledger has of the rows of a run that were not written, or may not have been: first the refused and unsent, in the
+    order in which they became known, then those in doubt, with the code IN_DOUBT.
+    """
+    yield from ledger.each_rejection(run)
+    for chunk, row in ledger.in_doubt(run):
+        yield Rejection(chunk, row, IN_DOUBT, _DOUBT, fate=Fate.IN_DOUBT)
+
+
+def frequent(ledger: Ledger, run: str, *, most: int) -> tuple[dict[str, int], bool]:
+    """The `most` frequent codes of a run with how many rows each has, and whether there are more codes."""
+    codes = Counter(one.code for one in rejections_of(ledger, run))
+    return dict(codes.most_common(most)), len(codes) > most
+
+
+def write(read: Callable[[], Iterable[Rejection]], path: Path, *, run: str, encoding: str = "utf-8") -> int:
+    """Write the file that its name asks for (`.csv`, or `.jsonl` / `.ndjson`), and say how many rows are in it.
+
+    `read` gives the rejections anew each time. The file appears whole or not at all. `encoding` is the CSV's: `utf-8-sig` puts
+    the mark in front by which Excel knows UTF-8.
+    Raises: FixConfig as `check_name`, StorageFailed.
+    """
+    check_name(path)
+    if path.suffix.lower() == ".csv":
+        return write_csv(read, path, run=run, encoding=encoding)
+    return write_jsonl(read, path, run=run)
+
+
+def check_name(path: Path) -> None:
+    """See, before there is anything to write, whether `write` can make this file.
+
+    Raises: FixConfig for a name that says no form, or a folder that is not there.
+    """
+    doing = f"Writing the refused rows to {path}"
+    if path.suffix.lower() not in {".csv", ".jsonl", ".ndjson"}:
+        hint = "Name a file that ends in .csv (for people) or .jsonl (exact)."
+        raise FixConfig(doing, f"{path.suffix or 'no ending'} says nothing of its form", hint=hint)
+    if not path.absolute().parent.is_dir():
+        raise FixConfig(doing, f"there is no folder {path.parent}", hint="Name a file in a folder that is there.")
+
+
+def write_csv(read: Callable[[], Iterable[Rejection]], path: Path, *, run: str, encoding: str = "utf-8") -> int:
+    """Write a CSV file for people; see `write`.
+
+    Raises: StorageFailed.
+    """
+    columns = _columns(read())
+    with _arriving(path, encoding=encoding) as file:
+        writer = csv.writer(file)
+        writer.writerow([safe(name) for name in (*OWN, *_headings(columns))])
+        return _counted(writer.writerow(_cells(one, run=run, columns=columns)) for one in read())
+
+
+def write_jsonl(read: Callable[[], Iterable[Rejection]], path: Path, *, run: str) -> int:
+    """Write a JSONL file for programs; see `write`.
+
+    Raises: StorageFailed.
+    """
+    with _arriving(path, encoding="utf-8") as file:
+        return _counted(file.write(line(one, run=run) + "\n") for one in read())
+
+
+def line(rejection: Rejection, *, run: str) -> str:
+    """A rejection as one line of JSON; what JSON does not know is text, as are the numbers that are none (`NaN`)."""
+    told = {name: getattr(rejection, name) for name in OWN if name != "run"}
+    record = None if rejection.record is None else dict(rejection.record)
+    return json.dumps(_finite({"run": run, **told, "record": record}), default=str, ensure_ascii=False, allow_nan=False)
+
+
+def safe(value: object) -> str:
+    """A value as the cell of a CSV file that no spreadsheet takes for a formula."""
+    text = _text(value)
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+
+
+def _columns(rejections: Iterable[Rejection]) -> list[str]:
+    """The names in the records, in the order in which they came up first."""
+    found: dict[str, None] = {}
+    for one in rejections:
+        found.update(dict.fromkeys(map(str, one.record or ())))
+    return list(found)
+
+
+def _headings(columns: list[str]) -> Iterator[str]:
+    """A column that is named like one of ours is told apart."""
+    taken = {*OWN, *columns}
+    for name in columns:
+        heading = name
+        while heading in OWN or (heading != name and heading in taken):
+            heading = f"source.{heading}"
+        yield heading
+
+
+def _cells(rejection: Rejection, *, run: str, columns: list[str]) -> list[str]:
+    record = {str(name): value for name, value in (rejection.record or {}).items()}
+    own = (run, rejection.row, rejection.code, rejection.message, " ".join(rejection.fields))
+    return [safe(value) for value in (*own, *(record.get(name) for name in columns))]
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (Mapping, list, tuple)):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _finite(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return value
+
+
+def _counted(written: Iterable[object]) -> int:
+    return sum(1 for _ in written)
+
+
+@contextmanager
+def _arriving(path: Path, *, encoding: str) -> Iterator[IO[str]]:
+    """A text file that takes its name when the block has ended well.
+
+    Raises: StorageFailed.
+    """
+    half = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with half.open("w", encoding=encoding, errors="backslashreplace", newline="") as file:
+            yield file
+        half.replace(path)
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise StorageFailed(
+            f"Writing the refused rows to {path}", cause, hint="Name a file in a folder that is there."
+        ) from error
+    finally:
+        half.unlink(missing_ok=True)
