@@ -126,6 +126,26 @@ class Plan:
         """Whether everything is read, not only what changed."""
         return self.method.endswith("_full")
 
+    @property
+    def cursor_columns(self) -> tuple[str, ...]:
+        """The name of the cursor's column as the schema spells it; none where there is none."""
+        return self._spelled(self.cursor)
+
+    @property
+    def flag_columns(self) -> tuple[str, ...]:
+        """Likewise the column that marks deleted rows."""
+        return self._spelled(self.delete_flag)
+
+    @property
+    def own_key(self) -> tuple[str, ...]:
+        """The source's own key columns; none where the chosen key holds them, or the source has none."""
+        chosen = {name.lower() for name in self.key}
+        return () if all(name.lower() in chosen for name in self.schema.key) else tuple(self.schema.key)
+
+    def _spelled(self, name: str | None) -> tuple[str, ...]:
+        column = self.schema.column(name) if name else None
+        return () if column is None else (column.name,)
+
     def to_json(self) -> dict[str, JSON]:
         """The plan as plain JSON data."""
         data: dict[str, JSON] = {name: getattr(self, name) for name in self.__slots__}

@@ -14,8 +14,9 @@ from halocline.connectors.duckdb.load import DuckDBLoad
 from halocline.connectors.duckdb.merge import merge
 from halocline.connectors.duckdb.replace import replace
 from halocline.connectors.duckdb.staging import StagedFile, staged_files
-from halocline.connectors.duckdb.tables import Table, check_key, check_types, find, is_empty, make_schema
+from halocline.connectors.duckdb.tables import Table, check_types, find, is_empty, make_schema
 from halocline.errors import FixConfig, Refused, RetryLater, Stop
+from halocline.identity import check_key
 from halocline.outcome import Counts, Outcome
 from halocline.spool import Spool
 

@@ -10,12 +10,9 @@ from collections.abc import Sequence
 
 from halocline.connector import Plan
 from halocline.connectors.duckdb.client import Cursor, number, quoted, rows
-from halocline.connectors.duckdb.staging import flag_column
 from halocline.connectors.duckdb.tables import Table
-from halocline.errors import SchemaConflict, Truncated
-
-_HINT = "Choose a match field that every record has to itself and that never changes, such as Id."
-_FULL = "If records were only renamed or deleted for good, a full sync (force_full_sync=True) sets it right."
+from halocline.identity import key_conflict
+from halocline.identity import repeated as repeats
 
 
 def refuse_shared_keys(cursor: Cursor, table: str, *, plan: Plan) -> None:
@@ -23,16 +20,16 @@ def refuse_shared_keys(cursor: Cursor, table: str, *, plan: Plan) -> None:
 
     Raises: SchemaConflict when several live records have one key.
     """
-    own = _own_key(plan)
+    own = plan.own_key
     if not own:
         return
     key = ", ".join(quoted(name) for name in plan.key)
-    alive = " AND ".join(f"{quoted(name)} IS NOT TRUE" for name in flag_column(plan)) or "true"
+    alive = " AND ".join(f"{quoted(name)} IS NOT TRUE" for name in plan.flag_columns) or "true"
     records = f"count(DISTINCT ({', '.join(map(quoted, own))}))"
     sql = f"SELECT {key}, {records} AS n FROM {table} WHERE {alive} GROUP BY {key} HAVING n > 1 ORDER BY n DESC, {key} LIMIT 1"
     for *values, count in rows(cursor, sql):
         shown = ", ".join(str(value)[:80] for value in values)
-        raise _conflict(plan, f"{count} records share the value {shown!r} of the match field {', '.join(plan.key)}")
+        raise key_conflict(plan, f"{count} records share the value {shown!r} of the match field {', '.join(plan.key)}")
 
 
 def refuse_repeats(cursor: Cursor, table: str, *, plan: Plan, rows_only: str = "true") -> None:
@@ -46,8 +43,7 @@ def refuse_repeats(cursor: Cursor, table: str, *, plan: Plan, rows_only: str = "
     own = ", ".join(map(quoted, plan.schema.key))
     sql = f"SELECT count(*) - count(DISTINCT ({own})) FROM {table} WHERE {rows_only}"
     if repeated := number(cursor, sql):
-        cause = f"{repeated:,} records arrived twice, so the source delivered a page again and perhaps not another one"
-        raise Truncated(f"Loading {plan.object}", cause, hint="Run it again; nothing was published.", rows=repeated)
+        raise repeats(plan, repeated)
 
 
 def refuse_moved_keys(cursor: Cursor, stage: str, *, table: Table, plan: Plan) -> None:
@@ -55,30 +51,22 @@ def refuse_moved_keys(cursor: Cursor, stage: str, *, table: Table, plan: Plan) -
 
     Raises: SchemaConflict when a record's key is another than in the table, or a live record of the table would be overwritten.
     """
-    own = _own_key(plan)
+    own = plan.own_key
     if not own or any(table.type_of(name) is None for name in own):
         return
     same_key, same_record = _equal(plan.key), _equal(own)
     moved = number(cursor, f"SELECT count(*) FROM {stage} s JOIN {table.sql} t ON {same_record} WHERE NOT ({same_key})")
     if moved:
-        raise _conflict(plan, f"{moved:,} records have another value in the match field {', '.join(plan.key)} than before")
-    alive = " AND ".join(f"{side}.{quoted(name)} IS NOT TRUE" for name in flag_column(plan) for side in "st") or "true"
+        raise key_conflict(plan, f"{moved:,} records have another value in the match field {', '.join(plan.key)} than before")
+    alive = " AND ".join(f"{side}.{quoted(name)} IS NOT TRUE" for name in plan.flag_columns for side in "st") or "true"
     shared = number(
         cursor, f"SELECT count(*) FROM {stage} s JOIN {table.sql} t ON {same_key} WHERE NOT ({same_record}) AND {alive}"
     )
     if shared:
-        raise _conflict(plan, f"{shared:,} records share the match field {', '.join(plan.key)} with another record of the table")
-
-
-def _own_key(plan: Plan) -> Sequence[str]:
-    """The source's own key columns; none where the plan's key holds them, or the source has none."""
-    chosen = {name.lower() for name in plan.key}
-    return () if all(name.lower() in chosen for name in plan.schema.key) else plan.schema.key
+        raise key_conflict(
+            plan, f"{shared:,} records share the match field {', '.join(plan.key)} with another record of the table"
+        )
 
 
 def _equal(names: Sequence[str]) -> str:
     return " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in names)
-
-
-def _conflict(plan: Plan, cause: str) -> SchemaConflict:
-    return SchemaConflict(f"Loading {plan.object}", cause, hint=f"{_HINT} {_FULL}")

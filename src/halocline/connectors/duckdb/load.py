@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from halocline.batch import JSON, Batch, Op, Raw
 from halocline.connector import Manifest, Part, Plan, Target
-from halocline.connectors.duckdb.staging import StagedFile, cursor_column
+from halocline.connectors.duckdb.staging import StagedFile
 from halocline.errors import SchemaConflict
 from halocline.outcome import Outcome
 from halocline.schema import Schema
@@ -163,7 +163,7 @@ class _Aside:
             hint = "The object changed while it was read; run it again."
             cause = f"the column {', '.join(missing[:5])} is missing from the rows that were read"
             raise SchemaConflict(f"Putting aside the part {self.part.id}", cause, hint=hint)
-        wanted = {name.lower() for name in (needed if op is Op.UPSERT else (*needed, *cursor_column(plan)))}
+        wanted = {name.lower() for name in (needed if op is Op.UPSERT else (*needed, *plan.cursor_columns))}
         return plan.schema.select([name for name in plan.schema.names if name.lower() in there & wanted])
 
     def _fitted(self, rows: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
@@ -176,7 +176,7 @@ class _Aside:
             raise SchemaConflict(doing, f"a batch does not fit the schema ({error})", hint="Run a full sync.") from error
 
     def _see(self, rows: pa.RecordBatch) -> None:
-        for name in cursor_column(self.load.plan):
+        for name in self.load.plan.cursor_columns:
             ends = pc.min_max(rows.column(name)).as_py()
             if ends["min"] is None:
                 return

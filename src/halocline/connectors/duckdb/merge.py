@@ -19,7 +19,7 @@ from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb.client import Cursor, number, quoted, rows
 from halocline.connectors.duckdb.identity import refuse_moved_keys, refuse_repeats, refuse_shared_keys
-from halocline.connectors.duckdb.staging import StagedFile, cursor_column, deduplicate, examine, fill, flag_column
+from halocline.connectors.duckdb.staging import StagedFile, deduplicate, examine, fill
 from halocline.connectors.duckdb.tables import FULL_SYNC, Table, check_types, create, widen
 from halocline.connectors.duckdb.types import sql_type
 from halocline.errors import FixConfig, Refused, SchemaConflict, Stop
@@ -97,7 +97,7 @@ def _settle(cursor: Cursor, plan: Plan) -> int:
 
     A row that is flagged as deleted says all that its deletion says, and more, whichever of their stamps is newer.
     """
-    flags = [quoted(name) for name in flag_column(plan)]
+    flags = [quoted(name) for name in plan.flag_columns]
     same_key = " AND ".join(f"s.{quoted(name)} = d.{quoted(name)}" for name in plan.key)
     told = f"EXISTS (SELECT 1 FROM {_STAGE} s WHERE {same_key} AND s.{flags[0]} AND NOT s.{_GONE})" if flags else "false"
     gone = number(cursor, f"DELETE FROM {_STAGE} d WHERE d.{_GONE} AND {told}")
@@ -142,10 +142,10 @@ def _look_closer(cursor: Cursor, table: Table, plan: Plan) -> None:
 def _rules(plan: Plan) -> list[tuple[str, str]]:
     """Conditions on s (the staged row) and t (the table's), each with its verdict; the first that holds decides."""
     absent, gone = "t.rowid IS NULL", f"s.{_GONE}"
-    flagged = " OR ".join(f"s.{quoted(name)}" for name in flag_column(plan)) or "false"
-    marked = " OR ".join(f"t.{quoted(name)}" for name in flag_column(plan)) or "false"
-    older = " OR ".join(f"s.{quoted(name)} < t.{quoted(name)}" for name in cursor_column(plan)) or "false"
-    restamped = " OR ".join(f"s.{quoted(name)} IS DISTINCT FROM t.{quoted(name)}" for name in cursor_column(plan)) or "false"
+    flagged = " OR ".join(f"s.{quoted(name)}" for name in plan.flag_columns) or "false"
+    marked = " OR ".join(f"t.{quoted(name)}" for name in plan.flag_columns) or "false"
+    older = " OR ".join(f"s.{quoted(name)} < t.{quoted(name)}" for name in plan.cursor_columns) or "false"
+    restamped = " OR ".join(f"s.{quoted(name)} IS DISTINCT FROM t.{quoted(name)}" for name in plan.cursor_columns) or "false"
     stale = (f"{gone} AND ({absent} OR {older})", "same")
     deletions = {
         Deletes.IGNORE: [(f"{gone} OR {flagged}", "same")],
@@ -207,11 +207,11 @@ def _mark(cursor: Cursor, table: Table, plan: Plan, *, expected: int) -> None:
     """Set the flag of rows deleted at the source, and raise their stamp to the deletion's."""
     if expected == 0:
         return
-    if not flag_column(plan):
+    if not plan.flag_columns:
         cause = f"{expected:,} records were deleted, and {plan.object} has no column that could mark them"
         raise FixConfig(f"Merging into {table.label}", cause, hint='Choose deletes="hard" or deletes="ignore".')
-    sets = [f"{quoted(name)} = true" for name in flag_column(plan)]
-    sets += [f"{quoted(name)} = greatest(t.{quoted(name)}, s.{quoted(name)})" for name in cursor_column(plan)]
+    sets = [f"{quoted(name)} = true" for name in plan.flag_columns]
+    sets += [f"{quoted(name)} = greatest(t.{quoted(name)}, s.{quoted(name)})" for name in plan.cursor_columns]
     source = f"{_STAGE} s JOIN {_VERDICTS} v ON v.stage_row = s.rowid"
     sql = f"UPDATE {table.sql} t SET {', '.join(sets)} FROM {source} WHERE t.rowid = v.table_row AND v.verdict = 'mark'"
     _expect(table, number(cursor, sql), expected)

@@ -9,7 +9,7 @@ from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb.client import Cursor, number, quoted
 from halocline.connectors.duckdb.identity import refuse_repeats, refuse_shared_keys
 from halocline.connectors.duckdb.merge import SMALL_DELETE_ROWS
-from halocline.connectors.duckdb.staging import Found, StagedFile, cursor_column, deduplicate, examine, fill, flag_column
+from halocline.connectors.duckdb.staging import Found, StagedFile, deduplicate, examine, fill
 from halocline.connectors.duckdb.tables import Table, create
 from halocline.connectors.duckdb.types import sql_type
 from halocline.errors import NotFound, Refused
@@ -43,7 +43,7 @@ def replace(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedF
 
 def _settle(cursor: Cursor, side: Table, plan: Plan, *, found: Found) -> None:
     """One row for each key; none that is marked as deleted, unless such rows are wanted."""
-    flags = [quoted(name) for name in flag_column(plan)]
+    flags = [quoted(name) for name in plan.flag_columns]
     if found.repeats:
         refuse_repeats(cursor, side.sql, plan=plan)
         refuse_shared_keys(cursor, side.sql, plan=plan)
@@ -56,11 +56,11 @@ def _apply_deletions(cursor: Cursor, side: Table, plan: Plan, *, files: Sequence
     """Apply deletions newer than the row that was read, and return how many were staged."""
     if not files:
         return 0
-    schema = plan.schema.select([*plan.key, *cursor_column(plan)])
+    schema = plan.schema.select([*plan.key, *plan.cursor_columns])
     columns = ", ".join(f"{quoted(column.name)} {sql_type(column)}" for column in schema)
     cursor.execute(f"CREATE TEMP TABLE {_DELETED} ({columns})")
     staged = fill(cursor, _DELETED, files=files, schema=schema, constants={})
-    for name in cursor_column(plan):  # without a stamp, the row that was read wins
+    for name in plan.cursor_columns:  # without a stamp, the row that was read wins
         _delete_older(cursor, side, plan, stamp=quoted(name))
     cursor.execute(f"DROP TABLE {_DELETED}")
     return staged
@@ -73,7 +73,7 @@ def _delete_older(cursor: Cursor, side: Table, plan: Plan, *, stamp: str) -> Non
     hit = f"{same_key} AND d.{stamp} > s.{stamp}"
     if plan.deletes is Deletes.HARD:
         cursor.execute(f"DELETE FROM {side.sql} s USING {source} WHERE {hit}")
-    for flag in flag_column(plan) if plan.deletes is Deletes.SOFT else ():
+    for flag in plan.flag_columns if plan.deletes is Deletes.SOFT else ():
         sets = f"{quoted(flag)} = true, {stamp} = d.{stamp}"
         cursor.execute(f"UPDATE {side.sql} s SET {sets} FROM {source} WHERE {hit} AND s.{quoted(flag)} IS NOT TRUE")
 
@@ -96,7 +96,7 @@ def _refuse_loss(cursor: Cursor, table: Table, side: Table, *, plan: Plan) -> No
 
 def _live(cursor: Cursor, table: Table, plan: Plan) -> int:
     """Rows that are not marked as deleted."""
-    flags = [quoted(name) for name in flag_column(plan) if table.columns is None or table.type_of(name) == "BOOLEAN"]
+    flags = [quoted(name) for name in plan.flag_columns if table.columns is None or table.type_of(name) == "BOOLEAN"]
     where = f" WHERE {flags[0]} IS NOT TRUE" if flags else ""
     return number(cursor, f"SELECT count(*) FROM {table.sql}{where}")
 

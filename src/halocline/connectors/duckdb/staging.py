@@ -121,21 +121,9 @@ def examine(cursor: Cursor, table: str, *, plan: Plan, rows_only: str = "true") 
 def deduplicate(cursor: Cursor, table: str, *, plan: Plan, last: Sequence[str]) -> int:
     """Delete all but one row of each key, and return how many went: the newest stamp stays, then the least by `last`."""
     key = ", ".join(quoted(name) for name in plan.key)
-    order = [f"{quoted(name)} DESC NULLS LAST" for name in cursor_column(plan)] + list(last)
+    order = [f"{quoted(name)} DESC NULLS LAST" for name in plan.cursor_columns] + list(last)
     rank = f"row_number() OVER (PARTITION BY {key} ORDER BY {', '.join(order) or '1'})"
     return number(cursor, f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} QUALIFY {rank} > 1)")
-
-
-def cursor_column(plan: Plan) -> tuple[str, ...]:
-    """The plan's cursor column as a sequence of one name, or of none."""
-    column = plan.schema.column(plan.cursor) if plan.cursor else None
-    return (column.name,) if column else ()
-
-
-def flag_column(plan: Plan) -> tuple[str, ...]:
-    """The column that marks deleted rows as a sequence of one name, or of none."""
-    column = plan.schema.column(plan.delete_flag) if plan.delete_flag else None
-    return (column.name,) if column else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +176,7 @@ def _no_glob(path: str) -> str:
 
 def _stamp(plan: Plan, rows_only: str) -> str:
     """The SQL expression for the greatest cursor value of the rows that fulfil a condition, as text."""
-    for name in cursor_column(plan):
+    for name in plan.cursor_columns:
         column = plan.schema.column(name)
         greatest = f"max({quoted(name)}) FILTER ({rows_only})"
         if column is not None and column.kind is Kind.DATETIME:

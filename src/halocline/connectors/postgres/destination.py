@@ -17,9 +17,10 @@ from halocline.connectors.postgres.load import PostgresLoad
 from halocline.connectors.postgres.merge import merge
 from halocline.connectors.postgres.replace import Side, prepare, publish
 from halocline.connectors.postgres.staging import Piece, pieces_of, sweep
-from halocline.connectors.postgres.tables import Table, check_key, check_types, find, is_empty, make_schema
+from halocline.connectors.postgres.tables import Table, check_types, find, is_empty, make_schema
 from halocline.errors import FixConfig, HaloclineError, LeaseLost, NetworkFailed, Refused, Stop
 from halocline.events import Noticed, Sink, silent
+from halocline.identity import check_key
 from halocline.outcome import Counts, Outcome
 
 

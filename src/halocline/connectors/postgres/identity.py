@@ -10,12 +10,9 @@ from collections.abc import Sequence
 
 from halocline.connector import Plan
 from halocline.connectors.postgres.client import Cursor, number, rows
-from halocline.connectors.postgres.staging import flag_column
 from halocline.connectors.postgres.tables import Table, listed
-from halocline.errors import SchemaConflict, Truncated
-
-_HINT = "Choose a match field that every record has to itself and that never changes, such as Id."
-_FULL = "If records were only renamed or deleted for good, a full sync (force_full_sync=True) sets it right."
+from halocline.identity import key_conflict
+from halocline.identity import repeated as repeats
 
 
 def refuse_shared_keys(cursor: Cursor, table: Table, *, plan: Plan) -> None:
@@ -23,16 +20,16 @@ def refuse_shared_keys(cursor: Cursor, table: Table, *, plan: Plan) -> None:
 
     Raises: SchemaConflict when several live records have one key.
     """
-    own = _own_key(plan)
+    own = plan.own_key
     if not own:
         return
     key = listed(plan.key)
-    alive = " AND ".join(f"{listed([name])} IS NOT TRUE" for name in flag_column(plan)) or "true"
+    alive = " AND ".join(f"{listed([name])} IS NOT TRUE" for name in plan.flag_columns) or "true"
     records = f"count(DISTINCT ({listed(own)}))"
     sql = f"SELECT {key}, {records} FROM {table.sql} WHERE {alive} GROUP BY {key} HAVING {records} > 1"
     for *values, count in rows(cursor, f"{sql} ORDER BY {records} DESC, {key} LIMIT 1"):
         shown = ", ".join(str(value)[:80] for value in values)
-        raise _conflict(plan, f"{count} records share the value {shown!r} of the match field {', '.join(plan.key)}")
+        raise key_conflict(plan, f"{count} records share the value {shown!r} of the match field {', '.join(plan.key)}")
 
 
 def refuse_repeats(cursor: Cursor, table: Table, *, plan: Plan, rows_only: str = "true") -> None:
@@ -45,8 +42,7 @@ def refuse_repeats(cursor: Cursor, table: Table, *, plan: Plan, rows_only: str =
         return
     sql = f"SELECT count(*) - count(DISTINCT ({listed(plan.schema.key)})) FROM {table.sql} WHERE {rows_only}"
     if repeated := number(cursor, sql):
-        cause = f"{repeated:,} records arrived twice, so the source delivered a page again and perhaps not another one"
-        raise Truncated(f"Loading {plan.object}", cause, hint="Run it again; nothing was published.", rows=repeated)
+        raise repeats(plan, repeated)
 
 
 def refuse_moved_keys(cursor: Cursor, stage: Table, *, table: Table, plan: Plan) -> None:
@@ -54,28 +50,20 @@ def refuse_moved_keys(cursor: Cursor, stage: Table, *, table: Table, plan: Plan)
 
     Raises: SchemaConflict when a record's key is another than in the table, or a live record of the table would be overwritten.
     """
-    own = _own_key(plan)
+    own = plan.own_key
     if not own or any(table.type_of(name) is None for name in own):
         return
     same_key, same_record = equal(plan.key), equal(own)
     joined = f"SELECT count(*) FROM {stage.sql} s JOIN {table.sql} t ON"
     if moved := number(cursor, f"{joined} {same_record} WHERE NOT ({same_key})"):
-        raise _conflict(plan, f"{moved:,} records have another value in the match field {', '.join(plan.key)} than before")
-    alive = " AND ".join(f"{side}.{listed([name])} IS NOT TRUE" for name in flag_column(plan) for side in "st") or "true"
+        raise key_conflict(plan, f"{moved:,} records have another value in the match field {', '.join(plan.key)} than before")
+    alive = " AND ".join(f"{side}.{listed([name])} IS NOT TRUE" for name in plan.flag_columns for side in "st") or "true"
     if shared := number(cursor, f"{joined} {same_key} WHERE NOT ({same_record}) AND {alive}"):
-        raise _conflict(plan, f"{shared:,} records share the match field {', '.join(plan.key)} with another record of the table")
+        raise key_conflict(
+            plan, f"{shared:,} records share the match field {', '.join(plan.key)} with another record of the table"
+        )
 
 
 def equal(names: Sequence[str]) -> str:
     """The SQL condition that the rows s and t agree in these columns."""
     return " AND ".join(f"s.{listed([name])} = t.{listed([name])}" for name in names)
-
-
-def _own_key(plan: Plan) -> Sequence[str]:
-    """The source's own key columns; none where the plan's key holds them, or the source has none."""
-    chosen = {name.lower() for name in plan.key}
-    return () if all(name.lower() in chosen for name in plan.schema.key) else plan.schema.key
-
-
-def _conflict(plan: Plan, cause: str) -> SchemaConflict:
-    return SchemaConflict(f"Loading {plan.object}", cause, hint=f"{_HINT} {_FULL}")

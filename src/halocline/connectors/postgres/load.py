@@ -12,7 +12,7 @@ from halocline.connector import Lease, Manifest, Part, Plan, Target
 from halocline.connectors.postgres import pages, positions
 from halocline.connectors.postgres.client import Database, copy_in, number
 from halocline.connectors.postgres.errors import gate
-from halocline.connectors.postgres.staging import Piece, Stage, cursor_column
+from halocline.connectors.postgres.staging import Piece, Stage
 from halocline.connectors.postgres.tables import Table
 from halocline.errors import HaloclineError, NotFound, SchemaConflict, Truncated
 from halocline.outcome import Outcome
@@ -144,7 +144,7 @@ class PostgresLoad:
         if missing:
             cause = f"the column {', '.join(missing[:5])} is missing from the rows that were read"
             raise SchemaConflict(doing, cause, hint="The object changed while it was read; run it again.")
-        wanted = {name.lower() for name in (needed if op is Op.UPSERT else (*needed, *cursor_column(plan)))}
+        wanted = {name.lower() for name in (needed if op is Op.UPSERT else (*needed, *plan.cursor_columns))}
         return plan.schema.select([name for name in plan.schema.names if name.lower() in there & wanted])
 
 

@@ -19,17 +19,7 @@ from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.postgres.client import Cursor, number, quoted, rows, touched
 from halocline.connectors.postgres.identity import equal, refuse_moved_keys, refuse_repeats, refuse_shared_keys
-from halocline.connectors.postgres.staging import (
-    GONE,
-    Piece,
-    Stage,
-    cursor_column,
-    deduplicate,
-    deletion_schema,
-    examine,
-    flag_column,
-    settle_pieces,
-)
+from halocline.connectors.postgres.staging import GONE, Piece, Stage, deduplicate, deletion_schema, examine, settle_pieces
 from halocline.connectors.postgres.tables import FULL_SYNC, Table, add_key, check_types, create, listed, widen
 from halocline.connectors.postgres.types import longest
 from halocline.errors import FixConfig, Refused, SchemaConflict
@@ -112,7 +102,7 @@ def _settle(cursor: Cursor, stage: Stage, plan: Plan) -> None:
 
     A row that is flagged as deleted says all that its deletion says, and more, whichever of their stamps is newer.
     """
-    flags = [listed([name]) for name in flag_column(plan)]
+    flags = [listed([name]) for name in plan.flag_columns]
     for flag in flags:
         told = f"EXISTS (SELECT 1 FROM {stage.rows.sql} s WHERE {equal(plan.key)} AND s.{flag} AND NOT s.{_GONE})"
         cursor.execute(f"DELETE FROM {stage.rows.sql} t WHERE t.{_GONE} AND {told}")
@@ -166,11 +156,11 @@ class _Merge:
 
     @property
     def _flag(self) -> str | None:
-        return next((listed([name]) for name in flag_column(self.plan)), None)
+        return next((listed([name]) for name in self.plan.flag_columns), None)
 
     @property
     def _stamp(self) -> str | None:
-        return next((listed([name]) for name in cursor_column(self.plan)), None)
+        return next((listed([name]) for name in self.plan.cursor_columns), None)
 
     @property
     def _live(self) -> str:

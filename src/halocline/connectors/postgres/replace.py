@@ -19,16 +19,7 @@ from halocline.connectors.postgres.attached import attached, grants
 from halocline.connectors.postgres.client import Cursor, Database, number, one, quoted, rows, touched
 from halocline.connectors.postgres.identity import equal, refuse_repeats, refuse_shared_keys
 from halocline.connectors.postgres.merge import SMALL_DELETE_ROWS
-from halocline.connectors.postgres.staging import (
-    Piece,
-    Stage,
-    cursor_column,
-    deduplicate,
-    examine,
-    flag_column,
-    highest,
-    settle_pieces,
-)
+from halocline.connectors.postgres.staging import Piece, Stage, deduplicate, examine, highest, settle_pieces
 from halocline.connectors.postgres.tables import Table, add_key, listed, widen
 from halocline.connectors.postgres.types import holds, sql_type
 from halocline.errors import NotFound, Refused, Stop
@@ -88,7 +79,7 @@ def _settle(cursor: Cursor, side: Table, plan: Plan) -> bool:
 
     Whether any row went.
     """
-    flags = [listed([name]) for name in flag_column(plan)]
+    flags = [listed([name]) for name in plan.flag_columns]
     keyed = _keyed(cursor, side, plan)
     gone = 0
     if not keyed:
@@ -115,13 +106,13 @@ def _keyed(cursor: Cursor, side: Table, plan: Plan) -> bool:
 
 def _apply_deletions(cursor: Cursor, stage: Stage, plan: Plan) -> None:
     """Apply deletions newer than the row that was read; without a stamp, the row wins."""
-    for name in cursor_column(plan):
+    for name in plan.cursor_columns:
         stamp, key = listed([name]), listed(plan.key)
         source = f"(SELECT {key}, max({stamp}) AS {stamp} FROM {stage.gone.sql} GROUP BY {key}) s"
         hit = f"{equal(plan.key)} AND s.{stamp} > t.{stamp}"
         if plan.deletes is Deletes.HARD:
             cursor.execute(f"DELETE FROM {stage.rows.sql} t USING {source} WHERE {hit}")
-        for flag in map(quoted, _lower(flag_column(plan)) if plan.deletes is Deletes.SOFT else ()):
+        for flag in map(quoted, _lower(plan.flag_columns) if plan.deletes is Deletes.SOFT else ()):
             sets = f"{flag} = true, {stamp} = s.{stamp}"
             cursor.execute(f"UPDATE {stage.rows.sql} t SET {sets} FROM {source} WHERE {hit} AND t.{flag} IS NOT TRUE")
 
@@ -132,7 +123,7 @@ def _lower(names: Sequence[str]) -> tuple[str, ...]:
 
 def _live(plan: Plan, table: Table | None = None) -> str:
     """The SQL expression that counts rows which are not marked as deleted."""
-    flags = [name for name in flag_column(plan) if table is None or table.type_of(name) == "boolean"]
+    flags = [name for name in plan.flag_columns if table is None or table.type_of(name) == "boolean"]
     return f"count(*) FILTER (WHERE {listed(flags)} IS NOT TRUE)" if flags else "count(*)"
 
 

@@ -146,7 +146,7 @@ def examine(cursor: Cursor, table: Table, *, plan: Plan, rows_only: str = "true"
     """
     whole = " AND ".join(f"{listed([name])} IS NOT NULL" for name in plan.key) or "true"
     repeats = f"EXISTS (SELECT 1 FROM {table.sql} GROUP BY {listed(plan.key)} HAVING count(*) > 1)" if plan.key else "false"
-    flagged = " OR ".join(listed([name]) for name in flag_column(plan)) or "false"
+    flagged = " OR ".join(listed([name]) for name in plan.flag_columns) or "false"
     counts = f"count(*), count(*) FILTER (WHERE {whole}), count(*) FILTER (WHERE {flagged})"
     total, keyed, marked, stamp, repeated = rows(
         cursor, f"SELECT {counts}, {highest(plan, rows_only)}, {repeats} FROM {table.sql}"
@@ -159,7 +159,7 @@ def examine(cursor: Cursor, table: Table, *, plan: Plan, rows_only: str = "true"
 
 def deduplicate(cursor: Cursor, table: Table, *, plan: Plan, last: Sequence[str]) -> int:
     """Delete all but one row of each key, and return how many went: the newest stamp stays, then the least by `last`."""
-    order = [f"{listed([name])} DESC NULLS LAST" for name in cursor_column(plan)] + list(last)
+    order = [f"{listed([name])} DESC NULLS LAST" for name in plan.cursor_columns] + list(last)
     rank = f"row_number() OVER (PARTITION BY {listed(plan.key)} ORDER BY {', '.join(order) or '1'})"
     ranked = f"SELECT ctid, {rank} AS n FROM {table.sql}"
     return touched(cursor, f"DELETE FROM {table.sql} WHERE ctid IN (SELECT ctid FROM ({ranked}) r WHERE n > 1)")
@@ -167,7 +167,7 @@ def deduplicate(cursor: Cursor, table: Table, *, plan: Plan, last: Sequence[str]
 
 def highest(plan: Plan, rows_only: str = "true") -> str:
     """The SQL expression for the greatest cursor value of the rows that fulfil a condition, as text."""
-    for name in cursor_column(plan):
+    for name in plan.cursor_columns:
         column = plan.schema.column(name)
         greatest = f"max({listed([name])}) FILTER (WHERE {rows_only})"
         if column is not None and column.kind is Kind.DATETIME:
@@ -176,21 +176,9 @@ def highest(plan: Plan, rows_only: str = "true") -> str:
     return "NULL"
 
 
-def cursor_column(plan: Plan) -> tuple[str, ...]:
-    """The plan's cursor column as a sequence of one name, or of none."""
-    column = plan.schema.column(plan.cursor) if plan.cursor else None
-    return (column.name,) if column else ()
-
-
-def flag_column(plan: Plan) -> tuple[str, ...]:
-    """The column that marks deleted rows as a sequence of one name, or of none."""
-    column = plan.schema.column(plan.delete_flag) if plan.delete_flag else None
-    return (column.name,) if column else ()
-
-
 def deletion_schema(plan: Plan) -> Schema:
     """What is kept of a deletion: its key, and its stamp where there is one."""
-    wanted = {name.lower() for name in (*plan.key, *cursor_column(plan))}
+    wanted = {name.lower() for name in (*plan.key, *plan.cursor_columns)}
     return plan.schema.select([name for name in plan.schema.names if name.lower() in wanted])
 
 

@@ -81,18 +81,6 @@ def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
     return Table(name.schema, name.name, oid, _columns(cursor, oid), unique)
 
 
-def check_key(plan: Plan, target: Target) -> None:
-    """Hold the plan's key against its columns.
-
-    Raises: NotFound when a key column is missing.
-    """
-    for name in plan.key:
-        if plan.schema.column(name) is None:
-            near = [known for known in plan.schema.names if known.lower().startswith(name.lower()[:3])][:3]
-            cause = f"the key column {name!r} is not among the columns of {plan.object}"
-            raise NotFound(f"Opening a load into {target}", cause, suggestions=near)
-
-
 def check_types(table: Table, plan: Plan) -> None:
     """Hold a table's types against the plan's, before rows are merged into it.
 

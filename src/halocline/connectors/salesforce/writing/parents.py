@@ -1,7 +1,7 @@
 """Parents: the column whose rows are sent side by side, so that two requests do not wait for the lock of one parent record.
 
-Source: "Record Locking Cheat Sheet", Salesforce Developers; "General Guidelines for Data Loads" (group records by
-ParentId), Bulk API 2.0 and Bulk API Developer Guide. Read November 2026.
+Source: Bulk API 2.0 and Bulk API Developer Guide, "Organize Data to Minimize Lock Contention" (sort records by their parent,
+so that different jobs do not have children of the same one); read November 2026.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from halocline.connectors.salesforce.writing.checks import relationship
 from halocline.connectors.salesforce.writing.frames import PLACE, Frames
 
-# References whose parents a write does not lock in a way that matters, or that nearly all rows share.
+# References that nearly all rows share, so that nothing is won by sorting. Whether a write locks these parents is unverified.
 _NO_PARENTS = frozenset({"ownerid", "recordtypeid", "createdbyid", "lastmodifiedbyid"})
 
 
