@@ -105,6 +105,10 @@ def test_csv_of_many_shapes(data: bytes, told: list[Any], tmp_path: Path) -> Non
         (b'a,b\n1,"2\n3,4\n', "a quote is opened in the record that begins in line 2, and never closed"),
         (b'a,b\n1,"2', "a quote is opened in the record that begins in line 2, and never closed"),
         (b'a,b\n1,"2\n3,4\n5,"x\n', "line 4 has text behind a closing quote"),
+        (b'a,b\n"abc"def,x\n', "line 2 has text behind a closing quote"),
+        (b'a,b\n"6" x 4" board",Y\n', "line 2 has text behind a closing quote"),
+        (b'a,b\nx,"y"z"\nw","v"\n', "line 2 has text behind a closing quote"),
+        (b'a,b\n""x,"y"\n', "line 2 has text behind a closing quote"),
         ("a,b\n1,2\n".encode("utf-16-le"), 'perhaps encoding="utf-16"'),
     ],
 )

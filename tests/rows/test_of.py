@@ -87,6 +87,19 @@ def test_a_row_that_cannot_be_written_aside_is_kept(tmp_path: Path) -> None:
     assert all_of(rows) == [{"a": 1}, odd, {"b": 2}]
 
 
+def test_a_dict_that_is_filled_anew_is_kept_as_it_came(tmp_path: Path) -> None:
+    """Also where a value in it cannot be pickled: a generator may hand out the same dict again and again."""
+    reused: dict[str, object] = {"how": lambda: None}
+
+    def source() -> Iterator[dict[str, object]]:
+        for number in range(3):
+            reused["n"] = number
+            yield reused
+
+    rows = rows_of(source(), folder=tmp_path)
+    assert [row["n"] for row in rows.records(range(3))] == [0, 1, 2]
+
+
 def test_an_iterator_is_drawn_once_and_closing_deletes_its_file(tmp_path: Path) -> None:
     """Reading again reads the file, which its owner alone may read, and which is gone after `close`."""
     drawn = []

@@ -100,7 +100,7 @@ def _write(source: Iterable[Any], path: Path) -> tuple[Sequence[int], dict[int, 
             except Exception:  # noqa: BLE001  # a value's class may raise anything here; the record is kept as it is
                 buffer.seek(start)
                 buffer.truncate()
-                kept[number] = record
+                kept[number] = dict(record) if isinstance(record, dict) else record  # the source may fill the same dict again
             pickler.clear_memo()  # or a dict that comes again would be written as it was the first time
             offsets.append(flushed + buffer.tell())
             if buffer.tell() >= _BUFFER_BYTES:
