@@ -14,7 +14,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,8 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from halocline.errors import FixConfig, StorageFailed
+from halocline.errors import FixConfig
 from halocline.outcome import Fate, Rejection
+from halocline.spool import arriving, storage
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
@@ -165,15 +165,9 @@ def _arriving(path: Path, *, encoding: str) -> Iterator[IO[str]]:
 
     Raises: StorageFailed.
     """
-    half = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with half.open("w", encoding=encoding, errors="backslashreplace", newline="") as file:
-            yield file
-        half.replace(path)
-    except OSError as error:
-        cause = error.strerror or str(error)
-        raise StorageFailed(
-            f"Writing the refused rows to {path}", cause, hint="Name a file in a folder that is there."
-        ) from error
-    finally:
-        half.unlink(missing_ok=True)
+    with (
+        storage(f"Writing the refused rows to {path}"),
+        arriving(path) as half,
+        half.open("w", encoding=encoding, errors="backslashreplace", newline="") as file,
+    ):
+        yield file

@@ -64,6 +64,15 @@ def arriving(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def sweep(root: Path | None = None, *, older_than_s: float = SWEEP_AFTER_S, now_s: float | None = None) -> list[Path]:
     """Delete the spool folders that dead runs left below `root`, and return their paths."""
     base = root if root is not None else Path(tempfile.gettempdir())

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from halocline.spool import arriving, storage
+from halocline.spool import arriving, storage, to_disk
 
 _STAGED = b"\1"  # and 0: no such row to send; 2: told
 
@@ -38,7 +38,7 @@ class Marks:
                 file.write(self._marks)
                 file.flush()
                 os.fsync(file.fileno())  # the ledger will say that they are there
-            _sync_folder(path.parent)
+            to_disk(path.parent)
 
     @property
     def staged(self) -> int:
@@ -73,12 +73,3 @@ class Marks:
         while at >= 0:
             yield at
             at = self._marks.find(_STAGED, at + 1)
-
-
-def _sync_folder(path: Path) -> None:
-    """Make a rename inside the folder durable."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -25,10 +25,13 @@ from tests.connectors.salesforce.writable import writable
 from halocline import registry
 from halocline.connectors.salesforce import sheets
 from halocline.connectors.salesforce.destination import SalesforceDestination
+from halocline.connectors.salesforce.writing import left
+from halocline.connectors.salesforce.writing.answers import Answers, Part
 from halocline.connectors.salesforce.writing.cargo import BY_COLLECTIONS
 from halocline.connectors.salesforce.writing.left import read_left
-from halocline.errors import FixConfig, JobFailed, NetworkFailed, NotFound, QuotaExhausted, Stop
-from halocline.outcome import Fate
+from halocline.connectors.salesforce.writing.prepared import PLAN_FILE
+from halocline.errors import FixConfig, JobFailed, NetworkFailed, NotFound, QuotaExhausted, Stop, StorageFailed
+from halocline.outcome import Fate, RowResult
 from halocline.push.destination import RowBatch, Told
 from halocline.push.order import Api, WriteOrder
 
@@ -354,6 +357,36 @@ def test_rows_in_doubt_are_not_left(desk: Desk) -> None:
     (batch,) = destination.left(begun.folder, in_doubt=True)
     assert list(batch.numbers) == [0, 1, 2]
     assert list(destination.left(desk.home / "nowhere", in_doubt=True)) == []
+
+
+def test_rows_that_travel_in_one_that_was_not_sent_are_left_with_it(desk: Desk) -> None:
+    """A call that ended early tells of some rows; the others are left, and with each those that were folded into it."""
+    begun = desk.begun(by(UPSERT, Api.COLLECTIONS), [*accounts(3), {"Ext__c": "e00001", "Phone": "1"}])
+    begun.journal.intend("c00001", {"attempt": 1})
+    Answers(begun.folder).keep_part("c00001", Part(1, (RowResult(0, Fate.WRITTEN, id="001000000000001AAA"),)))
+    load = begun.opened()
+    assert fates(by_row(list(load.settle()))) == {"written": 1}
+    (batch,) = read_left(load.left())
+    assert list(batch.numbers) == [1, 2, 3]
+
+
+def test_the_plan_goes_only_when_what_is_left_is_on_the_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the names of the files that are kept cannot be made durable, the plan is still there, and `left` may be tried again."""
+    begun = desk.begun(INSERT, [{"Name": "n" * 300}])
+    load = begun.opened()
+    assert fates(by_row(list(load.outcomes()))) == {"refused": 1}
+
+    def full(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(left, "to_disk", full)
+        with pytest.raises(StorageFailed):
+            load.left()
+    assert (begun.folder / PLAN_FILE).exists()
+    (batch,) = read_left(begun.opened().left())
+    assert list(batch.numbers) == [0]
+    assert not (begun.folder / PLAN_FILE).exists()
 
 
 # ---- the destination

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.connectors.salesforce.writable import writable
+from tests.connectors.salesforce.writable import HastyPace, writable
 
 from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.connectors.salesforce.ingest import Loaded, Progress
+from halocline.connectors.salesforce.ingest_jobs import IngestJobs, JobInfo
 from halocline.connectors.salesforce.matching import Matching
 from halocline.connectors.salesforce.pages import text_batches
 from halocline.connectors.salesforce.results import read_error
@@ -485,6 +486,16 @@ def test_a_close_that_nobody_answers_is_in_doubt(org: Org) -> None:
         loaded.wait()
         assert len(by_row(loaded.successes())) == 3
     assert len(names(emulator)) == 3
+
+
+def test_the_counts_of_a_job_that_was_stopped_are_taken_when_they_stand(org: Org, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was under way is still counted: a job is looked at until two looks agree, also when the time limit is over."""
+    jobs, looks = IngestJobs(org[1].transport, pace=HastyPace().pace), [0, 5, 9, 9, 10]
+    told = iter(JobInfo("750", "Aborted", processed=count) for count in looks)
+    monkeypatch.setattr(jobs, "info", lambda _: next(told))
+    seen: list[int] = []
+    assert jobs.wait("750", until_s=0.0, seen=lambda info: seen.append(info.processed)).processed == 9
+    assert seen == looks[:4]
 
 
 # ---- jobs of some other time

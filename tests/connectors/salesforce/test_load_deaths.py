@@ -5,6 +5,7 @@ Every place is tried: each write to the journal, each file, each request, before
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from tests.connectors.salesforce.loads import (
 from tests.connectors.salesforce.writable import writable
 
 from halocline.connectors.salesforce import sheets
+from halocline.connectors.salesforce.ingest_jobs import IngestJobs, JobInfo
 from halocline.connectors.salesforce.writing import answers, cargo
 from halocline.errors import RetryLater, StillRunning
 from halocline.ledger.sqlite import SqliteLedger
@@ -276,6 +278,35 @@ def test_a_close_that_nobody_answers_is_asked_about_later(desk: Desk) -> None:
     desk.emulator.faults.clear()
     assert fates(begun.results()) == {"written": 40}
     assert len(desk.names()) == 40
+
+
+@pytest.mark.parametrize("then", ["answers", "goes-silent", "dies"])
+def test_an_order_to_close_that_arrives_late_sends_no_row_twice(desk: Desk, monkeypatch: pytest.MonkeyPatch, then: str) -> None:
+    """It lands after a look that found the job open, and before the order to abort: the job's results are read, in the end."""
+    begun = desk.begun(replace(INSERT, api=Api.BULK), accounts(40))
+    desk.emulator.faults.add("cut", kind="ingest.end", where="before", times=50)
+    with pytest.raises(RetryLater):
+        list(begun.opened().outcomes())
+    desk.emulator.faults.clear()
+    abort = IngestJobs.abort
+
+    def late(jobs: IngestJobs, job_id: str) -> JobInfo:
+        jobs.close(job_id)
+        jobs.wait(job_id, until_s=time.monotonic() + 60, seen=lambda _: None)
+        if then == "dies":
+            raise Died
+        if then == "goes-silent":
+            desk.emulator.faults.add("cut", kind="ingest.status", times=50)
+        return abort(jobs, job_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IngestJobs, "abort", late)
+        with suppress(Died, RetryLater):
+            list(begun.opened().outcomes())
+    desk.emulator.faults.clear()
+    assert fates(begun.results()) == {"written": 40}
+    assert len(desk.names()) == 40
+    assert desk.emulator.calls.count("ingest.create") == 1
 
 
 def test_a_job_that_somebody_aborts_ends_the_push(desk: Desk) -> None:

@@ -26,7 +26,7 @@ from halocline.connectors.salesforce.matching import Matching
 from halocline.connectors.salesforce.pages import text_batches
 from halocline.connectors.salesforce.sheets import CELL_CHARS, header_line
 from halocline.connectors.salesforce.spelling import CLEARED, CannotSpell, cell, flat_record, json_record
-from halocline.connectors.salesforce.writing import cutting, frames, staging
+from halocline.connectors.salesforce.writing import answers, cutting, frames, staging
 from halocline.connectors.salesforce.writing.prepared import Chunk, Prepared
 from halocline.connectors.salesforce.writing.staging import Staging
 from halocline.errors import FixConfig, StorageFailed
@@ -609,12 +609,20 @@ print(json.dumps([chunks, list(made.folded()), made.plan.to_json(), made.order.t
 """
 
 
+def numbers_in(made: Prepared, chunk: Chunk) -> list[int]:
+    """The numbers that a chunk's rows are sent with."""
+    if chunk.api is Api.BULK:
+        return [int(number) for number in made.sheet(chunk).row_numbers().to_pylist()]
+    return [number for number, _ in made.bodies(chunk)]
+
+
 def test_another_process_finds_the_same(make: Make, tmp_path: Path) -> None:
     """Chunks, bodies, sheets, folds, plan and order."""
     rows = [{"Code__c": str(n % 400), "LastName": CLEARED if n % 50 == 0 else "x", "AccountId": str(n % 7)} for n in range(500)]
     made, _ = make(rows, by(UPSERT, api=Api.BULK))
     done = subprocess.run([sys.executable, "-c", READ, str(tmp_path / "run0")], capture_output=True, text=True, check=True)
     chunks = [[c.id, c.rows, made.bodies(c) if c.api is Api.COLLECTIONS else made.sheet(c).path.read_text()] for c in made.chunks]
+    assert [made.numbers(c).to_pylist() for c in made.chunks] == [numbers_in(made, c) for c in made.chunks]
     here = [chunks, list(made.folded()), made.plan.to_json(), made.order.to_json()]
     assert json.loads(done.stdout) == json.loads(json.dumps(here))
     assert {chunk.api for chunk in made.chunks} == {Api.COLLECTIONS, Api.BULK}
@@ -623,7 +631,7 @@ def test_another_process_finds_the_same(make: Make, tmp_path: Path) -> None:
 def test_a_plan_is_there_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever write of planning fails, the folder has no plan, and the rows can be staged there again."""
     rows = [{"Code__c": str(number % 7), "LastName": CLEARED if number % 5 == 0 else "x"} for number in range(50)]
-    real, points = frames.synced, 0
+    real, points = frames.to_disk, 0
     for point in range(100):
         left = iter(range(point))
 
@@ -632,8 +640,8 @@ def test_a_plan_is_there_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
                 raise OSError(28, "No space left on device")
             real(path)
 
-        for module in (frames, cutting, staging):
-            monkeypatch.setattr(module, "synced", dying)
+        for module in (frames, cutting, staging, answers):
+            monkeypatch.setattr(module, "to_disk", dying)
         load = Staging(by(UPSERT, api=Api.BULK), tmp_path, describe={})
         load.stage(RowBatch(range(50), rows))
         try:

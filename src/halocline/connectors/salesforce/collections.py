@@ -31,13 +31,15 @@ from halocline.outcome import Fate, RowResult
 from halocline.retry import PACE, Pace, Policy
 
 CALL_ROWS = 200  # the most that a call takes; "sObject Collections"
-WIDTH = 4  # calls in flight; an org lets few long requests run at the same time (25, a Developer Edition 5)
+# Calls in flight: an org lets 25 requests of 20 seconds and longer run at the same time, a Developer Edition or trial org 5.
+# Source: https://developer.salesforce.com/docs/platform/salesforce-app-limits-cheatsheet/guide/salesforce-app-limits-platform-api.html
+WIDTH = 4
 ROW_RETRIES = Policy(attempts=6, base_s=1.0, cap_s=20.0, budget_s=120.0)
 _UNREADABLE = frozenset({"JSON_PARSER_ERROR", "INVALID_FIELD", "MALFORMED_ID"})  # of one row, told for the whole call
 _NO_COLUMN = re.compile(r"No such column '(\w+)'")
 _QUOTED_VALUE = re.compile(r"\bvalue (.+?) or request may be missing")  # as JSON_PARSER_ERROR says it
 _ID = "Id"
-_AN_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
+AN_ID = "[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?"  # a record's id, as a pattern for the whole text
 
 
 class Operation(StrEnum):
@@ -287,7 +289,7 @@ def _prepared(order: Order, number: int, *, record: Mapping[str, Any] | str) -> 
         return not_sent(number, results.MISSING_KEY, message=message, fields=(order.needed,))
     if order.operation is Operation.DELETE:
         record_id = str(_value(body, _ID))
-        if not _AN_ID.fullmatch(record_id):  # ids travel in one list, where a comma would make two of one
+        if not re.fullmatch(AN_ID, record_id):  # ids travel in one list, where a comma would make two of one
             return not_sent(number, results.CANNOT_BE_SENT, message=f"{record_id[:40]!r} is no id of a record", fields=(_ID,))
         return _Row(number, record_id)
     return _Row(number, _typed(order, body))

@@ -11,6 +11,7 @@ Source: Bulk API 2.0 and Bulk API Developer Guide, "Bulk API 2.0 Ingest"; read N
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,10 @@ class JobInfo:
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in ENDED
+
+    def stands(self, before: JobInfo | None) -> bool:
+        """Whether its counts are final: what was under way when a job was stopped may still be counted, until two looks agree."""
+        return self.state == "JobComplete" or (self.ended and self == before)
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> JobInfo:
@@ -136,11 +141,13 @@ class IngestJobs:
             answer = self._transport.send("GET", link, doing=doing).json()
 
     def wait(self, job_id: str, *, until_s: float, seen: Callable[[JobInfo], None]) -> JobInfo:
-        """The job once it has ended, well or badly; `until_s` is an instant of the clock, `seen` is told of every look.
+        """The job once it has ended, well or badly, and its counts stand; `seen` is told of every look.
 
+        `until_s` is an instant of the clock. A job that was stopped is looked at beyond it until two looks agree: what is still
+        counted was under way, and ends by itself.
         Raises: StillRunning after that - the job is neither aborted nor deleted; JobFailed when the job is gone.
         """
-        pause_s = POLL_S
+        pause_s, before = POLL_S, None
         while True:
             try:
                 info = self.info(job_id)
@@ -148,9 +155,10 @@ class IngestJobs:
                 cause = "the job is gone; somebody deleted it"
                 raise JobFailed(f"Watching job {job_id}", cause, code=error.code, job_id=job_id) from error
             seen(info)
-            if info.ended:
+            if info.stands(before):
                 return info
-            left_s = until_s - self._pace.clock()
+            before = info
+            left_s = math.inf if info.ended else until_s - self._pace.clock()
             if left_s <= 0:
                 hint = "The job goes on; ask for its results later by its id, or give it a longer time limit."
                 cause = f"the time limit is over and it is still in state {info.state}"

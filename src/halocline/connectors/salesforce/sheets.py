@@ -6,7 +6,7 @@
 A row whose columns are not in the sheet's header begins a new sheet. Every sheet is written by us: comma, LF, UTF-8, quotes
 where needed.
 
-Source: Bulk API 2.0 and Bulk API Developer Guide, "Prepare CSV Files", "Upload Job Data", "Bulk API 2.0 Limits"; November 2026.
+Source: Bulk API 2.0 and Bulk API Developer Guide, "Prepare CSV Files", "Upload Job Data"; November 2026.
 """
 
 from __future__ import annotations
@@ -29,10 +29,15 @@ from halocline.connectors.salesforce.spelling import CLEARED
 from halocline.outcome import RowResult
 from halocline.spool import Spool, storage
 
-MAX_BYTES = 100_000_000  # of a sheet; 150 MB after base64 are taken, and base64 adds a third ("Upload Job Data")
+# Of a sheet: 150 MB of base64 are taken, to which the conversion "can increase the data size by approximately 50%".
+# Source: https://developer.salesforce.com/docs/atlas.en-us.api_asynch.meta/api_asynch/upload_job_data.htm
+MAX_BYTES = 100_000_000
 # Of a sheet: few jobs, little memory to match the results of each, and one is read while the next runs and a third is uploaded.
 MAX_ROWS = 100_000
-CELL_CHARS = 131_072  # "Bulk API 2.0 Limits": characters in a field
+# Characters in a field: unverified. Copies of the limits' page say so; the guide of API version 48 says 32,000. Both also tell of
+# 400,000 characters and 5,000 fields in a record, which are not checked here: Salesforce has the last word on such rows.
+# Source: https://developer.salesforce.com/docs/atlas.en-us.228.0.api_bulk_v2.meta/api_bulk_v2/bulk_api_2_limits.htm
+CELL_CHARS = 131_072
 _WRITE = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
 _Doubt: TypeAlias = tuple[int, str, str, tuple[str, ...]]  # place, code, message, fields
 

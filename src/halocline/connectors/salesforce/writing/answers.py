@@ -10,7 +10,6 @@ a chunk would look as if it had never been sent.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 from halocline.connectors.salesforce.ingest_jobs import JobInfo
 from halocline.outcome import Fate, RowResult
-from halocline.spool import arriving, storage
+from halocline.spool import arriving, storage, to_disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +105,6 @@ def read_json(path: Path) -> Any:
             return None
         except ValueError as error:
             raise OSError(f"the file is damaged ({error})") from error
-
-
-def to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _rows(results: Iterable[RowResult]) -> list[list[Any]]:

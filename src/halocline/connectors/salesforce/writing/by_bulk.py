@@ -2,9 +2,10 @@
 
     intended -> created -> noted -> uploaded -> about to be closed -> closed -> ended -> result files -> <chunk>.told.json
 
-Until a job is closed nothing of it is processed. So a chunk of a load that died is sent anew when its job was not about to be
-closed; else the job is asked what became of it. A job that nobody knows any more (older than seven days, or deleted) leaves an
-insert in doubt; all else may be sent again.
+Until a job is closed nothing of it is processed. So the job of a load that died is asked: one that is still open is aborted, and
+its chunk is sent anew once the job says that it stopped before its first row. An order to close it that was under way may arrive
+in between: any other job is watched to its end. One that nobody knows any more (older than seven days, or deleted) leaves an
+insert in doubt if it was about to be closed; all else may be sent again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from enum import Enum, auto
 from halocline.connectors.salesforce.bulk import MAX_POLL_S, POLL_GROWTH, POLL_S
 from halocline.connectors.salesforce.collections import Operation, Order
 from halocline.connectors.salesforce.ingest_jobs import IngestJobs, JobInfo
-from halocline.connectors.salesforce.writing.answers import Answer, Answers, to_disk
+from halocline.connectors.salesforce.writing.answers import Answer, Answers
 from halocline.connectors.salesforce.writing.by_collections import Hearing
 from halocline.connectors.salesforce.writing.cargo import Cargo
 from halocline.connectors.salesforce.writing.intents import Intents
@@ -24,11 +25,11 @@ from halocline.connectors.salesforce.writing.prepared import Chunk
 from halocline.connectors.salesforce.writing.telling import Telling
 from halocline.errors import HaloclineError, JobFailed, NotFound, StillRunning
 from halocline.retry import Pace
-from halocline.spool import storage
+from halocline.spool import storage, to_disk
 
-JOBS = 8  # unfinished at a time; an org works on few at once, and the rest would only wait there
+JOBS = 8  # ours, unfinished at a time; that an org works on few at once, and the rest would only wait there, is unverified
 _EVERY_LOOK = 4
-_OPEN = "Open"
+_OPEN, _ABORTED = "Open", "Aborted"
 
 
 class _Standing(Enum):
@@ -113,29 +114,42 @@ class ByBulk:
             return _Standing.UNSENT if self._answers.of(chunk.id) is None else _Standing.GONE
         try:
             info = self._jobs.info(intent.job_id)
+            self.job_ids.append(info.id)
+            # aborted though it was about to be closed, and not by us: somebody does not want its rows to be written
+            is_theirs = intent.closing == info.id != intent.stopping and info.state != _OPEN
+            info = self._given_up(chunk, info) if info.state == _OPEN else info
+            info = self._counted(info) if info.state == _ABORTED and not is_theirs else info
         except NotFound:
             return _Standing.GONE if intent.closing == intent.job_id else _Standing.UNSENT
-        self.job_ids.append(info.id)
-        if info.state == _OPEN:
-            info = self._given_up(chunk, info)
-        intent = self._intents.of(chunk.id)
-        if intent is None or intent.closing != info.id:
+        if info.state == _ABORTED and not info.processed and not is_theirs:
+            if intent.closing is not None:  # the job is known to have done nothing, also when nobody knows it any more
+                self._intents.begin(chunk.id, intent.attempt, again=intent.again)
             return _Standing.UNSENT
         self._running[chunk] = info
         return _Standing.RUNNING
 
     def _given_up(self, chunk: Chunk, info: JobInfo) -> JobInfo:
-        """Abort a job that was not closed. That is noted first, so that it is not taken for one that somebody stopped."""
-        intent = self._intents.of(chunk.id)
-        assert intent is not None
-        self._intents.begin(chunk.id, intent.attempt, again=intent.again)
+        """Abort a job that was open, and look what became of it. That is noted first: somebody else did not stop it.
+
+        Whether it was about to be closed stays noted: an order to close it that is under way may arrive before ours.
+        """
+        self._intents.stopping(chunk.id, info.id)
         try:
-            return self._jobs.abort(info.id)
-        except JobFailed:  # an order to close it that was under way arrived before ours
+            self._jobs.abort(info.id)
+        except JobFailed:
             found = self._jobs.info(info.id)
-            if intent.closing == info.id and found.state not in (_OPEN, "Aborted"):
-                self._intents.closing(chunk.id, info.id)
+            if found.state == _OPEN:
+                raise
             return found
+        return self._jobs.info(info.id)  # what the answer to an abort says of rows is unverified; a look counts them
+
+    def _counted(self, info: JobInfo) -> JobInfo:
+        """An aborted job once it tells of a row, or two looks agree that there is none."""
+        before: JobInfo | None = None
+        while not info.processed and not info.stands(before):
+            self._pace.sleep(POLL_S)
+            before, info = info, self._jobs.info(info.id)
+        return info
 
     def _send(self, chunk: Chunk, hearing: Hearing, *, again: bool) -> None:
         sheet, intent = self._cargo.sheet(chunk), self._intents.of(chunk.id)
@@ -196,8 +210,7 @@ class ByBulk:
             gone.appendleft(chunk)
             return None
         self._running[chunk] = info
-        # what was under way when a job was stopped may still be counted: its counts stand when two looks agree
-        if not info.ended or (info.state != "JobComplete" and info != before):
+        if not info.stands(before):
             return None
         for path in self._telling.results(chunk, info).fetch():
             with storage(f"Writing {path.name} to the run's folder"):

@@ -2,7 +2,8 @@
 
 intended -> called -> <chunk>.told.json
              ├── the push ends in the middle (quota, login)   <chunk>.part.json: the other rows may be sent
-             ├── no answer, however often it is asked         an insert's rows are in doubt; else the push ends, to be taken up
+             ├── no answer, however often it is asked         an insert's rows are in doubt; else the push ends, to be taken up,
+             │                                                and what was heard of other rows is in <chunk>.part.json
              └── the process dies                             neither file: an insert's rows are in doubt, others are sent again
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -26,7 +28,7 @@ from halocline.errors import HaloclineError, NetworkFailed
 from halocline.outcome import Fate, RowResult
 
 LOST_IN_A_ROW = 3  # calls without an answer, each after all the patience of the transport
-LOST = "the rows were sent and may be written, but the process died before it heard the answer"
+LOST = "the rows were sent and may be written, but nobody heard the answer"
 Hearing: TypeAlias = Callable[[Sequence[int]], None]
 _Waiting: TypeAlias = deque[tuple[Chunk, Callable[[], Answer]]]
 
@@ -67,7 +69,11 @@ class ByCollections:
                 for chunk in chunks:
                     if failure is not None or not goes_on():
                         break
-                    waiting.append((chunk, self._begun(chunk, hearing, executor=executor)))
+                    try:
+                        waiting.append((chunk, self._begun(chunk, hearing, executor=executor)))
+                    except HaloclineError as error:
+                        failure = error
+                        break
                     if len(waiting) >= self._width:
                         done, failure = _first_of(waiting)
                         failure = failure or self._unheard(done)
@@ -78,15 +84,18 @@ class ByCollections:
                     yield from done
             finally:
                 while waiting:  # a call that was intended but never begun would look like one whose answer was lost
-                    _first_of(waiting)
+                    with suppress(Exception):  # what ends the walk is on its way already, and the chunk stays open
+                        _first_of(waiting)
         if failure is not None:
             raise failure
 
     def _unheard(self, done: Sequence[tuple[Chunk, Answer]]) -> HaloclineError | None:
         """Why nothing more is sent: the answers of several inserts in a row were lost, and every other would be in doubt too."""
         for _, answer in done:
-            is_lost = bool(answer.results) and all(one.fate is Fate.IN_DOUBT for one in answer.results)
-            self._lost_in_a_row = self._lost_in_a_row + 1 if is_lost and not answer.lost else 0
+            if answer.lost:  # by an earlier process: it says nothing of how Salesforce answers now
+                continue
+            is_lost = any(one.fate is Fate.IN_DOUBT for one in answer.results)
+            self._lost_in_a_row = self._lost_in_a_row + 1 if is_lost else 0
         if self._lost_in_a_row < LOST_IN_A_ROW:
             return None
         cause = f"no answer came to {self._lost_in_a_row} calls in a row; their rows may be written"
@@ -138,20 +147,39 @@ class ByCollections:
             told = self._collections.send(self._order, rows)
         except HaloclineError as error:
             found: Any = error.facts.pop("results", ())
-            sure = [one for one in found if one.fate is not Fate.NOT_SENT and not results.is_transient(one)]
-            part = Part(attempt.number, (*attempt.known, *self._seen(sure, attempt)), attempt.again)
-            self._answers.keep_part(chunk, part)
+            self._keep_sure(chunk, found, attempt=attempt)
             raise
-        self._refuse_doubts(told)
+        self._refuse_doubts(chunk, told, attempt=attempt)
         known |= {one.row: one for one in self._seen(told, attempt)}
         answer = Answer(tuple(known[number] for number, _ in bodies), again=attempt.again)
         self._answers.keep(chunk, answer)
         return answer
 
-    def _refuse_doubts(self, told: Sequence[RowResult]) -> None:
+    def _keep_sure(self, chunk: str, told: Sequence[RowResult], *, attempt: _Attempt) -> None:
+        """Keep what is known of the rows of a call that tells of some only.
+
+        Rows in doubt that may be sent again are not known. With such rows the part is that of the attempt before, so that the
+        chunk looks like what it is: tried, and not heard of.
+        """
+        doubt = self._resendable(told)
+        sure = [one for one in told if one.fate is not Fate.NOT_SENT and not results.is_transient(one)]
+        if doubt is not None:
+            sure = [one for one in sure if one.fate is not Fate.IN_DOUBT]
+        known = (*attempt.known, *self._seen(sure, attempt))
+        part = Part(attempt.number, known, attempt.again) if doubt is None else Part(attempt.number - 1, known, again=True)
+        self._answers.keep_part(chunk, part)
+
+    def _resendable(self, told: Sequence[RowResult]) -> RowResult | None:
+        """A row in doubt that may be sent again; an insert's may not."""
+        if self._order.operation is Operation.INSERT:
+            return None
+        return next((one for one in told if one.fate is Fate.IN_DOUBT), None)
+
+    def _refuse_doubts(self, chunk: str, told: Sequence[RowResult], *, attempt: _Attempt) -> None:
         """Raises: NetworkFailed where rows are in doubt although they may be sent again; the chunk then stays open for that."""
-        doubt = next((one for one in told if one.fate is Fate.IN_DOUBT), None)
-        if doubt is not None and self._order.operation is not Operation.INSERT:
+        doubt = self._resendable(told)
+        if doubt is not None:
+            self._keep_sure(chunk, told, attempt=attempt)
             hint = "Take the run up again once Salesforce answers; sending these rows twice does no harm."
             raise NetworkFailed(self._order.doing, doubt.message, hint=hint, in_doubt=True)
 

@@ -23,8 +23,6 @@ from halocline.connectors.salesforce.collections import CALL_ROWS
 from halocline.connectors.salesforce.pages import text_batches
 from halocline.connectors.salesforce.sheets import Sheet, header_line
 from halocline.connectors.salesforce.writing.answers import keep_json, read_json
-from halocline.connectors.salesforce.writing.columns import json_rows
-from halocline.connectors.salesforce.writing.frames import fields_of
 from halocline.connectors.salesforce.writing.held import Held
 from halocline.connectors.salesforce.writing.prepared import Chunk, Prepared
 from halocline.push.order import Api, SyncMode
@@ -73,21 +71,13 @@ class Cargo:
         """The row numbers of a chunk."""
         if chunk.id in self._again:
             return pa.array(read_json(self._rows_file(chunk.id)), pa.int64())
-        if chunk.api is Api.BULK:
-            return self._prepared.sheet(chunk).row_numbers()
-        return pa.array([number for number, _ in self._prepared.bodies(chunk)], pa.int64())
+        return self._prepared.numbers(chunk)
 
     def bodies(self, chunk: Chunk) -> list[tuple[int, Any]]:
         """The rows of a chunk that goes by collections: row number, and what JSON carries, for a delete the bare id."""
         if chunk.id not in self._again:
             return self._prepared.bodies(chunk)
-        found: list[tuple[int, Any]] = []
-        for batch in self._prepared.rows(self.numbers(chunk).to_pylist()):
-            assert isinstance(batch.rows, pa.RecordBatch)
-            is_delete = self._prepared.order.mode is SyncMode.DELETE
-            bodies = batch.rows.column(fields_of(batch.rows.schema)[0]).to_pylist() if is_delete else json_rows(batch.rows)
-            found += zip(batch.numbers, bodies, strict=True)
-        return found
+        return self._prepared.bodies_of(self.numbers(chunk).to_pylist())
 
     def sheet(self, chunk: Chunk) -> Sheet:
         """The sheet of a chunk that goes by Bulk."""

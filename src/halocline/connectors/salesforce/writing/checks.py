@@ -9,13 +9,14 @@ import pyarrow.compute as pc
 
 from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.cells import places
+from halocline.connectors.salesforce.collections import AN_ID
 from halocline.connectors.salesforce.results import not_sent
 from halocline.connectors.salesforce.writing.frames import ROW, fields_of
 from halocline.outcome import RowResult
 from halocline.push.order import SyncMode, WriteOrder
 
 NOTHING_TO_SEND = "NOTHING_TO_SEND"  # ours: the row changes nothing
-_AN_ID = r"\A[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?\z"
+_ONLY_AN_ID = rf"\A{AN_ID}\z"
 _SHOWN_CHARS = 40
 
 
@@ -70,7 +71,7 @@ def _no_ids(batch: pa.RecordBatch, key: str | None) -> Iterator[_Told]:
     if key is None or key.lower() != "id":
         return
     ids = batch.column(key)
-    for index in places(pc.invert(pc.match_substring_regex(ids, _AN_ID))):
+    for index in places(pc.invert(pc.match_substring_regex(ids, _ONLY_AN_ID))):
         shown = ids[index].as_py()[:_SHOWN_CHARS]
         yield index, results.CANNOT_BE_SENT, f"{shown!r} is no id of a record", (key,)
 

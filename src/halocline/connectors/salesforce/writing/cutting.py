@@ -14,8 +14,8 @@ from pyarrow import csv as pa_csv
 
 from halocline.connectors.salesforce import sheets
 from halocline.connectors.salesforce.spelling import CLEARED
-from halocline.connectors.salesforce.writing.frames import fields_of, fitted, synced
-from halocline.spool import storage
+from halocline.connectors.salesforce.writing.frames import fields_of, fitted
+from halocline.spool import storage, to_disk
 
 CALL_BYTES = 10_000_000  # ours, of texts in a call: its memory here, while several are in flight
 _WRITE = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
@@ -98,7 +98,7 @@ class SheetFiles:
             return
         with storage(f"Writing {self._file.name}"):
             self._file.close()
-            synced(Path(self._file.name))
+            to_disk(Path(self._file.name))
         self.sizes.append((self._rows, self._bytes))
         self._file, self._rows, self._bytes = None, 0, 0
 

@@ -60,7 +60,7 @@ def hashed(keys: pa.Array) -> array[int]:
     return array("q", map(hash, keys.to_pylist()))
 
 
-def column_of(numbers: array[int]) -> pa.Array:
+def column_of(numbers: array[int] | memoryview[int]) -> pa.Array:
     """The numbers as Arrow, in the same memory."""
     return pa.Array.from_buffers(pa.int64() if numbers.itemsize == 8 else PLACE, len(numbers), [None, pa.py_buffer(numbers)])
 

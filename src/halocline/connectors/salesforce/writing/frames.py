@@ -6,7 +6,6 @@ text: it is cleared), and where values are no texts in JSON, a column `<field>KI
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halocline.spool import storage
+from halocline.spool import storage, to_disk
 
 ROW = "\0row"  # no field's name holds a NUL
 KIND = "\0kind"
@@ -75,7 +74,7 @@ class Frames:
             if self._out is None:
                 self._out = pa.OSFile(str(self.path), "wb")
             self._out.close()
-            synced(self.path)
+            to_disk(self.path)
             return self.path.stat().st_size
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -166,15 +165,6 @@ def in_order(
 def release() -> None:
     """Give back what Arrow keeps of the memory that it does not need any more."""
     pa.default_memory_pool().release_unused()
-
-
-def synced(path: Path) -> None:
-    """Make a file, or a folder's list of files, durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _bucket_rows(sources: Iterable[tuple[Frames, pa.Array]], rows: int) -> int:

@@ -14,18 +14,20 @@ from halocline.outcome import Outcome
 class Intent:
     """A chunk that was about to be sent, for the `attempt`-th time; `again`: earlier attempts may have been carried out.
 
-    `job_id` is its job, and `closing` the job that was about to be closed: until then nothing of a job is processed.
+    `job_id` is its job, and `closing` the job that was about to be closed: until then nothing of a job is processed. `stopping`
+    is a job that was open all the same, and that we were about to abort: it is not one that somebody else stopped.
     """
 
     attempt: int
     again: bool = False
     closing: str | None = None
     job_id: str | None = None
+    stopping: str | None = None
 
     @property
     def detail(self) -> dict[str, JSON]:
         """What the journal keeps of it, the job's id aside."""
-        return {"attempt": self.attempt, "again": self.again, "closing": self.closing}
+        return {"attempt": self.attempt, "again": self.again, "closing": self.closing, "stopping": self.stopping}
 
 
 class Intents:
@@ -52,6 +54,10 @@ class Intents:
         """Remember durably that the job of a chunk is about to be closed."""
         self._put(chunk, replace(self._open[chunk], closing=job_id))
 
+    def stopping(self, chunk: str, job_id: str) -> None:
+        """Remember durably that the job of a chunk is about to be aborted, because it was not closed."""
+        self._put(chunk, replace(self._open[chunk], stopping=job_id))
+
     def settle(self, chunk: str) -> None:
         """Remember durably that all is known of a chunk, if it is open."""
         if chunk in self._open:
@@ -67,7 +73,10 @@ class Intents:
 
 
 def _intent(detail: Mapping[str, JSON], job_id: str | None) -> Intent:
-    closing = detail.get("closing")
-    attempt = detail.get("attempt")
+    attempt, closing, stopping = (detail.get(name) for name in ("attempt", "closing", "stopping"))
     number = attempt if isinstance(attempt, int) else 0
-    return Intent(number, bool(detail.get("again")), None if closing is None else str(closing), job_id)
+    return Intent(number, bool(detail.get("again")), _text(closing), job_id, _text(stopping))
+
+
+def _text(told: JSON) -> str | None:
+    return None if told is None else str(told)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from halocline.connectors.salesforce.writing.frames import ROW, Frames
 from halocline.connectors.salesforce.writing.prepared import PLAN_FILE, Prepared
 from halocline.push.destination import RowBatch
-from halocline.spool import arriving, storage
+from halocline.spool import arriving, storage, to_disk
 
 LEFT_FILE, DOUBT_FILE = "left.arrow", "doubt.arrow"
 
@@ -26,6 +26,7 @@ def keep_left(prepared: Prepared, numbers: Sequence[int], *, doubtful: Sequence[
         _keep(prepared, doubtful, path=doubt)
     _keep(prepared, numbers, path=path)
     with storage(f"Tidying {folder}"):
+        to_disk(folder)  # the names of what is kept; else a power cut might leave neither them nor the plan
         (folder / PLAN_FILE).unlink(missing_ok=True)  # first: without it the rest is nothing
         for other in folder.iterdir():
             if other.is_dir():

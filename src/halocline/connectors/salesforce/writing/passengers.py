@@ -9,6 +9,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from halocline.connectors.salesforce.writing.folding import column_of
 from halocline.outcome import Fate, RowResult
 
 
@@ -20,7 +21,7 @@ class Passengers:
         for row, carrier in pairs:
             rows.append(row)
             carriers.append(carrier)
-        self._rows, self._carriers = _column(rows), _column(carriers)
+        self._rows, self._carriers = column_of(rows), column_of(carriers)
 
     def beside(self, carriers: pa.Array) -> list[int]:
         """The rows that travel in these."""
@@ -51,10 +52,6 @@ class Passengers:
             return self._rows, self._rows
         found = pc.index_in(self._carriers, value_set=carriers)
         return self._rows.filter(found.is_valid()), found.drop_null()
-
-
-def _column(numbers: array[int]) -> pa.Array:
-    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
 
 
 def _shared(row: int, carrier: RowResult) -> RowResult:

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from halocline.connectors.salesforce.sheets import Sheet
 from halocline.connectors.salesforce.writing.columns import PREPARED, json_rows
 from halocline.connectors.salesforce.writing.cutting import sheet_name
+from halocline.connectors.salesforce.writing.folding import column_of
 from halocline.connectors.salesforce.writing.frames import (
     FRAME_BYTES,
     FRAME_ROWS,
@@ -88,24 +89,33 @@ class Prepared:
 
     def bodies(self, chunk: Chunk) -> list[tuple[int, Any]]:
         """The rows of a chunk that goes by collections: row number and what JSON carries, for a delete the bare id."""
-        start, stop = self._chunks.span(chunk)
+        batches = self._frames[Api.COLLECTIONS].span(*self._chunks.span(chunk))
+        return [one for batch in batches for one in self._bodies(batch.column(ROW).to_pylist(), batch)]
+
+    def bodies_of(self, numbers: Sequence[int]) -> list[tuple[int, Any]]:
+        """The rows of these numbers, numbers growing, as `bodies` hands out those of a chunk.
+
+        Raises: KeyError for a row that was never staged.
+        """
         found: list[tuple[int, Any]] = []
-        for batch in self._frames[Api.COLLECTIONS].span(start, stop):
-            is_delete = self.order.mode is SyncMode.DELETE
-            bodies = batch.column(fields_of(batch.schema)[0]).to_pylist() if is_delete else json_rows(batch)
-            found += zip(batch.column(ROW).to_pylist(), bodies, strict=True)
+        for batch in self.rows(numbers):
+            assert isinstance(batch.rows, pa.RecordBatch)
+            found += self._bodies(batch.numbers, batch.rows)
         return found
+
+    def numbers(self, chunk: Chunk) -> pa.Array:
+        """The row numbers of a chunk."""
+        return pa.concat_arrays([batch.column(ROW) for batch in self._frames[chunk.api].span(*self._chunks.span(chunk))])
 
     def sheet(self, chunk: Chunk) -> Sheet:
         """The sheet of a chunk that goes by Bulk.
 
         Raises: StorageFailed when its file is gone or cut off.
         """
-        start, stop = self._chunks.span(chunk)
         place = int(chunk.id[1:]) - 1
         path = self._folder / sheet_name(place)
         _check_size(path, self._sheet_bytes[place])
-        numbers = pa.concat_arrays([batch.column(ROW) for batch in self._frames[Api.BULK].span(start, stop)])
+        numbers = self.numbers(chunk)
         return Sheet(path, self._columns, chunk.rows, numbers[0].as_py(), numbers=numbers)
 
     def folded(self, into: Sequence[int] | None = None) -> Iterator[tuple[int, int]]:
@@ -135,6 +145,11 @@ class Prepared:
             told, carriers = wanted.slice(start, some), travels.slice(start, some)
             yield RowBatch(told.to_pylist(), self._found(carriers))
 
+    def _bodies(self, numbers: Sequence[int], batch: pa.RecordBatch) -> Iterator[tuple[int, Any]]:
+        is_delete = self.order.mode is SyncMode.DELETE
+        bodies = batch.column(fields_of(batch.schema)[0]).to_pylist() if is_delete else json_rows(batch)
+        return zip(numbers, bodies, strict=True)
+
     def _found(self, numbers: pa.Array) -> pa.RecordBatch:
         """The rows of these numbers, in this order."""
         low, high = pc.min_max(numbers).as_py().values()
@@ -156,7 +171,7 @@ class Prepared:
         """The rows that these travel in; most in themselves."""
         if not self._folded:
             return numbers
-        into, rows = map(_column, self._pairs())
+        into, rows = map(column_of, self._pairs())
         return pc.coalesce(into.take(pc.index_in(numbers, value_set=rows)), numbers)
 
     def _pairs(self) -> tuple[memoryview[int], memoryview[int]]:
@@ -202,10 +217,6 @@ class _Chunks(Sequence[Chunk]):
         """Where the chunk's rows begin and end among those of its kind."""
         number = int(chunk.id[1:]) - 1
         return self._starts[chunk.id[0]][number], self._starts[chunk.id[0]][number + 1]
-
-
-def _column(numbers: memoryview[int]) -> pa.Array:
-    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
 
 
 def _check_size(path: Path, size: int) -> None:

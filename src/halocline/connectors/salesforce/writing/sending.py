@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from itertools import count, groupby
 from typing import TypeAlias
 
+import pyarrow as pa
+
 from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.collections import ROW_RETRIES, Operation, Order
 from halocline.connectors.salesforce.ingest_jobs import JobInfo
@@ -169,7 +171,7 @@ class Sending:
         known = {one.row for one in answer.results}
         rows = [row for row in self._cargo.numbers(chunk).to_pylist() if row not in known]
         if self._end is None:
-            self.unwritten.extend(rows)
+            self.unwritten.extend(self._telling.rows(pa.array(rows, pa.int64())))
             return answer
         more = (not_sent(row, self._end.code, message=self._end.message) for row in rows)
         return replace(answer, results=(*answer.results, *more))

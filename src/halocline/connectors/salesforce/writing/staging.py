@@ -8,8 +8,6 @@ Memory holds two numbers for each row and a few thousand rows, however many ther
 
 from __future__ import annotations
 
-import json
-import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,6 +21,7 @@ import pyarrow.compute as pc
 from halocline.connectors.salesforce import sheets
 from halocline.connectors.salesforce.collections import CALL_ROWS
 from halocline.connectors.salesforce.writing import checks, deciding, parents
+from halocline.connectors.salesforce.writing.answers import keep_json
 from halocline.connectors.salesforce.writing.columns import Columns, json_rows, not_in_bulk
 from halocline.connectors.salesforce.writing.cutting import Calls, SheetFiles, cells
 from halocline.connectors.salesforce.writing.digest import Digest
@@ -37,7 +36,6 @@ from halocline.connectors.salesforce.writing.frames import (
     fields_of,
     in_order,
     joined,
-    synced,
     type_of,
 )
 from halocline.connectors.salesforce.writing.prepared import FOLDED_FILE, PLAN_FILE, Prepared
@@ -45,7 +43,7 @@ from halocline.errors import StorageFailed
 from halocline.outcome import RowResult
 from halocline.push.destination import RowBatch, WritePlan
 from halocline.push.order import Api, SyncMode, WriteOrder
-from halocline.spool import arriving, storage
+from halocline.spool import storage, to_disk
 
 _FIRST_ROWS = 3  # that a plan shows
 _STAGED = "staged.arrow"
@@ -256,15 +254,11 @@ class _Planning:
                 with (self._folder / FOLDED_FILE).open("wb") as file:
                     for numbers in (folded.into, folded.rows):
                         file.write(memoryview(numbers.buffers()[1])[numbers.offset * 8 : (numbers.offset + len(numbers)) * 8])
-                synced(self._folder / FOLDED_FILE)
+                to_disk(self._folder / FOLDED_FILE)
             for name in (_STAGED, MERGED):
                 (self._folder / name).unlink(missing_ok=True)
-            synced(self._folder)
-            with arriving(self._folder / PLAN_FILE) as partial, partial.open("w", encoding="utf-8") as out:
-                json.dump(told, out)
-                out.flush()
-                os.fsync(out.fileno())
-            synced(self._folder)
+            to_disk(self._folder)
+        keep_json(self._folder / PLAN_FILE, told)
 
 
 def _parted(batch: pa.RecordBatch, api: Api) -> Iterator[tuple[Api, pa.RecordBatch]]:

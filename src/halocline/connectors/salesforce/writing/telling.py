@@ -58,9 +58,9 @@ class Telling:
 
     def of(self, chunk: Chunk, answer: Answer, *, again: bool, held: Held | None) -> Iterator[Told]:
         """What became of the rows of a chunk; those refused for the moment go to `held` instead, where that is given."""
-        job_id = answer.job_id if answer.job is None else answer.job.id
+        job_id, matching = answer.job_id if answer.job is None else answer.job.id, self._foreseen.pop(chunk.id, None)
         if answer.job is not None:
-            parts = self._of_job(chunk, answer, info=answer.job, held=held)
+            parts = self._of_job(chunk, answer, found=self._results(chunk, answer.job, matching), held=held)
         elif answer.results:
             parts = _divided(answer.results)
         else:
@@ -100,9 +100,9 @@ class Telling:
         for first in range(0, len(more), PIECE_ROWS):
             yield None, more[first : first + PIECE_ROWS]
 
-    def _of_job(self, chunk: Chunk, answer: Answer, *, info: JobInfo, held: Held | None) -> Iterator[_Part]:
+    def _of_job(self, chunk: Chunk, answer: Answer, *, found: JobResults, held: Held | None) -> Iterator[_Part]:
         """Rows written, then rows that were not, then those that no result tells of: they are in doubt, not forgotten."""
-        found, told = self._results(chunk, info, self._foreseen.pop(chunk.id, None)), list[pa.Array]()
+        told = list[pa.Array]()
         for whole in found.written():
             batch = self._seen_written(whole.filter(whole.column("row").is_valid()), answer)
             told.append(batch.column("row"))
@@ -113,7 +113,7 @@ class Telling:
             yield from _divided([self._seen(one, answer) for one in self._kept(chunk, others, held=held)])
         missing = _missing(self._cargo.numbers(chunk), told)
         if len(missing):
-            yield from self._in_doubt(missing, f"{_UNMATCHED} (job {info.id}, {info.state})")
+            yield from self._in_doubt(missing, f"{_UNMATCHED} (job {found.info.id}, {found.info.state})")
 
     def _kept(self, chunk: Chunk, others: Sequence[RowResult], *, held: Held | None) -> Iterator[RowResult]:
         for one in others:
