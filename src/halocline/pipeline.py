@@ -218,7 +218,7 @@ class SyncPipeline:
     def _watch(self, push: Push, run: PushRun, callbacks: Callbacks, stack: ExitStack) -> Watch:
         if self._results_to is None:
             return callbacks
-        tables = registry.open_results(*self._results_to)
+        tables = registry.open_results(*self._results_to, memory_limit=self._settings.duckdb_memory)
         stack.callback(tables.close)
         match = key_of(push.rows, push.order.needed) if push.mapper is None and push.order.needed else None
         return TableWatch(tables, run, push.order, match, callbacks)
@@ -233,7 +233,12 @@ class SyncPipeline:
         if callable(getattr(source, "batches", None)) and callable(getattr(source, "records", None)):
             given: Rows = source
             return given
-        rows = rows_of(source, folder=spool.path, name=again.name if again else None)
+        rows = rows_of(
+            source,
+            folder=spool.path,
+            name=again.name if again else None,
+            memory_limit=self._settings.duckdb_memory,
+        )
         stack.callback(rows.close)
         return rows
 
@@ -308,6 +313,8 @@ class _Going:
         """Nothing more will be known. An error carries what is."""
         self.refresh()
         self.result.finish()
+        if self.mirrored is not None and self.mirrored.remaining and self.result.status is SyncStatus.SUCCESS:
+            self.result.status = SyncStatus.PARTIAL  # records that are gone from the source are still there
         if error is not None:
             if not self.result.success_count:
                 self.result.status = SyncStatus.FAILED  # also where nobody knows how many records there are

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.push.fake import WRITTEN, FakeDestination, Fuse, FusedLedger, Killed, ListRows, Org
 
-from halocline.errors import FixConfig, NetworkFailed, Refused, StorageFailed
+from halocline.errors import FixConfig, LeaseHeld, NetworkFailed, Refused, StorageFailed
+from halocline.events import Event, Noticed
 from halocline.ledger import Ledger, MemoryLedger
 from halocline.outcome import Fate, RowResult
 from halocline.push.destination import RowBatch, Told
@@ -26,6 +27,7 @@ from halocline.push.diff.mirror import Foreseen, Mirror, Mirrored
 from halocline.push.diff.sent import FOLDER, SentRows
 from halocline.push.diff.sifting import learning
 from halocline.push.order import Nulls, SyncMode, WriteOrder
+from halocline.push.past import unsettled
 from halocline.push.preview import preview
 from halocline.push.push import Push, execute
 from halocline.push.resume import resume
@@ -290,6 +292,148 @@ def test_a_run_that_dies_anywhere_is_learnt_from(tmp_path: Path, order: WriteOrd
         assert flow.push(accounts("a", "b", "c", "d", "e", "f")).unchanged == 6, fuse.seen[-1]
 
 
+def _refused_as_a_whole(home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Flow, PushRun]:
+    """A flow of inserts whose first push the org refused, row by row; now it would take them."""
+    flow = Flow(home, order=INSERT, diff_key="Ext__c")
+    with monkeypatch.context() as patch:
+        refusal = {"code": "TRIGGER", "message": "not today", "fields": []}
+        patch.setattr(Org, "write", lambda _org, _order, rows: [refusal for _ in rows])
+        run = flow.push(accounts("a", "b", "c"))
+    assert (run.refused, flow.org.records) == (3, {})
+    return flow, run
+
+
+def _try_again(flow: Flow, first: PushRun, fuse: Fuse) -> None:
+    """What `retry` does with rows that lie staged."""
+    with learning(flow.home, flow="flow", org=flow.org.name, order=INSERT) as sieve:
+        destination = FakeDestination(flow.org, fuse=fuse)
+        push = Push(INSERT, ListRows(accounts("a", "b", "c")), destination, "flow", sieve=sieve, retries=first.id)
+        execute(push, PushRun.new(), ledger=FusedLedger(flow.ledger, fuse), home=flow.home)
+
+
+@pytest.mark.parametrize("way", ["pushed", "resumed"])
+def test_a_retry_that_dies_anywhere_is_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Its rows wait under the run that it tries again; killed at every deed, each record is made once all the same."""
+    whole = Fuse()
+    _try_again(*_refused_as_a_whole(tmp_path / "whole", monkeypatch), whole)
+    assert len(whole.seen) > 10
+    resumed = 0
+    for at in range(1, len(whole.seen) + 1):
+        flow, first = _refused_as_a_whole(tmp_path / str(at), monkeypatch)
+        fuse = Fuse(at)
+        with pytest.raises(Killed):
+            _try_again(flow, first, fuse)
+        dead = next(iter(flow.ledger.runs())).run
+        if way == "resumed" and dead != first.id and unsettled(dead, flow.ledger):
+            resumed += 1
+            with learning(flow.home, flow="flow", org=flow.org.name, order=INSERT) as sieve:
+                resume(dead, destination=FakeDestination(flow.org), ledger=flow.ledger, home=flow.home, sieve=sieve)
+        flow.push(accounts("a", "b", "c", "d"))
+        assert flow.org.names() == ["a", "b", "c", "d"], fuse.seen[-1]
+        assert flow.push(accounts("a", "b", "c", "d")).unchanged == 4, fuse.seen[-1]
+    assert way == "pushed" or resumed > 5
+
+
+class FuseAt(Fuse):
+    """Ends the process at the deed of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def __call__(self, deed: str) -> None:
+        if deed == self._name:
+            self.at = len(self.seen) + 1
+        super().__call__(deed)
+
+
+def _insert(flow: Flow, *, fuse: Fuse | None = None) -> list[str]:
+    """Insert five rows by requests of which nobody can be asked; what a person is told."""
+    heard: list[Event] = []
+    with flow.sent() as sent:
+        destination = FakeDestination(flow.org, fuse=fuse, asks=False)
+        push = Push(INSERT, ListRows(accounts("a", "b", "c", "d", "e")), destination, "flow", sieve=sent)
+        ledger: Any = flow.ledger if fuse is None else FusedLedger(flow.ledger, fuse)
+        execute(push, PushRun.new(), ledger=ledger, home=flow.home, sink=heard.append)
+    return [event.message for event in heard if isinstance(event, Noticed)]
+
+
+def test_inserting_rows_in_doubt_again_is_told(tmp_path: Path) -> None:
+    """How many, since which run, and what to compare; when they are written it is not told any more."""
+    flow = Flow(tmp_path, order=INSERT, diff_key="Ext__c")
+    with pytest.raises(Killed):
+        _insert(flow, fuse=FuseAt("reply c00002"))
+    (dead,) = (one.run for one in flow.ledger.runs())
+    assert flow.org.names() == ["a", "b", "c", "d"]
+    (told,) = _insert(flow)
+    assert told.startswith(f"2 rows in doubt since run {dead} are inserted again")
+    assert "Compare both sides by Ext__c" in told
+    assert flow.org.names() == ["a", "b", "c", "c", "d", "d", "e"]
+    assert _insert(flow) == []
+
+
+def test_rows_that_wait_are_on_disk_before_any_is_sent(flow: Flow) -> None:
+    """The last transaction before the first request waits for the disk, and has something to write."""
+    statements: list[str] = []
+    before: list[str] = []
+    with flow.sent() as sent:
+        sent.store._db.set_trace_callback(statements.append)
+        destination = FakeDestination(flow.org)
+        destination.failing = lambda _chunk: before.extend(() if before else statements)
+        push = Push(UPSERT, ListRows(accounts("a", "b", "c", "d")), destination, "flow", sieve=sent)
+        execute(push, PushRun.new(), ledger=flow.ledger, home=flow.home)
+        sent.store._db.set_trace_callback(None)
+    writes = [at for at, statement in enumerate(before) if statement.startswith("INSERT OR REPLACE INTO waiting")]
+    durable = max(at for at, statement in enumerate(before) if statement == "PRAGMA synchronous = FULL")
+    assert writes
+    assert max(writes) < durable
+    assert [statement.split()[0] for statement in before[durable:]][:4] == ["PRAGMA", "BEGIN", "UPDATE", "COMMIT"]
+
+
+def test_only_one_is_at_work_with_a_memory(flow: Flow) -> None:
+    """A push, a retry and a resume refuse each other, with exit code 75; who only looks, or has another flow, is let in."""
+    home, org = flow.home, flow.org.name
+
+    def pushing() -> None:
+        with flow.sent():
+            raise AssertionError("two are at work")
+
+    def learning_of(name: str, order: WriteOrder) -> None:
+        with learning(home, flow=name, org=org, order=order):
+            raise AssertionError("two are at work")
+
+    others = (pushing, lambda: learning_of("flow", UPSERT), lambda: learning_of("flow:mirror", WriteOrder("A", SyncMode.DELETE)))
+    with flow.sent():
+        for other in others:
+            with pytest.raises(LeaseHeld, match="another push, retry or resume of flow is at work") as caught:
+                other()
+            assert caught.value.exit_code == 75
+        assert flow.foresee(accounts("a")) == Foreseen(0, 0)
+        with SentRows(home, flow="other", org=org, order=UPSERT) as sent:
+            assert sift(sent, accounts("a")) == [0]
+    assert flow.push(accounts("a")).written == 1
+
+
+def test_of_two_pushes_at_once_one_inserts(tmp_path: Path) -> None:
+    """The second is refused before it sends anything, so no record is made twice."""
+    flow = Flow(tmp_path, order=INSERT, diff_key="Ext__c")
+    refused: list[LeaseHeld] = []
+
+    def push_again(_chunk: str) -> None:
+        with pytest.raises(LeaseHeld) as caught:
+            flow.push(accounts("a", "b", "c", "d"))
+        refused.append(caught.value)
+
+    destination = FakeDestination(flow.org)
+    destination.failing = push_again
+    with flow.sent() as sent:
+        push = Push(INSERT, ListRows(accounts("a", "b", "c")), destination, "flow", sieve=sent)
+        execute(push, PushRun.new(), ledger=flow.ledger, home=flow.home)
+    assert len(refused) == 2
+    flow.push(accounts("a", "b", "c", "d"))
+    assert flow.org.names() == ["a", "b", "c", "d"]
+
+
 # ---- digests
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=4) | st.sampled_from(
@@ -408,6 +552,70 @@ def test_a_changed_or_refused_row_is_not_gone(flow: Flow) -> None:
     flow.push(accounts("a", "b", "c"))
     done = flow.mirror(accounts("A", "bad", "c"))
     assert (done.gone, sorted(flow.names())) == (0, ["k0", "k1", "k2"])
+
+
+@pytest.fixture
+def caseless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An org that finds external ids in any case, as Salesforce does unless told otherwise."""
+
+    def known(org: Org, order: WriteOrder, row: Mapping[str, Any]) -> str | None:
+        if order.mode is SyncMode.DELETE:
+            return row["Id"] if row["Id"] in org.records else None
+        return next((i for i, one in org.records.items() if one["Ext__c"].casefold() == row["Ext__c"].casefold()), None)
+
+    monkeypatch.setattr(Org, "_known", known)
+
+
+@pytest.mark.usefixtures("caseless")
+def test_a_key_that_is_spelled_anew_is_not_gone(flow: Flow) -> None:
+    """Its record was just written; what is gone besides is deleted, and the old spelling is forgotten."""
+    flow.push(accounts("a", "b", "c"))
+    done = flow.mirror([{"Ext__c": "K0", "Name": "a"}, *accounts("a", "b")[1:]])
+    assert (done.gone, done.run.written) == (1, 1)
+    assert flow.names() == {"K0": "a", "k1": "b"}
+    with flow.sent() as sent:
+        assert sent.known == 2
+    assert flow.push(accounts("a")).written == 1, "it was written under the other spelling since"
+
+
+@pytest.mark.usefixtures("caseless")
+def test_a_key_that_is_spelled_anew_and_refused_is_not_gone(flow: Flow) -> None:
+    """It came in this load, whatever became of it, though no answer names its record."""
+    flow.push(accounts("a", "b", "c"))
+    assert flow.mirror([{"Ext__c": "K0", "Name": "bad"}, *accounts("a", "b", "c")[1:]]).gone == 0
+    assert flow.names() == {"k0": "a", "k1": "b", "k2": "c"}
+
+
+@pytest.mark.usefixtures("caseless")
+def test_a_record_with_two_spellings_is_not_gone_with_one(flow: Flow) -> None:
+    """A look sees that too, and forgets neither."""
+    flow.push([*accounts("a", "b"), {"Ext__c": "K0", "Name": "a"}])
+    assert flow.foresee(accounts("a", "b")) == Foreseen(0, 3)
+    assert flow.foresee(accounts("a", "b")) == Foreseen(0, 3)
+    assert flow.mirror(accounts("a", "b")).gone == 0
+    assert len(flow.org.records) == 2
+
+
+@pytest.mark.parametrize(("before", "after"), [(15, 18), (18, 15)])
+@pytest.mark.parametrize("answered", [15, 18])
+@pytest.mark.parametrize("fate", ["written", "refused"])
+def test_an_id_of_15_characters_names_the_record_of_18(tmp_path: Path, before: int, after: int, answered: int, fate: str) -> None:
+    """So a row with the one is not gone when it comes with the other, whichever is answered."""
+    ids = ["001000000000001AAA", "001000000000002AAA", "00100000000000bAAA"]
+    order = WriteOrder("Account", SyncMode.UPDATE)
+
+    def told(numbers: Sequence[int], length: int) -> Told:
+        table = {"row": list(numbers), "id": [ids[n][:length] for n in numbers], "created": [False] * len(numbers)}
+        return Told("c", written=pa.RecordBatch.from_pydict(table, schema=WRITTEN))
+
+    with SentRows(tmp_path, flow="f", org="o", order=order) as sent:
+        sift(sent, [{"Id": one[:before]} for one in ids])
+        sent.told(told([0, 1, 2], 18))
+        sent.begin("second")
+        due = sift(sent, [{"Id": one[:after]} for one in ids[:2]])
+        assert due == [0, 1]
+        sent.told(told(due, answered) if fate == "written" else Told("c", others=tuple(RowResult(n, Fate.REFUSED) for n in due)))
+        assert [key for lines in sent.gone() for _, key, _ in lines] == [ids[2][:before]]
 
 
 def test_what_a_mirror_would_delete_is_foreseen(flow: Flow) -> None:

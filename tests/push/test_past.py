@@ -18,7 +18,7 @@ from tests.push.fake import FakeDestination, Fuse, FusedLedger, Heard, Killed, L
 from halocline.errors import FixConfig, HaloclineError, LeaseHeld, NetworkFailed, NotFound, Stopped
 from halocline.events import Event, Noticed
 from halocline.ledger import Ledger, MemoryLedger, SqliteLedger
-from halocline.outcome import Fate
+from halocline.outcome import Counts, Fate
 from halocline.push.destination import RowBatch, Told
 from halocline.push.folder import KEPT_S, RunFolder, sweep
 from halocline.push.order import Api, SyncMode, WriteOrder
@@ -386,6 +386,29 @@ def test_a_settled_run_is_asked_once(tmp_path: Path) -> None:
     assert world.ledger.get("first").counts.inserted == 2
 
 
+def test_rows_that_were_only_refused_here_overtake_nothing(tmp_path: Path) -> None:
+    """A later run that stopped before it sent anything wrote no newer values: what waits is still the newest there is."""
+    world = World(tmp_path)
+    world.die_sending()
+    world.ledger.start("flow", run="later", pid=1, host="elsewhere")
+    world.ledger.note("later", plan=world.ledger.get("first").plan or {})
+    world.ledger.finish("later", state="failed", rows_read=5, counts=Counts(not_sent=4, unchanged=1))
+    assert world.push().continues == "first"
+    assert world.org.names() == list("abcde")
+
+
+@pytest.mark.parametrize("damage", ["", "3 ro"])
+def test_a_count_that_was_not_written_to_its_end_is_taken_anew(tmp_path: Path, damage: str) -> None:
+    """After a power cut the file that says how many rows wait may be empty: the run is asked about once more."""
+    world = World(tmp_path)
+    world.die_sending()
+    world.push(OTHER)
+    (tmp_path / "runs" / "first" / "settled").write_text(damage)
+    world.push([*OTHER, FIRST[0]])
+    assert "3 rows were never sent" in world.notices[-1]
+    assert (tmp_path / "runs" / "first" / "settled").read_text() == "3"
+
+
 def test_a_run_whose_folder_is_gone_is_told(tmp_path: Path) -> None:
     """Nobody can say what became of its rows: they are in doubt, a person hears it, and once."""
     world = World(tmp_path)
@@ -529,6 +552,9 @@ class Memory:
         self.names.update({(self.run, n): str(row["Name"]) for n, row in pairs})
         kept = [(n, row) for n, row in pairs if row["Name"] not in self.written]
         return RowBatch([n for n, _ in kept], [row for _, row in kept]), [n for n, row in pairs if row["Name"] in self.written]
+
+    def sifted(self) -> Sequence[str]:
+        return ()
 
     def told(self, told: Told) -> None:
         if told.written is not None:

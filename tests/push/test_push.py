@@ -380,6 +380,9 @@ class Odd:
         kept = [(n, row) for n, row in zip(batch.numbers, batch.rows, strict=True) if n % 2 == 0]
         return RowBatch([n for n, _ in kept], [row for _, row in kept]), [n for n in batch.numbers if n % 2]
 
+    def sifted(self) -> Sequence[str]:
+        return ()
+
     def told(self, told: Told) -> None:
         if told.written is not None:
             self.learnt.extend((self.run, row) for row in told.written.column("row").to_pylist())

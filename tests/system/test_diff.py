@@ -99,6 +99,18 @@ def test_a_mirror_deletes_in_the_org_what_is_gone(place: Place) -> None:
     assert sorted(place.held()) == ["k0", "k1", "k2", "strange"]
 
 
+def test_a_mirror_that_leaves_records_there_is_no_whole_success(place: Place) -> None:
+    """A record that Salesforce will not delete now: the sync says PARTIAL, and the next one deletes it."""
+    place.sync(accounts("abcd"), mirror=True)
+    place.emulator.faults.add("lock", kind="collections.delete", times=1_000)
+    result = place.sync(accounts("abc"), mirror=True)
+    place.emulator.faults.clear()
+    told = result.metadata["mirrored"]
+    assert (result.status, told["gone"], told["remaining"]) == (SyncStatus.PARTIAL, 1, 1)
+    assert place.sync(accounts("abc"), mirror=True).status is SyncStatus.SUCCESS
+    assert sorted(place.held()) == ["k0", "k1", "k2"]
+
+
 def test_what_somebody_deleted_counts_as_gone(place: Place) -> None:
     """A record that lies in the recycle bin need not be deleted."""
     place.sync(accounts("abcd"), mirror=True)

@@ -63,30 +63,34 @@ class RunFolder:
 
         Raises: LeaseHeld when another process, or another thread, is at work here.
         """
-        lock = self._lock()
+        lock = hold(self.path / "lock", doing=f"Taking up run {self.path.name}", cause="somebody else is at work on it")
         try:
             yield
         finally:
             if lock is not None:
                 os.close(lock)
 
-    def _lock(self) -> int | None:
-        with storage(f"Locking the run's folder {self.path}"):
-            try:
-                lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                os.close(lock)
-                hint = "Wait until it has ended; the lock of one that died frees itself."
-                raise LeaseHeld(f"Taking up run {self.path.name}", "somebody else is at work on it", hint=hint) from error
-        return lock
-
     def delete(self) -> None:
         """Delete the folder and all in it. Idempotent."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def hold(path: Path, *, doing: str, cause: str) -> int | None:
+    """Lock the file, made if it is not there, until the handle is closed; None where its folder is gone.
+
+    Raises: LeaseHeld, which says `doing` and `cause`, when another process, or another thread, holds it; StorageFailed.
+    """
+    with storage(f"Locking {path}"):
+        try:
+            lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock)
+            raise LeaseHeld(doing, cause, hint="Wait until it has ended; the lock of one that died frees itself.") from error
+    return lock
 
 
 def sweep(home: Path, *, now_s: float | None = None) -> list[Path]:

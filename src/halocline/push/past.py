@@ -31,12 +31,12 @@ from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
 from halocline.push.work import WHOLE, Work, settle_all
-from halocline.spool import arriving, storage
+from halocline.spool import arriving, storage, to_disk
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
-_LOOKED_BACK = 1_000  # runs; a run that is further back counts as overtaken
+LOOKED_BACK = 1_000  # runs; a run that is further back counts as overtaken
 _PAGE = 1_000  # rows told at once
 
 
@@ -78,7 +78,7 @@ def place(note: Note, *, run: str, home: Path) -> RunFolder:
 
 def overtaken(run: str, flow: str, *, ledger: Ledger, but: str | None = None) -> bool:
     """Whether a later run of the flow, `but` left out, may have written the same records."""
-    for record in ledger.runs(flow, limit=_LOOKED_BACK):
+    for record in ledger.runs(flow, limit=LOOKED_BACK):
         if record.run == run:
             return False
         note = Note.from_json(record.plan)
@@ -90,8 +90,13 @@ def overtaken(run: str, flow: str, *, ledger: Ledger, but: str | None = None) ->
 
 
 def was_sent(record: RunRecord, note: Note, *, ledger: Ledger) -> bool:
-    """Whether a run that has ended came so far that something of it may have been sent, or may still be."""
-    return record.state == "done" or record.counts.accounted > 0 or unsettled(note.continues or record.run, ledger)
+    """Whether a run that has ended came so far that something of it may have been sent, or may still be.
+
+    Rows that were refused while they were staged, or found unchanged, say nothing of that.
+    """
+    counts = record.counts
+    heard = counts.changed + counts.rejected + counts.in_doubt
+    return record.state == "done" or heard > 0 or unsettled(note.continues or record.run, ledger)
 
 
 def refuse_twin(note: Note, flow: str, *, ledger: Ledger, but: str) -> None:
@@ -99,12 +104,25 @@ def refuse_twin(note: Note, flow: str, *, ledger: Ledger, but: str) -> None:
 
     Both have noted their work before they look for the other, so at least one of two sees its twin; it may be both.
     """
-    for record in ledger.runs(flow, limit=_LOOKED_BACK):
+    for record in ledger.runs(flow, limit=LOOKED_BACK):
         other = Note.from_json(record.plan) if record.state == "running" and record.run != but else None
         if other is not None and other.same_work(note):
             cause = f"run {record.run} is sending the same rows at this moment"
             hint = "Wait until it has ended; to send them twice on purpose, give one of the pushes a flow name of its own."
             raise LeaseHeld(f"Sending rows to {note.order.sobject}", cause, hint=hint, other=record.run)
+
+
+def sifted_in(run: str, ledger: Ledger, *, retries: str | None) -> str:
+    """The run in which the rows of a run of diff mode were sifted: the first of those that tried them.
+
+    `retries` is that of the run's note, which need not be booked yet.
+    """
+    while retries is not None:
+        run = retries
+        note = Note.from_json(ledger.get(run).plan)
+        assert note is not None, "only a push is tried again"
+        retries = note.retries
+    return run
 
 
 def choose(dead: list[Dead], note: Note, *, flow: str, ledger: Ledger, but: str) -> Dead | None:
@@ -150,8 +168,8 @@ def settle(
         sink(Noticed(f"Run {dead.run} was interrupted on its way into {dead.note.org}; {there}"))
     elif not dead.folder.marks.exists():
         _bury(dead, ledger=ledger, sink=sink)
-    elif dead.folder.settled.exists() and not superseded:
-        sink(Noticed(_interrupted(dead.run, int(dead.folder.settled.read_text()))))
+    elif (remain := _settled(dead.folder)) is not None and not superseded:
+        sink(Noticed(_interrupted(dead.run, remain)))
     else:
         books = reopen(dead, ledger=ledger, sink=_only_notices(sink))
         books.sieve = sieve
@@ -186,9 +204,20 @@ def _let_wait(work: Work, sink: Sink, *, superseded: bool) -> None:
         work.folder.delete()
     else:
         books.close("failed", f"interrupted; {remain:,} rows were never sent")
-        with storage(f"Writing {work.folder.settled}"), arriving(work.folder.settled) as partial:
-            partial.write_text(str(remain))
+        with storage(f"Writing {work.folder.settled}"):
+            with arriving(work.folder.settled) as partial:
+                partial.write_text(str(remain))
+                to_disk(partial)
+            to_disk(work.folder.path)
         sink(Noticed(_interrupted(run, remain)))
+
+
+def _settled(folder: RunFolder) -> int | None:
+    """How many rows wait, as it was found when the run was asked about; None where it was not, or nobody can read it."""
+    try:
+        return int(folder.settled.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _bury(dead: Dead, *, ledger: Ledger, sink: Sink) -> None:

@@ -27,7 +27,7 @@ from halocline.push.intake import Intake
 from halocline.push.marks import Marks
 from halocline.push.note import Note
 from halocline.push.order import SyncMode, WriteOrder
-from halocline.push.past import Dead, choose, look, refuse_twin, settle
+from halocline.push.past import Dead, choose, look, refuse_twin, settle, sifted_in
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
@@ -127,6 +127,9 @@ def _staged(push: Push, books: Books, *, folder: RunFolder, held: ExitStack) -> 
     load = push.destination.open(push.order, folder.load, journal=ledger.journal(run.id))
     held.callback(load.close)
     _stage(push, load, books=books, scratch=folder.path / "trial")
+    if push.sieve is not None:
+        for told in push.sieve.sifted():
+            books.sink(Noticed(told))
     books.marks.save(folder.marks)
     return Work(books, load, folder, run.id)
 
@@ -186,9 +189,9 @@ def _sieve_past(push: Push, sieve: Sieve, *, books: Books, dead: list[Dead]) -> 
     here = push.destination.org
     for one in dead:
         if one.note.org == here:
-            sieve.begin(one.run)
+            sieve.begin(sifted_in(one.run, books.ledger, retries=one.note.retries))
             settle(one, destination=push.destination, ledger=books.ledger, sink=books.sink, superseded=True, sieve=sieve)
-    sieve.begin(books.run.id)
+    sieve.begin(sifted_in(books.run.id, books.ledger, retries=push.retries))
     return [one for one in dead if one.note.org != here]
 
 

@@ -15,7 +15,7 @@ from halocline.push.books import Books, calls_since_now
 from halocline.push.destination import RowDestination, Told
 from halocline.push.note import Note
 from halocline.push.order import SyncMode
-from halocline.push.past import Dead, ask, overtaken, place, reopen, unsettled
+from halocline.push.past import Dead, ask, overtaken, place, reopen, sifted_in, unsettled
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
@@ -138,7 +138,7 @@ def _dead(run_id: str, *, ledger: Ledger, home: Path, doing: str) -> Dead:
 
 def _reopened(dead: Dead, *, ledger: Ledger, sink: Sink, watch: Watch, sieve: Sieve | None) -> Books:
     if sieve is not None:
-        sieve.begin(dead.run)
+        sieve.begin(sifted_in(dead.run, ledger, retries=dead.note.retries))
     books = reopen(dead, ledger=ledger, sink=sink, watch=watch)
     books.sieve = sieve
     return books

@@ -77,9 +77,7 @@ def retry(
         run = PushRun.new()
         sieve = None
         if note.sieved:
-            first = _sifted_in(run_id, note, ledger)
-            same = learning(home, flow=record.flow, org=note.org, order=note.order, same={run.id: first})
-            sieve = stack.enter_context(same)
+            sieve = stack.enter_context(learning(home, flow=record.flow, org=note.org, order=note.order))
         push = Push(note.order, rows, destination, record.flow, sieve=sieve, retries=run_id)
         try:
             execute(push, run, ledger=ledger, home=home, sink=sink, watch=watch)
@@ -174,16 +172,6 @@ def _tidy(maker: str, folder: RunFolder, *, destination: RowDestination, ledger:
         load.left()
     finally:
         load.close()
-
-
-def _sifted_in(run: str, note: Note, ledger: Ledger) -> str:
-    """The run in which the rows of a run of diff mode were sifted: the first of those that tried them."""
-    while note.retries is not None:
-        run = note.retries
-        before = Note.from_json(ledger.get(run).plan)
-        assert before is not None, "only a push is tried again"
-        note = before
-    return run
 
 
 def _refuse_overtaken(record: RunRecord, note: Note, *, ledger: Ledger) -> None:

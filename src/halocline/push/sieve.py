@@ -16,10 +16,19 @@ class Sieve(Protocol):
     """
 
     def begin(self, run: str) -> None:
-        """The rows that are sifted and told from here on are those of this run, which may be one that died."""
+        """The rows that are sifted and told from here on are those of this run, which may be one that died.
+
+        Rows that are sent once more wait under the run in which they were sifted, so it is that run's name.
+        """
 
     def sift(self, batch: RowBatch) -> tuple[RowBatch, Sequence[int]]:
         """The rows to send, and the numbers of those that are there already."""
+
+    def sifted(self) -> Sequence[str]:
+        """All rows are sifted, and may be sent from here on: what was put aside for them is on disk before this returns.
+
+        It answers what a person should know of the rows that are sent.
+        """
 
     def told(self, told: Told) -> None:
         """Learn durably what became of rows that were sent; hearing it twice is harmless."""

@@ -109,7 +109,10 @@ class Mirror:
         return Mirrored(done, gone.count + gone.without_id, rows.already_gone, gone.without_id, gone.examples)
 
     def foresee(self, push: Push, *, not_sent: int) -> Foreseen:
-        """What `execute` would delete, where the rows were only looked at and `not_sent` of them refused; nothing is deleted."""
+        """What `execute` would delete, where the rows were only looked at and `not_sent` of them refused; nothing is deleted.
+
+        A record that came under another spelling of its key counts as gone here, for only the answer to its row names it.
+        """
         gone = sum(len(lines) for lines in self.sent.gone())
         try:
             self._guard_source(_doing(push), not_sent=not_sent)
@@ -153,8 +156,11 @@ def _doing(push: Push) -> str:
 
 @contextmanager
 def of_mirror(home: Path, *, flow: str, org: str) -> Iterator[Sieve]:
-    """What a flow of deletes, made by a mirror, learns with: it forgets what was deleted."""
-    store = memory_of(home, flow=flow.removesuffix(_FLOW), org=org)
+    """What a flow of deletes, made by a mirror, learns with: it forgets what was deleted.
+
+    Raises: LeaseHeld while somebody else is at work with that memory; StorageFailed.
+    """
+    store = memory_of(home, flow=flow.removesuffix(_FLOW), org=org, alone=True)
     try:
         yield _GoneRows(0, store)
     finally:
@@ -212,6 +218,10 @@ class _GoneRows:
     def sift(self, batch: RowBatch) -> tuple[RowBatch, Sequence[int]]:
         self._store.wait_to_go(self._load, batch.numbers)
         return batch, ()
+
+    def sifted(self) -> Sequence[str]:
+        self._store.keep(self._load)
+        return ()
 
     def told(self, told: Told) -> None:
         deleted: list[int] = [] if told.written is None else told.written.column("row").to_pylist()

@@ -17,7 +17,7 @@ from halocline.push.destination import RowBatch, Told
 from halocline.push.diff.digests import Digester, Digests
 from halocline.push.diff.known import Held, Known
 from halocline.push.diff.store import Line, Store
-from halocline.push.order import DELETES, WriteOrder
+from halocline.push.order import DELETES, SyncMode, WriteOrder
 
 FOLDER = "sent"  # below the home
 
@@ -29,8 +29,9 @@ class SentRows:
     has none, so `diff_key` names a field whose value tells its rows apart. Only written rows are remembered; refused rows stay
     due, and rows in doubt are sent again. Of rows with one key, all from the first changed one on are sent. Records that others
     change or delete in Salesforce are not noticed: `forget` starts over. `rows` counts the rows of this load. With `looking`
-    nothing will be sent, so rows need not wait to be told of.
-    Raises: FixConfig for an insert without `diff_key`, for deletes, and for a file that is not ours; StorageFailed.
+    nothing will be sent, so rows need not wait to be told of; else nobody else may be at work with this memory until `close`.
+    Raises: FixConfig for an insert without `diff_key`, for deletes, and for a file that is not ours; LeaseHeld while another
+    push, retry or resume of the flow is at work; StorageFailed.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class SentRows:
         self._doing = f"Looking for what changed since {flow} was last sent"
         self._order = order
         self._key = self._chosen_key(diff_key)
-        self._store = memory_of(home, flow=flow, org=org)
+        self._store = memory_of(home, flow=flow, org=org, alone=not looking)
         self._digester = Digester(self._key, seed=_seed(order, self._key))
         self._load: int | None = None
         self._known: Known | None = None
@@ -80,6 +81,11 @@ class SentRows:
         unchanged = [number for number, same in zip(batch.numbers, held.unchanged, strict=True) if same]
         return _without(batch, held.unchanged), unchanged
 
+    def sifted(self) -> Sequence[str]:
+        """See `Sieve.sifted`; it tells of rows that an insert may make twice."""
+        self._store.keep(self._number)
+        return [self._twice(run, rows) for run, rows in self._store.doubtful(self._number)]
+
     def told(self, told: Told) -> None:
         """See `Sieve.told`; what it learns is on disk before it returns."""
         written: list[tuple[int, str | None]] = []
@@ -88,12 +94,16 @@ class SentRows:
         written += [(one.row, one.id) for one in told.others if one.fate is Fate.WRITTEN and one.row is not None]
         doubtful = [one.row for one in told.others if one.fate is Fate.IN_DOUBT and one.row is not None]
         if written or doubtful:
-            self._store.tell(self._number, written=written, doubtful=doubtful)
+            self._store.tell(self._number, written=written, doubtful=doubtful, twice=self._order.mode is SyncMode.INSERT)
 
     def gone(self) -> Iterator[list[Line]]:
-        """The records that were written once and are not among the rows of this load: (line, key, id), some at a time."""
-        for lines in self._memory.untouched():
-            yield self._store.named(lines)
+        """The records that were written once and are not among the rows of this load: (line, key, id), some at a time.
+
+        A record that came under another spelling of its key is not gone: one that this load wrote is known by its id, and its
+        line under the old key is dropped; for one that was refused or is in doubt the keys are compared without regard to case.
+        """
+        self._store.put_untouched(self._memory.untouched(), load=self._load, fold=self._fold, drop=not self._looking)
+        return self._store.untouched()
 
     def forget(self) -> None:
         """Forget all that was sent: the next load sends every row."""
@@ -117,6 +127,17 @@ class SentRows:
         if self._known is None:
             self._known = Known(self._store)
         return self._known
+
+    def _fold(self, key: str) -> str:
+        """The key without what may differ between two spellings of it. Ids are as good without their last three characters.
+
+        Source: https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/field_types.htm, "ID".
+        """
+        return (key[:15] if self._key == "Id" else key).casefold()
+
+    def _twice(self, run: str, rows: int) -> str:
+        told = f"{rows:,} rows in doubt since run {run} are inserted again: those that were written after all are there twice"
+        return f"{told}. Compare both sides by {self._key}; an upsert by an external id never makes a record twice."
 
     def _chosen_key(self, diff_key: str | None) -> str:
         if self._order.mode in DELETES:
@@ -144,10 +165,13 @@ class SentRows:
             self._store.wait(self._number, rows)
 
 
-def memory_of(home: Path, *, flow: str, org: str) -> Store:
-    """The file of a flow into an org."""
+def memory_of(home: Path, *, flow: str, org: str, alone: bool) -> Store:
+    """The file of a flow into an org; `alone`: nobody else may be at work with it.
+
+    Raises: as Store.
+    """
     name = blake2b(json.dumps([flow, org]).encode(), digest_size=12).hexdigest()
-    return Store(home / FOLDER / f"{name}.sqlite", flow=flow)
+    return Store(home / FOLDER / f"{name}.sqlite", flow=flow, alone=alone)
 
 
 def _without(batch: RowBatch, left_out: Sequence[bool]) -> RowBatch:

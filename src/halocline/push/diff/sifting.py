@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,18 +67,18 @@ class Sifting:
 
 
 @contextmanager
-def learning(home: Path, *, flow: str, org: str, order: WriteOrder, same: Mapping[str, str] | None = None) -> Iterator[Sieve]:
+def learning(home: Path, *, flow: str, org: str, order: WriteOrder) -> Iterator[Sieve]:
     """The memory of a flow, for rows that were sifted once already: all are let through, and what becomes of them is learnt.
 
-    For runs that are resumed, tried again or discarded, those of a mirror too. `same` names the run in which the rows of a run
-    were sifted, where that is another one.
+    For runs that are resumed, tried again or discarded, those of a mirror too.
+    Raises: as SentRows.
     """
     if order.mode in DELETES:
         with of_mirror(home, flow=flow, org=org) as deleted:
-            yield _Learning(deleted, same or {})
+            yield _Learning(deleted)
     else:
         with SentRows(home, flow=flow, org=org, order=order, diff_key="") as sent:
-            yield _Learning(sent, same or {})
+            yield _Learning(sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,16 @@ class _Learning:
     """A sieve that holds nothing back."""
 
     memory: Sieve
-    same: Mapping[str, str]
 
     def begin(self, run: str) -> None:
-        self.memory.begin(self.same.get(run, run))
+        self.memory.begin(run)
 
     def sift(self, batch: RowBatch) -> tuple[RowBatch, Sequence[int]]:
         return batch, ()
+
+    def sifted(self) -> Sequence[str]:
+        self.memory.sifted()
+        return ()  # whoever sends rows once more has chosen which
 
     def told(self, told: Told) -> None:
         self.memory.told(told)

@@ -3,6 +3,7 @@
     sent       a line for each record: number of the key, digest of the row as it was last written (FORGOTTEN: send it), key, id
     waiting    rows that were let through and not yet told as written, by run and row number
     gone       what a mirror is about to delete, by row number
+    doubtful   keys of inserted rows of which nobody knows whether they were written, with the run that sent them
 
 Lines are appended and numbered rather than kept in the order of their keys: keys come in any order, and a tree of two million in
 the order of a hash would be rewritten with every chunk.
@@ -14,11 +15,12 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from halocline.errors import FixConfig, StorageFailed
+from halocline.push.folder import hold
 from halocline.spool import storage
 
 FORGOTTEN = -1  # a digest that stands for none; a row that really has it is sent every time
@@ -38,6 +40,16 @@ CREATE TABLE waiting (
 ) WITHOUT ROWID;
 CREATE TABLE gone (row INTEGER PRIMARY KEY, n INTEGER NOT NULL, id TEXT NOT NULL);
 """
+_DOUBTFUL = """
+CREATE TABLE IF NOT EXISTS doubtful (place INTEGER NOT NULL, key TEXT NOT NULL, run TEXT NOT NULL, PRIMARY KEY (place, key))
+WITHOUT ROWID
+"""  # made where it is missing, for a file that was made without it
+_CAME = "s.n NOT IN (SELECT n FROM temp.untouched)"
+_RESPELLED = f"""
+CREATE TEMP TABLE respelled AS
+SELECT u.n FROM sent s CROSS JOIN temp.untouched u ON u.id IN (s.id, substr(s.id, 1, 15)) WHERE {_CAME} UNION
+SELECT u.n FROM sent s CROSS JOIN temp.untouched u ON u.id BETWEEN s.id AND s.id || 'zzz' WHERE length(s.id) = 15 AND {_CAME}
+"""  # an id has 15 characters, or 18 that begin with them
 
 Waiting = tuple[int, int | None, int, int, str]
 """A row that was let through: its number, its line in `sent` if it has one, the number of its key, its digest, its key."""
@@ -49,24 +61,30 @@ Line = tuple[int, str, str | None]
 class Store:
     """The file `path`, made when it is not there, readable by its owner only. One thread uses it.
 
-    Raises: StorageFailed when it cannot be opened or is damaged, FixConfig when it is not ours or of another version.
+    With `alone` a lock beside the file is held until `close`, so that no other push sends what this one is sending.
+    Raises: StorageFailed when it cannot be opened or is damaged, FixConfig when it is not ours or of another version, LeaseHeld
+    while somebody else holds the lock.
     """
 
-    def __init__(self, path: Path, *, flow: str) -> None:
+    def __init__(self, path: Path, *, flow: str, alone: bool) -> None:
         self.path = path
         self._doing = f"Remembering what was sent, in {path}"
         _create(path)
-        with self._gate():
+        with ExitStack() as held, self._gate():
+            if alone:
+                lock = hold(
+                    path.with_suffix(".lock"), doing=self._doing, cause=f"another push, retry or resume of {flow} is at work"
+                )
+                assert lock is not None, "the folder is there"
+                held.callback(os.close, lock)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
-            try:
-                self._prepare(flow)
-            except BaseException:
-                self._db.close()
-                raise
+            held.callback(self._db.close)
+            self._prepare(flow)
+            self._held = held.pop_all()
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
-        self._db.close()
+        self._held.close()
 
     # ---- loads
 
@@ -81,20 +99,42 @@ class Store:
             return int(db.execute("SELECT load FROM loads WHERE run = ?", (run,)).fetchone()[0])
 
     def wait(self, load: int, rows: Iterable[Waiting]) -> None:
-        """Put rows aside until it is told what became of them; durable at the latest with the first `written`."""
+        """Put rows aside until it is told what became of them; durable with `keep`."""
         with self._writing(durable=False) as db:
             statement = "INSERT OR REPLACE INTO waiting (load, row, n, place, digest, key) VALUES (?, ?, ?, ?, ?, ?)"
             db.executemany(statement, ((load, *row) for row in rows))
 
-    def tell(self, load: int, *, written: Sequence[tuple[int, str | None]], doubtful: Sequence[int]) -> None:
-        """Remember the rows that were written, with their ids, and forget those whose fate is not known; one transaction."""
+    def keep(self, load: int) -> None:
+        """See that all that waits is on disk, and waits `KEEP_S` from now on."""
+        with self._writing(durable=True) as db:
+            # A value that is new in any case: SQLite waits for the disk only when it has something to write.
+            db.execute("UPDATE loads SET begun_s = max(?, begun_s + 0.001) WHERE load = ?", (time.time(), load))
+
+    def tell(self, load: int, *, written: Sequence[tuple[int, str | None]], doubtful: Sequence[int], twice: bool) -> None:
+        """Remember the rows that were written, with their ids, and forget those whose fate is not known; one transaction.
+
+        `twice`: sending the latter again may make records twice, so `doubtful` tells of them when that happens.
+        """
         with self._writing(durable=True) as db:
             self._remember(db, load, dict(written))
+            rows = json.dumps(list(doubtful))
+            found = "FROM json_each(?) CROSS JOIN waiting w ON w.load = ? AND w.row = value"
+            statement = f"UPDATE sent SET digest = {FORGOTTEN} WHERE n IN (SELECT w.n {found} WHERE w.n IS NOT NULL)"
+            db.execute(statement, (rows, load))
+            if twice and doubtful:
+                statement = (
+                    f"INSERT OR REPLACE INTO doubtful SELECT w.place, w.key, l.run {found} JOIN loads l ON l.load = w.load"
+                )
+                db.execute(statement, (rows, load))
+
+    def doubtful(self, load: int) -> list[tuple[str, int]]:
+        """How many of the waiting rows of a load have a key that is in doubt since an earlier run, by run."""
+        with self._gate():
             statement = (
-                f"UPDATE sent SET digest = {FORGOTTEN} WHERE n IN (SELECT w.n FROM json_each(?) CROSS JOIN waiting w"
-                " ON w.load = ? AND w.row = value WHERE w.n IS NOT NULL)"
+                "SELECT d.run, count(*) FROM waiting w CROSS JOIN doubtful d ON d.place = w.place AND d.key = w.key"
+                " WHERE w.load = ? AND EXISTS (SELECT 1 FROM doubtful) GROUP BY d.run ORDER BY d.run"
             )
-            db.execute(statement, (json.dumps(list(doubtful)), load))
+            return self._db.execute(statement, (load,)).fetchall()
 
     # ---- what was sent
 
@@ -119,10 +159,50 @@ class Store:
     def clear(self) -> None:
         """Forget everything."""
         with self._writing(durable=True) as db:
-            for table in ("sent", "waiting", "loads", "gone"):
+            for table in ("sent", "waiting", "loads", "gone", "doubtful"):
                 db.execute(f"DELETE FROM {table}")
 
     # ---- what is gone
+
+    def put_untouched(self, parts: Iterable[Sequence[int]], *, load: int | None, fold: Callable[[str], str], drop: bool) -> None:
+        """Put aside the lines whose key did not come, but for those whose record came under another spelling of it.
+
+        That is so where a line that came has the same id; then the one that did not is forgotten if `drop`. It may be so where a
+        new row of the load was not written, and has the same key when both are folded.
+        """
+        with self._writing(durable=True) as db:
+            for table in ("untouched", "respelled", "unwritten"):
+                db.execute(f"DROP TABLE IF EXISTS temp.{table}")
+            db.execute("CREATE TEMP TABLE untouched (n INTEGER PRIMARY KEY, id TEXT)")
+            for numbers in parts:
+                statement = "INSERT INTO temp.untouched SELECT s.n, s.id FROM json_each(?) CROSS JOIN sent s ON s.n = value"
+                db.execute(statement, (json.dumps(list(numbers)),))
+            if db.execute("SELECT 1 FROM temp.untouched LIMIT 1").fetchone() is None:
+                return
+            db.execute("CREATE INDEX temp.untouched_id ON untouched (id)")
+            db.execute(_RESPELLED)
+            if drop:
+                db.execute("DELETE FROM sent WHERE n IN (SELECT n FROM temp.respelled)")
+            db.execute("DELETE FROM temp.untouched WHERE n IN (SELECT n FROM temp.respelled)")
+            db.create_function("fold", 1, fold, deterministic=True)
+            db.execute("CREATE TEMP TABLE unwritten (key TEXT PRIMARY KEY) WITHOUT ROWID")
+            db.execute("INSERT OR IGNORE INTO unwritten SELECT fold(key) FROM waiting WHERE load = ? AND n IS NULL", (load,))
+            if db.execute("SELECT 1 FROM unwritten LIMIT 1").fetchone() is not None:
+                same = "SELECT s.n FROM temp.untouched u CROSS JOIN sent s ON s.n = u.n WHERE fold(s.key) IN unwritten"
+                db.execute(f"DELETE FROM temp.untouched WHERE n IN ({same})")
+
+    def untouched(self) -> Iterator[list[Line]]:
+        """The lines that `put_untouched` put aside, in order, some at a time."""
+        last = -1
+        while True:
+            with self._gate():
+                found_in = "FROM temp.untouched u CROSS JOIN sent s ON s.n = u.n"
+                statement = f"SELECT s.n, s.key, s.id {found_in} WHERE u.n > ? ORDER BY u.n LIMIT ?"
+                found: list[Line] = self._db.execute(statement, (last, _FETCH)).fetchall()
+            if not found:
+                return
+            yield found
+            last = found[-1][0]
 
     def put_gone(self, parts: Iterable[Sequence[Line]]) -> int:
         """Put aside the records to delete, in place of those of an earlier time; how many they are."""
@@ -169,17 +249,19 @@ class Store:
         fresh = [(place, digest, key, ids[row]) for row, n, place, digest, key in last.values() if n is None]
         db.executemany("UPDATE sent SET digest = ?, id = coalesce(?, id) WHERE n = ?", known)
         db.executemany("INSERT INTO sent (place, digest, key, id) VALUES (?, ?, ?, ?)", fresh)
+        if db.execute("SELECT 1 FROM doubtful LIMIT 1").fetchone() is not None:
+            db.executemany("DELETE FROM doubtful WHERE place = ? AND key = ?", last)
         db.executemany("DELETE FROM waiting WHERE load = ? AND row = ?", ((load, row) for row, *_ in found))
 
     def _prepare(self, flow: str) -> None:
         self._check()
         self._db.execute("PRAGMA journal_mode = WAL")
         with self._writing(durable=True) as db:
-            if self._check():
-                return
-            for statement in _LAYOUT.split(";"):
-                db.execute(statement)
-            db.executemany("INSERT INTO facts VALUES (?, ?)", [("version", str(VERSION)), ("flow", flow)])
+            if not self._check():
+                for statement in _LAYOUT.split(";"):
+                    db.execute(statement)
+                db.executemany("INSERT INTO facts VALUES (?, ?)", [("version", str(VERSION)), ("flow", flow)])
+            db.execute(_DOUBTFUL)
 
     def _check(self) -> bool:
         """Whether the file has our layout; False for an empty one."""
