@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -82,6 +82,13 @@ class Counts:
     highest: str | None = None
     in_doubt: int = 0
     not_sent: int = 0
+
+    @classmethod
+    def total(cls, many: Sequence[Counts]) -> Counts:
+        """The counts of several tables as one; `highest` is the greatest of theirs."""
+        stamps = [counts.highest for counts in many if counts.highest is not None]
+        names = [name for name in cls.__slots__ if name != "highest"]
+        return cls(**{name: sum(getattr(counts, name) for counts in many) for name in names}, highest=max(stamps, default=None))
 
     @property
     def changed(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 from psycopg.rows import dict_row
-from tests.connectors.postgres.server import Place
+from tests.connectors.postgres.server import Place, Server
 from tests.rows.reading import all_of
 
 from halocline import registry
@@ -91,6 +92,37 @@ def test_a_live_connection_shows_what_its_transaction_sees(place: Place) -> None
         connection.autocommit = True
         assert registry.open_query(connection, "SELECT 2 AS a").read_all().to_pylist() == [{"a": 2}]
         assert connection.execute("SELECT 3 AS a").fetchall() == [{"a": 3}]
+
+
+@pytest.fixture(scope="module")
+def latin(server: Server) -> Iterator[Place]:
+    """A database whose encoding is LATIN1."""
+    with server.connected("postgres") as admin:
+        admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with server.connected("latin") as admin:
+        yield Place(server.running, "latin", admin)
+
+
+LATIN_TEXTS = "SELECT 'caf' || chr(233) AS a, chr(195) || chr(169) AS b, '{\"k\": \"' || chr(233) || '\"}'::text AS c"
+
+
+def test_text_is_text_whatever_the_databases_encoding(latin: Place) -> None:
+    """A URI asks for UTF-8; a live connection's text is decoded as the connection says, and its setting is kept."""
+    there = [{"a": "café", "b": "Ã©", "c": '{"k": "é"}'}]
+    assert open_query(latin.uri(), LATIN_TEXTS).read_all().to_pylist() == there
+    assert open_query(latin.uri() + "&client_encoding=LATIN1", LATIN_TEXTS).read_all().to_pylist() == there
+    for encoding in ("LATIN1", "UTF8"):
+        with psycopg.connect(latin.uri(), client_encoding=encoding) as connection:
+            assert open_query(connection, LATIN_TEXTS).read_all().to_pylist() == there
+            assert connection.execute("SHOW client_encoding").fetchall() == [(encoding,)]
+
+
+def test_bytes_without_an_encoding_are_refused(latin: Place) -> None:
+    """A connection that converts nothing delivers bytes: what is no UTF-8 is told, and not guessed."""
+    with psycopg.connect(latin.uri(), client_encoding="SQL_ASCII") as connection:
+        assert open_query(connection, "SELECT 'plain' AS a").read_all().to_pylist() == [{"a": "plain"}]
+        with pytest.raises(BadQuery, match="cannot be decoded"):
+            open_query(connection, LATIN_TEXTS).read_all()
 
 
 def test_an_empty_answer_has_its_columns(place: Place) -> None:

@@ -15,7 +15,8 @@ from halocline.connectors.duckdb.merge import merge
 from halocline.connectors.duckdb.replace import replace
 from halocline.connectors.duckdb.staging import StagedFile, staged_files
 from halocline.connectors.duckdb.tables import Table, check_types, find, is_empty, make_schema
-from halocline.errors import FixConfig, Refused, RetryLater, Stop
+from halocline.errors import FixConfig, Refused, RetryLater
+from halocline.guards import refuse_imbalance
 from halocline.identity import check_key
 from halocline.outcome import Counts, Outcome
 from halocline.spool import Spool
@@ -139,14 +140,7 @@ class DuckDBUnit:
         positions.check(self._database, cursor, lease=self._lease)
         done = [self._publish_load(cursor, load, following, files=files) for load in self._loads.values()]
         positions.hold(self._database, cursor, lease=self._lease)
-        stamps = [counts.highest for counts in done if counts.highest is not None]
-        return Counts(
-            inserted=sum(counts.inserted for counts in done),
-            updated=sum(counts.updated for counts in done),
-            deleted=sum(counts.deleted for counts in done),
-            unchanged=sum(counts.unchanged for counts in done),
-            highest=max(stamps, default=None),
-        )
+        return Counts.total(done)
 
     def _publish_load(
         self, cursor: Cursor, load: DuckDBLoad, following: Mapping[str, Position], *, files: Sequence[StagedFile]
@@ -155,10 +149,7 @@ class DuckDBUnit:
         mine = [file for file in files if file.load == load.label]
         way = merge if load.plan.mode is Mode.MERGE else replace
         counts = way(cursor, table, plan=load.plan, files=mine)
-        staged = sum(file.rows for file in mine)
-        if counts.accounted != staged:
-            cause = f"{staged:,} rows were staged, {counts.accounted:,} are accounted for ({counts})"
-            raise Stop(f"Publishing into {load.target}", cause, hint="Nothing was published; report this defect.")
+        refuse_imbalance(load.target, counts, staged=sum(file.rows for file in mine))
         if load.plan.mode is Mode.REPLACE:
             positions.forget_others(self._database, cursor, flows=following.keys(), table=table)
         for flow, position in following.items():

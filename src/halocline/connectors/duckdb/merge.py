@@ -22,10 +22,10 @@ from halocline.connectors.duckdb.identity import refuse_moved_keys, refuse_repea
 from halocline.connectors.duckdb.staging import StagedFile, deduplicate, examine, fill
 from halocline.connectors.duckdb.tables import FULL_SYNC, Table, check_types, create, widen
 from halocline.connectors.duckdb.types import sql_type
-from halocline.errors import FixConfig, Refused, SchemaConflict, Stop
+from halocline.errors import SchemaConflict, Stop
+from halocline.guards import refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 
-SMALL_DELETE_ROWS = 1_000  # up to here no share of the table counts as a mass delete
 _STAGE = quoted("temp", "main", "_halocline_stage")
 _VERDICTS = quoted("temp", "main", "_halocline_verdicts")
 _DIFFERENT = quoted("temp", "main", "_halocline_different")
@@ -56,7 +56,8 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFil
     refuse_moved_keys(cursor, _STAGE, table=table, plan=plan)
     _judge(cursor, table, plan, staged=found.rows - repeated)
     tally = _tally(cursor)
-    _refuse_mass_delete(cursor, table, plan, tally=tally)
+    there = number(cursor, f"SELECT count(*) FROM {table.sql}")
+    refuse_mass_delete(table.label, plan, deletions=tally.deletions, there=there)
     _apply(cursor, table, plan, tally=tally)
     for temporary in (_KEPT, _VERDICTS, _STAGE):
         cursor.execute(f"DROP TABLE IF EXISTS {temporary}")
@@ -165,14 +166,6 @@ def _tally(cursor: Cursor) -> _Tally:
     return _Tally(**{str(verdict): int(str(count)) for verdict, count in counted})
 
 
-def _refuse_mass_delete(cursor: Cursor, table: Table, plan: Plan, *, tally: _Tally) -> None:
-    there = number(cursor, f"SELECT count(*) FROM {table.sql}")
-    if tally.deletions > SMALL_DELETE_ROWS and tally.deletions > plan.max_delete_share * there:
-        cause = f"{tally.deletions:,} of its {there:,} rows would go, more than the share of {plan.max_delete_share:.0%} allowed"
-        hint = "Look whether the login may still see these records; if they are truly deleted, raise max_delete_share."
-        raise Refused(f"Merging into {table.label}", cause, hint=hint, deletions=tally.deletions, rows=there)
-
-
 def _apply(cursor: Cursor, table: Table, plan: Plan, *, tally: _Tally) -> None:
     _mark(cursor, table, plan, expected=tally.mark)
     only_here = table.only_here(plan.schema)
@@ -207,9 +200,7 @@ def _mark(cursor: Cursor, table: Table, plan: Plan, *, expected: int) -> None:
     """Set the flag of rows deleted at the source, and raise their stamp to the deletion's."""
     if expected == 0:
         return
-    if not plan.flag_columns:
-        cause = f"{expected:,} records were deleted, and {plan.object} has no column that could mark them"
-        raise FixConfig(f"Merging into {table.label}", cause, hint='Choose deletes="hard" or deletes="ignore".')
+    refuse_unmarkable(table.label, plan, deletions=expected)
     sets = [f"{quoted(name)} = true" for name in plan.flag_columns]
     sets += [f"{quoted(name)} = greatest(t.{quoted(name)}, s.{quoted(name)})" for name in plan.cursor_columns]
     source = f"{_STAGE} s JOIN {_VERDICTS} v ON v.stage_row = s.rowid"

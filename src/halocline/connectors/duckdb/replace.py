@@ -8,11 +8,11 @@ from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb.client import Cursor, number, quoted
 from halocline.connectors.duckdb.identity import refuse_repeats, refuse_shared_keys
-from halocline.connectors.duckdb.merge import SMALL_DELETE_ROWS
 from halocline.connectors.duckdb.staging import Found, StagedFile, deduplicate, examine, fill
 from halocline.connectors.duckdb.tables import Table, create
 from halocline.connectors.duckdb.types import sql_type
-from halocline.errors import NotFound, Refused
+from halocline.errors import NotFound
+from halocline.guards import refuse_loss
 from halocline.outcome import Counts
 
 _DELETED = quoted("temp", "main", "_halocline_deleted")
@@ -35,7 +35,7 @@ def replace(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedF
     deletions = _apply_deletions(cursor, side, plan, files=[file for file in files if file.op is Op.DELETE])
     kept = number(cursor, f"SELECT count(*) FROM {side.sql}")
     if table.exists:
-        _refuse_loss(cursor, table, side, plan=plan)
+        refuse_loss(table.label, plan, old=_live(cursor, table, plan), new=_live(cursor, side, plan))
         side = _with_extra(cursor, table, side, plan=plan)
     _swap(cursor, table, side)
     return Counts(inserted=kept, unchanged=staged + deletions - kept, highest=found.highest)
@@ -76,22 +76,6 @@ def _delete_older(cursor: Cursor, side: Table, plan: Plan, *, stamp: str) -> Non
     for flag in plan.flag_columns if plan.deletes is Deletes.SOFT else ():
         sets = f"{quoted(flag)} = true, {stamp} = d.{stamp}"
         cursor.execute(f"UPDATE {side.sql} s SET {sets} FROM {source} WHERE {hit} AND s.{quoted(flag)} IS NOT TRUE")
-
-
-def _refuse_loss(cursor: Cursor, table: Table, side: Table, *, plan: Plan) -> None:
-    """An answer without rows, or with far fewer than the table has, is more often a lost right than a true deletion."""
-    old, new = _live(cursor, table, plan), _live(cursor, side, plan)
-    doing = f"Replacing {table.label}"
-    if new == 0 and old > 0 and not plan.allow_empty:
-        hint = "Look whether the login may still see these records; if the object is truly empty, allow it (allow_empty=True)."
-        raise Refused(doing, f"the answer has no rows, and the table has {old:,}", hint=hint, rows=old)
-    lost = old - new
-    if lost > SMALL_DELETE_ROWS and lost > plan.max_delete_share * old and not (plan.allow_replace or plan.allow_empty):
-        cause = f"the answer has {new:,} rows, and the table {old:,}: more than the share of {plan.max_delete_share:.0%} would go"
-        hint = (
-            "Look whether the login may still see these records; if they are truly gone, force_full_sync=True replaces the table."
-        )
-        raise Refused(doing, cause, hint=hint, rows=old)
 
 
 def _live(cursor: Cursor, table: Table, plan: Plan) -> int:

@@ -40,14 +40,25 @@ def open_destination(
     return PostgresDestination(session, sink=sink)
 
 
-def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.RecordBatchReader:
+def open_query(
+    session: object,
+    sql: str,
+    *,
+    parameters: Sequence[object] | Mapping[str, object] = (),
+    memory_limit: str | None = None,  # noqa: ARG001 - of an embedded database; this one has a server
+) -> pa.RecordBatchReader:
     """The rows that a query answers, as they come; see `query.open_query`."""
     from halocline.connectors.postgres import query
 
     return query.open_query(session, sql, parameters=parameters)
 
 
-def open_results(session: object, schema: str) -> PostgresResults:
+def open_results(
+    session: object,
+    schema: str,
+    *,
+    memory_limit: str | None = None,  # noqa: ARG001 - of an embedded database; this one has a server
+) -> PostgresResults:
     """The tables of what became of pushed rows; see `PostgresResults`."""
     from halocline.connectors.postgres.results import PostgresResults
 

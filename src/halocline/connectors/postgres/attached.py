@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from halocline.connectors.postgres.client import Cursor, quoted, rows
 from halocline.connectors.postgres.tables import Table
 
@@ -11,6 +13,11 @@ SELECT 'the view ' || r.ev_class::regclass::text FROM pg_depend d JOIN pg_rewrit
     AND r.oid = d.objid WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1
 UNION SELECT 'the rule ' || rulename FROM pg_rewrite WHERE ev_class = $1
 UNION SELECT 'the constraint ' || conname FROM pg_constraint WHERE (conrelid = $1 OR confrelid = $1) AND contype NOT IN ('p', 'n')
+UNION SELECT 'the primary key ' || conname FROM (SELECT conname, ARRAY(SELECT attname::text FROM pg_attribute
+    WHERE attrelid = $1 AND attnum = ANY (conkey)) AS names FROM pg_constraint WHERE conrelid = $1 AND contype = 'p') p
+    WHERE NOT (names @> $2::text[] AND names <@ $2::text[])
+UNION SELECT 'the collation of ' || attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attcollation <> typcollation
 UNION SELECT 'the index ' || indexrelid::regclass::text FROM pg_index WHERE indrelid = $1 AND NOT indisprimary
     AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = indexrelid)
 UNION SELECT 'the trigger ' || tgname FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal
@@ -38,9 +45,10 @@ FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1::regclass ORDER BY 1, 2
 """
 
 
-def attached(cursor: Cursor, table: Table) -> tuple[str, ...]:
-    """What would be lost or broken if the table were dropped, in words; grants and the primary key left out."""
-    return tuple(str(reason) for (reason,) in rows(cursor, _REASONS, values=(table.oid,)))
+def attached(cursor: Cursor, table: Table, *, key: Sequence[str]) -> tuple[str, ...]:
+    """What would be lost or broken if the table were dropped, in words; grants and a primary key on `key` left out."""
+    names = [name.lower() for name in key]
+    return tuple(str(reason) for (reason,) in rows(cursor, _REASONS, values=(table.oid, names)))
 
 
 def shown(reasons: tuple[str, ...]) -> str:

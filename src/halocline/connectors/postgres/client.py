@@ -25,10 +25,16 @@ NAME_BYTES = 63  # longest name; the server cuts longer ones, which may make two
 _DEFAULTS = {
     "connect_timeout": "15",
     "fallback_application_name": "halocline",
+    "client_encoding": "UTF8",  # whatever the database's own is: its default is the database's
     "keepalives_idle": "30",  # a server that is gone is noticed after a minute, not after the system's two hours
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
+_LOCAL = (
+    # After a wait for a lock, each statement is to see what the others left, whatever level is set for the session.
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;"
+    f" SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_S}s', true) WHERE current_setting('lock_timeout') = '0'"
+)
 _URI = re.compile(r"postgres(ql)?://([^@/?#\s]*@)?[^@?#\s]*(\?[^#\s]*)?", re.IGNORECASE)
 _WRITE = (
     "Write postgresql://user:password@host:5432/database, the special characters of the password as percent codes (@ as %40)."
@@ -70,8 +76,7 @@ class Database:
     def transaction(self) -> Iterator[Cursor]:
         """A cursor inside a transaction: committed when the block ends well, else rolled back."""
         with self._connection() as connection, connection.transaction(), RawCursor(connection, row_factory=tuple_row) as cursor:
-            local = "SELECT set_config('lock_timeout', $1, true) WHERE current_setting('lock_timeout') = '0'"
-            cursor.execute(local, [f"{LOCK_TIMEOUT_S}s"])
+            cursor.execute(_LOCAL)
             yield cursor
 
     def close(self) -> None:

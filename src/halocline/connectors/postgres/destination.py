@@ -17,11 +17,14 @@ from halocline.connectors.postgres.load import PostgresLoad
 from halocline.connectors.postgres.merge import merge
 from halocline.connectors.postgres.replace import Side, prepare, publish
 from halocline.connectors.postgres.staging import Piece, pieces_of, sweep
-from halocline.connectors.postgres.tables import Table, check_types, find, is_empty, make_schema
-from halocline.errors import FixConfig, HaloclineError, LeaseLost, NetworkFailed, Refused, Stop
+from halocline.connectors.postgres.tables import Table, check_types, find, hold, is_empty, make_schema
+from halocline.errors import FixConfig, HaloclineError, LeaseLost, NetworkFailed, Refused
 from halocline.events import Noticed, Sink, silent
+from halocline.guards import refuse_imbalance
 from halocline.identity import check_key
 from halocline.outcome import Counts, Outcome
+
+_DOUBT = "Whether this was published is not known: the answer to the commit was lost. Run it again; the stored position tells."
 
 
 class PostgresDestination:
@@ -122,15 +125,16 @@ class PostgresUnit:
                 sides = self._prepare(pieces)
             with gate(doing), self._database.transaction() as cursor:
                 done.extend(self._publish(cursor, positions, sides=sides, pieces=pieces, notes=notes))
-        except NetworkFailed:
-            if not (done and self._was_committed()):
-                raise
+        except NetworkFailed as error:
+            if not done:
+                raise  # the commit was never sent
+            self._find_out(error)
         except HaloclineError:
             self._look_for_a_newer_run(doing)
             raise
         for note in notes:
             self._sink(Noticed(note))
-        return _sum(done)
+        return Counts.total(done)
 
     def close(self) -> None:
         """Drop what was staged here. Idempotent."""
@@ -157,7 +161,7 @@ class PostgresUnit:
     ) -> list[Counts]:
         done = []
         for load in self._loads.values():
-            table = find(cursor, self._database, target=load.target)
+            table = hold(cursor, self._database, target=load.target)
             if load.plan.mode is Mode.MERGE:
                 done.append(merge(cursor, table, plan=load.plan, stage=load.stage_tables, pieces=_of(pieces, load)))
             else:
@@ -167,7 +171,7 @@ class PostgresUnit:
                     notes.append(f"{load.target} was refreshed row by row and not swapped, because of {shown(reasons)}.")
                 done.append(side.counts)
                 positions.forget_others(cursor, flows=following.keys(), table=table)
-            _conserve(load, done[-1], pieces=_of(pieces, load))
+            refuse_imbalance(load.target, done[-1], staged=sum(piece.rows for piece in _of(pieces, load)))
             for flow, position in following.items():
                 positions.write(cursor, lease=self._lease, flow=flow, table=table, position=position)
         positions.check(cursor, lease=self._lease, hold=True)
@@ -186,14 +190,26 @@ class PostgresUnit:
         except HaloclineError:
             return
 
-    def _was_committed(self) -> bool:
-        """Whether a commit was made whose reply was lost: then its tables' positions carry its fence."""
+    def _find_out(self, error: NetworkFailed) -> None:
+        """Whether a commit was made whose reply was lost: then its tables' positions carry its fence.
+
+        The server may still be at it: its session has the row of the claim locked, and who locks it next sees what came of it.
+        Raises: `error` when it was not made; NetworkFailed when that cannot be known.
+        """
+        doubt = NetworkFailed(error.doing, error.cause, hint=_DOUBT, code=error.code)
         try:
             with self._database.transaction() as cursor:
+                newer = False
+                try:
+                    positions.check(cursor, lease=self._lease, hold=True)
+                except LeaseLost:
+                    newer = True  # it may have written over the position
                 labels = [load.label for load in self._loads.values()]
-                return positions.carry(cursor, lease=self._lease, labels=labels)
+                made = positions.carry(cursor, lease=self._lease, labels=labels)
         except (psycopg.Error, HaloclineError):
-            return False
+            raise doubt from error
+        if not made:
+            raise doubt if newer else error
 
 
 def _refuse_strange_table(cursor: Cursor, table: Table, plan: Plan) -> None:
@@ -207,21 +223,3 @@ def _refuse_strange_table(cursor: Cursor, table: Table, plan: Plan) -> None:
 
 def _of(pieces: Sequence[Piece], load: PostgresLoad) -> list[Piece]:
     return [piece for piece in pieces if piece.load == load.label]
-
-
-def _conserve(load: PostgresLoad, counts: Counts, *, pieces: Sequence[Piece]) -> None:
-    staged = sum(piece.rows for piece in pieces)
-    if counts.accounted != staged or min(counts.unchanged, counts.updated) < 0:
-        cause = f"{staged:,} rows were staged, {counts.accounted:,} are accounted for ({counts})"
-        raise Stop(f"Publishing into {load.target}", cause, hint="Nothing was published; report this defect.")
-
-
-def _sum(done: Sequence[Counts]) -> Counts:
-    stamps = [counts.highest for counts in done if counts.highest is not None]
-    return Counts(
-        inserted=sum(counts.inserted for counts in done),
-        updated=sum(counts.updated for counts in done),
-        deleted=sum(counts.deleted for counts in done),
-        unchanged=sum(counts.unchanged for counts in done),
-        highest=max(stamps, default=None),
-    )

@@ -101,8 +101,7 @@ class PostgresLoad:
         except psycopg.errors.BadCopyFileFormat:
             raise
         except psycopg.DataError:
-            # Perhaps only spelled in a way that PostgreSQL does not read (12.0 for a whole number); if not, parsing says more.
-            pages.refuse_nul(batch.arrow(), schema, doing=doing)
+            pass  # perhaps only spelled in a way that PostgreSQL does not read (12.0 for a whole number); parsing says more
         try:
             return self._copied(batch, None, pages.csv_of(batch.arrow(), schema, doing=doing), schema=schema)
         except psycopg.errors.CharacterNotInRepertoire:

@@ -18,25 +18,26 @@ from dataclasses import dataclass, replace
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.postgres.client import Cursor, number, quoted, rows, touched
+from halocline.connectors.postgres.exact import differs, refuse_kept, refuse_long_texts, refuse_lost
 from halocline.connectors.postgres.identity import equal, refuse_moved_keys, refuse_repeats, refuse_shared_keys
 from halocline.connectors.postgres.staging import GONE, Piece, Stage, deduplicate, deletion_schema, examine, settle_pieces
 from halocline.connectors.postgres.tables import FULL_SYNC, Table, add_key, check_types, create, listed, widen
-from halocline.connectors.postgres.types import longest
-from halocline.errors import FixConfig, Refused, SchemaConflict
+from halocline.errors import SchemaConflict
+from halocline.guards import SMALL_DELETE_ROWS, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 
-SMALL_DELETE_ROWS = 1_000  # up to here no share of the table counts as a mass delete
 _GONE = quoted(GONE)
 
 
 def merge(cursor: Cursor, table: Table, *, plan: Plan, stage: Stage, pieces: Sequence[Piece]) -> Counts:
-    """Merge the staged rows into the table, which is made, or gets the columns that it lacks.
+    """Merge the staged rows into the table, which is locked, or is made here; it gets the columns that it lacks.
 
     Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion. A deletion
     older than the table's row is ignored. Rows that would not change are left alone.
     Raises: SchemaConflict for a changed type, or a chosen key that tells records badly apart; Truncated, Refused for a mass
-    delete.
+    delete; Stop where a trigger or rule of the table kept a row out.
     """
+    doing = f"Merging into {table.label}"
     table = _ready(cursor, table, plan)
     gone = _gather(cursor, plan, stage, pieces=pieces)
     found = examine(cursor, stage.rows, plan=plan, rows_only=f"NOT {_GONE}")
@@ -46,8 +47,10 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, stage: Stage, pieces: Seq
         _settle(cursor, stage, plan)
     refuse_moved_keys(cursor, stage.rows, table=table, plan=plan)
     _refuse_repeats_in(cursor, table, stage, plan=plan)
-    _refuse_long_texts(cursor, table, stage, plan=plan)
-    tally = _Merge(cursor, table, stage.rows, plan).run(gone=gone > 0, flagged=found.flagged > 0)
+    refuse_long_texts(cursor, table, stage=stage.rows, plan=plan, doing=doing)
+    steps = _Merge(cursor, table, stage.rows, plan)
+    tally = steps.run(gone=gone > 0, flagged=found.flagged > 0)
+    steps.check(doing)
     changed = tally.insert + tally.update + tally.deletions
     return Counts(
         inserted=tally.insert,
@@ -74,12 +77,11 @@ class _Tally:
 
 
 def _ready(cursor: Cursor, table: Table, plan: Plan) -> Table:
-    """The table with all columns, and nobody else writing to it until the transaction ends."""
+    """The table with all columns; it was locked before it was looked at."""
     if not table.exists:
         create(cursor, table, schema=plan.schema)
         add_key(cursor, table, key=plan.key)
         return replace(table, unique=frozenset({frozenset(name.lower() for name in plan.key)}))
-    cursor.execute(f"LOCK TABLE {table.sql} IN SHARE ROW EXCLUSIVE MODE")
     check_types(table, plan)
     widen(cursor, table, schema=plan.schema)
     return table
@@ -119,20 +121,6 @@ def _refuse_repeats_in(cursor: Cursor, table: Table, stage: Stage, *, plan: Plan
         raise SchemaConflict(f"Merging into {table.label}", cause, hint=FULL_SYNC)
 
 
-def _refuse_long_texts(cursor: Cursor, table: Table, stage: Stage, *, plan: Plan) -> None:
-    """Name the column whose limit a text exceeds; PostgreSQL names none, and cuts blanks at the end without a word."""
-    for column in plan.schema:
-        limit = longest(table.type_of(column.name) or "")
-        if limit is None:
-            continue
-        name = listed([column.name])
-        longest_there = number(cursor, f"SELECT coalesce(max(char_length({name})), 0) FROM {stage.rows.sql}")
-        if longest_there > limit:
-            cause = f"the column {column.name} takes {limit:,} characters there, and a text of {longest_there:,} came"
-            hint = f"Widen it: ALTER TABLE {table.sql} ALTER COLUMN {name} TYPE text."
-            raise SchemaConflict(f"Merging into {table.label}", cause, hint=hint, column=column.name)
-
-
 @dataclass(frozen=True, slots=True)
 class _Merge:
     """The statements of one merge: s is a staged row, of which each key has one, t the table's."""
@@ -149,10 +137,19 @@ class _Merge:
             remove=self._remove() if gone or flagged else 0,
             flag=self._newly_flagged() if flagged else 0,
         )
-        self._refuse_mass_delete(tally)
+        if tally.deletions > SMALL_DELETE_ROWS:  # else the table need not be counted
+            there = number(self.cursor, f"SELECT count(*) FROM {self.table.sql}") + tally.remove
+            refuse_mass_delete(self.table.label, self.plan, deletions=tally.deletions, there=there)
         unique = frozenset(name.lower() for name in self.plan.key) in self.table.unique
         insert, update = self._upsert() if unique else self._update_and_insert()
         return replace(tally, insert=insert, update=update - tally.flag)
+
+    def check(self, doing: str) -> None:
+        """Look whether it was all done: a trigger may skip a row without an error, and nobody would miss it."""
+        refuse_lost(self.cursor, self.table, stage=self.stage, plan=self.plan, live=self._live, doing=doing)
+        deletions = {Deletes.HARD: self._removed, Deletes.SOFT: self._marked if self._flag else "false", Deletes.IGNORE: "false"}
+        both = f"{self.stage.sql} s, {self.table.sql} t"
+        refuse_kept(self.cursor, self.table, source=both, where=deletions[self.plan.deletes], doing=doing)
 
     @property
     def _flag(self) -> str | None:
@@ -173,27 +170,35 @@ class _Merge:
         """The condition that a staged deletion is no older than the table's row."""
         return f"s.{_GONE} AND (s.{self._stamp} < t.{self._stamp}) IS NOT TRUE" if self._stamp else f"s.{_GONE}"
 
+    @property
+    def _removed(self) -> str:
+        """The condition that the table's row goes."""
+        gone = f"({self._told}) OR (s.{self._flag} AND NOT s.{_GONE})" if self._flag else self._told
+        return f"{equal(self.plan.key)} AND ({gone})"
+
+    @property
+    def _marked(self) -> str:
+        """The condition that the table's row is to be marked."""
+        return f"{equal(self.plan.key)} AND {self._told} AND t.{self._flag} IS NOT TRUE"
+
     def _mark(self) -> int:
         """Set the flag of rows deleted at the source, and raise their stamp to the deletion's."""
         if self.plan.deletes is not Deletes.SOFT:
             return 0
         source = f"FROM {self.stage.sql} s"
-        where = f"WHERE {equal(self.plan.key)} AND {self._told}"
         if self._flag is None:
-            hit = number(self.cursor, f"SELECT count(*) {source}, {self.table.sql} t {where}")
-            self._refuse_unmarkable(hit)
+            where = f"{equal(self.plan.key)} AND {self._told}"
+            hit = number(self.cursor, f"SELECT count(*) {source}, {self.table.sql} t WHERE {where}")
+            refuse_unmarkable(self.table.label, self.plan, deletions=hit)
             return 0
         sets = f"{self._flag} = true"
         sets += f", {self._stamp} = greatest(t.{self._stamp}, s.{self._stamp})" if self._stamp else ""
-        return touched(self.cursor, f"UPDATE {self.table.sql} t SET {sets} {source} {where} AND t.{self._flag} IS NOT TRUE")
+        return touched(self.cursor, f"UPDATE {self.table.sql} t SET {sets} {source} WHERE {self._marked}")
 
     def _remove(self) -> int:
         if self.plan.deletes is not Deletes.HARD:
             return 0
-        gone = f"({self._told}) OR (s.{self._flag} AND NOT s.{_GONE})" if self._flag else self._told
-        return touched(
-            self.cursor, f"DELETE FROM {self.table.sql} t USING {self.stage.sql} s WHERE {equal(self.plan.key)} AND ({gone})"
-        )
+        return touched(self.cursor, f"DELETE FROM {self.table.sql} t USING {self.stage.sql} s WHERE {self._removed}")
 
     def _newly_flagged(self) -> int:
         if self.plan.deletes is not Deletes.SOFT or self._flag is None:
@@ -205,7 +210,7 @@ class _Merge:
     def _upsert(self) -> tuple[int, int]:
         """One pass by the unique index. A row that was there before has been locked by its update, which its `xmax` shows."""
         names, values = self._columns()
-        done = f"DO UPDATE SET {self._sets('excluded')} WHERE {self._differs('excluded')}" if self._others else "DO NOTHING"
+        done = f"DO UPDATE SET {self._sets('excluded')} WHERE {differs(self.plan, 'excluded')}" if self._others else "DO NOTHING"
         staged = f"SELECT {values} FROM {self.stage.sql} s WHERE {self._live}"
         sql = (
             f"WITH done AS (INSERT INTO {self.table.sql} AS t ({names}) {staged}"
@@ -220,7 +225,7 @@ class _Merge:
         source, same_key = f"{self.stage.sql} s", equal(self.plan.key)
         updated = 0
         if self._others:
-            where = f"WHERE {same_key} AND {self._live} AND {self._differs('s')}"
+            where = f"WHERE {same_key} AND {self._live} AND {differs(self.plan, 's')}"
             updated = touched(self.cursor, f"UPDATE {self.table.sql} t SET {self._sets('s')} FROM {source} {where}")
         absent = f"NOT EXISTS (SELECT 1 FROM {self.table.sql} t WHERE {same_key})"
         sql = f"INSERT INTO {self.table.sql} ({names}) SELECT {values} FROM {source} WHERE {self._live} AND {absent}"
@@ -236,24 +241,3 @@ class _Merge:
 
     def _sets(self, side: str) -> str:
         return ", ".join(f"{listed([name])} = {side}.{listed([name])}" for name in self._others)
-
-    def _differs(self, side: str) -> str:
-        """The condition that some column differs; a row compared at once stops at the first that does."""
-        ours = ", ".join(f"t.{listed([name])}" for name in self._others)
-        theirs = ", ".join(f"{side}.{listed([name])}" for name in self._others)
-        return f"({ours}) IS DISTINCT FROM ({theirs})"
-
-    def _refuse_unmarkable(self, hit: int) -> None:
-        if hit:
-            cause = f"{hit:,} records were deleted, and {self.plan.object} has no column that could mark them"
-            raise FixConfig(f"Merging into {self.table.label}", cause, hint='Choose deletes="hard" or deletes="ignore".')
-
-    def _refuse_mass_delete(self, tally: _Tally) -> None:
-        if tally.deletions <= SMALL_DELETE_ROWS:
-            return
-        there = number(self.cursor, f"SELECT count(*) FROM {self.table.sql}") + tally.remove
-        if tally.deletions > self.plan.max_delete_share * there:
-            share = f"{self.plan.max_delete_share:.0%}"
-            cause = f"{tally.deletions:,} of its {there:,} rows would go, more than the share of {share} allowed"
-            hint = "Look whether the login may still see these records; if they are truly deleted, raise max_delete_share."
-            raise Refused(f"Merging into {self.table.label}", cause, hint=hint, deletions=tally.deletions, rows=there)

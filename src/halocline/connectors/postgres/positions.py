@@ -48,7 +48,7 @@ def check(cursor: Cursor, *, lease: Lease, hold: bool = False) -> None:
     sql = f"SELECT epoch, owner FROM {name} WHERE flow = $1 AND target = $2{' FOR UPDATE' if hold else ''}"
     found = rows(cursor, sql, values=(lease.flow, _NO_TARGET)) if name else []
     fence, owner = found[0] if found else (0, "nobody: the claim is gone")
-    if fence != lease.fence:
+    if (fence, owner) != (lease.fence, lease.owner):
         hint = "Nothing of this run was published; the newer run goes on."
         raise LeaseLost(f"Committing the flow {lease.flow}", f"a newer run ({owner}) took it over", hint=hint, owner=owner)
 

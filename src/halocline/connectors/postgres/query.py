@@ -50,10 +50,18 @@ _MISTAKES = (
 
 
 class _Text(Loader):
-    """A value as the server writes it."""
+    """A value as the server writes it, in the encoding of the connection; without one (SQL_ASCII) it has to be UTF-8.
+
+    Raises: BadQuery for bytes that are no text in it.
+    """
 
     def load(self, data: bytes | bytearray | memoryview) -> str:
-        return bytes(data).decode()
+        encoding = self.connection.info.encoding if self.connection else "utf-8"
+        try:
+            return bytes(data).decode("utf-8" if encoding == "ascii" else encoding)
+        except UnicodeDecodeError as error:
+            hint = "The database does not know its encoding; convert the text: convert_from(column::bytea, 'LATIN1')."
+            raise BadQuery("Querying PostgreSQL", f"a text cannot be decoded ({error})", hint=hint) from error
 
 
 def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.RecordBatchReader:

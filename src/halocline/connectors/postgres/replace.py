@@ -17,12 +17,13 @@ from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.postgres.attached import attached, grants
 from halocline.connectors.postgres.client import Cursor, Database, number, one, quoted, rows, touched
+from halocline.connectors.postgres.exact import differs, refuse_long_texts, refuse_lost
 from halocline.connectors.postgres.identity import equal, refuse_repeats, refuse_shared_keys
-from halocline.connectors.postgres.merge import SMALL_DELETE_ROWS
 from halocline.connectors.postgres.staging import Piece, Stage, deduplicate, examine, highest, settle_pieces
-from halocline.connectors.postgres.tables import Table, add_key, listed, widen
+from halocline.connectors.postgres.tables import Table, add_key, is_empty, listed, widen
 from halocline.connectors.postgres.types import holds, sql_type
-from halocline.errors import NotFound, Refused, Stop
+from halocline.errors import FixConfig, NotFound, SchemaConflict, Stop
+from halocline.guards import refuse_loss
 from halocline.outcome import Counts
 
 
@@ -43,12 +44,8 @@ def prepare(database: Database, stage: Stage, *, plan: Plan, pieces: Sequence[Pi
     with database.transaction() as cursor:
         deletions = settle_pieces(cursor, stage.gone, pieces=[piece for piece in pieces if piece.op is Op.DELETE])
         look = f"SELECT count(*), {_live(plan)}, {highest(plan)} FROM {stage.rows.sql}"
+        staged = settle_pieces(cursor, stage.rows, pieces=[piece for piece in pieces if piece.op is Op.UPSERT])
         kept, live, found = rows(cursor, look)[0]
-        wanted = [piece for piece in pieces if piece.op is Op.UPSERT]
-        if kept != sum(piece.rows for piece in wanted):
-            settle_pieces(cursor, stage.rows, pieces=wanted)
-            kept, live, found = rows(cursor, look)[0]
-        staged = int(kept)
         if _settle(cursor, stage.rows, plan) or deletions:
             _apply_deletions(cursor, stage, plan)
             kept, live, _ = rows(cursor, look)[0]
@@ -57,16 +54,16 @@ def prepare(database: Database, stage: Stage, *, plan: Plan, pieces: Sequence[Pi
 
 
 def publish(cursor: Cursor, table: Table, *, side: Side, plan: Plan) -> tuple[str, ...]:
-    """Put the side table's rows in the place of the table's; why the table itself stayed, where it did.
+    """Put the side table's rows in the place of the table's, which is locked; why the table itself stayed, where it did.
 
-    Raises: Refused when an empty answer would replace rows, or one that lacks more than the plan's share of them.
+    Raises: Refused when an empty answer would replace rows, or one that lacks more than the plan's share of them;
+    SchemaConflict when a table that has to stay cannot take the rows; Stop when a trigger or rule of it kept one out.
     """
     if not table.exists:
         _rename(cursor, table, side)
         return ()
-    cursor.execute(f"LOCK TABLE {table.sql} IN SHARE ROW EXCLUSIVE MODE")
     _refuse_loss(cursor, table, side, plan=plan)
-    reasons = attached(cursor, table) + tuple(f"its column {name}" for name in table.only_here(plan.schema))
+    reasons = attached(cursor, table, key=plan.key) + tuple(f"its column {name}" for name in table.only_here(plan.schema))
     if not reasons:
         reasons = _swap(cursor, table, side)
     if reasons:
@@ -128,21 +125,10 @@ def _live(plan: Plan, table: Table | None = None) -> str:
 
 
 def _refuse_loss(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> None:
-    """An answer without rows, or with far fewer than the table has, is more often a lost right than a true deletion."""
     if plan.allow_empty or (side.live and plan.allow_replace):
-        return
-    old, new = number(cursor, f"SELECT {_live(plan, table)} FROM {table.sql}"), side.live
-    doing = f"Replacing {table.label}"
-    if new == 0 and old > 0:
-        hint = "Look whether the login may still see these records; if the object is truly empty, allow it (allow_empty=True)."
-        raise Refused(doing, f"the answer has no rows, and the table has {old:,}", hint=hint, rows=old)
-    lost = old - new
-    if lost > SMALL_DELETE_ROWS and lost > plan.max_delete_share * old:
-        cause = f"the answer has {new:,} rows, and the table {old:,}: more than the share of {plan.max_delete_share:.0%} would go"
-        hint = (
-            "Look whether the login may still see these records; if they are truly gone, force_full_sync=True replaces the table."
-        )
-        raise Refused(doing, cause, hint=hint, rows=old)
+        return  # what is allowed need not be counted
+    old = number(cursor, f"SELECT {_live(plan, table)} FROM {table.sql}")
+    refuse_loss(table.label, plan, old=old, new=side.live)
 
 
 def _swap(cursor: Cursor, table: Table, side: Side) -> tuple[str, ...]:
@@ -170,10 +156,14 @@ def _rename(cursor: Cursor, table: Table, side: Side) -> None:
 
 def _refill(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> None:
     """Make the table's rows those of the side table. Columns that only the table has keep their values by key."""
+    doing = f"Replacing {table.label}"
+    if not plan.key:
+        raise FixConfig(doing, "something hangs on the table, and no key tells its rows apart", hint="Name a key.")
     for name in plan.key:
         if table.type_of(name) is None:
             hint = "Rename or drop the table, and run again."
-            raise NotFound(f"Replacing {table.label}", f"the table has no key column {name!r} to keep its columns by", hint=hint)
+            raise NotFound(doing, f"the table has no key column {name!r} to keep its columns by", hint=hint)
+    refuse_long_texts(cursor, table, stage=side.table, plan=plan, doing=doing)
     cursor.execute(f"ANALYZE {side.table.sql}")  # the planner would take it for a small table, and join row by row
     _retype(cursor, table, plan)
     widen(cursor, table, schema=plan.schema)
@@ -185,8 +175,7 @@ def _refill(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> None:
     others = [name for name in _lower(plan.schema.names) if name not in _lower(plan.key)]
     if others:
         sets = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in others)
-        ours, theirs = (", ".join(f"{one_side}.{quoted(name)}" for name in others) for one_side in "ts")
-        where = f"WHERE {same_key} AND ({ours}) IS DISTINCT FROM ({theirs})"
+        where = f"WHERE {same_key} AND {differs(plan, 's')}"
         cursor.execute(f"UPDATE {table.sql} t SET {sets} FROM {side.table.sql} s {where}")
     names = listed(plan.schema.names)
     absent = f"NOT EXISTS (SELECT 1 FROM {table.sql} t WHERE {same_key})"
@@ -194,19 +183,25 @@ def _refill(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> None:
     there = number(cursor, f"SELECT count(*) FROM {table.sql}")
     if there != side.counts.inserted:
         cause = f"{side.counts.inserted:,} rows were to be there, {there:,} are (a trigger or rule of the table?)"
-        raise Stop(f"Replacing {table.label}", cause, hint="Nothing was published.")
+        raise Stop(doing, cause, hint="Nothing was published.")
+    refuse_lost(cursor, table, stage=side.table, plan=plan, live="true", doing=doing)
     cursor.execute(f"DROP TABLE {side.table.sql}")
 
 
 def _retype(cursor: Cursor, table: Table, plan: Plan) -> None:
-    """Give columns that cannot hold the new values their new type; all values are written anew."""
+    """Give columns that cannot hold the new values their new type; all values are written anew.
+
+    Raises: SchemaConflict for the key: rows that nothing can be found by would have to go, and all that hangs on them.
+    """
     keys = set(_lower(plan.key))
     for column in plan.schema:
         there = table.type_of(column.name)
         if there is None or holds(there, column):
             continue
         name = listed([column.name])
-        if column.name.lower() in keys:
-            cursor.execute(f"DELETE FROM {table.sql}")  # nothing of a key of another type can be found again
+        if column.name.lower() in keys and not is_empty(cursor, table):
+            cause = f"the key {column.name} is {there} there, and would have to be {sql_type(column)} now"
+            hint = "Change its type by hand, or drop what hangs on the table (or the table), and run again."
+            raise SchemaConflict(f"Replacing {table.label}", cause, hint=hint, column=column.name)
         cursor.execute(f"ALTER TABLE {table.sql} ALTER COLUMN {name} DROP DEFAULT")
         cursor.execute(f"ALTER TABLE {table.sql} ALTER COLUMN {name} TYPE {sql_type(column)} USING NULL")

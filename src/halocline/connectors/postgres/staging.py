@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ import psycopg
 
 from halocline.batch import Op
 from halocline.connector import Lease, Manifest, Mode, Plan
-from halocline.connectors.postgres.client import Cursor, number, quoted, rows, touched
+from halocline.connectors.postgres.client import Cursor, quoted, rows, touched
 from halocline.connectors.postgres.tables import Table, create, listed
 from halocline.errors import SchemaConflict, Truncated
 from halocline.schema import Kind, Schema
@@ -126,15 +127,19 @@ def pieces_of(manifests: Iterable[Manifest]) -> list[Piece]:
 def settle_pieces(cursor: Cursor, table: Table, *, pieces: Sequence[Piece]) -> int:
     """Leave just the rows of these pieces in a staging table, and return how many they are.
 
-    Raises: Truncated when there are others than announced.
+    Each piece is counted for itself: rows of one that is gone are not made up for by another's.
+    Raises: Truncated when a piece has other rows than announced.
     """
-    expected = sum(piece.rows for piece in pieces)
-    there = number(cursor, f"SELECT count(*) FROM {table.sql}")
-    if there > expected:
-        sql = f"DELETE FROM {table.sql} WHERE xmin::text <> ALL ($1::text[])"
-        there -= touched(cursor, sql, values=([str(piece.xid) for piece in pieces],))
-    if there != expected:
-        cause = f"{there:,} rows are staged, {expected:,} were announced"
+    announced: Counter[str] = Counter()
+    for piece in pieces:
+        announced[str(piece.xid)] += piece.rows
+    found = Counter({str(xid): int(count) for xid, count in rows(cursor, f"SELECT xmin, count(*) FROM {table.sql} GROUP BY 1")})
+    if strange := [xid for xid in found if not announced[xid]]:
+        cursor.execute(f"DELETE FROM {table.sql} WHERE xmin::text = ANY ($1::text[])", [strange])
+    wrong = sum(found[xid] != count for xid, count in announced.items())
+    there = sum(found[xid] for xid in announced)
+    if wrong:
+        cause = f"{there:,} rows are staged, {announced.total():,} were announced; {wrong} of {len(announced)} batches differ"
         raise Truncated("Loading the staged rows", cause, hint="Run it again; nothing was published.", rows=there)
     return there
 

@@ -81,6 +81,19 @@ def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
     return Table(name.schema, name.name, oid, _columns(cursor, oid), unique)
 
 
+def hold(cursor: Cursor, database: Database, *, target: Target) -> Table:
+    """`find`, with nobody else writing to the table, or changing it, until the transaction ends.
+
+    It is looked at after it is locked: who held it until then may have changed its columns, or put another in its place.
+    Raises: as `find`.
+    """
+    table = find(cursor, database, target=target)
+    if not table.exists:
+        return table
+    cursor.execute(f"LOCK TABLE {table.sql} IN SHARE ROW EXCLUSIVE MODE")
+    return find(cursor, database, target=target)
+
+
 def check_types(table: Table, plan: Plan) -> None:
     """Hold a table's types against the plan's, before rows are merged into it.
 

@@ -1,0 +1,57 @@
+"""Guards: what a destination of tables refuses to publish, decided by numbers alone, and so the same for each of them."""
+
+from __future__ import annotations
+
+from halocline.connector import Plan, Target
+from halocline.errors import FixConfig, Refused, Stop
+from halocline.outcome import Counts
+
+SMALL_DELETE_ROWS = 1_000  # up to here no share of the table counts as a mass delete
+_LOOK = "Look whether the login may still see these records"
+
+
+def refuse_imbalance(target: Target, counts: Counts, *, staged: int) -> None:
+    """Hold what is told of a commit against what was staged.
+
+    Raises: Stop when they differ, or a count that is a remainder is below zero.
+    """
+    if counts.accounted != staged or min(counts.inserted, counts.updated, counts.deleted, counts.unchanged) < 0:
+        cause = f"{staged:,} rows were staged, {counts.accounted:,} are accounted for ({counts})"
+        raise Stop(f"Publishing into {target}", cause, hint="Nothing was published; report this defect.")
+
+
+def refuse_loss(label: str, plan: Plan, *, old: int, new: int) -> None:
+    """Hold the live rows of a full load against those of the table that it replaces.
+
+    An answer without rows, or with far fewer than the table has, is more often a lost right than a true deletion.
+    Raises: Refused when it is empty, or lacks more than the plan's share, and the plan does not allow that.
+    """
+    if new == 0 and old > 0 and not plan.allow_empty:
+        hint = f"{_LOOK}; if the object is truly empty, allow it (allow_empty=True)."
+        raise Refused(f"Replacing {label}", f"the answer has no rows, and the table has {old:,}", hint=hint, rows=old)
+    lost = old - new
+    if lost > SMALL_DELETE_ROWS and lost > plan.max_delete_share * old and not (plan.allow_replace or plan.allow_empty):
+        cause = f"the answer has {new:,} rows, and the table {old:,}: more than the share of {plan.max_delete_share:.0%} would go"
+        hint = f"{_LOOK}; if they are truly gone, force_full_sync=True replaces the table."
+        raise Refused(f"Replacing {label}", cause, hint=hint, rows=old)
+
+
+def refuse_mass_delete(label: str, plan: Plan, *, deletions: int, there: int) -> None:
+    """Hold a merge's deletions against the rows that the table had before.
+
+    Raises: Refused when more than the plan's share would go.
+    """
+    if deletions > SMALL_DELETE_ROWS and deletions > plan.max_delete_share * there:
+        cause = f"{deletions:,} of its {there:,} rows would go, more than the share of {plan.max_delete_share:.0%} allowed"
+        hint = f"{_LOOK}; if they are truly deleted, raise max_delete_share."
+        raise Refused(f"Merging into {label}", cause, hint=hint, deletions=deletions, rows=there)
+
+
+def refuse_unmarkable(label: str, plan: Plan, *, deletions: int) -> None:
+    """Hold deletions that are to be marked against a plan without a column for it.
+
+    Raises: FixConfig when there are some, and nothing could mark them.
+    """
+    if deletions and not plan.flag_columns:
+        cause = f"{deletions:,} records were deleted, and {plan.object} has no column that could mark them"
+        raise FixConfig(f"Merging into {label}", cause, hint='Choose deletes="hard" or deletes="ignore".')
