@@ -119,17 +119,19 @@ def can_query(session: object) -> bool:
     return any(connector(name).accepts(session) for name in _QUERIED)
 
 
-def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.RecordBatchReader:
+def open_query(
+    session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = (), **options: object
+) -> pa.RecordBatchReader:
     """The rows that the database behind a URI (`duckdb:///lake.duckdb`) or a live connection answers, as a stream.
 
-    A file is opened for reading only.
+    A file is opened for reading only. `options` are those that every connector takes: `memory_limit`.
     Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed; as the connector's own.
     """
     for name in _QUERIED:
         module = connector(name)
         if module.accepts(session):
             try:
-                reader: pa.RecordBatchReader = module.open_query(session, sql, parameters=parameters)
+                reader: pa.RecordBatchReader = module.open_query(session, sql, parameters=parameters, **options)
             except ModuleNotFoundError as error:
                 raise missing_extra(name, error) from error
             return reader
@@ -140,16 +142,17 @@ def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapp
     )
 
 
-def open_results(session: object, schema: str) -> ResultTables:
+def open_results(session: object, schema: str, **options: object) -> ResultTables:
     """The tables of what became of pushed rows, in `schema` of the database behind a URI or a live connection.
 
+    `options` are those that every connector takes: `memory_limit`.
     Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed; as the connector's own.
     """
     for name in _QUERIED:
         module = connector(name)
         if module.accepts(session):
             try:
-                results: ResultTables = module.open_results(session, schema)
+                results: ResultTables = module.open_results(session, schema, **options)
             except ModuleNotFoundError as error:
                 raise missing_extra(name, error) from error
             return results

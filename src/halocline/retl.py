@@ -149,7 +149,7 @@ class _Call:
         with ExitStack() as stack:
             spool = Spool(uuid.uuid4().hex, settings.spool)
             stack.callback(spool.close)
-            rows = rows_of(Query(self.session, query), folder=spool.path)
+            rows = rows_of(Query(self.session, query), folder=spool.path, memory_limit=settings.duckdb_memory)
             stack.callback(rows.close)
             if not len(rows):
                 return None
@@ -157,7 +157,7 @@ class _Call:
             stack.callback(destination.close)
             ledger = self.ledger or stack.enter_context(open_ledger(settings.ledger))
             run = PushRun.new()
-            batches = _Batches(self.order, run, self._tables(rows, run, stack))
+            batches = _Batches(self.order, run, self._tables(rows, run, stack, memory_limit=settings.duckdb_memory))
             try:
                 execute(self._push(rows, destination), run, ledger=ledger, home=settings.home, sink=self.sink, watch=batches)
             except HaloclineError as error:
@@ -170,10 +170,10 @@ class _Call:
         flow = f"{rows.name}->salesforce:{self.order.sobject}:{self.order.mode}".lower()
         return Push(self.order, looked_at, destination, flow)
 
-    def _tables(self, rows: Rows, run: PushRun, stack: ExitStack) -> Watch:
+    def _tables(self, rows: Rows, run: PushRun, stack: ExitStack, *, memory_limit: str | None) -> Watch:
         if self.log_schema is None:
             return UNWATCHED
-        tables = registry.open_results(self.session, self.log_schema)
+        tables = registry.open_results(self.session, self.log_schema, memory_limit=memory_limit)
         stack.callback(tables.close)
         return TableWatch(tables, run, self.order, key_of(rows, self.order.needed or ""))
 

@@ -110,10 +110,20 @@ def test_a_file_with_another_delimiter_is_told(desk: PushDesk) -> None:
     assert "The only column is 'Ext__c;Name': say what divides it, perhaps delimiter=';' (--delimiter)." in told.err
 
 
-def test_a_select_without_a_database_is_told(desk: PushDesk) -> None:
-    """It is no file that is missing."""
-    told = desk.type("push", "SELECT 1", "--to", "Account", "--key", "Ext__c")
+@pytest.mark.parametrize("query", ["SELECT 1", "SELECT\n 1", f"SELECT {'x, ' * 2_000} y FROM t", "select * from t.csv"])
+def test_a_select_without_a_database_is_told(desk: PushDesk, query: str) -> None:
+    """It is no file that is missing, however long it is and however it is laid out."""
+    told = desk.type("push", query, "--to", "Account", "--key", "Ext__c")
     assert (told.exit_code, "name that with --from" in told.err) == (2, True), told
+
+
+def test_the_memory_that_was_set_is_that_of_a_query(desk: PushDesk) -> None:
+    """HALOCLINE_DUCKDB_MEMORY limits the database that --from names."""
+    duckdb.connect("lake.duckdb").close()
+    desk.env["HALOCLINE_DUCKDB_MEMORY"] = "64MB"
+    query = """SELECT 'a' AS "Ext__c", current_setting('memory_limit') AS "Name" """
+    told = desk.type("push", query, "--from", "duckdb:///lake.duckdb", "--to", "Account", "--key", "Ext__c")
+    assert (told.exit_code, desk.accounts()) == (0, [("a", "61.0 MiB")]), told
 
 
 def test_a_mapping_of_a_column_that_is_not_there_is_told(desk: PushDesk) -> None:
@@ -164,6 +174,10 @@ def test_a_push_that_stops_at_the_first_error_says_where(desk: PushDesk) -> None
         (("--mode", "update", "--key", "Ext__c"), "--key is for an upsert; update finds records by Id"),
         (("--max-delete-share", "1"), "--max-delete-share bounds what --mirror deletes"),
         (("--errors-to", "-"), "`halocline errors last --csv -`"),
+        (("--errors-to", "bad.csv", "--dry-run"), "--errors-to writes what a push leaves"),
+        (("--diff-key", "Ext__c"), "--diff-key names the field by which --diff or --mirror"),
+        (("--delimiter", ";", "--from", "duckdb:///lake.duckdb"), "--delimiter is of a text file"),
+        (("--encoding", "utf-8", "--from", "duckdb:///lake.duckdb"), "--encoding is of a text file"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(desk: PushDesk, words: tuple[str, ...], said: str) -> None:
@@ -175,13 +189,38 @@ def test_an_option_that_would_do_nothing_is_refused(desk: PushDesk, words: tuple
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_errors_are_written_where_they_are_wanted(desk: PushDesk, ending: str) -> None:
-    """--errors-to writes the refused rows as the push ends; without any the file is not made."""
+    """--errors-to writes the refused rows as the push ends; one of an earlier push never stays in its place."""
     target = desk.folder / f"bad.{ending}"
-    desk.push(desk.file("good.csv", accounts(1)), "--errors-to", target)
-    assert not target.exists()
+    heading = ["run,row,code,message,fields"] if ending == "csv" else []
     told = desk.push(desk.file("some.csv", accounts(4, bad=(1, 2))), "--errors-to", target)
     assert f"2 rows in {target}" in told.err
-    assert len(target.read_text().splitlines()) == (3 if ending == "csv" else 2)
+    full = target.read_text().splitlines()
+    assert len(full) == 2 + len(heading)
+    for content, more in ((accounts(1), ()), ("Ext__c,Name\n", ("--allow-empty",))):
+        target.write_text("\n".join(full))
+        told = desk.push(desk.file("good.csv", content), "--errors-to", target, *more)
+        assert (told.exit_code, f"0 rows in {target}" in told.err) == (0, True), told
+        assert target.read_text().splitlines() == heading
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_errors_of_a_push_that_failed_are_written_too(desk: PushDesk, nth: int) -> None:
+    """Code 75: the file holds what was refused by then (of two requests one gets through), if only its header."""
+    target = desk.file("bad.csv", "of an earlier push\n")
+    desk.emulator.faults.add("request_limit", path="composite", nth=nth, times=1_000)
+    told = desk.push(desk.file("some.csv", accounts(4, bad=(1, 3))), "--batch-size", "2", "--errors-to", target)
+    assert told.exit_code == 75, told
+    refused = target.read_text().splitlines()[1:]
+    assert [line.split(",")[2] for line in refused] == ["REQUIRED_FIELD_MISSING"] * (nth - 1)
+    assert f"{'0 rows' if nth == 1 else '1 row'} in {target}" in told.err
+
+
+def test_an_errors_file_that_cannot_be_written_hides_no_failure(desk: PushDesk) -> None:
+    """Both are told, and the code is that of the push."""
+    (desk.folder / "bad.csv").mkdir()
+    desk.emulator.faults.add("request_limit", path="composite", times=1_000)
+    told = desk.push(desk.file("some.csv", accounts(1)), "--errors-to", desk.folder / "bad.csv")
+    assert (told.exit_code, "Writing the refused rows to" in told.err, "Try again later:" in told.err) == (75, True, True), told
 
 
 # ---- only what changed

@@ -169,6 +169,12 @@ def test_a_number_that_there_is_not_is_an_index_error(source: Any, tmp_path: Pat
         ("Name\nx\n", "a text was passed"),
         ("x" * 5_000, "a text was passed"),
         ("SELECT 1", r"For SQL pass Query\(connection, sql\)"),
+        ("SELECT\n 1", r"name that with --from.* For SQL pass Query\(connection, sql\)"),
+        ("\n  with a as (SELECT 1) FROM a", "name that with --from"),
+        ("(select 1)", "name that with --from"),
+        (f"SELECT {'x, ' * 2_000} y FROM t", "name that with --from"),
+        ("SELECT * FROM t.csv", "name that with --from"),
+        (f"{'x' * 5_000}.csv", "a text was passed"),
     ],
 )
 def test_what_is_no_rows_is_refused_with_what_to_pass(source: Any, told: str, tmp_path: Path) -> None:
@@ -177,6 +183,15 @@ def test_what_is_no_rows_is_refused_with_what_to_pass(source: Any, told: str, tm
         rows_of(source, folder=tmp_path)
     assert not isinstance(caught.value, NotFound)
     assert "Pass a list of records" in caught.value.hint
+
+
+def test_a_path_without_its_ending_is_answered_with_the_file_that_is_there(tmp_path: Path) -> None:
+    """What was typed is not repeated, which may hold a secret; a file whose name begins like a query is a file."""
+    for name in ("accounts.csv", "select me.csv"):
+        (tmp_path / name).write_text("Name\nx\n", encoding="utf-8")
+    with pytest.raises(FixConfig, match=r"Did you mean accounts\.csv\?"):
+        rows_of(str(tmp_path / "accounts"), folder=tmp_path)
+    assert all_of(rows_of(str(tmp_path / "select me.csv"), folder=tmp_path)) == [{"Name": "x"}]
 
 
 def test_a_name_that_is_given_is_kept(tmp_path: Path) -> None:

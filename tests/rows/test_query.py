@@ -143,6 +143,25 @@ def test_a_file_of_duckdb_is_asked_and_left_as_it_is(lake: str, tmp_path: Path) 
         rows_of(Query(lake, "CREATE TABLE u (a INTEGER)"), folder=tmp_path / "run")
 
 
+@pytest.mark.parametrize(("given", "limit", "threads"), [(None, "488.2 MiB", 4), ("64MB", "61.0 MiB", None)])
+def test_a_file_of_duckdb_is_asked_within_the_memory_that_was_set(
+    given: str | None, limit: str, threads: int | None, lake: str, tmp_path: Path
+) -> None:
+    """Without a limit 512 MB and a few threads; the order of rows is kept either way, for they are numbered by it."""
+    names = ("memory_limit", "threads", "preserve_insertion_order", "access_mode")
+    sql = "SELECT " + ", ".join(f"current_setting('{name}') AS {name}" for name in names)
+    (told,) = all_of(rows_of(Query(lake, sql), folder=tmp_path, memory_limit=given))
+    assert (told["memory_limit"], told["preserve_insertion_order"], told["access_mode"]) == (limit, True, "read_only")
+    assert threads is None or told["threads"] <= threads
+
+
+def test_a_live_connection_keeps_its_own_settings(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """It is its owner's."""
+    duck.execute("SET memory_limit = '256MB'")
+    rows = rows_of(Query(duck, "SELECT current_setting('memory_limit') AS m"), folder=tmp_path, memory_limit="64MB")
+    assert all_of(rows) == [{"m": "244.1 MiB"}]
+
+
 def test_names_of_queries(lake: str, lite: sqlite3.Connection, duck: duckdb.DuckDBPyConnection) -> None:
     """The file or the driver, and a digest of the SQL that parameters do not change."""
     name = Query(lake, "SELECT 1").name

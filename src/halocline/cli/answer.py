@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from halocline.errors import HaloclineError, NotFound
 
@@ -26,8 +26,8 @@ _WIDE = 200  # columns where nobody looks (a pipe, a file): a table is then neve
 
 
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=True, width=_WIDE)
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, width=_WIDE)
 
 
 out = _console(stderr=False)
@@ -52,7 +52,7 @@ def say_error(error: HaloclineError, *, as_json: bool) -> None:
     if as_json:
         say_json(error_json(error))
     else:
-        err.print(f"[bold red]{_kind(error)}[/] {escape(str(error))}")
+        err.print(Text.assemble((_kind(error), "bold red"), " ", str(error)))
 
 
 def error_json(error: HaloclineError) -> dict[str, object]:
@@ -77,7 +77,7 @@ def say_json(value: object) -> None:
 
 def refuse(message: str) -> NoReturn:
     """End with 2: the command was used wrongly."""
-    err.print(f"[bold red]Usage:[/] {escape(message)}")
+    err.print(Text.assemble(("Usage:", "bold red"), " ", message))
     raise typer.Exit(BAD_USE)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from halocline.cli.answer import err, out, told
 from halocline.errors import Stop
@@ -236,7 +237,7 @@ def _where(lake: Path, folder: Path, elapsed_s: float) -> None:
     query = (
         'SELECT "Industry", count(*) AS accounts FROM "Account" WHERE "Industry" IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 5'
     )
-    out.print(f"\n[bold]Look at it[/] ({elapsed_s:.0f} s in all). The database is {lake}", soft_wrap=True)
+    out.print(f"\n[bold]Look at it[/] ({elapsed_s:.0f} s in all). The database is {escape(str(lake))}", soft_wrap=True)
     out.print(f"   {query}", markup=False)
     with duckdb.connect(str(lake), read_only=True) as connection:
         for industry, accounts in connection.execute(query).fetchall():

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import out, refuse, told
+from halocline.cli.answer import err, out, refuse, told
+from halocline.cli.left import standing
 from halocline.cli.quantity import quantity
 from halocline.cli.system import the_run
 
@@ -48,7 +49,7 @@ def errors(
 
     with told(as_json=as_json), open_ledger(Settings.from_env().ledger) as ledger:
         record = the_run(ledger, run)
-        read = partial(report.rejections_of, ledger, record.run)
+        read, more = partial(report.rejections_of, ledger, record.run), standing(record, ledger)
         if csv is not None:
             _write(csv, partial(report.write_csv, read, run=record.run, encoding="utf-8-sig" if excel else "utf-8"))
         elif jsonl is not None:
@@ -57,7 +58,10 @@ def errors(
             for one in read():
                 typer.echo(report.line(one, run=record.run))
         else:
-            _show(record.run, islice(read(), limit + 1), limit=limit)
+            _show(record.run, islice(read(), limit + 1), limit=limit, ended=not more)
+        if more:  # what is read by a program stays what it was
+            shown = csv is None and jsonl is None and not as_json
+            (out if shown else err).print(more, markup=False)
 
 
 def _write(path: Path, write: Callable[[Path], int]) -> None:
@@ -73,13 +77,14 @@ def _write(path: Path, write: Callable[[Path], int]) -> None:
     sys.stdout.flush()
 
 
-def _show(run: str, rejections: Iterable[Rejection], *, limit: int) -> None:
+def _show(run: str, rejections: Iterable[Rejection], *, limit: int, ended: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
     found = list(rejections)
     if not found:
-        out.print(f"Run {run[:8]} has no row that was refused, not sent or in doubt.", markup=False)
+        so_far = "" if ended else " so far"
+        out.print(f"Run {run[:8]} has no row that was refused, not sent or in doubt{so_far}.", markup=False)
         return
     table = Table("row", "code", "message", "fields", box=None, pad_edge=False)
     for one in found[:limit]:

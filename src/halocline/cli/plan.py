@@ -61,6 +61,7 @@ def plan(
 
 def _show(survey: Survey, plan: Plan, target: str) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     low, high = plan.window
@@ -71,7 +72,7 @@ def _show(survey: Survey, plan: Plan, target: str) -> None:
         ("window", "everything" if plan.full else f"{plan.cursor} from {low} up to {high}"),
         ("next position", str(plan.next_position.get("stamp"))),
     ):
-        table.add_row(f"[bold]{name}[/]", value)
+        table.add_row(Text(name, "bold"), Text(value))
     out.print(table)
     out.print("[bold]because[/]")
     for reason in plan.reasons:

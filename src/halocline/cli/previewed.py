@@ -18,8 +18,11 @@ _CELL = 60  # characters of a value, or of a message twice as many
 
 def show(found: Preview) -> None:
     """The plan with its reasons, the check, the rows that would be refused, and the first rows as they would be sent."""
+    from rich.text import Text
+
     order, plan = found.order, found.plan
-    out.print(f"[bold]{order.mode}[/] of {order.sobject} with {quantity(found.total, 'row')} of {found.name}; nothing is sent")
+    what = f" of {order.sobject} with {quantity(found.total, 'row')} of {found.name}; nothing is sent"
+    out.print(Text.assemble((str(order.mode), "bold"), what))
     if plan is None:
         out.print("No row would be sent.")
     else:
@@ -67,11 +70,11 @@ def _show_refused(rows: tuple[RowResult, ...]) -> None:
 
 
 def _show_first(plan: WritePlan) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     names = list(dict.fromkeys(name for row in plan.first for name in row))
-    table = Table(*names, box=None, pad_edge=False)
+    table = Table(*(Column(Text(name)) for name in names), box=None, pad_edge=False)
     for row in plan.first:
         table.add_row(
             *(Text(_short("null" if row[name] is None else str(row[name]), _CELL)) if name in row else "" for name in names)

@@ -6,18 +6,18 @@ import shutil
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, out, refuse, say_error, say_json, told
+from halocline.cli.answer import err, error_json, out, refuse, say_error, say_json, told
 from halocline.cli.previewed import show
-from halocline.cli.pushed import resumable, say
+from halocline.cli.pushed import numbers, resumable, say
 from halocline.cli.quantity import quantity
 from halocline.cli.system import org
 from halocline.report import check_name, rejections_of, write
@@ -30,13 +30,12 @@ if TYPE_CHECKING:
 
 _STDIN, _STDIN_NAME = "-", "stdin"
 _TAB = {"tab": "\t", "\\t": "\t"}  # how it is typed where a shell takes the character itself
-_QUESTIONS = ("select ", "with ")  # how a query begins
 _SYSTEM = "salesforce"
 _NO_KEY = {
     "insert": "makes new records whatever they hold",
     **dict.fromkeys(("update", "delete", "hard_delete"), "finds records by Id"),
 }
-_LATEST = 20  # runs among which one that has just ended is looked for
+_UTF8 = "utf-8"
 
 From = Annotated[str | None, typer.Option("--from", metavar="URI", help="The database that SOURCE, a SELECT, is a question to.")]
 Into = Annotated[str, typer.Option("--to", metavar="OBJECT", help="API name: Account, My_Thing__c (or salesforce:Account)")]
@@ -48,7 +47,7 @@ WhichApi = Annotated[str, typer.Option("--api", help="auto · collections (few r
 BatchSize = Annotated[int, typer.Option(help="Rows in one request of collections, at most 200.")]
 StopOnError = Annotated[bool, typer.Option("--stop-on-error", help="Send nothing after the first refused row.")]
 WhichNulls = Annotated[str | None, typer.Option("--nulls", help="Empty values: clear the field, or keep it as it is.")]
-Encoding = Annotated[str, typer.Option(help="Of a text file: utf-8, latin-1, cp1252, utf-16.")]
+Encoding = Annotated[str | None, typer.Option(help="Of a text file: utf-8, latin-1, cp1252, utf-16.", show_default=_UTF8)]
 Delimiter = Annotated[str | None, typer.Option(help="Of a CSV file: one character, or tab (default: comma, or tab in .tsv).")]
 Diff = Annotated[bool, typer.Option("--diff", help="Send only rows that changed since this flow last wrote them.")]
 DiffKey = Annotated[str | None, typer.Option("--diff-key", help="For --diff without a key: the field that tells rows apart.")]
@@ -58,7 +57,9 @@ MaxDeleteShare = Annotated[
 ]
 ResultsTo = Annotated[str | None, typer.Option(metavar="SCHEMA", help="Write tables of results there, beside the source.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Let a source without rows be a success.")]
-ErrorsTo = Annotated[Path | None, typer.Option(metavar="FILE", help="Write rows that are not written to a .csv or .jsonl.")]
+ErrorsTo = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write rows that are not written to a .csv or .jsonl; without any, none.")
+]
 FlowName = Annotated[str | None, typer.Option("--flow", help="What this push is called from run to run.")]
 
 
@@ -75,7 +76,7 @@ def push(
     batch_size: BatchSize = 200,
     stop_on_error: StopOnError = False,
     nulls: WhichNulls = None,
-    encoding: Encoding = "utf-8",
+    encoding: Encoding = None,
     delimiter: Delimiter = None,
     diff: Diff = False,
     diff_key: DiffKey = None,
@@ -93,7 +94,8 @@ def push(
     What was sent stays: Salesforce has no commit. A push that was interrupted is taken up by `halocline resume`, or by typing it
     again. The login comes from the environment, as for `halocline sync`.
     """
-    _refuse_idle(mode.lower(), key, mirror=mirror, max_delete_share=max_delete_share, errors_to=errors_to)
+    _refuse_idle(mode.lower(), key, mirror=mirror, max_delete_share=max_delete_share, diff_key=diff_key, diff=diff)
+    _refuse_idle_files(uri, errors_to, encoding=encoding, delimiter=delimiter)
     wish: dict[str, Any] = {"mode": mode, "external_id_field": key, "batch_size": batch_size, "stop_on_error": stop_on_error}
     wish |= {"api": api, "nulls": nulls, "flow": flow}
     wish |= {"diff": diff, "diff_key": diff_key, "mirror": mirror}
@@ -102,13 +104,13 @@ def push(
         if uri is None:
             refuse("--results-to writes its tables beside the source, so it needs --from.")
         wish["results_to"] = (uri, results_to)
-    if uri is None and source.lower().startswith(_QUESTIONS) and not Path(source).exists():
-        refuse("a SELECT is a question to a database: name that with --from, such as --from duckdb:///lake.duckdb.")
-    given = _Source(source, uri, encoding, _TAB.get(delimiter or "", delimiter))
+    given = _Source(source, uri, encoding or _UTF8, _TAB.get(delimiter or "", delimiter))
     job = _Job(given, _sobject(to), wish, mapping, errors_to, allow_empty=allow_empty, as_json=as_json, quota_share=quota_share)
     with told(as_json=as_json):
         if errors_to is not None:
             check_name(errors_to)
+            if dry_run:
+                refuse("--errors-to writes what a push leaves, and --dry-run shows what would be refused; leave one of them out.")
         if dry_run:
             job.preview()
             return
@@ -116,7 +118,9 @@ def push(
     raise typer.Exit(code)
 
 
-def _refuse_idle(mode: str, key: str | None, *, mirror: bool, max_delete_share: float | None, errors_to: Path | None) -> None:
+def _refuse_idle(
+    mode: str, key: str | None, *, mirror: bool, max_delete_share: float | None, diff: bool, diff_key: str | None
+) -> None:
     """Refuse what would be given in vain, and an upsert without what it needs."""
     if mode == "upsert" and key is None:
         refuse("an upsert needs --key: the external id field that tells records apart, such as Ext__c.")
@@ -124,8 +128,17 @@ def _refuse_idle(mode: str, key: str | None, *, mirror: bool, max_delete_share: 
         refuse(f"--key is for an upsert; {mode} {_NO_KEY[mode]}. Leave it out, or use --mode upsert.")
     if max_delete_share is not None and not mirror:
         refuse("--max-delete-share bounds what --mirror deletes; give --mirror too, or leave it out.")
+    if diff_key is not None and not (diff or mirror):
+        refuse("--diff-key names the field by which --diff or --mirror tells rows apart; give one of them too, or leave it out.")
+
+
+def _refuse_idle_files(uri: str | None, errors_to: Path | None, *, encoding: str | None, delimiter: str | None) -> None:
+    """Refuse what would be said in vain of a file."""
     if errors_to is not None and str(errors_to) == _STDIN:
         refuse("--errors-to wants a file; `halocline errors last --csv -` writes to standard output.")
+    for option, given in (("--delimiter", delimiter), ("--encoding", encoding)):
+        if uri is not None and given is not None:
+            refuse(f"{option} is of a text file; the database that --from names needs none. Leave it out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +158,13 @@ class _Source:
         from halocline.rows.of import rows_of
         from halocline.spool import Spool, sweep
 
-        sweep(Settings.from_env().spool)
+        settings = Settings.from_env()
+        sweep(settings.spool)
         with ExitStack() as stack:
-            spool, how = Spool(uuid.uuid4().hex, Settings.from_env().spool), FileOptions(self.encoding, self.delimiter)
+            spool, how = Spool(uuid.uuid4().hex, settings.spool), FileOptions(self.encoding, self.delimiter)
             stack.callback(spool.close)
-            name = _STDIN_NAME if self.text == _STDIN else None
-            rows = rows_of(self._given(spool.path), folder=spool.path, name=name, options=how)
+            name, memory_limit = _STDIN_NAME if self.text == _STDIN else None, settings.duckdb_memory
+            rows = rows_of(self._given(spool.path), folder=spool.path, name=name, options=how, memory_limit=memory_limit)
             stack.callback(rows.close)
             if not len(rows) and not allow_empty:
                 refuse(f"{rows.name} has no rows, so there is nothing to push; --allow-empty makes that a success.")
@@ -162,7 +176,7 @@ class _Source:
 
             return Query(self.uri, self.text)
         if self.text != _STDIN:
-            return Path(self.text)
+            return self.text  # of a text that is no path it is told why
         from halocline.spool import storage
 
         copy = folder / "stdin.csv"
@@ -209,7 +223,9 @@ class _Job:
                 say_error(stopped, as_json=False)
                 result = cast("SyncResult", stopped.facts["result"])
             except HaloclineError as error:
-                self._say_so_far(error)
+                self._end(error)
+            except KeyboardInterrupt:
+                self._write_errors(bar.run)
                 raise
         self._say_findings(result, bar)
         return self._say(result)
@@ -240,23 +256,48 @@ class _Job:
         run, more = told["run"], {} if mirrored is None else {"mirrored": mirrored}
         with open_ledger(Settings.from_env().ledger) as ledger:
             code = say(ledger, run, as_json=self.as_json, elapsed_s=told["elapsed_seconds"], notices=told["notices"], **more)
-            if self.errors_to is not None and code:
-                rows = write(partial(rejections_of, ledger, run), self.errors_to, run=run)
-                err.print(f"{quantity(rows, 'row')} in {self.errors_to}", markup=False)
+        self._write_errors(run)
         return code
 
-    def _say_so_far(self, error: HaloclineError) -> None:
-        """What is written stays written, whatever ended the push."""
+    def _end(self, error: HaloclineError) -> NoReturn:
+        """Raises: `error`, which ended the push, when what is written is told; in JSON both are one document."""
+        from halocline.errors import HaloclineError
+
+        result = cast("SyncResult | None", error.facts.get("result"))
+        run = str(result.metadata.get("run") or "") if result is not None else ""
+        so_far = self._say_so_far(run)
+        try:
+            self._write_errors(run)
+        except HaloclineError as broken:  # the first failure is the one to tell last, and by its code
+            err.print(str(broken), markup=False)
+        if not so_far:
+            raise error
+        say_json({**so_far, **error_json(error)})
+        raise typer.Exit(error.exit_code) from error
+
+    def _say_so_far(self, run: str) -> dict[str, object]:
+        """What is written stays written, whatever ended the push: tell it, or answer it for JSON; nothing of what never began."""
+        from halocline.config import Settings
+        from halocline.errors import NotFound
+        from halocline.ledger import open_ledger
+
+        with open_ledger(Settings.from_env().ledger) as ledger, suppress(NotFound):
+            if ledger.get(run).plan is not None:
+                if self.as_json:
+                    return numbers(ledger, run)
+                say(ledger, run, as_json=False)
+        return {}
+
+    def _write_errors(self, run: str) -> None:
+        """The file that was asked for, if only with its header: one of an earlier push would be taken for this one's."""
         from halocline.config import Settings
         from halocline.ledger import open_ledger
 
-        result = cast("SyncResult | None", error.facts.get("result"))
-        run = None if result is None else result.metadata.get("run")
-        if self.as_json or run is None:
+        if self.errors_to is None:
             return
         with open_ledger(Settings.from_env().ledger) as ledger:
-            if any(record.run == run and record.plan is not None for record in ledger.runs(limit=_LATEST)):
-                say(ledger, str(run), as_json=False)
+            rows = write(partial(rejections_of, ledger, run), self.errors_to, run=run)
+        err.print(f"{quantity(rows, 'row')} in {self.errors_to}", markup=False)
 
     def _say_findings(self, result: SyncResult, bar: ProgressBar) -> None:
         """What the mapping's check found, and nobody was told yet."""
@@ -265,6 +306,7 @@ class _Job:
                 err.print(notice, markup=False)
 
     def _say_nothing(self) -> int:
+        self._write_errors("")
         if self.as_json:
             say_json(
                 {"sobject": self.sobject, "mode": self.wish["mode"], "total": 0, "written": 0, "success": True, "exit_code": 0}

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from halocline.cli.answer import INTERRUPTED, err, out, say_json
+from halocline.cli.left import left_of
 from halocline.cli.quantity import quantity
 
 if TYPE_CHECKING:
+    from halocline.cli.left import Left
     from halocline.cli.progress import ProgressBar
     from halocline.ledger import Ledger
     from halocline.outcome import Counts, RunRecord
@@ -55,15 +57,17 @@ def say(
     record = ledger.get(run)
     note = Note.from_json(record.plan)
     code = exit_code(record.counts) or (PARTLY if mirrored and mirrored["remaining"] else 0)
-    elapsed_s = _lasted_s(record) if elapsed_s is None else elapsed_s
     if as_json:
         more = {} if mirrored is None else {"mirrored": mirrored}
-        document = {**_json(record, note, elapsed_s=elapsed_s), **more, "notices": list(notices)}
+        document = {**numbers(ledger, run, elapsed_s=elapsed_s), **more, "notices": list(notices)}
         say_json({**document, "success": code == 0, "exit_code": code})
         return code
-    out.print(_sentence(record, note, elapsed_s=elapsed_s), markup=False)
+    left = left_of(record, ledger)
+    out.print(_sentence(record, note, left, elapsed_s=_lasted_s(record) if elapsed_s is None else elapsed_s), markup=False)
     if exit_code(record.counts):
         _say_errors(ledger, run)
+    if left is not None:
+        out.print(str(left), markup=False)
     if mirrored is not None:
         out.print(_mirror(mirrored), markup=False)
     return code
@@ -79,7 +83,7 @@ def exit_code(counts: Counts) -> int:
     return PARTLY if counts.rejected + counts.in_doubt + counts.not_sent else 0
 
 
-def _sentence(record: RunRecord, note: Note | None, *, elapsed_s: float) -> str:
+def _sentence(record: RunRecord, note: Note | None, left: Left | None, *, elapsed_s: float) -> str:
     counts = record.counts
     name = record.flow.partition("->")[0]
     name = f"retry of {note.retries[:8]} ({name})" if note and note.retries else name
@@ -87,6 +91,7 @@ def _sentence(record: RunRecord, note: Note | None, *, elapsed_s: float) -> str:
     rare = {"in doubt": counts.in_doubt, "not sent": counts.not_sent, "unchanged": counts.unchanged}
     rare["folded into later rows"] = note.plan.folded if note else 0
     rows += [f"{count:,} {word}" for word, count in rare.items() if count]
+    rows += [] if left is None else [f"{left.count} left"]
     way = f"{name} -> {note.order.sobject}: {note.order.mode} by {_API.get(note.plan.api, note.plan.api)}" if note else name
     return f"{way}{', ' if note else ': '}{', '.join(rows)}, {quantity(record.api_calls, 'API call')}, {elapsed_s:.1f} s"
 
@@ -113,8 +118,12 @@ def _say_errors(ledger: Ledger, run: str) -> None:
     out.print(f"{told}: `halocline errors {run[:8]}`", markup=False)
 
 
-def _json(record: RunRecord, note: Note | None, *, elapsed_s: float) -> dict[str, object]:
-    counts = record.counts
+def numbers(ledger: Ledger, run: str, *, elapsed_s: float | None = None) -> dict[str, object]:
+    """What the ledger knows of a push that has ended, for programs."""
+    from halocline.push.note import Note
+
+    record = ledger.get(run)
+    note, counts, left = Note.from_json(record.plan), record.counts, left_of(record, ledger)
     return {
         "run": record.run,
         "flow": record.flow,
@@ -131,8 +140,10 @@ def _json(record: RunRecord, note: Note | None, *, elapsed_s: float) -> dict[str
         "in_doubt": counts.in_doubt,
         "not_sent": counts.not_sent,
         "unchanged": counts.unchanged,
+        "left": 0 if left is None else left.rows,
+        "resume": None if left is None else left.run,
         "folded": note.plan.folded if note else 0,
         "api_calls": record.api_calls,
-        "elapsed_seconds": round(elapsed_s, 3),
+        "elapsed_seconds": round(_lasted_s(record) if elapsed_s is None else elapsed_s, 3),
         "reasons": list(note.plan.reasons) if note else [],
     }

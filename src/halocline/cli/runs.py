@@ -8,14 +8,14 @@ import typer
 
 from halocline.cli import options
 from halocline.cli.answer import out, say_json, told
+from halocline.cli.left import left_of
 from halocline.cli.quantity import quantity
 from halocline.cli.system import the_run
 
 if TYPE_CHECKING:
+    from halocline.cli.left import Left
     from halocline.ledger import Ledger
     from halocline.outcome import Counts, RunRecord
-
-_ENDED_BADLY = ("failed", "abandoned")
 
 
 def runs(
@@ -32,62 +32,64 @@ def runs(
     with told(as_json=as_json), open_ledger(Settings.from_env().ledger) as ledger:
         if run is not None:
             record = the_run(ledger, run)
-            _show_one(record, resumable=_resumable(record, ledger), as_json=as_json)
+            _show_one(record, _left(record, ledger), as_json=as_json)
             return
         found = ledger.runs(flow, limit=limit)
-        left = {record.run for record in found if _resumable(record, ledger)}
+        left = {record.run: there for record in found if (there := _left(record, ledger)) is not None}
     if as_json:
         for record in found:
-            say_json(_plain(record, resumable=record.run in left))
+            say_json(_plain(record, left.get(record.run)))
     else:
         _show_all(found, left)
 
 
-def _resumable(record: RunRecord, ledger: Ledger) -> bool:
-    """Whether `halocline resume` can take the run up: a push that ended before all of its rows were told."""
-    if record.plan is None or record.state not in _ENDED_BADLY:
-        return False
-    from halocline.push.note import Note
-    from halocline.push.past import unsettled
-
-    return Note.from_json(record.plan) is not None and unsettled(record.run, ledger)
+def _left(record: RunRecord, ledger: Ledger) -> Left | None:
+    """What is left of this very run; of one that another took up too, it is told there alone."""
+    left = left_of(record, ledger)
+    return left if left is not None and left.run == record.run else None
 
 
-def _plain(record: RunRecord, *, resumable: bool) -> dict[str, object]:
+def _plain(record: RunRecord, left: Left | None) -> dict[str, object]:
     values = {name: getattr(record, name) for name in record.__slots__}
-    return {**values, "counts": record.counts.to_json(), "resumable": resumable}
+    told = {"resumable": left is not None, "left": 0 if left is None else left.rows}
+    return {**values, "counts": record.counts.to_json(), **told}
 
 
-def _state(record: RunRecord, *, resumable: bool) -> str:
-    return f"{record.state}, resumable" if resumable else record.state
+def _state(record: RunRecord, left: Left | None) -> str:
+    return record.state if left is None else f"{record.state}, resumable"
 
 
-def _show_all(records: list[RunRecord], left: set[str]) -> None:
+def _show_all(records: list[RunRecord], left: dict[str, Left]) -> None:
     if not records:
         out.print("No runs yet. `halocline sync` and `halocline push` make one, `halocline demo` makes eight.")
         return
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("run", "flow", "state", "method", "started", "read", "changed", "refused", "calls", box=None, pad_edge=False)
+    headings = ("run", "flow", "state", "method", "started", "read", "changed", "refused", "calls")
+    table = Table(*headings, *(("left",) if left else ()), box=None, pad_edge=False)
     for r in records:
         refused = r.counts.rejected + r.counts.in_doubt + r.counts.not_sent
         numbers = [f"{number:,}" for number in (r.rows_read, r.counts.changed, refused, r.api_calls)]
-        table.add_row(r.run[:8], r.flow, _state(r, resumable=r.run in left), r.method or "", r.started[:19], *numbers)
+        there = left.get(r.run)
+        texts = (r.run[:8], r.flow, _state(r, there), r.method or "", r.started[:19])
+        table.add_row(*map(Text, texts), *numbers, *(() if there is None else (there.count,)))
     out.print(table)
     if left:
         out.print(f"{quantity(len(left), 'run')} can be taken up: `halocline resume`", markup=False)
 
 
-def _show_one(record: RunRecord, *, resumable: bool, as_json: bool) -> None:
+def _show_one(record: RunRecord, left: Left | None, *, as_json: bool) -> None:
     if as_json:
-        say_json(_plain(record, resumable=resumable))
+        say_json(_plain(record, left))
         return
-    told = {"state": _state(record, resumable=resumable), "counts": _counted(record.counts)}
+    told = {"state": _state(record, left), "counts": _counted(record.counts)}
     for name in record.__slots__:
         if name != "plan":
             value = told.get(name, getattr(record, name))
             out.print(f"{name:<10} {value if value is not None else ''}", markup=False)
-    if resumable:
+    if left is not None:
+        out.print(f"left       {left.count}", markup=False)
         out.print(f"resume     `halocline resume {record.run[:8]}`", markup=False)
     plan = record.plan or {}
     for reason in plan.get("reasons", ()):  # type: ignore[attr-defined]  # JSON of our own making

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,8 +86,11 @@ def the_run(ledger: Ledger, start: str) -> RunRecord:
 
     Raises: NotFound where there is none, or more than one.
     """
-    records = ledger.runs(limit=_LOOKED_THROUGH)
-    found = records[:1] if start == "last" else [record for record in records if record.run.startswith(start)]
+    if start != "last":
+        with suppress(NotFound):  # a whole name is looked up as it is, however far back the run is
+            return ledger.get(start)
+    records = ledger.runs(limit=1 if start == "last" else _LOOKED_THROUGH)
+    found = records if start == "last" else [record for record in records if record.run.startswith(start)]
     if len(found) == 1:
         return found[0]
     cause = f"{len(found)} runs begin with {start!r}" if found else f"no run begins with {start!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from halocline.errors import FixConfig
+from halocline.mapping.near import near
 from halocline.rows.columns import spooled, table_rows
 from halocline.rows.drawn import drawn
 from halocline.rows.files import FileOptions, file_rows, kind_of
@@ -19,20 +21,33 @@ from halocline.rows.rows import Rows
 
 _DOING = "Reading the rows"
 _HINT = "Pass a list of records ([{...}, {...}]), an iterator of them, a table, a Query, or the path of a file."
+_SQL = (
+    "A SELECT is a question to a database: on the command line name that with --from, such as --from duckdb:///lake.duckdb. "
+    "For SQL pass Query(connection, sql)."
+)
+_QUESTION = re.compile(r"[\s(]*(select|with)\b(?!\.)", re.IGNORECASE)  # how a query begins
 _NAME = "rows"
 
 
-def rows_of(source: object, *, folder: Path, name: str | None = None, options: FileOptions | None = None) -> Rows:
+def rows_of(
+    source: object,
+    *,
+    folder: Path,
+    name: str | None = None,
+    options: FileOptions | None = None,
+    memory_limit: str | None = None,
+) -> Rows:
     """The rows of a list or an iterator of records, an Arrow, polars or pandas table, an Arrow stream, a Query, or a file.
 
     What cannot be read twice is drawn now, into a file in `folder`; the others stay where they are. Elements of a list that are
-    no records are handed out as they are. `options` are for text files.
+    no records are handed out as they are. `options` are for text files, `memory_limit` is for an embedded database that a Query
+    opens.
     Raises: FixConfig for what cannot be rows; NotFound; StorageFailed; what an iterator raises.
     """
     if isinstance(source, (str, Path)):
         return file_rows(_path_of(source), folder, name=name, options=options)
     if isinstance(source, Query):
-        return query_rows(source, folder, name=name)
+        return query_rows(source, folder, name=name, memory_limit=memory_limit)
     table = _table_rows(source, folder, name=name or _NAME)
     if table is not None:
         return table
@@ -50,13 +65,16 @@ def _path_of(source: str | Path) -> Path:
     """
     if isinstance(source, Path):
         return source
-    path = Path(source)
+    path, asks = Path(source), _QUESTION.match(source)
+    close: list[str] = []
     try:
-        if source and "\0" not in source and (kind_of(path) is not None or path.exists()):
-            return path
-    except OSError:  # too long to be the name of a file
+        if source and "\0" not in source:
+            if path.exists() or (kind_of(path) is not None and not asks):
+                return path
+            close = [] if asks else near(path.name, [one.name for one in path.parent.iterdir()])
+    except OSError:  # too long to be the name of a file, or there is no such folder
         pass
-    hint = f"For SQL pass Query(connection, sql). {_HINT}" if source[:7].upper() in {"SELECT ", "SELECT\n"} else _HINT
+    hint = f"{_SQL} {_HINT}" if asks else f"Did you mean {' or '.join(close)}? {_HINT}" if close else _HINT
     raise FixConfig(_DOING, "a text was passed that is not the path of a file that we read", hint=hint)
 
 

@@ -46,16 +46,17 @@ class Query:
         return f"{driver}:{digest}"
 
 
-def query_rows(query: Query, folder: Path, *, name: str | None = None) -> Rows:
+def query_rows(query: Query, folder: Path, *, name: str | None = None, memory_limit: str | None = None) -> Rows:
     """The rows that the database answers, all of them read now, in the order in which they come.
 
+    `memory_limit` is that of an embedded database that is opened here.
     Raises: BadQuery with the database's own message; NotFound for a database file that is not there; NetworkFailed; FixConfig.
     """
     name = name or query.name
     if not query.sql.strip():
         raise FixConfig(_DOING, "the query is empty", hint="Pass SQL that answers rows: SELECT ...")
     if isinstance(query.connection, str) or registry.can_query(query.connection):
-        reader = registry.open_query(query.connection, query.sql, parameters=query.parameters)
+        reader = registry.open_query(query.connection, query.sql, parameters=query.parameters, memory_limit=memory_limit)
         return spooled(reader, reader.schema, folder=folder, name=name)
     with _executed(query) as cursor:
         if hasattr(cursor, "fetch_record_batch"):

@@ -144,6 +144,12 @@ def test_a_file_is_opened_and_closed(tmp_path: Path) -> None:
         assert rows(connection, 'count(*) FROM "my logs".SUCCESS') == [(1,)]
 
 
+def test_a_limit_of_memory_is_kept(connection: Connection) -> None:
+    """It comes with the other options of the connector, and holds for the database."""
+    registry.open_results(connection, "LOGS", memory_limit="64MB").close()
+    assert rows(connection, "current_setting('memory_limit')") == [("61.0 MiB",)]
+
+
 def test_a_file_that_is_open_already_is_told(tmp_path: Path) -> None:
     """DuckDB takes a file in one way at a time: the same connection must serve both."""
     path = tmp_path / "lake.duckdb"

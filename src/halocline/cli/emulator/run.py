@@ -220,9 +220,9 @@ def _announce(running: Emulator, *, as_json: bool) -> None:
         say_json({"url": running.url, **login, **doors})
         return
     out.print("A Salesforce is listening. In another terminal:\n")
-    out.print(f"  export SF_LOGIN_URL={running.url}")
-    out.print(f"  export SF_CLIENT_ID={config.consumer_key}")
-    out.print(f"  export SF_CLIENT_SECRET={config.consumer_secret}")
+    out.print(f"  export SF_LOGIN_URL={running.url}", markup=False)
+    out.print(f"  export SF_CLIENT_ID={config.consumer_key}", markup=False)
+    out.print(f"  export SF_CLIENT_SECRET={config.consumer_secret}", markup=False)
     out.print("  halocline sync Account --to duckdb:///lake.duckdb\n")
     if running.addresses.proxy_url is not None:
         out.print("Clients that know only Salesforce's own hosts, such as login.salesforce.com, find it after:\n")

@@ -24,7 +24,7 @@ def announced(addresses: Mapping[str, str | None]) -> Iterator[None]:
     try:
         _write(note, json.dumps(addresses))
     except OSError as error:
-        err.print(f"`halocline emulator env` needs --url: no note can be left in {note.parent} ({error.strerror}).")
+        err.print(f"`halocline emulator env` needs --url: no note can be left in {note.parent} ({error.strerror}).", markup=False)
         yield
         return
     try:

@@ -54,15 +54,21 @@ def open_destination(
     return DuckDBDestination(session, spool=spool, memory_limit=memory_limit, threads=threads, read_only=read_only)
 
 
-def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.RecordBatchReader:
+def open_query(
+    session: object,
+    sql: str,
+    *,
+    parameters: Sequence[object] | Mapping[str, object] = (),
+    memory_limit: str | None = None,
+) -> pa.RecordBatchReader:
     """The rows that a query answers, as they come; see `query.open_query`."""
     from halocline.connectors.duckdb import query
 
-    return query.open_query(session, sql, parameters=parameters)
+    return query.open_query(session, sql, parameters=parameters, memory_limit=memory_limit)
 
 
-def open_results(session: object, schema: str) -> DuckDBResults:
+def open_results(session: object, schema: str, *, memory_limit: str | None = None) -> DuckDBResults:
     """The tables of what became of pushed rows; see `DuckDBResults`."""
     from halocline.connectors.duckdb.results import DuckDBResults
 
-    return DuckDBResults(session, schema)
+    return DuckDBResults(session, schema, memory_limit=memory_limit)

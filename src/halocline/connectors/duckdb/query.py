@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 
 import duckdb
 import pyarrow as pa
 
-from halocline.connectors.duckdb.client import OWN_MEMORY, OWN_THREADS, Cursor, literal, path_of, quoted
+from halocline.connectors.duckdb.client import Cursor, open_database, path_of, quoted
 from halocline.connectors.duckdb.errors import gate
 from halocline.errors import BadQuery, FixConfig, NotFound
 from halocline.mapping.near import near
@@ -26,15 +26,22 @@ _AS = {
 """How columns are read that Arrow would get wrong, or not as a value; a number of more than 38 digits is an error."""
 
 
-def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.RecordBatchReader:
+def open_query(
+    session: object,
+    sql: str,
+    *,
+    parameters: Sequence[object] | Mapping[str, object] = (),
+    memory_limit: str | None = None,
+) -> pa.RecordBatchReader:
     """The rows that a query answers, as they come. A file is opened for reading only, and closed at the end of the stream.
 
-    A live connection is used itself, for its temporary tables and its transaction, and must be left alone until the end.
+    A live connection is used itself, for its temporary tables and its transaction, and must be left alone until the end; the
+    `memory_limit` is that of a file.
     HUGEINT, which sums of integers are, is a decimal; a TIMESTAMP without time zone stays one.
     Raises: BadQuery with DuckDB's own words, also while rows come; NotFound for a file that is not there; FixConfig.
     """
     if isinstance(session, str):
-        connection, doing = _opened(session), f"Querying {Path(path_of(session)).name}"
+        connection, doing = _opened(session, memory_limit=memory_limit), f"Querying {Path(path_of(session)).name}"
     elif isinstance(session, Cursor):
         connection, doing = session, "Querying the DuckDB connection"
     else:
@@ -50,7 +57,7 @@ def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapp
     return pa.RecordBatchReader.from_batches(reader.schema, _batches(reader, connection if owned else None, doing=doing))
 
 
-def _opened(uri: str) -> Cursor:
+def _opened(uri: str, *, memory_limit: str | None) -> Cursor:
     path = path_of(uri)
     doing = f"Opening the DuckDB database {path}"
     if path.endswith(_NOWHERE):
@@ -64,16 +71,18 @@ def _opened(uri: str) -> Cursor:
         beside = [one.name for one in file.parent.iterdir()] if file.parent.is_dir() else []
         hint = "An absolute path takes four slashes: duckdb:////data/lake.duckdb."
         raise NotFound(doing, "there is no such file", suggestions=near(file.name, beside), hint=hint)
-    with gate(doing):
-        connection = duckdb.connect(path, read_only=True)
-        try:
-            connection.execute(f"SET memory_limit = {literal(OWN_MEMORY)}")
-            connection.execute(f"SET threads = {min(OWN_THREADS, os.cpu_count() or 1)}")
-            connection.execute("SET python_enable_replacements = false")  # a name in the query means a table, no variable of ours
-        except BaseException:
-            connection.close()
-            raise
-    return connection
+    folder = Path(gettempdir())
+    database = open_database(uri, memory_limit=memory_limit, threads=None, folder=folder, read_only=True)
+    try:
+        with gate(doing):
+            # Rows are numbered as they come, so the same question is to answer them in the same order.
+            database.connection.execute("SET preserve_insertion_order = true")
+            # A name in the query means a table, no variable of ours.
+            database.connection.execute("SET python_enable_replacements = false")
+    except BaseException:
+        database.close()
+        raise
+    return database.connection
 
 
 def _asked(

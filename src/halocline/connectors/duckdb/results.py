@@ -27,13 +27,14 @@ class DuckDBResults:
 
     Schema and tables are made here, so that what cannot be written is told before anything is sent; a table that LHT made gets
     our columns. Work is done on a cursor: a transaction that the connection's owner has open is not touched.
+    `memory_limit` is DuckDB's own; see `open_database`.
     Raises: FixConfig where the file is open already in this process, StorageFailed where it cannot be written.
     """
 
-    def __init__(self, session: object, schema: str) -> None:
+    def __init__(self, session: object, schema: str, *, memory_limit: str | None = None) -> None:
         self._place = _parts(schema)
         with _one_connection(session):
-            self._database = open_database(session, memory_limit=None, threads=None, folder=Path(gettempdir()))
+            self._database = open_database(session, memory_limit=memory_limit, threads=None, folder=Path(gettempdir()))
         try:
             with gate(_DOING), self._database.transaction() as cursor:
                 self._refuse_reading_only(cursor)
