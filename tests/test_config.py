@@ -18,6 +18,24 @@ def test_the_environment_names_the_places(tmp_path: Path) -> None:
     assert settings.ledger == tmp_path / "ledger.sqlite"
 
 
+def test_the_ledger_may_lie_elsewhere(tmp_path: Path) -> None:
+    """In a file or a database, named plainly or by a reference to a secret; a URI is in no printed settings."""
+    env = {"HALOCLINE_HOME": str(tmp_path), "HALOCLINE_LEDGER": "postgresql://me:word@host/db"}
+    assert Settings.from_env(env).ledger == "postgresql://me:word@host/db"
+    assert "word" not in repr(Settings.from_env(env))
+    (tmp_path / "uri").write_text("postgresql://host/db\n")
+    assert Settings.from_env({**env, "HALOCLINE_LEDGER": f"file:{tmp_path / 'uri'}"}).ledger == "postgresql://host/db"
+    assert Settings.from_env({**env, "HALOCLINE_LEDGER": "/books/ledger.sqlite"}).ledger == Path("/books/ledger.sqlite")
+
+
+def test_a_lease_lasts_a_minute_or_as_long_as_is_said() -> None:
+    """Seconds, from one to a day; anything else is refused."""
+    assert (Settings.from_env({}).lease_s, Settings.from_env({"HALOCLINE_LEASE_S": "2.5"}).lease_s) == (60.0, 2.5)
+    for text in ("soon", "0.5", "-1", "nan", "1e9"):
+        with pytest.raises(FixConfig, match="HALOCLINE_LEASE_S"):
+            Settings.from_env({"HALOCLINE_LEASE_S": text})
+
+
 def test_without_settings_the_state_folder_of_the_user_is_home() -> None:
     """The XDG state folder where it is set, else the one below the user's own folder."""
     assert Settings.from_env({"XDG_STATE_HOME": "/state"}).home == Path("/state/halocline")

@@ -91,6 +91,8 @@ def test_a_stage_name_is_kept_where_there_are_stages() -> None:
     """A destination with stages gets no such reason."""
     plan = decide(survey(60_000), replace(DUCKDB, stage=True), wish=Wish(flow="f", stage_name="@S"))
     assert not any("ignored" in r for r in plan.reasons)
+    assert plan.stage_name == "@S"
+    assert Plan.from_json(plan.to_json()).stage_name == "@S"
 
 
 def test_what_bulk_cannot_query_goes_by_rest_and_says_so() -> None:

@@ -42,7 +42,7 @@ DRIVERS = {
 
 # Areas of the package, and which other areas each may import at run time. An area may always import itself.
 CORE = "core"
-FRONTS = {"sync", "pipeline", "orchestrator", "retl", "compat"}
+FRONTS = {"sync", "verify", "several", "pipeline", "orchestrator", "retl", "compat"}
 ALLOWED = {
     "root": {"cli", CORE},  # __main__ starts the command line; __init__ resolves names lazily and is looked at in its own test
     CORE: set(),
@@ -58,14 +58,14 @@ ALLOWED = {
 # Each driver, and the only areas that may name it ("connectors.x" is one connector). `cli` may name all.
 DRIVER_HOMES = {
     "httpx2": {"connectors.salesforce"},
-    "isal": {"connectors.salesforce", "emulator", CORE},
+    "isal": {"connectors.salesforce", "connectors.snowflake", "emulator", CORE},
     "jwt": {"connectors.salesforce", "emulator"},
     "cryptography": {"connectors.salesforce", "emulator"},
     "duckdb": {"connectors.duckdb"},
     "psycopg": {"connectors.postgres", "ledger"},
     "snowflake": {"connectors.snowflake"},
-    "boto3": {"connectors.aws"},
-    "botocore": {"connectors.aws"},
+    "boto3": {"connectors.aws", "connectors.files"},
+    "botocore": {"connectors.aws", "connectors.files"},
     "adbc_driver_manager": {"emulator"},
     "adbc_driver_sqlite": {"emulator"},
     "starlette": {"emulator", "dashboard"},
@@ -288,7 +288,7 @@ def positional(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 # Documented fronts keep the signatures of their documents; Python calls its protocols by position; an object with its range, its
 # record and values, or a refusal with its place and words, reads as the sentence that it is.
-DOCUMENTED = {"sync_sobject_intelligent", "sync_sobject", "upsert", "insert", "delete"}
+DOCUMENTED = {"sync_sobject_intelligent", "sync_sobject", "verify", "upsert", "insert", "delete"}
 PYTHONS_OWN = {"__exit__", "__aexit__", "__setitem__", "__call__", "find_spec"}
 SENTENCES = {
     *{"open", "deleted", "updated", "deleted_between", "updated_between", "update", "find", "records", "begin"},

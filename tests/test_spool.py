@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from halocline.errors import StorageFailed
-from halocline.spool import SWEEP_AFTER_S, Spool, arriving, storage, sweep
+from halocline.spool import SWEEP_AFTER_S, Spool, arriving, discard, storage, sweep
 
 
 def test_a_spool_is_a_folder_of_its_owner_alone(tmp_path: Path) -> None:
@@ -80,6 +80,21 @@ def test_a_failure_of_storage_is_told(code: int, hinted: bool) -> None:
         raise OSError(code, os.strerror(code))
     assert failure.value.facts["errno"] == code
     assert ("Free some space" in str(failure.value)) is hinted
+
+
+def test_what_cannot_be_discarded_is_left_to_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is of no more use is deleted; a disk that refuses is no failure of the work that was done."""
+    for name in ("one", "two"):
+        (tmp_path / name).touch()
+    discard(tmp_path / "one")
+    discard(tmp_path / "one")
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "unlink", fails)
+    discard(tmp_path / "two")
+    assert [path.name for path in tmp_path.iterdir()] == ["two"]
 
 
 def test_a_spool_that_cannot_be_made_is_told(tmp_path: Path) -> None:

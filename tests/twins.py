@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from halocline.batch import JSON, Batch, Position
-from halocline.connector import Abilities, Journal, Lease, Load, Manifest, Part, Plan, Survey, Target
+from halocline.connector import Abilities, Journal, Lease, Load, Manifest, Part, Plan, Survey, Target, Unfinished
 from halocline.errors import LeaseLost, NetworkFailed, Truncated
 from halocline.outcome import Counts, Outcome
 from halocline.schema import Column, Kind, Schema
@@ -57,6 +57,9 @@ class TwinSource:
             next_position={"seen": len(self.changes)},
             query="all",
         )
+
+    def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:
+        return plan
 
     def parts(self, plan: Plan) -> Iterator[Part]:
         low, high = int(plan.window[0] or 0), int(plan.window[1])

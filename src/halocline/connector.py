@@ -2,7 +2,8 @@
 
 One load, in order:
 
-    survey = source.survey(position)      plan = decide(survey, ...)      lease = destination.claim(flow)
+    survey = source.survey(position)      plan = decide(survey, ...)      plan = source.take_up(plan)
+    lease = destination.claim(flow)
     unit = destination.begin(lease)
     load = unit.open(target, plan, journal)
     for part in source.parts(plan):      manifest = load.stage(part, source.read(part))      (any thread)
@@ -19,11 +20,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from halocline.batch import JSON, Batch, Position
 from halocline.outcome import Counts, Outcome
 from halocline.schema import Schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Mode(StrEnum):
@@ -41,6 +45,16 @@ class Deletes(StrEnum):
     IGNORE = "ignore"
 
 
+class Contract(StrEnum):
+    """What becomes of columns that differ from the last read: EVOLVE adds new ones, FREEZE refuses to read, DISCARD leaves new
+    ones out.
+    """
+
+    EVOLVE = "evolve"
+    FREEZE = "freeze"
+    DISCARD = "discard"
+
+
 @dataclass(frozen=True, slots=True)
 class Abilities:
     """What a connector can do, as data, checked while planning.
@@ -48,7 +62,10 @@ class Abilities:
     `bulk`: the source has a bulk way for this object; `bulk_reason` says why not. `raw_csv`: the destination takes CSV
     files as received. `transactional`: rows and position become visible together. `holds_position`: `position` works.
     `stage`: the destination has a remote stage that `stage_name` can name. `once`: a Bulk read of the source holds each record
-    once, so a key that arrives twice means that a page came in place of another (a REST page may come twice).
+    once, so a key that arrives twice means that a page came in place of another (a REST page may come twice). `one_writer`: the
+    destination's claims and commits of several runs in this process have to come one after the other. `shared`: several runs may
+    work over one live connection at the same time. `history`: the
+    destination can keep every version of a row (`versions`).
     """
 
     bulk: bool = False
@@ -59,6 +76,25 @@ class Abilities:
     stage: bool = False
     once: bool = False
     max_query_bytes: int = 0
+    one_writer: bool = False
+    shared: bool = False
+    history: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A column that refers to rows of other objects: its name at the source, and the objects (several: it may be any of them)."""
+
+    column: str
+    objects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectChoice:
+    """The objects that names and patterns stand for, and those left out on the way, each with the reason."""
+
+    objects: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +104,8 @@ class Survey:
     `estimated_rows` counts the rows in the window, overlap included. `server_time` is the source's own clock (ISO 8601,
     UTC). `complete_until` is the instant before which the source promises that nothing more will appear (None: it does
     not say). `window` is the half-open range `[low, high)` of the cursor that `since` and the clock give; low is None on
-    a first read.
+    a first read. `carried_until` is the instant before which all is carried already, as the given position says. `refresh`
+    says why everything is read although the position is good: columns are due that change without a stamp.
     """
 
     object: str
@@ -85,6 +122,9 @@ class Survey:
     query_bytes: int = 0
     full_reason: str | None = None
     notes: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+    carried_until: str | None = None
+    refresh: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +132,10 @@ class Plan:
     """The decision, with its reasons: pure data, JSON.
 
     `method` is one of the documented names (`bulk_api_full`, ...); `next_position` is what commit stores. `once`: the source
-    promises each record once; a destination refuses rows that repeat its key.
+    promises each record once; a destination refuses rows that repeat its key. `history`: the table keeps every version of a row,
+    and is only ever merged into (`versions`). `complete`: what is merged is all that the source has, so that current rows of
+    the table which it lacks are gone. `continues` is the earlier run whose work at the source is gone on with.
+    `stage_name` is the remote stage that the user named.
     """
 
     flow: str
@@ -113,6 +156,10 @@ class Plan:
     allow_replace: bool = False
     max_delete_share: float = 0.5
     once: bool = False
+    history: bool = False
+    complete: bool = False
+    continues: str | None = None
+    stage_name: str | None = None
 
     @property
     def api(self) -> str:
@@ -125,6 +172,11 @@ class Plan:
     def full(self) -> bool:
         """Whether everything is read, not only what changed."""
         return self.method.endswith("_full")
+
+    @property
+    def whole(self) -> bool:
+        """Whether what is loaded is all that the table is to show, not only what changed."""
+        return self.mode is Mode.REPLACE or self.complete
 
     @property
     def cursor_columns(self) -> tuple[str, ...]:
@@ -222,6 +274,20 @@ class Journal(Protocol):
         """The chunks intended and not settled, oldest first: (chunk, detail, remote job id or None)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Work that an earlier run of a flow began at the source and did not bring to its end.
+
+    `chunk`, `detail` and `remote` are as that run's journal has them; `plan` is that run's (None: it cannot be read any more).
+    """
+
+    run: str
+    chunk: str
+    detail: JSON = None
+    remote: str | None = None
+    plan: Plan | None = None
+
+
 class Source(Protocol):
     """A connection plus what to read there. `read` runs in any thread; everything else in the loop's."""
 
@@ -235,6 +301,14 @@ class Source(Protocol):
         Raises: FixConfig for a missing object or right, RetryLater for a network or quota failure.
         """
 
+    def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:
+        """The plan to carry out: one that goes on with work that is `left` (newest first), or `plan` itself. Once for each plan.
+
+        What `parts` begins at the other side and what outlives the run, it intends in `journal` first. Left work that does not
+        fit is let go of here. When this returns, the loop settles all that was left, so what goes on is in `journal` by then;
+        when this raises, the next run is asked again. What a run intended, the loop settles once its rows are durable.
+        """
+
     def parts(self, plan: Plan) -> Iterator[Part]:
         """The pieces to read; may wait between them (result pages of a running job). Called once a run."""
 
@@ -242,6 +316,13 @@ class Source(Protocol):
         """The rows of a part, in order; repeating a part gives the same rows.
 
         Raises: Truncated when fewer rows arrive than announced, after fetching again.
+        """
+
+    def again(self, plan: Plan, keys: Sequence[JSON]) -> Iterator[Batch]:
+        """The rows with these values of the plan's key as they are now, in the plan's columns; those that are gone do not come.
+
+        For a few rows among many, after `survey` and in any thread; not a part of a run's `parts`.
+        Raises: FixConfig where rows cannot be asked for by that key.
         """
 
     def check(self, plan: Plan, manifests: Sequence[Manifest]) -> None:
@@ -299,6 +380,14 @@ class Destination(Protocol):
 
     def position(self, flow: str, target: Target) -> Position | None:
         """The position of the last commit; None when there is none, or `target` does not exist any more, or was emptied."""
+
+    def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows of a table in the plan's columns, names and Arrow types, in any order, in flat memory; to compare them.
+
+        A column that the table lacks is null; of a table with history the current rows. `keys` are values of the plan's key:
+        with them other rows may be left out, and need not be.
+        Raises: NotFound where there is no table, or it lacks the key; SchemaConflict for a column of another type.
+        """
 
     def recover(self, journal: Journal) -> Iterator[Outcome]:
         """What became of the open intents of a dead run."""

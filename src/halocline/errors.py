@@ -5,7 +5,8 @@
     │   ├── NetworkFailed     no or broken answer from the other side
     │   ├── QuotaExhausted    the other side's daily or concurrent limit
     │   ├── StillRunning      a remote job outlived our patience; it goes on, nothing was aborted
-    │   └── LeaseHeld         somebody else runs this flow
+    │   ├── LeaseHeld         somebody else runs this flow
+    │   └── LeaseLost         a newer run took over; this one's commit was not made
     ├── FixConfig             a person must change a login, a name, a setting or a right          (exit 2)
     │   ├── LoginRefused
     │   ├── NotFound          object, field, table, file: with suggestions
@@ -20,7 +21,6 @@
         ├── JobFailed         a remote job ended in a failure of its own
         ├── Refused           an answer that would empty or gut a table
         ├── StorageFailed     disk full, read-only, locked or damaged
-        ├── LeaseLost         a newer run took over; this one's commit was not made
         └── Stopped           the first refused row ended a push, as it was asked to; all that became of the rows is booked
 
 Every message says what was being done, what came back and what to try; facts stay as attributes, secrets never.
@@ -89,6 +89,10 @@ class StillRunning(RetryLater):
 
 class LeaseHeld(RetryLater):
     """Somebody else holds the lease of this flow."""
+
+
+class LeaseLost(RetryLater):
+    """A newer run took over this flow; this run's commit was not made."""
 
 
 class FixConfig(HaloclineError):
@@ -170,10 +174,6 @@ class Refused(Stop):
 
 class StorageFailed(Stop):
     """Local or destination storage failed: full, read-only, locked or damaged."""
-
-
-class LeaseLost(Stop):
-    """A newer run took over this flow; this run's commit was not made."""
 
 
 class Stopped(Stop):

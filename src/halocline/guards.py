@@ -21,19 +21,20 @@ def refuse_imbalance(target: Target, counts: Counts, *, staged: int) -> None:
 
 
 def refuse_loss(label: str, plan: Plan, *, old: int, new: int) -> None:
-    """Hold the live rows of a full load against those of the table that it replaces.
+    """Hold the live rows of a full load against those of the table that it replaces, or the current ones of its history.
 
     An answer without rows, or with far fewer than the table has, is more often a lost right than a true deletion.
     Raises: Refused when it is empty, or lacks more than the plan's share, and the plan does not allow that.
     """
+    doing, outcome = ("Merging all into", "closes their versions") if plan.history else ("Replacing", "replaces the table")
     if new == 0 and old > 0 and not plan.allow_empty:
         hint = f"{_LOOK}; if the object is truly empty, allow it (allow_empty=True)."
-        raise Refused(f"Replacing {label}", f"the answer has no rows, and the table has {old:,}", hint=hint, rows=old)
+        raise Refused(f"{doing} {label}", f"the answer has no rows, and the table has {old:,}", hint=hint, rows=old)
     lost = old - new
     if lost > SMALL_DELETE_ROWS and lost > plan.max_delete_share * old and not (plan.allow_replace or plan.allow_empty):
         cause = f"the answer has {new:,} rows, and the table {old:,}: more than the share of {plan.max_delete_share:.0%} would go"
-        hint = f"{_LOOK}; if they are truly gone, force_full_sync=True replaces the table."
-        raise Refused(f"Replacing {label}", cause, hint=hint, rows=old)
+        hint = f"{_LOOK}; if they are truly gone, force_full_sync=True {outcome}."
+        raise Refused(f"{doing} {label}", cause, hint=hint, rows=old)
 
 
 def refuse_mass_delete(label: str, plan: Plan, *, deletions: int, there: int) -> None:

@@ -70,7 +70,8 @@ class Counts:
     """What a commit did, in rows. `deleted` counts rows removed, and rows newly marked as deleted by a flag column.
 
     `highest` is the greatest cursor value among the rows staged (ISO 8601, UTC), None when no row had one. `in_doubt` and
-    `not_sent` are rows of a push: sent without an answer, and never sent.
+    `not_sent` are rows of a push: sent without an answer, and never sent. `vanished` counts rows that were closed or marked
+    because a complete read lacked them (`Plan.complete`): they changed, but were not among the rows read.
     """
 
     inserted: int = 0
@@ -82,6 +83,7 @@ class Counts:
     highest: str | None = None
     in_doubt: int = 0
     not_sent: int = 0
+    vanished: int = 0
 
     @classmethod
     def total(cls, many: Sequence[Counts]) -> Counts:
@@ -92,13 +94,14 @@ class Counts:
 
     @property
     def changed(self) -> int:
-        """Rows inserted, updated or deleted."""
-        return self.inserted + self.updated + self.deleted
+        """Rows inserted, updated or deleted, and rows that vanished."""
+        return self.inserted + self.updated + self.deleted + self.vanished
 
     @property
     def accounted(self) -> int:
         """Rows whose fate is told, be it doubt; a run's rows read must equal it."""
-        return self.changed + self.unchanged + self.rejected + self.filtered + self.in_doubt + self.not_sent
+        kept = self.unchanged + self.rejected + self.filtered + self.in_doubt + self.not_sent
+        return self.inserted + self.updated + self.deleted + kept
 
     def to_json(self) -> dict[str, int | str | None]:
         """The counts as plain JSON data."""

@@ -17,7 +17,7 @@ from halocline import registry
 from halocline.config import Settings
 from halocline.errors import FixConfig, HaloclineError, Stopped
 from halocline.events import Event, Noticed, Sink, silent
-from halocline.ledger import Ledger, open_ledger
+from halocline.ledger import Ledger
 from halocline.mapping import FieldMapper, Finding
 from halocline.mapping.near import near
 from halocline.push.callbacks import Callbacks, Function, Unit, known_functions
@@ -33,6 +33,7 @@ from halocline.push.tables import TableWatch, key_of
 from halocline.push.watch import Watch
 from halocline.rows.of import rows_of
 from halocline.rows.rows import Rows
+from halocline.several import Company, company
 from halocline.spool import Spool
 
 __all__ = ["SyncMode", "SyncPipeline", "SyncResult", "SyncStatus"]
@@ -170,7 +171,8 @@ class SyncPipeline:
             meaning = self._meaning(rows)
             if not len(rows) and not self._sifting.mirror:
                 return Preview(rows.name, self._order(meaning), 0)
-            push, findings = self._opened(rows, meaning, stack)
+            shared = stack.enter_context(company(self._ledger, self._settings, looking=True))
+            push, findings = self._opened(rows, meaning, stack, shared=shared)
             push = self._sifting.of(push, home=self._settings.home, stack=stack, looking=True)
             found = preview(push, findings=findings, scratch=spool.path)
             return replace(found, mirror=self._sifting.looked(push, not_sent=found.refused))
@@ -196,14 +198,15 @@ class SyncPipeline:
         meaning = again or self._meaning(rows)
         result = going.result
         result.retrying = lambda: self._sync(result.failed_records, meaning, level=4)
-        push, findings = self._opened(rows, meaning, stack)
+        shared = stack.enter_context(company(self._ledger, self._settings))
+        push, findings = self._opened(rows, meaning, stack, shared=shared)
         going.notices.extend(str(finding) for finding in findings)
         callbacks = going.callbacks = Callbacks(
             self.callbacks, rows=rows, result=going.result, unit=Unit(self.batch_size, going.refresh)
         )
         push = self._sifting.of(push, home=self._settings.home, stack=stack)
         watch = self._watch(push, going.run, callbacks, stack)
-        ledger = self._ledger or stack.enter_context(open_ledger(self._settings.ledger))
+        ledger = shared.books
         sink, home, before = going.hearing(self._sink), self._settings.home, push.destination.calls
         going.calls = lambda: push.destination.calls - before
         try:
@@ -245,10 +248,10 @@ class SyncPipeline:
     def _meaning(self, rows: Rows) -> _Meaning:
         return _Meaning(rows.name, self._nulls or rows.nulls, rows.clears)
 
-    def _opened(self, rows: Rows, meaning: _Meaning, stack: ExitStack) -> tuple[Push, tuple[Finding, ...]]:
+    def _opened(self, rows: Rows, meaning: _Meaning, stack: ExitStack, *, shared: Company) -> tuple[Push, tuple[Finding, ...]]:
         """The push, its mapping checked or its rows to be looked at, with the connection open until the stack is closed."""
         order = self._order(meaning)
-        destination = registry.open_rows(self.client, sink=self._sink)
+        destination = registry.open_rows(self.client, sink=self._sink, spend=shared.spend)
         stack.callback(destination.close)
         looked_at, findings = checked(rows, order, mapper=self.mapper, destination=destination)
         flow = self._flow or f"{rows.name}->salesforce:{self.sobject}:{self.mode}".lower()

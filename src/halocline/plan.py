@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from halocline.connector import Abilities, Deletes, Mode, Plan, Survey
 from halocline.errors import FixConfig
+from halocline.versions import refuse_taken_names
 
 BULK_API_THRESHOLD = 1_000  # rows; from here on Bulk API 2.0 (the documented decision table)
 STAGE_THRESHOLD = 50_000  # rows; from here on result pages land in files before one load (the same table)
+KEEP_HISTORY = ("DuckDB", "PostgreSQL")  # whose abilities say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Wish:
     """What the caller asks of a run, whatever the source will say.
 
     `use_stage` means stage at any size; `stage_name` names a remote stage; `force_full` reads everything and replaces.
-    `max_delete_share` is the share of a table's rows (0 to 1) that one run may delete without `force_full`.
+    `max_delete_share` is the share of a table's rows (0 to 1) that one run may delete without `force_full`. `history` keeps every
+    version of a row.
     """
 
     flow: str
@@ -49,26 +52,29 @@ class Wish:
     allow_empty: bool = False
     max_delete_share: float = 0.5
     thresholds: Thresholds = Thresholds()
+    history: bool = False
 
 
 def decide(survey: Survey, destination: Abilities, *, wish: Wish) -> Plan:
     """Choose method and mode for what `survey` found; the reasons read as sentences.
 
-    Raises: FixConfig when the key is not among the source's columns.
+    Raises: FixConfig when the key is not among the source's columns, or history is asked for where it cannot be kept.
     """
+    if wish.history:
+        _refuse_history(survey, destination)
     full, why_full = _extent(survey, wish)
     way, why_way = _way(survey, wish)
     deletes, why_deletes = _deletes(survey, wish)
-    reasons = (*why_full, *why_way, *_stage_notes(way, destination, wish), *why_deletes, *survey.notes)
+    notes = (*_stage_notes(way, destination, wish), *why_deletes, *_history_notes(wish, full=full), *survey.notes)
     return Plan(
         flow=wish.flow,
         object=survey.object,
         method=f"{_METHOD[way]}_{'full' if full else 'incremental'}",
-        reasons=reasons,
+        reasons=(*why_full, *why_way, *notes),
         query=survey.query,
         window=survey.window,
         next_position=survey.next_position,
-        mode=Mode.REPLACE if full else Mode.MERGE,
+        mode=Mode.REPLACE if full and not wish.history and not survey.refresh else Mode.MERGE,
         key=_key(survey, wish),
         schema=survey.schema,
         cursor=survey.cursor,
@@ -79,6 +85,9 @@ def decide(survey: Survey, destination: Abilities, *, wish: Wish) -> Plan:
         allow_replace=wish.force_full,
         max_delete_share=wish.max_delete_share,
         once=survey.abilities.once and way != "rest",
+        stage_name=wish.stage_name if destination.stage else None,
+        history=wish.history,
+        complete=full and wish.history,
     )
 
 
@@ -87,9 +96,12 @@ _METHOD = {"rest": "regular_api", "bulk": "bulk_api", "stage": "bulk_api_stage"}
 
 def _extent(survey: Survey, wish: Wish) -> tuple[bool, tuple[str, ...]]:
     if wish.force_full:
-        return True, ("A full sync was asked for: everything is read and the table replaced.",)
+        what = "merged" if wish.history else "the table replaced"
+        return True, (f"A full sync was asked for: everything is read and {what}.",)
     if survey.full_reason:
         return True, (f"Everything is read: {survey.full_reason}.",)
+    if survey.refresh:
+        return True, (f"Everything is read and merged: {survey.refresh}; rows that did not change stay untouched.",)
     low, high = survey.window
     if low is None:
         return True, ("First sync: no position is known for this flow, so everything is read.",)
@@ -131,6 +143,24 @@ def _stage_notes(way: str, destination: Abilities, wish: Wish) -> tuple[str, ...
         return ()
     where = "the result pages are staged in local files" if way == "stage" else "nothing is staged"
     return (f"stage_name {wish.stage_name!r} is ignored: this destination has no stages; {where}.",)
+
+
+def _history_notes(wish: Wish, *, full: bool) -> tuple[str, ...]:
+    if not wish.history:
+        return ()
+    gone = (
+        " Current rows that the read lacks are gone, and their versions end."
+        if full and wish.deletes is not Deletes.IGNORE
+        else ""
+    )
+    return (f"History is kept: a row that changes or goes ends its version, and nothing is replaced.{gone}",)
+
+
+def _refuse_history(survey: Survey, destination: Abilities) -> None:
+    refuse_taken_names(survey.schema, survey.object)
+    if not destination.history:
+        hint = f"{' and '.join(KEEP_HISTORY)} can; or sync without history."
+        raise FixConfig(f"Planning the sync of {survey.object}", "this destination cannot keep history", hint=hint)
 
 
 def _key(survey: Survey, wish: Wish) -> tuple[str, ...]:

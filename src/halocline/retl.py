@@ -19,7 +19,7 @@ from halocline import registry
 from halocline.config import Settings
 from halocline.errors import HaloclineError
 from halocline.events import Sink, silent
-from halocline.ledger import Ledger, open_ledger
+from halocline.ledger import Ledger
 from halocline.outcome import Fate, RowResult
 from halocline.push.destination import Told, WritePlan
 from halocline.push.fields import checked
@@ -32,6 +32,7 @@ from halocline.push.watch import UNWATCHED, Watch
 from halocline.rows.of import rows_of
 from halocline.rows.query import Query
 from halocline.rows.rows import Rows
+from halocline.several import company
 from halocline.spool import Spool
 
 if TYPE_CHECKING:
@@ -153,9 +154,9 @@ class _Call:
             stack.callback(rows.close)
             if not len(rows):
                 return None
-            destination = registry.open_rows(self.access_info, sink=self.sink)
+            shared = stack.enter_context(company(self.ledger, settings))
+            ledger, destination = shared.books, registry.open_rows(self.access_info, sink=self.sink, spend=shared.spend)
             stack.callback(destination.close)
-            ledger = self.ledger or stack.enter_context(open_ledger(settings.ledger))
             run = PushRun.new()
             batches = _Batches(self.order, run, self._tables(rows, run, stack, memory_limit=settings.duckdb_memory))
             try:

@@ -13,24 +13,31 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from halocline import engine
 from halocline.batch import JSON, Batch
-from halocline.connector import Abilities, Destination, Lease, Load, Manifest, Part, Plan, Source, Survey, Target
-from halocline.errors import HaloclineError, NotSupported, Stop
+from halocline.connector import Abilities, Destination, Lease, Load, Manifest, Part, Plan, Source, Survey, Target, Unfinished
+from halocline.errors import HaloclineError, LeaseLost, NotSupported, Stop
 from halocline.events import Committed, Noticed, PartStaged, Planned, RunFailed, RunFinished, RunStarted, Sink, silent
+from halocline.heartbeat import Turn, explained, held
 from halocline.outcome import Counts
+from halocline.unfinished import SourceJournal, is_spoilt, left_by, settle
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
+_AT_ONCE = Turn()
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A named source, a destination table, and how to decide between them. `fresh` ignores the stored position."""
+    """A named source, a destination table, and how to decide between them. `fresh` ignores the stored position.
+
+    `place` tells the destination from others into which flows of the same name go.
+    """
 
     name: str
     object: str
@@ -39,6 +46,12 @@ class Flow:
     target: Target
     decide: Callable[[Survey, Abilities], Plan]
     fresh: bool = False
+    place: str = ""
+
+    @property
+    def right(self) -> str:
+        """The name of the lease without which this flow is not run."""
+        return f"{self.name} in {self.place}" if self.place else self.name
 
 
 @dataclass(slots=True)
@@ -77,30 +90,46 @@ class Run:
         return found
 
 
-def execute(flow: Flow, run: Run, *, ledger: Ledger, sink: Sink = silent, executor: Executor | None = None) -> Run:
+def execute(
+    flow: Flow, run: Run, *, ledger: Ledger, sink: Sink = silent, executor: Executor | None = None, turn: Turn = _AT_ONCE
+) -> Run:
     """Run `flow` once; `run` shows how far it came, also when this raises.
 
     Parts run on `executor`, which must share this process's memory (threads), or on `engine.WIDTH` threads of the run's own.
-    Raises: whatever stopped it, as an error of `halocline.errors`; before the commit nothing became visible.
+    Raises: LeaseHeld while another run has this flow, after the wait that `turn` allows; LeaseLost when one took it over, which
+    happens to a run that stood still; whatever else stopped it, as an error of `halocline.errors`; before the commit nothing
+    became visible.
     """
     started = time.monotonic()
-    _settle_the_past(flow, ledger, sink)
-    ledger.start(flow.name, run=run.id, pid=os.getpid(), host=socket.gethostname())
-    try:
-        sink(RunStarted(run.id, flow.name, flow.object, str(flow.target)))
-        _carry(flow, run, ledger, sink, executor)
-        _conserve(run)
-    except BaseException as error:
-        _close_books(flow, run, ledger, started, error)
-        sink(RunFailed(run.id, str(error), run.durable_rows))
-        raise
-    if run.plan is not None:
-        ledger.save_position(flow.name, run.plan.next_position)
-    _close_books(flow, run, ledger, started, None)
-    _let_go(flow.source, run.id, run.receipts, ledger, sink)
+    with held(ledger, flow.right, owner=_owner(run), turn=turn, sink=sink) as right:
+        left = left_by(_settle_the_past(flow, ledger, sink), ledger)
+        ledger.start(flow.name, run=run.id, pid=os.getpid(), host=socket.gethostname(), lease=right)
+        try:
+            sink(RunStarted(run.id, flow.name, flow.object, str(flow.target)))
+            _carry(flow, run, ledger, sink, executor, right=right, left=left)
+            _conserve(run)
+        except BaseException as failure:
+            error = failure if run.counts else explained(failure, ledger=ledger, lease=right)
+            _close_books(flow, run, ledger, started, error)
+            if is_spoilt(error):
+                settle(run.id, ledger)
+            sink(RunFailed(run.id, str(error), run.durable_rows))
+            if error is not failure:
+                raise error from failure
+            raise
+        if run.plan is not None:
+            with suppress(LeaseLost):  # it stood still after its commit, and whoever runs now knows a later position
+                ledger.save_position(flow.name, run.plan.next_position, lease=right)
+        _close_books(flow, run, ledger, started, None)
+        _let_go(flow.source, run.id, run.receipts, ledger, sink)
     counts = run.counts or Counts()
     sink(RunFinished(run.id, counts, run.rows_read, run.elapsed_s))
     return run
+
+
+def _owner(run: Run) -> str:
+    """Who a run is, for people who look at a lease."""
+    return f"{socket.gethostname()}:{os.getpid()}:{run.id}"
 
 
 def survey_and_plan(flow: Flow) -> tuple[Survey, Plan]:
@@ -110,18 +139,39 @@ def survey_and_plan(flow: Flow) -> tuple[Survey, Plan]:
     return survey, flow.decide(survey, flow.destination.abilities)
 
 
-def _carry(flow: Flow, run: Run, ledger: Ledger, sink: Sink, executor: Executor | None) -> None:
-    run.survey, run.plan = survey_and_plan(flow)
+def _carry(
+    flow: Flow,
+    run: Run,
+    ledger: Ledger,
+    sink: Sink,
+    executor: Executor | None,
+    *,
+    right: Lease,
+    left: Sequence[Unfinished],
+) -> None:
+    run.survey, plan = survey_and_plan(flow)
+    ledger.renew(right)  # one that stood still must not let go of a job that whoever took over reads by now
+    run.plan = _gone_on(flow, run, plan, ledger, left=left)
+    ledger.renew(right)  # one that stood still while it surveyed must not fence off whoever took over
     # Only now: a run that cannot even be planned must not fence off one that is at work.
-    lease = flow.destination.claim(flow.name, f"{socket.gethostname()}:{os.getpid()}:{run.id}")
+    lease = flow.destination.claim(flow.name, _owner(run))
     try:
         _load(flow, run, lease, ledger, sink, executor)
     except NotSupported as refusal:
         if not getattr(run.survey.abilities, refusal.ability):
             raise
         run.survey = _without(run.survey, refusal)
-        run.plan, run.manifests = flow.decide(run.survey, flow.destination.abilities), []
+        plan, run.manifests = flow.decide(run.survey, flow.destination.abilities), []
+        run.plan = _gone_on(flow, run, plan, ledger, left=())
         _load(flow, run, lease, ledger, sink, executor)
+
+
+def _gone_on(flow: Flow, run: Run, plan: Plan, ledger: Ledger, *, left: Sequence[Unfinished]) -> Plan:
+    """The plan, or one that goes on with what earlier runs left at the source; either way nothing of theirs is open then."""
+    chosen = flow.source.take_up(plan, journal=SourceJournal(ledger.journal(run.id)), left=left)
+    for work in left:
+        settle(work.run, ledger, chunks=[work.chunk])
+    return chosen
 
 
 def _without(survey: Survey, refusal: NotSupported) -> Survey:
@@ -201,13 +251,15 @@ def _close_books(flow: Flow, run: Run, ledger: Ledger, started: float, error: Ba
     )
 
 
-def _settle_the_past(flow: Flow, ledger: Ledger, sink: Sink) -> None:
-    """Ask what became of the open intents of dead runs, and give back what finished runs could not."""
-    for dead in ledger.abandon_dead(flow.name):
+def _settle_the_past(flow: Flow, ledger: Ledger, sink: Sink) -> list[str]:
+    """Ask what became of dead runs' open intents, and give back what finished runs could not; the runs with open intents."""
+    ended = ledger.abandon_dead(flow.name)
+    for dead in ended:
         for outcome in flow.destination.recover(ledger.journal(dead)):
             ledger.record(dead, outcome)
     for run_id, receipts in ledger.unacked(flow.name):
         _let_go(flow.source, run_id, receipts, ledger, sink)
+    return ended
 
 
 def _let_go(source: Source, run_id: str, receipts: Sequence[JSON], ledger: Ledger, sink: Sink) -> None:
@@ -218,4 +270,5 @@ def _let_go(source: Source, run_id: str, receipts: Sequence[JSON], ledger: Ledge
     except HaloclineError as error:
         sink(Noticed(f"The rows are safe, but the source could not be told yet; the next run will. {error}"))
     else:
+        settle(run_id, ledger)
         ledger.acked(run_id)

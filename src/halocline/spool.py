@@ -10,13 +10,13 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from halocline.errors import StorageFailed
 
 _NAME = "halocline-{}.spool"  # an ending of its own: a sweep must not take a demo, a ledger or an emulator for a spool
-SWEEP_AFTER_S = 2 * 86_400.0  # nothing resumes from a dead run's files; one that put nothing aside for two days is dead
+SWEEP_AFTER_S = 2 * 86_400.0  # what put nothing aside for two days is dead; pages kept for a next run are fetched again then
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -62,6 +62,12 @@ def arriving(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def discard(path: Path) -> None:
+    """Delete a file of a spool that is of no more use; one that cannot be deleted goes with its spool, or with a sweep."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def to_disk(path: Path) -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Self
 
-from halocline import registry
-from halocline.config import Settings
-from halocline.connector import Deletes, Plan, Survey, Target
-from halocline.errors import FixConfig
-from halocline.events import Sink, silent
-from halocline.ledger import Ledger, open_ledger
+from halocline import refresh, registry
+from halocline.config import Settings, secret
+from halocline.connector import Contract, Deletes, Destination, ObjectChoice, Plan, Source, Survey, Target
+from halocline.errors import FixConfig, HaloclineError
+from halocline.events import Noticed, Sink, silent
+from halocline.halt import Halt
+from halocline.heartbeat import Turn
+from halocline.ledger import Ledger
+from halocline.place import place_of
 from halocline.plan import BULK_API_THRESHOLD, STAGE_THRESHOLD, Thresholds, Wish, decide
 from halocline.run import Flow, Run, execute, survey_and_plan
+from halocline.several import PARALLEL, Company, Ended, Looked, company, in_order, relations
+from halocline.shaping import ShapedSource, Shaping
 from halocline.spool import Spool, sweep
 
 OVERLAP_S = 600.0  # seconds re-read before the position: rows may become visible late, with an older stamp
@@ -32,6 +38,11 @@ class SobjectSync:
     `match_field` is the key, in any case. `use_stage` stages at any size; `stage_name` is for destinations with stages.
     `where_clause` is SOQL without the WHERE. `fields` and `exclude` choose columns (None: all that can be carried).
     `deletes` is `soft` (rows stay, flagged by IsDeleted), `hard` (rows go) or `ignore`. `numbers` is `decimal` or `double`.
+    `lookback_s` is read again before the position (None: the system's OVERLAP_S). `rename` gives columns other names (old ->
+    new), `mask` hides values (column -> `hash` or `null`). `soql` is a whole SELECT in the place of `where_clause`, `fields` and
+    `exclude`. `contract` is `evolve` (new columns are added), `freeze` (columns that differ from the last read are an error) or
+    `discard` (new columns are left out). `formula_refresh` is how often calculated columns are read for all rows: `never`,
+    `always` or a time such as `24h`. `history` keeps every version of a row, with `valid_from` and `valid_to`.
     """
 
     sobject: str
@@ -48,6 +59,13 @@ class SobjectSync:
     numbers: str = "decimal"
     allow_empty: bool = False
     max_delete_share: float = 0.5
+    lookback_s: float | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    mask: Mapping[str, str] = field(default_factory=dict)
+    soql: str | None = None
+    contract: str = "evolve"
+    formula_refresh: str = "never"
+    history: bool = False
 
     @property
     def target(self) -> Target:
@@ -60,11 +78,22 @@ class SobjectSync:
         return f"salesforce:{self.sobject}->{self.target}".lower()
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A sync's two sides in a flow, the ledger, a folder for files of its user's own, and how long a run of it may wait."""
+
+    flow: Flow
+    ledger: Ledger
+    spool: Spool
+    turn: Turn
+
+
 class IntelligentSync:
     """Syncs sObjects from one org into one destination, choosing REST, Bulk 2.0 or staged Bulk 2.0 by volume.
 
     `session` is a DuckDB connection or a destination URI; `access_info` a dict with `access_token` and `instance_url`,
-    an authenticator, or a session. Thresholds count rows and may be set on the instance before a sync.
+    an authenticator, or a session. Thresholds count rows and may be set on the instance before a sync. `wait_s` is how long a
+    sync waits for another run of the same flow to end; without it, it is refused at once.
     """
 
     def __init__(
@@ -75,8 +104,10 @@ class IntelligentSync:
         ledger: Ledger | None = None,
         settings: Settings | None = None,
         sink: Sink = silent,
+        wait_s: float = 0.0,
     ) -> None:
         self._connection: registry.Connection | None = None
+        self._connecting = threading.Lock()
         self.BULK_API_THRESHOLD = BULK_API_THRESHOLD
         self.STAGE_THRESHOLD = STAGE_THRESHOLD
         self.OVERLAP_S = OVERLAP_S
@@ -86,6 +117,7 @@ class IntelligentSync:
         self._settings = settings or Settings.from_env()
         self._ledger = ledger
         self._sink = sink
+        self._wait_s = wait_s
 
     @property
     def REGULAR_API_THRESHOLD(self) -> int:  # noqa: N802 - the documented name
@@ -125,8 +157,87 @@ class IntelligentSync:
             return answer(job, run, error=error)
         return answer(job, run, error=None)
 
-    def run(self, job: SobjectSync, run: Run | None = None) -> Run:
-        """Sync one object; `run` shows how far it came, also when this raises.
+    def sync_objects(
+        self,
+        objects: Iterable[str | SobjectSync] = (),
+        schema: str | None = None,
+        *,
+        exclude_objects: Sequence[str] = (),
+        everything: bool = False,
+        parallel: int = PARALLEL,
+        **options: object,
+    ) -> list[dict[str, object]]:
+        """Sync several objects, up to `parallel` at a time, and tell of each what `sync_sobject` tells; a failure stops no other.
+
+        `objects` are names, patterns (`Acc*`) or whole jobs; with `everything` all objects of the org, less those that a pattern
+        of `exclude_objects` matches. A name goes into the table of the same name in `schema`, with the `options` of
+        `SobjectSync`. An answer has two more keys: `refers_to` and `not_in_run`, object -> the columns that refer to it, of
+        objects that are part of this call and of others.
+        Raises: an error of `halocline.errors` where it cannot be said which objects are meant.
+        """
+        given = list(objects)
+        jobs = [one for one in given if isinstance(one, SobjectSync)]
+        names = [one for one in given if isinstance(one, str)]
+        if names or everything:
+            chosen = self.choose(names, exclude=exclude_objects, everything=everything).objects
+            jobs += [SobjectSync(name, schema, name, **options) for name in chosen]  # type: ignore[arg-type]  # as above
+        among = [job.sobject for job in jobs]
+        ended = self.run_all(jobs, parallel=parallel)
+        return [{**answer(one.job, one.run, error=one.error), **relations(one.run.survey, among)} for one in ended]
+
+    def choose(self, names: Sequence[str], *, exclude: Sequence[str] = (), everything: bool = False) -> ObjectChoice:
+        """The objects of the org that names and patterns stand for, and those that cannot be read, with the reasons.
+
+        Raises: NotFound for a pattern that no object matches; FixConfig when nothing is left; what asking the org raises.
+        """
+        with company(self._ledger, self._settings, looking=True) as shared:
+            asked = {"exclude": exclude, "everything": everything, "spend": shared.spend}
+            return registry.choose_objects("salesforce", self._connected(), names=names, **asked)
+
+    def run_all(
+        self, jobs: Sequence[SobjectSync], *, parallel: int = PARALLEL, watch: Callable[[SobjectSync], Sink] | None = None
+    ) -> Iterator[Ended]:
+        """Sync objects side by side, and yield what became of each in their order; a failure is in what is yielded.
+
+        `watch` gives each its own sink. Leaving the loop early ends those that are running, before their commits.
+        """
+        halt = Halt()
+
+        def work(job: SobjectSync) -> Ended:
+            run = Run.new()
+            try:
+                self.run(job, run, sink=watch(job) if watch else None, beside=shared)
+            except Exception as error:  # noqa: BLE001 - one failing stops no other; the caller is told of each
+                return Ended(job, run, error)
+            return Ended(job, run)
+
+        with ExitStack() as stack:
+            shared = stack.enter_context(company(self._ledger, self._settings, halt=halt if len(jobs) > 1 else None))
+            if len(jobs) > 1 and not self._may_share(stack):
+                parallel = min(parallel, 1)
+                self._sink(Noticed("One connection serves one object at a time; a URI in its place serves several."))
+            yield from in_order(work, jobs, parallel=parallel, halt=halt)
+
+    def plan_all(self, jobs: Sequence[SobjectSync], *, parallel: int = PARALLEL) -> Iterator[Looked]:
+        """What `run_all` would do now with each object, in their order; nothing is read or changed."""
+        halt = Halt()
+
+        def work(job: SobjectSync) -> Looked:
+            try:
+                return Looked(job, *self._plan(job, shared))
+            except Exception as error:  # noqa: BLE001 - likewise
+                return Looked(job, error=error)
+
+        with ExitStack() as stack:
+            shared = stack.enter_context(
+                company(self._ledger, self._settings, halt=halt if len(jobs) > 1 else None, looking=True)
+            )
+            if len(jobs) > 1 and not self._may_share(stack, read_only=True):
+                parallel = min(parallel, 1)
+            yield from in_order(work, jobs, parallel=parallel, halt=halt)
+
+    def run(self, job: SobjectSync, run: Run | None = None, *, sink: Sink | None = None, beside: Company | None = None) -> Run:
+        """Sync one object; `run` shows how far it came, also when this raises. `beside` are the other runs of one call.
 
         Raises: an error of `halocline.errors`.
         """
@@ -134,9 +245,10 @@ class IntelligentSync:
         sweep(self._settings.spool)
         try:
             with ExitStack() as stack:
-                flow = self._open(job, run, stack=stack)
-                ledger = self._ledger or stack.enter_context(open_ledger(self._settings.ledger))
-                return execute(flow, run, ledger=ledger, sink=self._sink)
+                shared = beside or stack.enter_context(company(self._ledger, self._settings))
+                flow = self._open(job, run, stack=stack, shared=shared, sink=sink)
+                turn = Turn(self._settings.lease_s, self._wait_s, shared.halt)
+                return execute(flow, run, ledger=shared.books, sink=sink or self._sink, turn=turn)
         finally:
             run.elapsed_s = time.monotonic() - started  # login, opening and closing included
 
@@ -145,8 +257,21 @@ class IntelligentSync:
 
         Raises: an error of `halocline.errors`.
         """
+        with company(self._ledger, self._settings, looking=True) as shared:
+            return self._plan(job, shared)
+
+    @contextmanager
+    def opened(self, job: SobjectSync, run: Run, *, sink: Sink | None = None, read_only: bool = False) -> Iterator[Opened]:
+        """Both sides of a sync, connected while the block lasts, for who does something else with them than `run`.
+
+        `read_only` makes no file, and takes no lock against readers.
+        """
         with ExitStack() as stack:
-            return survey_and_plan(self._open(job, Run.new(), stack=stack, read_only=True))
+            shared = stack.enter_context(company(self._ledger, self._settings))
+            spool = Spool(f"{run.id}-beside", self._settings.spool)
+            stack.callback(spool.close)
+            flow = self._open(job, run, stack=stack, shared=shared, sink=sink, read_only=read_only)
+            yield Opened(flow, shared.books, spool, Turn(self._settings.lease_s, self._wait_s, shared.halt))
 
     def close(self) -> None:
         """Let go of the connection to Salesforce; the next sync opens a new one. Idempotent."""
@@ -165,20 +290,54 @@ class IntelligentSync:
         self.close()
 
     def _connected(self) -> registry.Connection:
-        if self._connection is None:
-            self._connection = registry.connect("salesforce", self._access_info, sink=self._sink)
-        return self._connection
+        with self._connecting:
+            if self._connection is None:
+                self._connection = registry.connect("salesforce", self._access_info, sink=self._sink)
+            return self._connection
 
-    def _open(self, job: SobjectSync, run: Run, *, stack: ExitStack, read_only: bool = False) -> Flow:
-        wish = self._wish(job)
+    def _plan(self, job: SobjectSync, shared: Company) -> tuple[Survey, Plan]:
+        with ExitStack() as stack:
+            return survey_and_plan(self._open(job, Run.new(), stack=stack, shared=shared, read_only=True))
+
+    def _may_share(self, stack: ExitStack, *, read_only: bool = False) -> bool:
+        """Whether several runs may write to the destination at the same time: behind a URI each has connections of its own.
+
+        Where one file serves all of them it is kept open until the stack is closed, so that it is not closed in between. A
+        destination that cannot be opened is told by each run.
+        """
+        with suppress(HaloclineError):
+            destination, _ = self._destination(Run.new(), stack=stack, read_only=read_only)
+            if not destination.abilities.one_writer:
+                destination.close()
+            return isinstance(self._session, str) or destination.abilities.shared
+        return True
+
+    def _destination(
+        self, run: Run, *, stack: ExitStack, sink: Sink | None = None, read_only: bool = False
+    ) -> tuple[Destination, Spool]:
         spool = Spool(run.id, self._settings.spool)
         stack.callback(spool.close)
         memory_limit = self._settings.duckdb_memory
         destination = registry.open_destination(
-            self._session, spool=spool, memory_limit=memory_limit, read_only=read_only, sink=self._sink
+            self._session, spool=spool, memory_limit=memory_limit, read_only=read_only, sink=sink or self._sink
         )
         stack.callback(destination.close)
-        source = registry.open_source(
+        return destination, spool
+
+    def _open(
+        self,
+        job: SobjectSync,
+        run: Run,
+        *,
+        stack: ExitStack,
+        shared: Company,
+        sink: Sink | None = None,
+        read_only: bool = False,
+    ) -> Flow:
+        shaping = self._shaping(job)
+        wish = self._wish(job, shaping)
+        destination, spool = self._destination(run, stack=stack, sink=sink, read_only=read_only)
+        source: Source = registry.open_source(
             "salesforce",
             self._connected(),
             sobject=job.sobject,
@@ -187,19 +346,35 @@ class IntelligentSync:
             where=job.where_clause,
             deletes=wish.deletes,
             numbers=job.numbers,
-            overlap_s=self.OVERLAP_S,
+            query=job.soql,
+            contract=_contract(job),
+            shape=shaping.scope,
+            flow=job.flow,
+            keep_pages=not shaping.masks,  # what is masked does not outlive the run
+            formula_refresh_s=refresh.seconds(job.formula_refresh),
+            overlap_s=self.OVERLAP_S if job.lookback_s is None else job.lookback_s,
             deadline_s=self.JOB_DEADLINE_S,
             spool=spool,
-            sink=self._sink,
+            spend=shared.spend,
+            halt=shared.halt,
+            sink=sink or self._sink,
         )
-        return Flow(job.flow, job.sobject, source, destination, job.target, partial(decide, wish=wish), fresh=job.force_full_sync)
+        if shaping or job.soql:
+            source = ShapedSource(source, shaping)
+        decision = partial(decide, wish=wish)
+        served, place = shared.served(destination), place_of(self._session)
+        return Flow(job.flow, job.sobject, source, served, job.target, decision, fresh=job.force_full_sync, place=place)
 
-    def _wish(self, job: SobjectSync) -> Wish:
+    def _shaping(self, job: SobjectSync) -> Shaping:
+        key = self._settings.mask_key
+        return Shaping(dict(job.rename), dict(job.mask), key=job.match_field, secret=secret(key) if key and job.mask else None)
+
+    def _wish(self, job: SobjectSync, shaping: Shaping) -> Wish:
         if job.deletes not in list(Deletes):
             raise FixConfig("Reading the options", f"deletes={job.deletes!r} is unknown", hint="Use soft, hard or ignore.")
         return Wish(
             flow=job.flow,
-            key=(job.match_field,),
+            key=(shaping.renamed(job.match_field),),
             use_stage=job.use_stage,
             stage_name=job.stage_name,
             force_full=job.force_full_sync,
@@ -207,6 +382,7 @@ class IntelligentSync:
             allow_empty=job.allow_empty,
             max_delete_share=job.max_delete_share,
             thresholds=Thresholds(self.BULK_API_THRESHOLD, self.STAGE_THRESHOLD),
+            history=job.history,
         )
 
 
@@ -225,6 +401,13 @@ def sync_sobject_intelligent(
     """Sync one object with the default thresholds; arguments and answer as in `IntelligentSync.sync_sobject`."""
     with IntelligentSync(session, access_info) as system:
         return system.sync_sobject(sobject, schema, table, match_field, use_stage, stage_name, force_full_sync, **options)
+
+
+def _contract(job: SobjectSync) -> Contract:
+    if job.contract not in list(Contract):
+        hint = "Use evolve, freeze or discard."
+        raise FixConfig("Reading the options", f"contract={job.contract!r} is unknown", hint=hint)
+    return Contract(job.contract)
 
 
 def answer(job: SobjectSync, run: Run, *, error: Exception | None) -> dict[str, object]:

@@ -13,7 +13,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -48,8 +48,9 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """A server until the block ends. Passwords are asked for; it listens on a socket in its own folder only.
+def postgres(settings: Sequence[str] = ("fsync=off",)) -> Iterator[Postgres]:
+    """A server until the block ends, with these settings of its own. Passwords are asked for; it listens on a socket in its own
+    folder only, unless they say otherwise.
 
     The folder is the system's temporary one, for a root's test folder can be entered by nobody else, and PostgreSQL does not
     run as root: there it runs as `nobody`.
@@ -72,13 +73,14 @@ def postgres() -> Iterator[Postgres]:
             [binaries / "initdb", *options, "-D", data], capture_output=True, text=True, check=False, cwd="/", **who
         )
         assert made_well.returncode == 0, made_well.stderr
-        with _serving(binaries, data, log=folder / "log", who=who):
+        with _serving(binaries, data, log=folder / "log", who=who, settings=settings):
             yield Postgres(data)
 
 
 @contextmanager
-def _serving(binaries: Path, data: Path, *, log: Path, who: dict[str, Any]) -> Iterator[None]:
-    command = [binaries / "postgres", "-D", data, "-k", data, "-c", "listen_addresses=", "-c", "fsync=off"]
+def _serving(binaries: Path, data: Path, *, log: Path, who: dict[str, Any], settings: Sequence[str]) -> Iterator[None]:
+    options = [word for setting in ("listen_addresses=", *settings) for word in ("-c", setting)]
+    command = [binaries / "postgres", "-D", data, "-k", data, *options]
     with log.open("wb") as told:
         server = subprocess.Popen(command, stdout=told, stderr=told, cwd="/", **who)
         try:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from halocline.connectors.salesforce import soql
-from halocline.events import Committed, Event
+from halocline.events import Committed, Event, PartStaged
 from halocline.plan import BULK_API_THRESHOLD, STAGE_THRESHOLD
 from halocline.run import Run
 from halocline.sync import SobjectSync
@@ -30,13 +30,16 @@ def here(tmp_path: Path) -> Iterator[Laptop]:
 
 @dataclass(slots=True)
 class Witness:
-    """What lay in the spool, and what had been asked, in the instant in which rows became visible."""
+    """What lay in the spool as parts were staged (`parsed`), and, with what had been asked, as rows became visible."""
 
     here: Laptop
     pages: list[str] = field(default_factory=list)
+    parsed: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, PartStaged):
+            self.parsed += [path.name for path in self.here.folder.glob("spool/*/*.arrow")]
         if isinstance(event, Committed):
             self.pages = sorted(path.name for path in self.here.folder.glob("spool/*/*.csv"))
             self.kinds = [call.kind for call in self.here.org.calls]
@@ -72,7 +75,8 @@ def prove(here: Laptop, witness: Witness, method: str, *, rows: int) -> None:
     assert counted == {"bulk.create": 1, "bulk.pages": 1, "bulk.results": max(1, -(-rows // 50_000)), "bulk.delete": 1}
     assert "bulk.delete" not in witness.kinds, "the job was deleted before its rows were durable"
     assert kinds[-1] == "bulk.delete"
-    assert bool(witness.pages) == ("stage" in method), "a stage method, and no other, keeps result pages as files until the load"
+    assert witness.pages, "the result pages stay until their rows are durable"
+    assert bool(witness.parsed) == ("stage" not in method), "a stage method, and no other, loads the result pages as they came"
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,20 @@ def test_the_table_is_the_one_that_duckdb_gets(here: Laptop, place: Place) -> No
         assert ours == [{name.lower(): value for name, value in row.items()} for row in theirs]
 
 
+def test_several_objects_side_by_side(here: Laptop, place: Place) -> None:
+    """Behind a URI each has connections of its own; a connection of the caller's serves one at a time."""
+    for name in ("Account", "Contact", "Opportunity"):
+        here.seed(name, 20)
+    heard: list[Any] = []
+    with psycopg.connect(place.uri()) as session:
+        for schema, to in (("raw", place.uri()), ("other", session)):
+            with IntelligentSync(to, here.client, settings=here.settings, sink=heard.append) as system:
+                told = system.sync_objects(["Account", "Contact", "Opportunity"], schema, fields=["CreatedDate"])
+            assert [(one["actual_records"], one["error"]) for one in told] == [(20, None)] * 3
+    assert [event.message[:42] for event in heard if isinstance(event, Noticed)] == ["One connection serves one object at a time"]
+    assert place.rows("SELECT count(*) FROM raw.account a JOIN other.account b USING (id)") == [(20,)]
+
+
 # ---- the LHT document
 
 

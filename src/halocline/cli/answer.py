@@ -1,7 +1,7 @@
 """What a verb answers: text for people or JSON for programs, and an exit code.
 
-Exit codes: 0 done, 1 failed, 2 bad use or configuration, 3 done but some records rejected or in doubt, 75 try later,
-130 interrupted, 141 nobody reads on.
+Exit codes: 0 done, 1 failed, 2 bad use or configuration, 3 done but some records rejected or in doubt, or two sides differ,
+75 try later, 130 interrupted, 141 nobody reads on.
 """
 
 from __future__ import annotations

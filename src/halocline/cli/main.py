@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from halocline.cli import demo, emulator, errors, plan, push, resume, retry, runs, sync, version
+from halocline.cli import demo, emulator, errors, plan, push, resume, retry, runs, sync, verify, version
 from halocline.cli.unneeded import leave_out
 
 _NOBODY_READS = 128 + 13  # as a shell tells of a program that SIGPIPE ended
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("demo", rich_help_panel="Start here")(demo.demo)
 app.command("sync", rich_help_panel="Salesforce to a table")(sync.sync)
 app.command("plan", rich_help_panel="Salesforce to a table")(plan.plan)
+app.command("verify", rich_help_panel="Salesforce to a table")(verify.verify)
 app.command("push", rich_help_panel="Anything to Salesforce")(push.push)
 app.command("retry", rich_help_panel="Anything to Salesforce")(retry.retry)
 app.command("resume", rich_help_panel="Anything to Salesforce")(resume.resume)

@@ -2,11 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-To = Annotated[str, typer.Option("--to", help="Where the table is: duckdb:///lake.duckdb or postgresql://host/db", metavar="URI")]
+from halocline.errors import FixConfig
+
+Objects = Annotated[
+    list[str] | None, typer.Argument(metavar="OBJECT", help="API names or patterns: Account My_Thing__c 'Acc*' '*__c'")
+]
+Everything = Annotated[bool, typer.Option("--all", help="Every object of the org that can be queried.")]
+ExcludeObject = Annotated[
+    list[str] | None, typer.Option("--exclude-object", metavar="PATTERN", help="Objects to leave out: '*History'. Repeatable.")
+]
+Parallel = Annotated[int, typer.Option(help="Objects at a time.", min=1)]
+Table = Annotated[str | None, typer.Option(help="The table, where it is not named like the object.")]
+Soql = Annotated[
+    str | None, typer.Option(help='A whole query, parents too: "SELECT Id, Name, Owner.Name FROM Account WHERE ..."')
+]
+Rename = Annotated[list[str] | None, typer.Option("--rename", metavar="OLD=NEW", help="Another name for a column. Repeatable.")]
+Mask = Annotated[
+    list[str] | None,
+    typer.Option("--mask", metavar="COLUMN=HASH|NULL", help="Hide a column's values: Email=hash, Phone=null. Repeatable."),
+]
+Contract = Annotated[
+    str,
+    typer.Option(
+        help="Columns that differ from the last read · evolve: add new ones · freeze: refuse · discard: ignore new ones."
+    ),
+]
+History = Annotated[
+    bool, typer.Option("--history", help="Keep every version of a row, with valid_from and valid_to; nothing is replaced.")
+]
+Lookback = Annotated[
+    float | None, typer.Option("--lookback", metavar="SECONDS", help="How far before the last position to read again (600).")
+]
+FormulaRefresh = Annotated[
+    str,
+    typer.Option(
+        "--formula-refresh",
+        metavar="TIME",
+        help="How often formulas, which change without a stamp, are read for all rows: never · always · 24h, 7d.",
+    ),
+]
+ApiBudget = Annotated[
+    int | None, typer.Option("--api-budget", metavar="N", help="API calls a day (UTC) to this org, over all runs.", min=1)
+]
+Wait = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for another run of the same object to end.", min=0)
+]
+To = Annotated[
+    str,
+    typer.Option(
+        "--to", help="Where the table is: duckdb:///lake.duckdb, postgresql://host/db, file:///folder, s3://...", metavar="URI"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, one document a line, for programs.")]
 Schema = Annotated[
     str | None,
@@ -22,6 +73,7 @@ Deletes = Annotated[str, typer.Option(help="soft: keep deleted rows, flagged · 
 Numbers = Annotated[str, typer.Option(help="decimal: exact, as declared · double: as Salesforce sends them.")]
 Key = Annotated[str, typer.Option("--key", help="The field that identifies a row.")]
 UseStage = Annotated[bool, typer.Option("--use-stage", help="Stage result pages in files at any size.")]
+StageName = Annotated[str | None, typer.Option(help="A stage of the warehouse for the files: @MY_STAGE (Snowflake).", metavar="STAGE")]
 BulkThreshold = Annotated[int | None, typer.Option(help="Rows from which Bulk API 2.0 is used (1,000).")]
 StageThreshold = Annotated[int | None, typer.Option(help="Rows from which result pages are staged (50,000).")]
 QuotaShare = Annotated[
@@ -34,6 +86,22 @@ Run = Annotated[str, typer.Argument(metavar="RUN", help="A run, by how its name 
 def schema_in(uri: str, schema: str | None) -> str | None:
     """The schema that was asked for; without any, a server's search path decides, and a file's is `main`."""
     return "main" if schema is None and uri.lower().startswith("duckdb:") else schema
+
+
+def pairs(given: Sequence[str], option: str, *, example: str) -> dict[str, str]:
+    """What a repeated `name=value` option says.
+
+    Raises: FixConfig for one without both, and for a name that comes twice.
+    """
+    found: dict[str, str] = {}
+    for one in given:
+        name, equals, value = (part.strip() for part in one.partition("="))
+        if not (name and equals and value):
+            raise FixConfig(f"Reading {option}", f"{one!r} is no name=value", hint=f"Write {option} {example}.")
+        if name.lower() in {other.lower() for other in found}:
+            raise FixConfig(f"Reading {option}", f"{name} is given twice", hint="Names are the same in any case.")
+        found[name] = value
+    return found
 
 
 def listed(text: str | None) -> list[str] | None:

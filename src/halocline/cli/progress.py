@@ -20,8 +20,10 @@ from halocline.events import (
     PushPlanned,
     RowsStaged,
     RowsTold,
+    RunFailed,
     RunFinished,
     RunStarted,
+    Sink,
     Waiting,
 )
 
@@ -29,8 +31,9 @@ from halocline.events import (
 class ProgressBar:
     """A context manager whose `sink` watches the runs of one command; `run` is the push at work, `notices` what was said."""
 
-    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+    def __init__(self, console: Console, *, quiet: bool = False, within: ProgressBar | None = None) -> None:
         self._console = console
+        self._within = within
         self._live = console.is_terminal and not quiet
         self._quiet = quiet
         self.run = ""
@@ -38,16 +41,19 @@ class ProgressBar:
         self._object = ""
         self._rows = self._calls = self._job_rows = 0
         self._began = time.monotonic()
-        self._bar = Progress(
+        self._bar: Progress = within._bar if within is not None else self._made()
+        self._task = self._bar.add_task("", total=None, detail="")
+
+    def _made(self) -> Progress:
+        return Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),  # what a user named is no markup
             BarColumn(bar_width=24),
             TextColumn("{task.fields[detail]}", markup=False),
-            console=console,
+            console=self._console,
             transient=True,
             disable=not self._live,
         )
-        self._task = self._bar.add_task("", total=None, detail="")
 
     def __enter__(self) -> ProgressBar:
         self._bar.start()
@@ -55,6 +61,11 @@ class ProgressBar:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bar.stop()
+
+    def watch(self, _: object) -> Sink:
+        """A sink with a line of its own on this bar, for one of several objects that are synced at the same time."""
+        self._bar.update(self._task, visible=False)
+        return ProgressBar(self._console, quiet=self._quiet, within=self).sink
 
     def sink(self, event: Event) -> None:
         """Show one event."""
@@ -88,8 +99,16 @@ class ProgressBar:
             case RunFinished():
                 read = quantity(event.rows_read, "row")
                 self._say(f"{self._object}: {read} read, {event.counts.changed:,} changed, {event.elapsed_s:.1f} s")
+                self._leave()
+            case RunFailed():
+                self._leave()
             case _:
                 pass
+
+    def _leave(self) -> None:
+        """One of several has ended; its line makes room for the next."""
+        if self._within is not None:
+            self._bar.update(self._task, visible=False)
 
     def _push(self, event: RowsStaged | PushPlanned | RowsTold) -> None:
         """Rows are counted twice: while they are staged, and while it becomes known what became of them."""

@@ -19,7 +19,7 @@ from halocline.cli.answer import err, error_json, out, refuse, say_error, say_js
 from halocline.cli.previewed import show
 from halocline.cli.pushed import numbers, resumable, say
 from halocline.cli.quantity import quantity
-from halocline.cli.system import org
+from halocline.cli.system import org, settings_with
 from halocline.report import check_name, rejections_of, write
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def push(
     errors_to: ErrorsTo = None,
     flow: FlowName = None,
     quota_share: options.QuotaShare = None,
+    api_budget: options.ApiBudget = None,
     as_json: options.Json = False,
 ) -> None:
     """Push rows into a Salesforce object; all are checked and put aside before the first is sent.
@@ -105,7 +106,8 @@ def push(
             refuse("--results-to writes its tables beside the source, so it needs --from.")
         wish["results_to"] = (uri, results_to)
     given = _Source(source, uri, encoding or _UTF8, _TAB.get(delimiter or "", delimiter))
-    job = _Job(given, _sobject(to), wish, mapping, errors_to, allow_empty=allow_empty, as_json=as_json, quota_share=quota_share)
+    limits: dict[str, Any] = {"quota_share": quota_share, "api_budget": api_budget}
+    job = _Job(given, _sobject(to), wish, mapping, errors_to, allow_empty=allow_empty, as_json=as_json, **limits)
     with told(as_json=as_json):
         if errors_to is not None:
             check_name(errors_to)
@@ -197,6 +199,7 @@ class _Job:
     allow_empty: bool
     as_json: bool
     quota_share: float | None
+    api_budget: int | None
 
     def preview(self) -> None:
         """Show what would become of the rows."""
@@ -242,7 +245,7 @@ class _Job:
         mapper = None if self.mapping is None else FieldMapper.from_yaml(self.mapping)
         client = registry.connect(_SYSTEM, org(sink, quota_share=self.quota_share), sink=sink)
         try:
-            yield SyncPipeline(client, self.sobject, mapper, sink=sink, **self.wish)
+            yield SyncPipeline(client, self.sobject, mapper, sink=sink, settings=settings_with(self.api_budget), **self.wish)
         finally:
             client.close()
 

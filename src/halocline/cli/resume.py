@@ -41,6 +41,7 @@ def resume(
     discard: Discard = False,
     anyway: Anyway = False,
     quota_share: options.QuotaShare = None,
+    api_budget: options.ApiBudget = None,
     as_json: options.Json = False,
 ) -> None:
     """Take up pushes that were interrupted: ask what became of what was sent, and send the rest. Nothing is sent twice."""
@@ -50,7 +51,7 @@ def resume(
     with (
         told(as_json=as_json),
         ProgressBar(err, quiet=as_json) as bar,
-        pushing(bar.sink, quota_share=quota_share) as here,
+        pushing(bar.sink, quota_share=quota_share, api_budget=api_budget) as here,
         resumable(bar),
     ):
         names = open_runs(here.ledger) if run is None else [the_run(here.ledger, run).run]

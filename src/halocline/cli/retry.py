@@ -26,6 +26,7 @@ def retry(
     in_doubt: InDoubt = False,
     anyway: Anyway = False,
     quota_share: options.QuotaShare = None,
+    api_budget: options.ApiBudget = None,
     as_json: options.Json = False,
 ) -> None:
     """Send the rows of a push again that were refused or not sent, as they were; it is a new run.
@@ -38,7 +39,7 @@ def retry(
     with (
         told(as_json=as_json),
         ProgressBar(err, quiet=as_json) as bar,
-        pushing(bar.sink, quota_share=quota_share) as here,
+        pushing(bar.sink, quota_share=quota_share, api_budget=api_budget) as here,
         resumable(bar),
     ):
         record = the_run(here.ledger, run)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from halocline.ledger import Ledger
     from halocline.outcome import Counts, RunRecord
 
+_LOOKED_BACK = 200  # runs of the flow, for the one that took a dead one's work up
+
 
 def runs(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run, by how its name begins, or `last`.")] = None,
@@ -32,13 +34,14 @@ def runs(
     with told(as_json=as_json), open_ledger(Settings.from_env().ledger) as ledger:
         if run is not None:
             record = the_run(ledger, run)
-            _show_one(record, _left(record, ledger), as_json=as_json)
+            heirs = _heirs(ledger.runs(record.flow, limit=_LOOKED_BACK))
+            _show_one(record, _left(record, ledger), heirs=heirs, as_json=as_json)
             return
         found = ledger.runs(flow, limit=limit)
         left = {record.run: there for record in found if (there := _left(record, ledger)) is not None}
     if as_json:
         for record in found:
-            say_json(_plain(record, left.get(record.run)))
+            say_json(_plain(record, left.get(record.run), heirs=_heirs(found)))
     else:
         _show_all(found, left)
 
@@ -49,13 +52,20 @@ def _left(record: RunRecord, ledger: Ledger) -> Left | None:
     return left if left is not None and left.run == record.run else None
 
 
-def _plain(record: RunRecord, left: Left | None) -> dict[str, object]:
+def _heirs(records: list[RunRecord]) -> dict[str, str]:
+    """Each sync whose work another of these has gone on with, and that other one."""
+    return {str(plan["continues"]): r.run for r in records if (plan := r.plan or {}).get("continues")}
+
+
+def _plain(record: RunRecord, left: Left | None, *, heirs: dict[str, str]) -> dict[str, object]:
     values = {name: getattr(record, name) for name in record.__slots__}
-    told = {"resumable": left is not None, "left": 0 if left is None else left.rows}
+    told = {"resumable": left is not None, "left": 0 if left is None else left.rows, "taken_up_by": heirs.get(record.run)}
     return {**values, "counts": record.counts.to_json(), **told}
 
 
-def _state(record: RunRecord, left: Left | None) -> str:
+def _state(record: RunRecord, left: Left | None, heirs: dict[str, str]) -> str:
+    if record.run in heirs:
+        return f"{record.state}, taken up by {heirs[record.run][:8]}"
     return record.state if left is None else f"{record.state}, resumable"
 
 
@@ -68,22 +78,23 @@ def _show_all(records: list[RunRecord], left: dict[str, Left]) -> None:
 
     headings = ("run", "flow", "state", "method", "started", "read", "changed", "refused", "calls")
     table = Table(*headings, *(("left",) if left else ()), box=None, pad_edge=False)
+    heirs = _heirs(records)
     for r in records:
         refused = r.counts.rejected + r.counts.in_doubt + r.counts.not_sent
         numbers = [f"{number:,}" for number in (r.rows_read, r.counts.changed, refused, r.api_calls)]
         there = left.get(r.run)
-        texts = (r.run[:8], r.flow, _state(r, there), r.method or "", r.started[:19])
+        texts = (r.run[:8], r.flow, _state(r, there, heirs), r.method or "", r.started[:19])
         table.add_row(*map(Text, texts), *numbers, *(() if there is None else (there.count,)))
     out.print(table)
     if left:
         out.print(f"{quantity(len(left), 'run')} can be taken up: `halocline resume`", markup=False)
 
 
-def _show_one(record: RunRecord, left: Left | None, *, as_json: bool) -> None:
+def _show_one(record: RunRecord, left: Left | None, *, heirs: dict[str, str], as_json: bool) -> None:
     if as_json:
-        say_json(_plain(record, left))
+        say_json(_plain(record, left, heirs=heirs))
         return
-    told = {"state": _state(record, left), "counts": _counted(record.counts)}
+    told = {"state": _state(record, left, heirs), "counts": _counted(record.counts)}
     for name in record.__slots__:
         if name != "plan":
             value = told.get(name, getattr(record, name))

@@ -7,85 +7,132 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, out, refuse, say_error, say_json, told
+from halocline.cli.answer import err, out, say_error, say_json, told
+from halocline.cli.jobs import Asked, relation_lines
 from halocline.cli.quantity import quantity
 from halocline.cli.system import intelligent_sync, worst
 from halocline.errors import HaloclineError
 
 if TYPE_CHECKING:
+    from halocline.cli.progress import ProgressBar
     from halocline.run import Run
+    from halocline.several import Ended
     from halocline.sync import IntelligentSync, SobjectSync
 
 
 def sync(
-    objects: Annotated[list[str], typer.Argument(metavar="OBJECT...", help="API names: Account Contact My_Thing__c")],
-    to: options.To,
+    objects: options.Objects = None,
     *,
+    to: options.To,
+    everything: options.Everything = False,
+    exclude_object: options.ExcludeObject = None,
+    parallel: options.Parallel = 4,
     schema: options.Schema = None,
-    table: Annotated[str | None, typer.Option(help="The table, where it is not named like the object.")] = None,
+    table: options.Table = None,
     key: options.Key = "Id",
     full: options.Full = False,
     where: options.Where = None,
+    soql: options.Soql = None,
     fields: options.Fields = None,
     exclude: options.Exclude = None,
+    rename: options.Rename = None,
+    mask: options.Mask = None,
+    contract: options.Contract = "evolve",
     deletes: options.Deletes = "soft",
+    history: options.History = False,
+    lookback: options.Lookback = None,
+    formula_refresh: options.FormulaRefresh = "never",
     numbers: options.Numbers = "decimal",
     use_stage: options.UseStage = False,
+    stage_name: options.StageName = None,
     bulk_threshold: options.BulkThreshold = None,
     stage_threshold: options.StageThreshold = None,
     quota_share: options.QuotaShare = None,
+    api_budget: options.ApiBudget = None,
+    wait: options.Wait = 0.0,
     allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Let an empty answer empty the table.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Carry objects into tables: all of it at first, then only what changed.
 
+    Objects are names or patterns ('Acc*' '*__c'), each into a table of its own, several at a time.
     The login comes from the environment: SF_LOGIN_URL with SF_CLIENT_ID and SF_CLIENT_SECRET (client credentials), or
     SF_USERNAME with SF_PRIVATE_KEY_PATH (JWT), or SF_REFRESH_TOKEN, or SF_ACCESS_TOKEN with SF_INSTANCE_URL.
     """
-    if table is not None and len(objects) > 1:
-        refuse("--table names one table; leave it out to sync several objects.")
     from halocline.cli.progress import ProgressBar
-    from halocline.sync import SobjectSync
 
-    jobs = [
-        SobjectSync(
-            name,
-            options.schema_in(to, schema),
-            table or name,
-            match_field=key,
-            use_stage=use_stage,
-            force_full_sync=full,
-            where_clause=where,
-            fields=options.listed(fields),
-            exclude=options.listed(exclude) or (),
-            deletes=deletes,
-            numbers=numbers,
-            allow_empty=allow_empty,
-        )
-        for name in objects
-    ]
-    given: dict[str, Any] = {"bulk_threshold": bulk_threshold, "stage_threshold": stage_threshold, "quota_share": quota_share}
-    with told(as_json=as_json), ProgressBar(err, quiet=as_json) as bar, intelligent_sync(to, bar.sink, **given) as system:
-        codes = [_one(system, job, as_json=as_json) for job in jobs]
-    raise typer.Exit(worst(codes))
+    asked = Asked(
+        objects=objects or [],
+        everything=everything,
+        exclude_objects=exclude_object or [],
+        schema=options.schema_in(to, schema),
+        table=table,
+        soql=soql,
+        fields=options.listed(fields),
+        exclude=options.listed(exclude) or (),
+        rename=rename or [],
+        mask=mask or [],
+        each={
+            "match_field": key,
+            "use_stage": use_stage,
+            "stage_name": stage_name,
+            "force_full_sync": full,
+            "where_clause": where,
+            "deletes": deletes,
+            "history": history,
+            "numbers": numbers,
+            "lookback_s": lookback,
+            "formula_refresh": formula_refresh,
+            "contract": contract,
+            "allow_empty": allow_empty,
+        },
+    )
+    asked.check()
+    given: dict[str, Any] = {"bulk_threshold": bulk_threshold, "stage_threshold": stage_threshold}
+    limits: dict[str, Any] = {"quota_share": quota_share, "api_budget": api_budget, "wait_s": wait}
+    with (
+        told(as_json=as_json),
+        ProgressBar(err, quiet=as_json) as bar,
+        intelligent_sync(to, bar.sink, **given, **limits) as system,
+    ):
+        code = _all(system, asked.jobs(system, as_json=as_json), bar, parallel=parallel, as_json=as_json)
+    raise typer.Exit(code)
 
 
-def _one(system: IntelligentSync, job: SobjectSync, *, as_json: bool) -> int:
-    """Sync one object and say how it went; the exit code that this one deserves."""
-    from halocline.run import Run
+def _all(system: IntelligentSync, jobs: list[SobjectSync], bar: ProgressBar, *, parallel: int, as_json: bool) -> int:
+    """Sync the objects and say how each went; the exit code that all of them deserve."""
+    from halocline.several import relations
+
+    among = [job.sobject for job in jobs]
+    codes, related = [], []
+    for ended in system.run_all(jobs, parallel=parallel, watch=bar.watch if len(jobs) > 1 else None):
+        found = relations(ended.run.survey, among)
+        related.append((ended.job.sobject, found))
+        codes.append(_tell(ended, found, as_json=as_json))
+    if len(jobs) > 1 and not as_json:
+        for line in relation_lines(related):
+            err.print(line, markup=False)
+    return worst(codes)
+
+
+def _tell(ended: Ended, related: dict[str, dict[str, list[str]]], *, as_json: bool) -> int:
+    """Say how one object went; the exit code that it deserves.
+
+    Raises: an error that is none of ours, which is a defect.
+    """
     from halocline.sync import answer
 
-    run = Run.new()
-    try:
-        system.run(job, run)
-    except HaloclineError as error:
+    job, run, error = ended.job, ended.run, ended.error
+    if error is not None:
+        if not isinstance(error, HaloclineError):
+            raise error
         if as_json:
             say_json({**answer(job, run, error=error), "exit_code": error.exit_code})
         else:
             say_error(error, as_json=False)
         return error.exit_code
     if as_json:
-        say_json({**answer(job, run, error=None), **_details(run), "exit_code": 0})
+        say_json({**answer(job, run, error=None), **_details(run), **related, "exit_code": 0})
     else:
         out.print(_sentence(job, run), markup=False)
     return 0
@@ -101,5 +148,6 @@ def _sentence(job: SobjectSync, run: Run) -> str:
     counts, plan = run.counts, run.plan
     assert counts is not None, "a run that ended well has counts"
     assert plan is not None, "and a plan"
-    did = f"{counts.inserted:,} inserted, {counts.updated:,} updated, {counts.deleted:,} deleted, {counts.unchanged:,} unchanged"
+    gone = counts.deleted + counts.vanished
+    did = f"{counts.inserted:,} inserted, {counts.updated:,} updated, {gone:,} deleted, {counts.unchanged:,} unchanged"
     return f"{job.sobject} -> {job.target}: {plan.method}, {did}, {quantity(run.api_calls, 'API call')}, {run.elapsed_s:.1f} s"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from halocline.errors import NotFound
 
 if TYPE_CHECKING:
+    from halocline.config import Settings
     from halocline.events import Sink
     from halocline.ledger import Ledger
     from halocline.outcome import RunRecord
@@ -31,16 +32,34 @@ def org(sink: Sink, *, quota_share: float | None) -> object:
     return from_env() if quota_share is None else SalesforceClient.from_env(sink=sink, quota_share=quota_share)
 
 
+def settings_with(api_budget: int | None) -> Settings:
+    """The settings of the environment, and the budget that the command line gives.
+
+    Raises: FixConfig for a setting that cannot be read.
+    """
+    from halocline.config import Settings
+
+    settings = Settings.from_env()
+    return settings if api_budget is None else replace(settings, api_budget=api_budget)
+
+
 def intelligent_sync(
-    to: str, sink: Sink, *, bulk_threshold: int | None, stage_threshold: int | None, quota_share: float | None
+    to: str,
+    sink: Sink,
+    *,
+    bulk_threshold: int | None,
+    stage_threshold: int | None,
+    quota_share: float | None,
+    api_budget: int | None,
+    wait_s: float = 0.0,
 ) -> IntelligentSync:
     """The system that syncs into `to`, from the org that the environment describes.
 
-    Raises: FixConfig as `org`.
+    Raises: FixConfig as `org` and `settings_with`.
     """
     from halocline.sync import IntelligentSync
 
-    system = IntelligentSync(to, org(sink, quota_share=quota_share), sink=sink)
+    system = IntelligentSync(to, org(sink, quota_share=quota_share), settings=settings_with(api_budget), sink=sink, wait_s=wait_s)
     if bulk_threshold is not None:
         system.BULK_API_THRESHOLD = bulk_threshold
     if stage_threshold is not None:
@@ -58,20 +77,19 @@ class Pushing:
 
 
 @contextmanager
-def pushing(sink: Sink, *, quota_share: float | None) -> Iterator[Pushing]:
+def pushing(sink: Sink, *, quota_share: float | None, api_budget: int | None = None) -> Iterator[Pushing]:
     """The org, logged in when it is first asked, and the ledger, while the block lasts.
 
     Raises: FixConfig when the environment describes no login.
     """
     from halocline import registry
-    from halocline.config import Settings
-    from halocline.ledger import open_ledger
+    from halocline.several import company
 
-    settings = Settings.from_env()
-    with open_ledger(settings.ledger) as ledger:
+    settings = settings_with(api_budget)
+    with company(None, settings) as shared:
         client = registry.connect("salesforce", org(sink, quota_share=quota_share), sink=sink)
         try:
-            yield Pushing(registry.open_rows(client), ledger, settings.home)
+            yield Pushing(registry.open_rows(client, spend=shared.spend), shared.books, settings.home)
         finally:
             client.close()
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol, Self
 
 from halocline.batch import JSON, Position
 from halocline.connector import Journal, Lease
-from halocline.errors import LeaseHeld, LeaseLost, NotFound
+from halocline.errors import LeaseHeld, LeaseLost, NotFound, QuotaExhausted
+from halocline.ledger.process import Process
 from halocline.outcome import Counts, Fate, Outcome, Rejection, RunRecord
 
 Clock = Callable[[], datetime]
@@ -147,10 +148,12 @@ class Positions(Protocol):
 class Leases(Protocol):
     """The right to run a flow. Fences only grow, also over releases and restarts."""
 
-    def claim(self, flow: str, owner: str, *, ttl_s: float) -> Lease:
+    def claim(self, flow: str, owner: str, *, ttl_s: float, process: Process | None = None) -> Lease:
         """Take the lease of a flow for `ttl_s` seconds; an owner who holds it already gets a new fence.
 
-        Raises: LeaseHeld, with the seconds left in `after_s`, while another owner holds it.
+        `process` carries the owner's work (None: the one that calls). A lease whose process has ended on this host is free.
+        Raises: LeaseHeld while another owner holds it: `after_s` says for how long if it shows no sign of life, `facts` has
+        its `owner`, `since` and `silent_s`.
         """
 
     def renew(self, lease: Lease) -> None:
@@ -163,7 +166,20 @@ class Leases(Protocol):
         """Give a lease back. Idempotent, and without effect on a newer one."""
 
 
-class Ledger(Runs, Aftermath, Outcomes, Positions, Leases, Protocol):
+class Usages(Protocol):
+    """How many calls were made to each org on each day of UTC, by all who share this ledger."""
+
+    def spend(self, org: str, calls: int, *, most: int | None = None, doing: str = "") -> int:
+        """Add `calls` to those of today, and return their sum; `doing` opens the error's message.
+
+        Raises: QuotaExhausted when the sum would be more than `most`; then nothing is added.
+        """
+
+    def spent(self, org: str) -> int:
+        """The calls of today."""
+
+
+class Ledger(Runs, Aftermath, Outcomes, Positions, Leases, Usages, Protocol):
     """The whole memory; a context manager that closes itself."""
 
     def close(self) -> None:
@@ -194,22 +210,46 @@ def unknown_run(run: str) -> NotFound:
     return NotFound("Looking up a run", f"the ledger knows no run {run!r}", hint="`halocline runs` lists them.", run=run)
 
 
-def held(flow: str, owner: str, *, after_s: float) -> LeaseHeld:
-    """The error for a lease that another owner holds for `after_s` more seconds."""
-    hint = "Wait for that run to end; the lease of one that died frees itself."
-    cause = f"{owner} holds it for another {after_s:.0f} s"
-    return LeaseHeld(f"Claiming the lease of {flow}", cause, after_s=after_s, hint=hint, owner=owner)
+def held(flow: str, owner: str, *, now: datetime, until: str, since: str | None, seen: str | None) -> LeaseHeld:
+    """The error for a lease that another owner holds; ledgers of older versions do not know `since` and `seen`."""
+    left_s, silent_s = seconds_left(until, now), 0.0 if seen is None else max(-seconds_left(seen, now), 0.0)
+    told = "" if since is None else f" since {since[:19]}Z, its last sign of life was {silent_s:.0f} s ago"
+    hint = f"Wait for that run to end (--wait SECONDS); without a sign of life of it the lease is free in {left_s:.0f} s."
+    doing, cause = f"Claiming the lease of {flow}", f"{owner} holds it{told}"
+    return LeaseHeld(doing, cause, after_s=left_s, hint=hint, owner=owner, since=since, silent_s=silent_s)
 
 
-def lost(lease: Lease) -> LeaseLost:
-    """The error for a lease that is no longer the newest of its flow."""
-    cause = f"a newer claim took over, or the lease {lease.fence} was released"
-    return LeaseLost(f"Using the lease of {lease.flow}", cause, fence=lease.fence, owner=lease.owner)
+def lost(lease: Lease, *, newest: tuple[int, str | None] | None) -> LeaseLost:
+    """The error for a lease that was released or is not the newest of its flow, whose fence and owner are `newest`."""
+    doing, (fence, owner) = f"Using the lease of {lease.flow}", newest or (lease.fence, None)
+    if fence == lease.fence:
+        return LeaseLost(doing, f"the lease {lease.fence} was released", fence=lease.fence, owner=None)
+    hint = "This one had given no sign of life for longer than its lease; it publishes nothing any more."
+    return LeaseLost(doing, f"a newer run ({owner}) took it over", hint=hint, fence=lease.fence, owner=owner)
+
+
+def overspent(org: str, *, used: int, most: int, now: datetime, doing: str = "") -> QuotaExhausted:
+    """The error for calls that would go beyond the budget of the day; no waiting inside of a run is meant to outlast it."""
+    resets = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    cause = f"{used:,} of the budget of {most:,} calls a day to {org} are used"
+    hint = f"It begins anew at {resets:%Y-%m-%dT%H:%M}Z; then, or with a larger --api-budget (HALOCLINE_API_BUDGET), it goes on."
+    return QuotaExhausted(
+        doing or f"Calling {org}",
+        cause,
+        hint=hint,
+        after_s=(resets - now).total_seconds(),
+        org=org,
+        used=used,
+        budget=most,
+        resets=resets.isoformat(),
+        permanent=True,
+        in_doubt=False,
+    )
 
 
 def printable(text: str) -> str:
-    """The text with what UTF-8 cannot carry (lone surrogates of a damaged answer) spelt as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """The text with what UTF-8 (lone surrogates of a damaged answer) or a database (NUL) cannot carry spelt as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 PAGE = 1_000

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,11 +13,13 @@ from typing import Self
 
 from halocline.batch import JSON, Position
 from halocline.connector import Journal, Lease
+from halocline.errors import LeaseHeld
 from halocline.ledger.ledger import (
     Clock,
     Ending,
     held,
     lost,
+    overspent,
     printable,
     rejection_from,
     rejection_json,
@@ -76,6 +80,15 @@ class _Hold:
     fence: int
     ttl_s: float
     until: datetime
+    since: datetime
+    seen: datetime
+    process: Process
+    holder: str
+
+    def held(self, flow: str, now: datetime) -> LeaseHeld:
+        """The refusal that whoever else asks for it gets."""
+        until, since, seen = (stamp(moment) for moment in (self.until, self.since, self.seen))
+        return held(flow, str(self.owner), now=now, until=until, since=since, seen=seen)
 
 
 class MemoryLedger:
@@ -87,6 +100,7 @@ class MemoryLedger:
         self._books: dict[str, _Book] = {}
         self._positions: dict[str, str] = {}
         self._holds: dict[str, _Hold] = {}
+        self._spent: dict[tuple[str, str], int] = {}
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -232,21 +246,23 @@ class MemoryLedger:
 
     # Leases
 
-    def claim(self, flow: str, owner: str, *, ttl_s: float) -> Lease:
+    def claim(self, flow: str, owner: str, *, ttl_s: float, process: Process | None = None) -> Lease:
         """See `Leases.claim`."""
+        mine = process or Process.of(os.getpid(), socket.gethostname())
         with self._lock:
             now, hold = self._clock(), self._holds.get(flow)
-            if hold is not None and hold.owner not in {None, owner} and hold.until > now:
-                raise held(flow, str(hold.owner), after_s=(hold.until - now).total_seconds())
+            if hold is not None and hold.owner not in {None, owner} and hold.until > now and not hold.process.gone():
+                raise hold.held(flow, now)
             fence = 1 if hold is None else hold.fence + 1
-            self._holds[flow] = _Hold(owner, fence, ttl_s, now + timedelta(seconds=ttl_s))
+            self._holds[flow] = _Hold(owner, fence, ttl_s, now + timedelta(seconds=ttl_s), now, now, mine, owner)
             return Lease(flow, owner, fence)
 
     def renew(self, lease: Lease) -> None:
         """See `Leases.renew`."""
         with self._lock:
             hold = self._held(lease)
-            hold.until = self._clock() + timedelta(seconds=hold.ttl_s)
+            hold.seen = self._clock()
+            hold.until = hold.seen + timedelta(seconds=hold.ttl_s)
 
     def release(self, lease: Lease) -> None:
         """See `Leases.release`."""
@@ -254,6 +270,23 @@ class MemoryLedger:
             hold = self._holds.get(lease.flow)
             if hold is not None and hold.fence == lease.fence:
                 hold.owner, hold.until = None, self._clock()
+
+    # Usages
+
+    def spend(self, org: str, calls: int, *, most: int | None = None, doing: str = "") -> int:
+        """See `Usages.spend`."""
+        with self._lock:
+            now = self._clock()
+            used = self._spent.get((org, stamp(now)[:10]), 0)
+            if most is not None and used + calls > most:
+                raise overspent(org, used=used, most=most, now=now, doing=doing)
+            self._spent[org, stamp(now)[:10]] = used + calls
+            return used + calls
+
+    def spent(self, org: str) -> int:
+        """See `Usages.spent`."""
+        with self._lock:
+            return self._spent.get((org, stamp(self._clock())[:10]), 0)
 
     def _book(self, run: str) -> _Book:
         if run not in self._books:
@@ -270,7 +303,7 @@ class MemoryLedger:
         """
         hold = self._holds.get(lease.flow)
         if hold is None or hold.fence != lease.fence or hold.owner is None:
-            raise lost(lease)
+            raise lost(lease, newest=None if hold is None else (hold.fence, hold.holder))
         return hold
 
     def _abandoned(self, book: _Book) -> bool:

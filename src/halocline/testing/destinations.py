@@ -553,3 +553,32 @@ class DestinationSuite:
             assert counts.highest is not None
             assert dt.datetime.fromisoformat(counts.highest) == stamp(9)
             assert bench.merge(batch([account(1, at=7, SystemModstamp=None)])).highest is None
+
+    def test_rows_read_back_as_they_were_loaded(self, tmp_path: Path) -> None:
+        """In the plan's columns, names and types, nulls too; of some keys at least these; a missing column is null."""
+        rows = [account(1), account(2, IsDeleted=True), {**dict.fromkeys(SCHEMA.names), "Id": "bare", "Name": ""}]
+        wide = Schema((*SCHEMA.select(["Id", "At__c"]).columns, Column("New__c", Kind.DOUBLE)), SCHEMA.key)
+        with self.bench(tmp_path) as bench:
+            with raises(NotFound):
+                list(bench.destination.rows(TARGET, self.plan()))
+            bench.load(batch(rows))
+            assert _sorted(bench.destination.rows(TARGET, self.plan()), SCHEMA) == sorted(
+                bench.rows(), key=lambda r: str(r["Id"])
+            )
+            found = _sorted(bench.destination.rows(TARGET, self.plan(schema=wide), keys=[rows[0]["Id"]]), wide)
+            assert {"Id": rows[0]["Id"], "At__c": rows[0]["At__c"], "New__c": None} in found
+            assert _sorted(bench.destination.rows(TARGET, self.plan(), keys=["no such key"]), SCHEMA) in ([], bench.rows())
+
+    def test_a_deletion_without_a_stamp_is_applied(self, tmp_path: Path) -> None:
+        """Who knows that a record is gone, and not since when, has its row marked, or removed; its stamp stays."""
+        gone = batch([{"Id": account(1)["Id"]}], schema=SCHEMA.select(["Id"]), op=Op.DELETE)
+        for deletes, wanted in ((Deletes.SOFT, [account(1, at=5, IsDeleted=True), account(2)]), (Deletes.HARD, [account(2)])):
+            with self.bench(tmp_path / deletes) as bench:
+                bench.load(batch([account(1, at=5), account(2)]), deletes=deletes)
+                assert bench.merge(gone, deletes=deletes).deleted == 1
+                assert bench.rows() == wanted
+
+
+def _sorted(batches: Iterator[pa.RecordBatch], schema: Schema) -> list[dict[str, object]]:
+    """The rows of batches by Id, once it is sure that they are of that schema."""
+    return sorted(pa.Table.from_batches(batches, schema.arrow).to_pylist(), key=lambda row: str(row["Id"]))

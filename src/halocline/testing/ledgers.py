@@ -13,8 +13,9 @@ from decimal import Decimal
 
 import pytest
 
-from halocline.errors import LeaseHeld, LeaseLost, NotFound
+from halocline.errors import LeaseHeld, LeaseLost, NotFound, QuotaExhausted
 from halocline.ledger import Ledger
+from halocline.ledger.process import Process
 from halocline.outcome import Counts, Fate, Outcome, Rejection
 
 HERE = socket.gethostname()
@@ -397,6 +398,43 @@ class LedgerSuite:
         clock.advance(TTL_S - 20)
         assert ledger.claim("Account", "b", ttl_s=TTL_S).fence > first.fence
 
+    def test_a_refusal_says_who_since_when_and_when_it_was_last_alive(self, ledger: Ledger, clock: HandClock) -> None:
+        """A person sees whether to wait; a renewal is a sign of life and moves nothing else."""
+        lease = ledger.claim("Account", "a", ttl_s=TTL_S)
+        clock.advance(40)
+        ledger.renew(lease)
+        clock.advance(15)
+        with pytest.raises(LeaseHeld, match=r"a holds it since 2026-03-01T12:00:00Z, its last sign of life was 15 s ago") as told:
+            ledger.claim("Account", "b", ttl_s=TTL_S)
+        assert (told.value.facts["owner"], told.value.facts["silent_s"], told.value.exit_code) == ("a", 15.0, 75)
+        assert told.value.after_s == pytest.approx(TTL_S - 15)
+
+    def test_the_lease_of_a_process_that_ended_here_is_free_at_once(self, ledger: Ledger) -> None:
+        """Nobody waits for a holder that this host knows to be gone; the newcomer's fence is higher."""
+        dead = ledger.claim("Account", "dead", ttl_s=TTL_S, process=Process(ended_process(), HERE))
+        newer = ledger.claim("Account", "next", ttl_s=TTL_S)
+        assert newer.fence > dead.fence
+        with pytest.raises(LeaseLost, match="next"):
+            ledger.renew(dead)
+
+    def test_the_lease_of_another_host_is_free_after_its_time(self, ledger: Ledger, clock: HandClock) -> None:
+        """A process over there cannot be looked at: only its silence says that it is gone."""
+        ledger.claim("Account", "far", ttl_s=TTL_S, process=Process(ended_process(), ELSEWHERE))
+        clock.advance(TTL_S - 0.1)
+        with pytest.raises(LeaseHeld):
+            ledger.claim("Account", "next", ttl_s=TTL_S)
+        clock.advance(0.1)
+        ledger.claim("Account", "next", ttl_s=TTL_S)
+
+    def test_a_lease_may_have_another_name_than_the_flow(self, ledger: Ledger) -> None:
+        """One flow may go into two destinations at once: each run is judged by its own lease."""
+        one, two = (ledger.claim(f"Account in {place}", "far", ttl_s=TTL_S) for place in ("lake", "sea"))
+        for run, lease in (("r1", one), ("r2", two)):
+            ledger.start("Account", run=run, pid=1, host=ELSEWHERE, lease=lease)
+        ledger.release(one)
+        assert ledger.abandon_dead("Account") == ["r1"]
+        assert ledger.get("r2").state == "running"
+
     def test_fences_only_grow(self, ledger: Ledger, clock: HandClock) -> None:
         """Over claims by the same owner, releases and ends."""
         leases = [ledger.claim("Account", "a", ttl_s=TTL_S), ledger.claim("Account", "a", ttl_s=TTL_S)]
@@ -418,15 +456,18 @@ class LedgerSuite:
                 ledger.claim("Account", "b", ttl_s=TTL_S)
 
     def test_a_lost_lease_is_told_when_renewed(self, ledger: Ledger, clock: HandClock) -> None:
-        """Whoever was fenced off, or gave the lease back, learns it."""
+        """Whoever was fenced off, or gave the lease back, learns it, and who has it or had it next."""
         lost = ledger.claim("Account", "a", ttl_s=TTL_S)
         clock.advance(TTL_S)
         newer = ledger.claim("Account", "b", ttl_s=TTL_S)
-        with pytest.raises(LeaseLost):
+        with pytest.raises(LeaseLost, match=r"newer run \(b\) took it over"):
             ledger.renew(lost)
         ledger.release(newer)
-        with pytest.raises(LeaseLost):
+        with pytest.raises(LeaseLost, match="was released"):
             ledger.renew(newer)
+        with pytest.raises(LeaseLost, match=r"newer run \(b\) took it over") as told:
+            ledger.renew(lost)
+        assert (told.value.facts["owner"], told.value.exit_code) == ("b", 75)
 
     def test_a_release_frees_only_its_own_lease(self, ledger: Ledger) -> None:
         """Releasing an older lease, or one twice, does nothing to the newest."""
@@ -468,3 +509,46 @@ class LedgerSuite:
             list(pool.map(work, range(40)))
         assert {chunk for chunk, _, _ in journal.open()} == {f"c{number}" for number in range(0, 40, 2)}
         assert {row for _, row in ledger.in_doubt("r1")} == set(range(1, 40, 2))
+
+    # Usages
+
+    def test_calls_of_a_day_add_up_for_each_org(self, ledger: Ledger) -> None:
+        """Each org has a count of its own; without a budget any number is taken."""
+        assert (ledger.spent("A"), ledger.spend("A", 3), ledger.spend("A", 4), ledger.spend("B", 1)) == (0, 3, 7, 1)
+        assert (ledger.spent("A"), ledger.spent("B"), ledger.spent("C")) == (7, 1, 0)
+
+    def test_a_call_beyond_the_budget_is_refused_and_not_counted(self, ledger: Ledger) -> None:
+        """The last call of a budget is made, the next is not; a larger budget lets it go on at once."""
+        assert ledger.spend("A", 9, most=10) == 9
+        assert ledger.spend("A", 1, most=10) == 10
+        with pytest.raises(QuotaExhausted, match="10 of the budget of 10 calls") as caught:
+            ledger.spend("A", 1, most=10, doing="Describing Account")
+        assert caught.value.doing == "Describing Account"
+        assert (caught.value.exit_code, caught.value.facts["used"], caught.value.facts["budget"]) == (75, 10, 10)
+        assert (ledger.spent("A"), ledger.spend("A", 1, most=11)) == (10, 11)
+
+    def test_a_day_ends_at_midnight_utc(self, ledger: Ledger, clock: HandClock) -> None:
+        """The refusal says when the budget begins anew, and then it does."""
+        ledger.spend("A", 10, most=10)
+        with pytest.raises(QuotaExhausted, match="2026-03-02T00:00Z") as caught:
+            ledger.spend("A", 1, most=10)
+        assert caught.value.after_s == 12 * 3600.0
+        clock.advance(12 * 3600.0 - 1.0)
+        with pytest.raises(QuotaExhausted):
+            ledger.spend("A", 1, most=10)
+        clock.advance(1.0)
+        assert (ledger.spent("A"), ledger.spend("A", 1, most=10)) == (0, 1)
+
+    def test_threads_never_spend_more_than_the_budget(self, ledger: Ledger) -> None:
+        """Of many calls at once exactly as many are let out as the budget holds."""
+
+        def one(_: int) -> int:
+            try:
+                ledger.spend("A", 1, most=15)
+            except QuotaExhausted:
+                return 0
+            return 1
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(one, range(40))) == 15
+        assert ledger.spent("A") == 15

@@ -11,6 +11,7 @@ from halocline.connectors.duckdb import open_destination
 from halocline.connectors.duckdb.client import quoted
 from halocline.spool import Spool
 from halocline.testing.destinations import DestinationSuite
+from halocline.testing.histories import HistoryLaws
 
 
 class _Suite(DestinationSuite):
@@ -28,7 +29,7 @@ class _Suite(DestinationSuite):
         cursor.execute(f"DROP TABLE {quoted(target.schema or 'main', target.table)}")
 
 
-class TestFile(_Suite):
+class TestFile(_Suite, HistoryLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         return open_destination(f"duckdb:///{folder}/lake.duckdb", spool=spool, memory_limit="200MB", threads=1)
 

@@ -15,6 +15,7 @@ from halocline.connector import Destination, Target
 from halocline.connectors.postgres import open_destination
 from halocline.spool import Spool
 from halocline.testing.destinations import SCHEMA, DestinationSuite
+from halocline.testing.histories import HistoryLaws
 
 _SPELLED = {name.lower(): name for name in (*SCHEMA.names, "New__c")}
 
@@ -38,7 +39,7 @@ class _Suite(DestinationSuite):
                 found = connection.execute(sql.SQL("SELECT * FROM {}").format(name)).fetchall()
             except psycopg.errors.UndefinedTable:
                 return []
-        return [{_SPELLED[column]: value for column, value in row.items()} for row in found]
+        return [{_SPELLED.get(column, column): value for column, value in row.items()} for row in found]
 
     def drop(self, destination: Destination, target: Target) -> None:
         with self.connection(destination) as connection:
@@ -50,7 +51,7 @@ class _Suite(DestinationSuite):
         return self.__dict__.setdefault("_opened", [])
 
 
-class TestUri(_Suite):
+class TestUri(_Suite, HistoryLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         with self.server.place(folder) as place:
             destination = open_destination(place.uri(), spool=spool)

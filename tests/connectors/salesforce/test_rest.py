@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from tests.connectors.salesforce.orgs import emulated
 
 from halocline.connectors.salesforce import rest, soql
 from halocline.connectors.salesforce.client import SalesforceClient
-from halocline.errors import BadQuery, RetryLater
+from halocline.errors import BadQuery, RetryLater, Truncated
 from halocline.schema import Column, Kind, Schema
 
 EXTRA = ["F00__c", *(f"F{number:02}_{'x' * 120}__c" for number in range(1, 30))]
@@ -47,7 +48,7 @@ class Org:
 
 def read(org: Org, query: rest.RestQuery = QUERY) -> list[dict[str, Any]]:
     client: Any = org
-    rows: list[dict[str, Any]] = pa.Table.from_batches(rest.batches(client, query), schema=SCHEMA.arrow).to_pylist()
+    rows: list[dict[str, Any]] = pa.Table.from_batches(rest.batches(client, query), schema=query.schema.arrow).to_pylist()
     return rows
 
 
@@ -78,7 +79,7 @@ def test_a_narrow_query_is_sent_as_it_is() -> None:
     client: Any = org
     query = rest.RestQuery("X__c", SCHEMA.select(NAMES[:4]), "SystemModstamp", None, None, include_deleted=True)
     assert sum(batch.num_rows for batch in rest.batches(client, query)) == 3
-    assert org.asked == [query.text]
+    assert org.asked == [f"{query.text} ORDER BY Id"]
 
 
 def test_a_wide_row_has_all_its_columns() -> None:
@@ -143,3 +144,68 @@ def test_a_split_read_of_the_emulator_equals_the_whole_one() -> None:
 def _table(client: SalesforceClient, found: Any, *, max_bytes: int) -> pa.Table:
     query = rest.RestQuery("Account", found.schema, found.cursor, None, None, include_deleted=True, max_bytes=max_bytes)
     return pa.Table.from_batches(rest.batches(client, query)).combine_chunks().sort_by("Id")
+
+
+class Losing(Org):
+    """An org whose pages hold two rows, and whose cursor is lost after the pages named by `lose`, counted over all queries."""
+
+    def __init__(self, rows: int, *, lose: tuple[int, ...] = (), how: Truncated | None = None) -> None:
+        super().__init__(rows)
+        self.lose, self.how, self.pages = lose, how or Truncated("Querying", "gone", code="INVALID_QUERY_LOCATOR"), 0
+
+    def query_pages(self, text: str, *, include_deleted: bool) -> Iterator[list[dict[str, Any]]]:
+        self.meanwhile(self, len(self.asked))
+        self.asked.append(text)
+        last = text.partition("Id > '")[2].partition("'")[0]
+        found = [row for key, row in sorted(self.rows.items()) if key > last]
+        for begin in range(0, max(len(found), 1), 2):
+            if begin and self.pages in self.lose:
+                raise self.how
+            self.pages += 1
+            yield found[begin : begin + 2]
+
+
+NARROW = rest.RestQuery("X__c", SCHEMA.select(NAMES[:4]), "SystemModstamp", "(A = 1)", "B < 2", include_deleted=True)
+
+
+@pytest.mark.parametrize("how", [None, Truncated("Querying", "no way on", way_lost=True)], ids=["cursor gone", "no link"])
+def test_a_lost_cursor_costs_no_row_and_doubles_none(how: Truncated | None) -> None:
+    """The read goes on behind the last Id, under the same conditions, as often as the way is lost."""
+    org = Losing(9, lose=(1, 3, 4), how=how)
+    assert [row["Id"] for row in read(org, NARROW)] == sorted(org.rows)
+    assert (len(org.asked), org.pages) == (4, 5)
+    assert org.asked[0].endswith("WHERE (A = 1) AND B < 2 ORDER BY Id")
+    assert org.asked[1].endswith("WHERE (A = 1) AND B < 2 AND Id > '000000000000000001' ORDER BY Id")
+
+
+def test_a_wide_read_goes_on_behind_its_last_row() -> None:
+    """So it is where rows are joined from several queries."""
+    org = Losing(5, lose=(1,))
+    wide = replace(NARROW, schema=SCHEMA, max_bytes=3_800)
+
+    def by_id(text: str, *, include_deleted: bool) -> Iterator[list[dict[str, Any]]]:
+        yield from Org.query_pages(org, text, include_deleted=include_deleted)
+
+    whole, org.query_pages = org.query_pages, lambda text, **k: by_id(text, **k) if "Id IN" in text else whole(text, **k)  # type: ignore[method-assign]
+    assert [row["Id"] for row in read(org, wide)] == sorted(org.rows)
+
+
+@pytest.mark.parametrize(
+    ("ordered", "how"),
+    [(False, Truncated("Querying", "gone", code="INVALID_QUERY_LOCATOR")), (True, Truncated("Querying", "4 of 9 records came"))],
+    ids=["no order", "rows missing"],
+)
+def test_what_cannot_be_gone_on_with_is_told(ordered: bool, how: Truncated) -> None:
+    """Without an order nobody knows what came; rows that are missing in the middle do not lie behind the last one."""
+    org = Losing(9, lose=(2,), how=how)
+    with pytest.raises(Truncated):
+        read(org, replace(NARROW, ordered=ordered))
+    assert len(org.asked) == 1
+
+
+def test_a_read_that_does_not_move_ends() -> None:
+    """A way that is lost again before a single row came is an error, not a circle."""
+    org = Losing(9)
+    org.query_pages = lambda text, **k: (_ for _ in ()).throw(org.how)  # type: ignore[method-assign]
+    with pytest.raises(Truncated):
+        read(org, NARROW)

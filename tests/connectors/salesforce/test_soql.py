@@ -51,13 +51,20 @@ def test_a_naive_instant_is_refused() -> None:
         soql.literal(datetime(2026, 1, 1))  # noqa: DTZ001  # that is the point
 
 
-@pytest.mark.parametrize("name", ["Id FROM User--", "Na me", "", "1x", "a'b", "Owner.Name", "Größe"])
+@pytest.mark.parametrize("name", ["Id FROM User--", "Na me", "", "1x", "a'b", "Owner..Name", ".Name", "Größe"])
 def test_names_are_nothing_but_names(name: str) -> None:
     """What could end a name and begin something else is refused."""
     with pytest.raises(BadQuery):
         soql.select(["Id", name], "Account")
     with pytest.raises(BadQuery):
         soql.count(name)
+
+
+def test_a_path_is_the_name_of_a_field_and_of_no_object() -> None:
+    """A parent's field is selected by its path."""
+    assert soql.select(["Id", "Owner.Name"], "Account") == "SELECT Id, Owner.Name FROM Account"
+    with pytest.raises(BadQuery):
+        soql.count("Owner.Name")
 
 
 def test_conditions_are_anded_and_none_is_left_out() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _MEMORY = ":memory:"
 # Measured with 80 columns of 32 characters (1.1 GB of CSV): 2 and 8 threads load it in 512 MB, 16 do not; the keys of 30
 # million rows are told apart in it.
 OWN_MEMORY, OWN_THREADS = "512MB", 4
+# A connection refuses a call while another thread is in one, be it the making of a cursor; cursors do not disturb each other.
+_AT_THE_CONNECTION = threading.Lock()
 
 
 def quoted(*names: str) -> str:
@@ -67,7 +70,7 @@ class Database:
         Its time zone is UTC, because a stamp without an offset would be read in the session's zone.
         Source: "Python DB API", section on threads and cursors, https://duckdb.org/docs/stable/guides/python/multiple_threads
         """
-        with gate("Using the DuckDB connection"):
+        with gate("Using the DuckDB connection"), _AT_THE_CONNECTION:
             cursor = self.connection.cursor()
         try:
             cursor.execute("SET TimeZone = 'UTC'")
@@ -108,7 +111,7 @@ def open_database(
     owned = isinstance(session, str)
     connection = _connect(session, read_only=read_only) if isinstance(session, str) else _user_connection(session)
     try:
-        with gate("Preparing the DuckDB connection"):
+        with gate("Preparing the DuckDB connection"), _AT_THE_CONNECTION:
             if owned and memory_limit is None:
                 memory_limit, threads = OWN_MEMORY, threads or min(OWN_THREADS, os.cpu_count() or 1)
             _limit(connection, memory_limit=memory_limit, threads=threads)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
 from halocline.connectors.duckdb import positions
@@ -12,10 +14,11 @@ from halocline.connectors.duckdb.client import Cursor, Database, open_database
 from halocline.connectors.duckdb.errors import gate
 from halocline.connectors.duckdb.load import DuckDBLoad
 from halocline.connectors.duckdb.merge import merge
+from halocline.connectors.duckdb.reading import read_rows
 from halocline.connectors.duckdb.replace import replace
 from halocline.connectors.duckdb.staging import StagedFile, staged_files
-from halocline.connectors.duckdb.tables import Table, check_types, find, is_empty, make_schema
-from halocline.errors import FixConfig, Refused, RetryLater
+from halocline.connectors.duckdb.tables import Table, check_kind, check_types, find, is_empty, make_schema
+from halocline.errors import FixConfig, NotFound, Refused, RetryLater
 from halocline.guards import refuse_imbalance
 from halocline.identity import check_key
 from halocline.outcome import Counts, Outcome
@@ -49,7 +52,7 @@ class DuckDBDestination:
     @property
     def abilities(self) -> Abilities:
         """CSV files as received are taken; rows and position are one transaction."""
-        return Abilities(raw_csv=True, transactional=True, holds_position=True)
+        return Abilities(raw_csv=True, transactional=True, holds_position=True, one_writer=True, shared=True, history=True)
 
     def claim(self, flow: str, owner: str) -> Lease:
         """Take the flow: the newest claim wins, older ones fail at commit. The fence survives in the database."""
@@ -63,6 +66,15 @@ class DuckDBDestination:
             if not table.exists or is_empty(cursor, table):
                 return None
             return positions.read(self._database, cursor, flow=flow, table=table)
+
+    def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
+        """See `Destination.rows`."""
+        doing = f"Reading {target}"
+        with gate(doing), self._database.cursor() as cursor:
+            table = find(cursor, self._database, target=target)
+            if not table.exists:
+                raise NotFound(doing, "there is no such table", hint="Run `halocline sync` first.")
+            yield from read_rows(cursor, table, plan=plan, keys=keys)
 
     def recover(self, journal: Journal) -> Iterator[Outcome]:  # noqa: ARG002 - the contract's; a transaction leaves no open intents
         """Nothing: what a dead run did not commit did not happen."""
@@ -102,9 +114,10 @@ class DuckDBUnit:
             raise FixConfig(f"Opening a load into {target}", "a merge needs a key", hint="Name the column that identifies a row.")
         with gate(f"Opening a load into {target}"), self._database.cursor() as cursor:
             table = find(cursor, self._database, target=target)
+            check_kind(table, plan)
             if plan.mode is Mode.MERGE:
                 check_types(table, plan)
-            else:
+            if plan.whole:
                 self._refuse_strange_table(cursor, table, plan)
         load = DuckDBLoad(target, plan, label=table.label, spool=self._spool)
         self._loads[table.label] = load
@@ -150,7 +163,7 @@ class DuckDBUnit:
         way = merge if load.plan.mode is Mode.MERGE else replace
         counts = way(cursor, table, plan=load.plan, files=mine)
         refuse_imbalance(load.target, counts, staged=sum(file.rows for file in mine))
-        if load.plan.mode is Mode.REPLACE:
+        if load.plan.whole:
             positions.forget_others(self._database, cursor, flows=following.keys(), table=table)
         for flow, position in following.items():
             positions.write(self._database, cursor, lease=self._lease, flow=flow, table=table, position=position)
@@ -161,7 +174,8 @@ class DuckDBUnit:
             return
         if positions.read(self._database, cursor, flow=plan.flow, table=table) is None:
             cause = f"the table has rows, and the flow {plan.flow} has never filled it"
-            hint = "Name another table, or replace its rows with force_full_sync=True."
+            outcome = "merge into its history" if plan.history else "replace its rows"
+            hint = f"Name another table, or {outcome} with force_full_sync=True."
             raise Refused(f"Opening a load into {table.label}", cause, hint=hint)
 
     def _look_for_a_newer_run(self) -> None:

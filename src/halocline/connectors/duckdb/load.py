@@ -18,7 +18,7 @@ from halocline.connectors.duckdb.staging import StagedFile
 from halocline.errors import SchemaConflict
 from halocline.outcome import Outcome
 from halocline.schema import Schema
-from halocline.spool import Spool, arriving, storage
+from halocline.spool import Spool, arriving, discard, storage
 
 
 class DuckDBLoad:
@@ -60,7 +60,7 @@ class DuckDBLoad:
     def forget(self) -> None:
         """Delete the files that were made here; files as received belong to the spool."""
         for path in self._spool.path.glob(f"{_digest(self.label)}-*"):
-            path.unlink(missing_ok=True)
+            discard(path)
 
     def file(self, part: Part, op: Op) -> Path:
         """Where the rows of a part go: the same name whenever the part is staged again."""

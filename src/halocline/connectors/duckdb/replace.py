@@ -9,7 +9,7 @@ from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb.client import Cursor, number, quoted
 from halocline.connectors.duckdb.identity import refuse_repeats, refuse_shared_keys
 from halocline.connectors.duckdb.staging import Found, StagedFile, deduplicate, examine, fill
-from halocline.connectors.duckdb.tables import Table, create
+from halocline.connectors.duckdb.tables import Table, check_kind, create
 from halocline.connectors.duckdb.types import sql_type
 from halocline.errors import NotFound
 from halocline.guards import refuse_loss
@@ -27,6 +27,7 @@ def replace(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedF
     Raises: SchemaConflict when live records share a key; Truncated; Refused when an empty answer would replace rows, or one
     that lacks more than the plan's share of them.
     """
+    check_kind(table, plan)
     side = table.beside("side")
     create(cursor, side, schema=plan.schema)
     staged = fill(cursor, side.sql, files=[file for file in files if file.op is Op.UPSERT], schema=plan.schema, constants={})

@@ -28,6 +28,11 @@ Source: "Bulk API and Bulk API 2.0 Limits and Allocations" (maximum characters p
 Quick Reference. DuckDB's own limit is 2 MB. A buffer of the same size costs no more memory than the default one (measured).
 """
 
+STAGE = quoted("temp", "main", "_halocline_stage")
+VERDICTS = quoted("temp", "main", "_halocline_verdicts")
+GONE = "_halocline_delete"
+"""The temporary tables of a merge: the staged rows, deletions marked in the column GONE, and what becomes of each."""
+
 _ARROW_VIEW = "_halocline_arrow"
 _CSV_OPTIONS = (
     "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\n',"

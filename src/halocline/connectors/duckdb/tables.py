@@ -11,11 +11,13 @@ import duckdb
 from halocline.connector import Plan, Target
 from halocline.connectors.duckdb.client import Cursor, Database, number, quoted, rows
 from halocline.connectors.duckdb.types import sql_type
-from halocline.errors import FixConfig, NotFound, SchemaConflict
+from halocline.errors import FixConfig, NotFound, SchemaConflict, Stop
 from halocline.schema import Column, Schema
+from halocline.versions import BY_HAND, COLUMNS, refuse_other_kind
 
 _SCHEMA_TRIES, _SCHEMA_WAIT_S = 50, 0.01  # another flow's statement takes milliseconds; one in a user's open transaction lasts
 FULL_SYNC = "Run a full sync (force_full_sync=True), which builds the table anew."
+_INSTANT = sql_type(COLUMNS[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,21 @@ def check_types(table: Table, plan: Plan) -> None:
         there = table.type_of(column.name)
         if there is not None and there != sql_type(column):
             cause = f"the column {column.name} is {there} there, and would have to be {sql_type(column)} now"
-            raise SchemaConflict(f"Merging into {table.label}", cause, hint=FULL_SYNC, column=column.name)
+            hint = BY_HAND if plan.history else FULL_SYNC
+            raise SchemaConflict(f"Merging into {table.label}", cause, hint=hint, column=column.name)
     for name in plan.key if table.exists else ():
         if table.type_of(name) is None:
             raise NotFound(f"Merging into {table.label}", f"the table has no key column {name!r}", hint=FULL_SYNC)
+
+
+def check_kind(table: Table, plan: Plan) -> None:
+    """Hold a table that keeps history, or none, against the plan.
+
+    Raises: Refused when they do not go together.
+    """
+    if table.columns is not None:
+        instants = {name.lower(): kind == _INSTANT for name, kind in table.columns.items()}
+        refuse_other_kind(table.label, plan, names=instants)
 
 
 def create(cursor: Cursor, table: Table, *, schema: Schema) -> None:
@@ -128,6 +141,16 @@ def widen(cursor: Cursor, table: Table, *, schema: Schema) -> None:
 def is_empty(cursor: Cursor, table: Table) -> bool:
     """Whether the table holds no row."""
     return not rows(cursor, f"SELECT 1 FROM {table.sql} LIMIT 1")
+
+
+def expect(table: Table, touched: int, *, wanted: int) -> None:
+    """The books must balance: DuckDB touched as many rows as the verdicts say.
+
+    Raises: Stop when not.
+    """
+    if touched != wanted:
+        cause = f"{wanted:,} rows were to change, {touched:,} did"
+        raise Stop(f"Merging into {table.label}", cause, hint="Report this defect.")
 
 
 def _defined(column: Column) -> str:

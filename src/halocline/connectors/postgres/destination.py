@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 
 from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
@@ -15,10 +16,11 @@ from halocline.connectors.postgres.client import Cursor, Database, lowered
 from halocline.connectors.postgres.errors import gate
 from halocline.connectors.postgres.load import PostgresLoad
 from halocline.connectors.postgres.merge import merge
+from halocline.connectors.postgres.reading import read_rows
 from halocline.connectors.postgres.replace import Side, prepare, publish
 from halocline.connectors.postgres.staging import Piece, pieces_of, sweep
-from halocline.connectors.postgres.tables import Table, check_types, find, hold, is_empty, make_schema
-from halocline.errors import FixConfig, HaloclineError, LeaseLost, NetworkFailed, Refused
+from halocline.connectors.postgres.tables import Table, check_kind, check_types, find, hold, is_empty, make_schema
+from halocline.errors import FixConfig, HaloclineError, LeaseLost, NetworkFailed, NotFound, Refused
 from halocline.events import Noticed, Sink, silent
 from halocline.guards import refuse_imbalance
 from halocline.identity import check_key
@@ -42,7 +44,7 @@ class PostgresDestination:
     @property
     def abilities(self) -> Abilities:
         """CSV files as received are taken; rows and position are one transaction."""
-        return Abilities(raw_csv=True, transactional=True, holds_position=True)
+        return Abilities(raw_csv=True, transactional=True, holds_position=True, history=True)
 
     def claim(self, flow: str, owner: str) -> Lease:
         """Take the flow: the newest claim wins, older ones fail at commit. The fence survives in the database."""
@@ -56,6 +58,15 @@ class PostgresDestination:
             if not table.exists or is_empty(cursor, table):
                 return None
             return positions.read(cursor, flow=flow, table=table)
+
+    def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
+        """See `Destination.rows`."""
+        doing = f"Reading {target}"
+        with gate(doing), self._database.transaction() as cursor:
+            table = find(cursor, self._database, target=target)
+            if not table.exists:
+                raise NotFound(doing, "there is no such table", hint="Run `halocline sync` first.")
+            yield from read_rows(cursor, table, plan=plan, keys=keys)
 
     def recover(self, journal: Journal) -> Iterator[Outcome]:  # noqa: ARG002 - the contract's; a transaction leaves no open intents
         """Nothing: what a dead run did not commit did not happen."""
@@ -99,9 +110,10 @@ class PostgresUnit:
             lowered(name, doing=doing)
         with gate(doing), self._database.transaction() as cursor:
             table = find(cursor, self._database, target=target)
+            check_kind(table, plan)
             if plan.mode is Mode.MERGE:
                 check_types(table, plan)
-            else:
+            if plan.whole:
                 _refuse_strange_table(cursor, table, plan)
             make_schema(cursor, table)
             sweep(cursor, table, lease=self._lease)
@@ -170,6 +182,7 @@ class PostgresUnit:
                 if reasons:
                     notes.append(f"{load.target} was refreshed row by row and not swapped, because of {shown(reasons)}.")
                 done.append(side.counts)
+            if load.plan.whole:
                 positions.forget_others(cursor, flows=following.keys(), table=table)
             refuse_imbalance(load.target, done[-1], staged=sum(piece.rows for piece in _of(pieces, load)))
             for flow, position in following.items():
@@ -217,7 +230,8 @@ def _refuse_strange_table(cursor: Cursor, table: Table, plan: Plan) -> None:
         return
     if positions.read(cursor, flow=plan.flow, table=table) is None:
         cause = f"the table has rows, and the flow {plan.flow} has never filled it"
-        hint = "Name another table, or replace its rows with force_full_sync=True."
+        outcome = "merge into its history" if plan.history else "replace its rows"
+        hint = f"Name another table, or {outcome} with force_full_sync=True."
         raise Refused(f"Opening a load into {table.label}", cause, hint=hint)
 
 

@@ -17,14 +17,16 @@ from dataclasses import dataclass, replace
 
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
+from halocline.connectors.postgres import versions
 from halocline.connectors.postgres.client import Cursor, number, quoted, rows, touched
 from halocline.connectors.postgres.exact import differs, refuse_kept, refuse_long_texts, refuse_lost
 from halocline.connectors.postgres.identity import equal, refuse_moved_keys, refuse_repeats, refuse_shared_keys
 from halocline.connectors.postgres.staging import GONE, Piece, Stage, deduplicate, deletion_schema, examine, settle_pieces
-from halocline.connectors.postgres.tables import FULL_SYNC, Table, add_key, check_types, create, listed, widen
+from halocline.connectors.postgres.tables import FULL_SYNC, Table, add_key, check_kind, check_types, create, listed, widen
 from halocline.errors import SchemaConflict
 from halocline.guards import SMALL_DELETE_ROWS, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
+from halocline.versions import table_schema
 
 _GONE = quoted(GONE)
 
@@ -38,19 +40,26 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, stage: Stage, pieces: Seq
     delete; Stop where a trigger or rule of the table kept a row out.
     """
     doing = f"Merging into {table.label}"
+    fresh = not table.exists
     table = _ready(cursor, table, plan)
+    met = versions.current(table) if plan.history else table
     gone = _gather(cursor, plan, stage, pieces=pieces)
     found = examine(cursor, stage.rows, plan=plan, rows_only=f"NOT {_GONE}")
     if found.repeats:
         refuse_repeats(cursor, stage.rows, plan=plan, rows_only=f"NOT {_GONE}")
         refuse_shared_keys(cursor, stage.rows, plan=plan)
         _settle(cursor, stage, plan)
-    refuse_moved_keys(cursor, stage.rows, table=table, plan=plan)
-    _refuse_repeats_in(cursor, table, stage, plan=plan)
+    refuse_moved_keys(cursor, stage.rows, table=met, plan=plan)
     refuse_long_texts(cursor, table, stage=stage.rows, plan=plan, doing=doing)
-    steps = _Merge(cursor, table, stage.rows, plan)
-    tally = steps.run(gone=gone > 0, flagged=found.flagged > 0)
-    steps.check(doing)
+    if plan.history and fresh:
+        tally = _Tally(insert=versions.begin(cursor, table, plan=plan, stage=stage.rows))
+    elif plan.history:
+        tally = _Tally(**versions.apply(cursor, table, plan=plan, stage=stage.rows))
+    else:
+        _refuse_repeats_in(cursor, table, stage, plan=plan)
+        steps = _Merge(cursor, table, stage.rows, plan)
+        tally = steps.run(gone=gone > 0, flagged=found.flagged > 0)
+        steps.check(doing)
     changed = tally.insert + tally.update + tally.deletions
     return Counts(
         inserted=tally.insert,
@@ -58,6 +67,7 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, stage: Stage, pieces: Seq
         deleted=tally.deletions,
         unchanged=found.rows - changed,
         highest=found.highest,
+        vanished=tally.absent,
     )
 
 
@@ -70,6 +80,8 @@ class _Tally:
     flag: int = 0
     mark: int = 0
     remove: int = 0
+    same: int = 0
+    absent: int = 0
 
     @property
     def deletions(self) -> int:
@@ -78,8 +90,11 @@ class _Tally:
 
 def _ready(cursor: Cursor, table: Table, plan: Plan) -> Table:
     """The table with all columns; it was locked before it was looked at."""
+    check_kind(table, plan)
     if not table.exists:
-        create(cursor, table, schema=plan.schema)
+        create(cursor, table, schema=table_schema(plan))
+        if plan.history:
+            return table
         add_key(cursor, table, key=plan.key)
         return replace(table, unique=frozenset({frozenset(name.lower() for name in plan.key)}))
     check_types(table, plan)

@@ -20,7 +20,7 @@ from halocline.connectors.postgres.client import Cursor, Database, number, one, 
 from halocline.connectors.postgres.exact import differs, refuse_long_texts, refuse_lost
 from halocline.connectors.postgres.identity import equal, refuse_repeats, refuse_shared_keys
 from halocline.connectors.postgres.staging import Piece, Stage, deduplicate, examine, highest, settle_pieces
-from halocline.connectors.postgres.tables import Table, add_key, is_empty, listed, widen
+from halocline.connectors.postgres.tables import Table, add_key, check_kind, is_empty, listed, widen
 from halocline.connectors.postgres.types import holds, sql_type
 from halocline.errors import FixConfig, NotFound, SchemaConflict, Stop
 from halocline.guards import refuse_loss
@@ -59,6 +59,7 @@ def publish(cursor: Cursor, table: Table, *, side: Side, plan: Plan) -> tuple[st
     Raises: Refused when an empty answer would replace rows, or one that lacks more than the plan's share of them;
     SchemaConflict when a table that has to stay cannot take the rows; Stop when a trigger or rule of it kept one out.
     """
+    check_kind(table, plan)
     if not table.exists:
         _rename(cursor, table, side)
         return ()

@@ -10,8 +10,10 @@ from halocline.connectors.postgres.client import Cursor, Database, lowered, one,
 from halocline.connectors.postgres.types import holds, sql_type
 from halocline.errors import FixConfig, NotFound, SchemaConflict
 from halocline.schema import Column, Schema
+from halocline.versions import BY_HAND, COLUMNS, refuse_other_kind
 
 FULL_SYNC = "Run a full sync (force_full_sync=True), which builds the table anew."
+_INSTANT = sql_type(COLUMNS[0])
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "i": "an index", "c": "a type"}
 
 
@@ -103,10 +105,21 @@ def check_types(table: Table, plan: Plan) -> None:
         there = table.type_of(column.name)
         if there is not None and not holds(there, column):
             cause = f"the column {column.name} is {there} there, and would have to be {sql_type(column)} now"
-            raise SchemaConflict(f"Merging into {table.label}", cause, hint=FULL_SYNC, column=column.name)
+            hint = BY_HAND if plan.history else FULL_SYNC
+            raise SchemaConflict(f"Merging into {table.label}", cause, hint=hint, column=column.name)
     for name in plan.key if table.exists else ():
         if table.type_of(name) is None:
             raise NotFound(f"Merging into {table.label}", f"the table has no key column {name!r}", hint=FULL_SYNC)
+
+
+def check_kind(table: Table, plan: Plan) -> None:
+    """Hold a table that keeps history, or none, against the plan.
+
+    Raises: Refused when they do not go together.
+    """
+    if table.columns is not None:
+        instants = {name: kind == _INSTANT for name, kind in table.columns.items()}
+        refuse_other_kind(table.label, plan, names=instants)
 
 
 def create(cursor: Cursor, table: Table, *, schema: Schema, kind: str = "TABLE", more: str = "") -> None:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from halocline.connectors.salesforce.destination import SalesforceDestination, accepts_rows, open_rows
     from halocline.connectors.salesforce.ingest import Bulk, Loaded, Progress
     from halocline.connectors.salesforce.ingest_jobs import JobInfo
-    from halocline.connectors.salesforce.source import SalesforceSource, connect, open_source
-    from halocline.connectors.salesforce.transport import Reply, Stream, Transport, Usage
+    from halocline.connectors.salesforce.quota import Usage
+    from halocline.connectors.salesforce.source import SalesforceSource, choose_objects, connect, object_of, open_source
+    from halocline.connectors.salesforce.transport import Reply, Stream, Transport
 
 _AUTH = (
     "Authenticator",
@@ -39,14 +40,13 @@ _AUTH = (
 )
 _HOME = {
     **dict.fromkeys(_AUTH, "auth"),
-    **dict.fromkeys(("Reply", "Stream", "Transport", "Usage"), "transport"),
+    **dict.fromkeys(("Reply", "Stream", "Transport"), "transport"),
+    "Usage": "quota",
     **dict.fromkeys(("Bulk", "Loaded", "Progress"), "ingest"),
     **dict.fromkeys(("SalesforceDestination", "accepts_rows", "open_rows"), "destination"),
     "JobInfo": "ingest_jobs",
     "SalesforceClient": "client",
-    "SalesforceSource": "source",
-    "connect": "source",
-    "open_source": "source",
+    **dict.fromkeys(("SalesforceSource", "choose_objects", "connect", "object_of", "open_source"), "source"),
 }
 
 __all__ = [
@@ -70,8 +70,10 @@ __all__ = [
     "Transport",
     "Usage",
     "accepts_rows",
+    "choose_objects",
     "connect",
     "from_env",
+    "object_of",
     "open_rows",
     "open_source",
     "session_from",

@@ -10,9 +10,11 @@ Source: Bulk API 2.0 and Bulk API Developer Guide, "Query Jobs"; read November 2
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from halocline import events
 from halocline.connectors.salesforce.transport import Transport
@@ -52,6 +54,32 @@ class _Created:
     adopted: bool = False
 
 
+class Book(Protocol):
+    """Where the making of a job is written down, so that it is not forgotten with the process."""
+
+    def intend(self) -> None:
+        """A job is about to be created."""
+
+    def made(self, job_id: str) -> None:
+        """It was, and this is its id; the last one told is the one that is read."""
+
+    def refused(self) -> None:
+        """It was not, and nothing is in doubt."""
+
+
+class _NoBook:
+    """Writes nothing down."""
+
+    def intend(self) -> None:
+        pass
+
+    def made(self, job_id: str) -> None:
+        pass
+
+    def refused(self) -> None:
+        pass
+
+
 class BulkQuery:
     """Query jobs of one org. `deadline_s` bounds the wait for one job; `sink` is told how it goes."""
 
@@ -69,20 +97,43 @@ class BulkQuery:
         self._pace = pace
 
     def run(
-        self, soql: str, *, sobject: str, include_deleted: bool = False, count: Callable[[], int] | None = None
+        self,
+        soql: str,
+        *,
+        sobject: str,
+        include_deleted: bool = False,
+        count: Callable[[], int] | None = None,
+        book: Book | None = None,
     ) -> FinishedJob:
-        """Create one job for the query and wait until it is complete.
+        """Create one job for the query and wait until it is complete; `book` hears of it before and after.
 
         When the reply to the creation is lost, the job is looked for in the list and adopted. The list shows no query text, so
         an adopted job is believed only if it has as many rows as `count` says; else another is created.
         Raises: BulkUnsupported, JobFailed, StillRunning, and what the transport raises.
         """
-        created = self._create(soql, sobject=sobject, include_deleted=include_deleted, may_adopt=count is not None)
-        finished = self.wait(created.id)
-        if created.adopted and count is not None and count() != finished.rows:
-            created = self._create(soql, sobject=sobject, include_deleted=include_deleted, may_adopt=False)
+        with self._transport.turn(f"Waiting for a turn to query {sobject} by Bulk"):
+            book, operation = book or _NoBook(), "queryAll" if include_deleted else "query"
+            create = partial(self._create, soql, sobject=sobject, operation=operation, book=book)
+            created = create(may_adopt=count is not None)
             finished = self.wait(created.id)
-        return finished
+            if created.adopted and (count is None or count() != finished.rows):
+                created = create(may_adopt=False)
+                finished = self.wait(created.id)
+            elif created.adopted:
+                book.made(created.id)  # only now is it sure to be ours
+            return finished
+
+    def take(self, job_id: str, *, sobject: str) -> FinishedJob:
+        """Wait, in turn, until a job that is there already is complete. Raises: as `wait`."""
+        with self._transport.turn(f"Waiting for a turn to query {sobject} by Bulk"):
+            return self.wait(job_id)
+
+    def look(self, job_id: str) -> Mapping[str, Any] | None:
+        """A job as Salesforce shows it now; None when it is gone, or not this user's to see."""
+        try:
+            return self._info(job_id)
+        except (FixConfig, JobFailed):
+            return None
 
     def wait(self, job_id: str) -> FinishedJob:
         """Watch a job until it is complete, more and more patiently.
@@ -131,9 +182,29 @@ class BulkQuery:
             raise JobFailed(doing, "the job is gone; somebody deleted it", code=error.code, job_id=job_id) from error
         return info
 
-    def _create(self, soql: str, *, sobject: str, include_deleted: bool, may_adopt: bool) -> _Created:
-        """A new job; after a lost reply the one that was made, where it can be told apart."""
-        operation = "queryAll" if include_deleted else "query"
+    def _create(self, soql: str, *, sobject: str, operation: str, may_adopt: bool, book: Book) -> _Created:
+        """A new job, written down; after a lost reply the one that was made, where it can be told apart."""
+        book.intend()
+        try:
+            created = self._created(soql, sobject=sobject, operation=operation, may_adopt=may_adopt)
+        except HaloclineError as error:
+            if not error.facts.get("in_doubt"):
+                book.refused()
+            raise
+        if not created.adopted:
+            self._write_down(created.id, book)
+        return created
+
+    def _write_down(self, job_id: str, book: Book) -> None:
+        """Raises: what the book raises; the job, which nobody will know then, is deleted if Salesforce lets go of it already."""
+        try:
+            book.made(job_id)
+        except HaloclineError:
+            with suppress(HaloclineError):
+                self.delete(job_id)
+            raise
+
+    def _created(self, soql: str, *, sobject: str, operation: str, may_adopt: bool) -> _Created:
         since, tries = self._transport.server_time, CREATIONS
         while True:
             tries -= 1
@@ -142,7 +213,7 @@ class BulkQuery:
             except RetryLater as error:
                 if not tries or not error.facts.get("in_doubt") or error.facts.get("permanent"):
                     raise
-            found = self._made_since(since, sobject=sobject, operation=operation) if may_adopt and since else []
+            found = self.made_between(since, sobject=sobject, operation=operation) if may_adopt and since else []
             if len(found) == 1:
                 return _Created(found[0], adopted=True)
 
@@ -156,19 +227,20 @@ class BulkQuery:
                 raise BulkUnsupported(doing, error.cause, code=error.code) from error
             raise
 
-    def _made_since(self, since: datetime, *, sobject: str, operation: str) -> list[str]:
+    def made_between(self, since: datetime, until: datetime | None = None, *, sobject: str, operation: str) -> list[str]:
         """The ids of this user's jobs that look like ours and were created from `since` (the server's clock) on."""
-        user = self._user()
+        user = self.user()
         wanted = {"object": sobject, "operation": operation, "createdById": user}
         found = []
         for info in self._listed():
             same = all(str(info.get(key, "")).lower() == value.lower() for key, value in wanted.items())
             made = datetime.fromisoformat(str(info["createdDate"]))
-            if same and user and made >= since.replace(microsecond=0) and info.get("state") not in ("Failed", "Aborted"):
+            in_time = since.replace(microsecond=0) <= made and (until is None or made <= until)
+            if same and user and in_time and info.get("state") not in ("Failed", "Aborted"):
                 found.append(str(info["id"]))
         return found
 
-    def _user(self) -> str:
+    def user(self) -> str:
         """The id of the user whose session this is; empty where Salesforce does not tell, and then nothing is adopted."""
         try:
             told = self._transport.send("GET", "/services/oauth2/userinfo", doing="Asking who we are").json()

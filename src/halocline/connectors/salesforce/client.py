@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,12 +13,14 @@ from urllib.parse import quote
 
 import httpx2
 
+from halocline.budget import Spend
 from halocline.connectors.salesforce import records
 from halocline.connectors.salesforce.auth import Authenticator, Session, from_env, session_from
 from halocline.connectors.salesforce.collections import CALL_ROWS, WIDTH, Collections, Operation, Order
-from halocline.connectors.salesforce.transport import VERSION, Transport
+from halocline.connectors.salesforce.transport import ORG_OF_TOKEN, VERSION, Transport
 from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, Truncated
 from halocline.events import Sink
+from halocline.halt import Halt
 from halocline.outcome import RowResult
 from halocline.retry import PACE, Pace, Policy
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 PAGE_ROWS = 2000  # the most that a page holds; REST API Developer Guide, "Query Options Header"
 _LEAST_PAGE_ROWS = 200  # likewise
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
-_ORG_OF_TOKEN = re.compile(r"(00D[A-Za-z0-9]{12})[A-Za-z0-9]{0,3}!")
 _COUNT = re.compile(r"\s*select\s+count\s*\(", re.IGNORECASE)
 
 
@@ -76,7 +78,7 @@ class SalesforceClient:
     ) -> None:
         self.transport = Transport(session_from(session), version=version, **options)
         self._pace = options.get("pace", PACE)
-        self._org_id: str | None = None
+        self._org_ids: list[str] = []  # at most one; shared with the views
 
     @classmethod
     def from_env(
@@ -99,6 +101,14 @@ class SalesforceClient:
     def close(self) -> None:
         """Let go of the connections. Idempotent."""
         self.transport.close()
+
+    def view(self, *, spend: Spend | None = None, halt: Halt | None = None, sink: Sink | None = None) -> SalesforceClient:
+        """The same login and connection for one of its users; see `Transport.view`."""
+        other = copy(self)
+        other.transport = self.transport.view(spend=spend, halt=halt, sink=sink)
+        if halt is not None:
+            other._pace = halt.heard_by(self._pace)
+        return other
 
     def query(self, soql: str, *, include_deleted: bool = False, page_rows: int = PAGE_ROWS) -> Iterator[dict[str, Any]]:
         """The records, page by page as they are taken: plain dicts without Salesforce's `attributes`.
@@ -190,10 +200,10 @@ class SalesforceClient:
 
         Source: Salesforce Help, "OAuth 2.0 Web Server Flow": an opaque access token starts with the org's id and "!".
         """
-        if self._org_id is None:
-            shown = _ORG_OF_TOKEN.match(self.transport.session.token().access_token)
-            self._org_id = shown[1] if shown else self._asked_org_id()
-        return self._org_id or None
+        if not self._org_ids:
+            shown = ORG_OF_TOKEN.match(self.transport.session.token().access_token)
+            self._org_ids.append(shown[1] if shown else self._asked_org_id())
+        return self._org_ids[0] or None
 
     def _asked_org_id(self) -> str:
         try:
@@ -311,7 +321,7 @@ class SalesforceClient:
             link = answer.get("nextRecordsUrl")
             if not isinstance(link, str) or link in seen:  # a link that comes back would go round for ever
                 cause = f"no way on after {rows:,} of {announced:,} records"
-                raise Truncated(asking.doing, cause, rows=rows, announced=announced)
+                raise Truncated(asking.doing, cause, rows=rows, announced=announced, way_lost=True)
             seen.add(link)
             answer = self._page(link, asking)
         if rows < announced:

@@ -8,17 +8,20 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from halocline.connector import Reference
 from halocline.connectors.salesforce import types
 from halocline.errors import FixConfig, NotFound
-from halocline.schema import Column, Schema
+from halocline.schema import Column, Kind, Schema
 
 KEY = "Id"
 DELETE_FLAG = "IsDeleted"
 CREATED = "CreatedDate"
 CURSORS = ("SystemModstamp", "LastModifiedDate", CREATED)  # best first; only the first moves with every change
+
+_UP_TO_DATE = "only a full sync or a formula refresh (formula_refresh) brings them all up to date"
 
 # Objects that Bulk API 2.0 refuses to query, as Airbyte's Salesforce connector and tap-salesforce list them (read November 2026).
 # It is not complete: what else Bulk refuses, it says when the job is created, and the plan is made again without Bulk.
@@ -48,7 +51,10 @@ NOT_IN_BULK = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Sobject:
-    """An object as we read it. `cursor` None: it can only be read in full. `not_in_bulk` says why Bulk cannot query it."""
+    """An object as we read it. `cursor` None: it can only be read in full. `not_in_bulk` says why Bulk cannot query it.
+
+    `ordered`: its rows can be asked for in the order of their Ids, from behind any of them.
+    """
 
     name: str
     schema: Schema
@@ -57,6 +63,8 @@ class Sobject:
     replicateable: bool
     not_in_bulk: str = ""
     notes: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+    ordered: bool = True
 
 
 def read(
@@ -84,7 +92,39 @@ def read(
         replicateable=bool(describe.get("replicateable")),
         not_in_bulk=_not_in_bulk(sobject),
         notes=(*_type_notes(kept), *_need_notes(needed - chosen), *_cursor_notes(cursor), *_formula_notes(columns)),
+        references=tuple(
+            Reference(str(field["name"]), tuple(field["referenceTo"])) for field in kept if field.get("referenceTo")
+        ),
+        ordered=all(field.get("sortable", True) and field.get("filterable", True) for field in every if field["name"] == KEY),
     )
+
+
+def kind(column: Column) -> str:
+    """A column's type in words that change when rows of one type do not fit the other: `decimal(18,2)`, `string`."""
+    return f"decimal({column.precision},{column.scale})" if column.kind is Kind.DECIMAL else str(column.kind)
+
+
+def without_new(sobject: Sobject, known: Mapping[str, str] | None) -> Sobject:
+    """The object without the columns that the last read did not know; key, cursor and delete flag stay."""
+    if known is None:
+        return sobject
+    always = {KEY.lower(), (sobject.cursor or "").lower(), (sobject.delete_flag or "").lower()}
+    fresh = [c.name for c in sobject.schema if c.name.lower() not in known and c.name.lower() not in always]
+    if not fresh:
+        return sobject
+    columns = tuple(column for column in sobject.schema if column.name not in fresh)
+    references = tuple(reference for reference in sobject.references if reference.column not in fresh)
+    note = f"Left out as new since the last read, as the contract (discard) says: {', '.join(fresh)}."
+    return replace(sobject, schema=Schema(columns, (KEY,)), notes=(*sobject.notes, note), references=references)
+
+
+def with_parents(sobject: Sobject, columns: Sequence[Column]) -> Sobject:
+    """The object with columns of its parents behind its own."""
+    if not columns:
+        return sobject
+    told = ", ".join(column.name for column in columns)
+    note = f"Parents change without moving a row's stamp; {_UP_TO_DATE}: {told}."
+    return replace(sobject, schema=Schema((*sobject.schema, *columns), (KEY,)), notes=(*sobject.notes, note))
 
 
 def near(wanted: str, known: Iterable[str]) -> list[str]:
@@ -172,4 +212,4 @@ def _formula_notes(columns: Sequence[Column]) -> list[str]:
     formulas = [column.name for column in columns if column.calculated]
     if not formulas:
         return []
-    return [f"Formulas change without moving a row's stamp; only a full sync brings them all up to date: {', '.join(formulas)}."]
+    return [f"Formulas change without moving a row's stamp; {_UP_TO_DATE}: {', '.join(formulas)}."]

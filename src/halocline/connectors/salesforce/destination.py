@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from halocline.budget import Spend
 from halocline.connector import Journal
 from halocline.connectors.salesforce.auth import Session
 from halocline.connectors.salesforce.bulk import DEADLINE_S
@@ -23,14 +24,15 @@ from halocline.push.order import WriteOrder
 class SalesforceDestination:
     """Rows into the org of `client`. Implements `RowDestination`. `owned`: `close` closes the client.
 
-    A Bulk load gives up waiting when no job of it has ended for `deadline_s`; the jobs go on.
+    A Bulk load gives up waiting when no job of it has ended for `deadline_s`; the jobs go on. `spend` is asked before each call.
     """
 
-    def __init__(self, client: SalesforceClient, *, owned: bool = False, deadline_s: float = DEADLINE_S) -> None:
-        self._client = client
+    def __init__(
+        self, client: SalesforceClient, *, owned: bool = False, deadline_s: float = DEADLINE_S, spend: Spend | None = None
+    ) -> None:
+        self._whole, self._client = client, client.view(spend=spend)
         self._owned = owned
         self._deadline_s = deadline_s
-        self._calls_before = client.transport.usage.calls
         self._described: dict[str, Mapping[str, Any]] = {}
 
     @property
@@ -41,7 +43,7 @@ class SalesforceDestination:
     @property
     def calls(self) -> int:
         """Calls made to Salesforce so far, since this destination was made."""
-        return self._client.transport.usage.calls - self._calls_before
+        return self._client.transport.usage.calls
 
     def describe(self, sobject: str) -> Mapping[str, Any]:
         """The object's describe as Salesforce sends it; asked once per object.
@@ -83,7 +85,7 @@ class SalesforceDestination:
     def close(self) -> None:
         """Let go of the connections, unless the client was given. Idempotent."""
         if self._owned:
-            self._client.close()
+            self._whole.close()
 
 
 def accepts_rows(session: object) -> bool:
@@ -93,12 +95,12 @@ def accepts_rows(session: object) -> bool:
     return isinstance(session, (SalesforceClient, Session)) or callable(getattr(session, "authenticate", None))
 
 
-def open_rows(session: Any, *, sink: Sink | None = None) -> SalesforceDestination:
+def open_rows(session: Any, *, sink: Sink | None = None, spend: Spend | None = None) -> SalesforceDestination:
     """The destination on a client, which stays the caller's to close, or on what a client can be made of.
 
-    `sink` is told of waits and of the org's usage; a client has its own.
+    `sink` is told of waits and of the org's usage; a client has its own. `spend` is asked before each call.
     Raises: FixConfig for a dict that lacks something; what logging in raises.
     """
     if isinstance(session, SalesforceClient):
-        return SalesforceDestination(session)
-    return SalesforceDestination(SalesforceClient(session, sink=sink), owned=True)
+        return SalesforceDestination(session, spend=spend)
+    return SalesforceDestination(SalesforceClient(session, sink=sink), owned=True, spend=spend)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +46,8 @@ _PARSE = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
 class Page:
     """A result page as a plain CSV file with a header line, empty or `""` meaning null; implements `batch.Raw`.
 
-    `locator` is where the next page is (None: nowhere), for orgs without a list of pages. `bytes` is the file's size.
+    `locator` is where the next page is (None: nowhere), for orgs without a list of pages. `bytes` is the file's size, `crc`
+    the CRC-32 of it as received.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class Page:
     sobject: str
     bytes: int = 0
     locator: str | None = None
+    crc: int = 0
 
     def arrow(self) -> Iterator[pa.RecordBatch]:
         """The rows in the schema's types, in order.
@@ -110,9 +113,13 @@ def _fetch(transport: Transport, url: str, *, to: Path, schema: Schema, sobject:
             saved = _save(_checked_chunks(stream, doing), file)
             announced = _number(stream.headers.get("sforce-numberofrecords"))
             locator = stream.headers.get("sforce-locator")
-        page = Page(path, 0, schema.names, schema, sobject, saved.bytes, None if locator in (None, "", "null") else locator)
+        page = Page(path, 0, schema.names, schema, sobject, saved.bytes, _way_on(locator), saved.crc)
         rows = _check(page, saved, announced=announced, doing=doing)
     return replace(page, path=to, rows=rows)
+
+
+def _way_on(locator: str | None) -> str | None:
+    return None if locator in (None, "", "null") else locator
 
 
 def _number(header: str | None) -> int | None:
@@ -137,10 +144,11 @@ def _checked_chunks(stream: Stream, doing: str) -> Iterator[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class _Saved:
-    """What was seen while a page was written: its size, and how many records began like the first one."""
+    """What was seen while a page was written: its size, how many records began like the first one, its CRC-32."""
 
     bytes: int
     starts: int
+    crc: int
 
 
 def _save(chunks: Iterable[bytes], file: IO[bytes]) -> _Saved:
@@ -148,15 +156,16 @@ def _save(chunks: Iterable[bytes], file: IO[bytes]) -> _Saved:
 
     The count is never too high: inside quotes a quote is doubled, so line end, quote and letter can only begin a record.
     """
-    size, starts, tail, needle = 0, 0, b"", b""
+    size, starts, tail, needle, crc = 0, 0, b"", b"", 0
     for chunk in _long_first(chunks):
         needle = needle or _start(chunk)
         around = tail + chunk[: len(needle) - 1]
         starts += chunk.count(needle) + around.count(needle)
         tail = chunk[1 - len(needle) :] if len(chunk) >= len(needle) else around[1 - len(needle) :]
         size += len(chunk)
+        crc = zlib.crc32(chunk, crc)
         _write_all(file, chunk)
-    return _Saved(size, starts)
+    return _Saved(size, starts, crc)
 
 
 def _long_first(chunks: Iterable[bytes]) -> Iterator[bytes]:

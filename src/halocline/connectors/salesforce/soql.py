@@ -57,6 +57,14 @@ def name(text: str) -> str:
     return text
 
 
+def path(text: str) -> str:
+    """`text`, once it is sure that it is nothing but the name of a field, or of a parent's field (`Owner.Name`).
+
+    Raises: BadQuery as `name`.
+    """
+    return ".".join(map(name, text.split(".")))
+
+
 def literal(value: Value) -> str:
     """`value` as SOQL writes it; text is quoted and escaped.
 
@@ -100,12 +108,13 @@ def condition(where: str | None) -> str | None:
     return f"({where.strip()})"
 
 
-def select(fields: Sequence[str], sobject: str, *, conditions: Iterable[str | None] = ()) -> str:
-    """`SELECT fields FROM sobject`, with the conditions that are not None ANDed.
+def select(fields: Sequence[str], sobject: str, *, conditions: Iterable[str | None] = (), order: str | None = None) -> str:
+    """`SELECT fields FROM sobject`, with the conditions that are not None ANDed, ordered by the field `order`.
 
     Raises: BadQuery for a name that is none, or for text longer than Salesforce reads.
     """
-    text = f"SELECT {', '.join(map(name, fields))} FROM {name(sobject)}{_where(conditions)}"
+    text = f"SELECT {', '.join(map(path, fields))} FROM {name(sobject)}{_where(conditions)}"
+    text += f" ORDER BY {name(order)}" if order else ""
     if len(text) > MAX_SOQL_CHARS:
         hint = "Choose fewer fields, or shorten the where clause."
         raise BadQuery(f"Building the query of {sobject}", f"it has {len(text):,} of {MAX_SOQL_CHARS:,} characters", hint=hint)
@@ -120,6 +129,11 @@ def count(sobject: str, *, conditions: Iterable[str | None] = ()) -> str:
 def window(cursor: str, low: str | None, *, high: str) -> str | None:
     """The condition `cursor` in `[low, high)`, both as `instant` writes them; None without a `low`: a full read has no bound."""
     return None if low is None else f"{name(cursor)} >= {low} AND {name(cursor)} < {high}"
+
+
+def after(field: str, value: str) -> str:
+    """The condition that `field` comes after `value` in the order of the field."""
+    return f"{name(field)} > {literal(value)}"
 
 
 def any_of(field: str, values: Iterable[str]) -> str:

@@ -4,8 +4,8 @@
     parts:  deletions that no query shows; then one part by REST, or one part for each result page of one Bulk job
     read:   rest -> Arrow from JSON;  bulk -> Arrow from a downloaded page;  bulk_stage -> the downloaded page itself
 
-A finished job is deleted by `ack`, once its rows are durable, and not before: after a failed run it stays for a look until
-Salesforce drops it (seven days).
+A finished job is deleted by `ack`, once its rows are durable, and not before: the next run takes it up, or lets go of it
+(`adoption`). After a run that failed because of what it read, it stays for a look until Salesforce drops it (seven days).
 """
 
 from __future__ import annotations
@@ -13,24 +13,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
 
 from halocline import events
 from halocline.batch import JSON, Batch, Op, Position
-from halocline.connector import Abilities, Deletes, Manifest, Part, Plan, Survey
-from halocline.connectors.salesforce import bulk, describe, pages, rest, soql, types, window
+from halocline.budget import Spend
+from halocline.connector import Abilities, Contract, Deletes, Journal, Manifest, ObjectChoice, Part, Plan, Survey, Unfinished
+from halocline.connectors.salesforce import adoption, bulk, describe, objects, pages, rest, select, soql, types, window
 from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.connectors.salesforce.describe import KEY, Sobject
+from halocline.connectors.salesforce.kept import Shelf
 from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, RetryLater, Truncated
+from halocline.halt import Halt
 from halocline.retry import Pace
 from halocline.schema import Schema
-from halocline.spool import Spool
+from halocline.spool import Spool, discard
 
 DELETIONS_AT_ONCE = 50_000  # in one part
 _WHERE_HINT = "Look at the where clause: one SOQL condition is wanted, such as Industry = 'Energy' OR Rating = 'Hot'."
+_REMOVES = "a full sync removes its row, and so does `halocline verify --repair`"
 _TOO_LONG = "QUERY_TIMEOUT"
 _NO_DELETIONS = frozenset({"INVALID_REPLICATION_DATE", "EXCEEDED_ID_LIMIT"})
 
@@ -49,7 +53,11 @@ class SalesforceSource:
 
     `fields` (None: all that can be carried) less `exclude`; `where` is SOQL without the WHERE. `numbers="double"` gives up
     exact decimals. `overlap_s` is read again before the position; `deadline_s` bounds the wait for the Bulk job. Result pages
-    are downloaded into `spool`.
+    are downloaded into `spool`. `query` is a whole SELECT in the place of `fields`, `exclude` and `where`; columns of parents are
+    then named by their path (`Owner.Name`). `contract` says what becomes of columns that differ from the last read; `shape` is
+    what becomes of columns behind this source: a position is only good for the same. Result pages are kept for the next run of
+    `flow`, until their rows are durable; without a name, or where they may not outlive the run (`keep_pages`), they are not.
+    `spend` is asked before each call, and `halt` ends them.
     """
 
     def __init__(
@@ -65,32 +73,49 @@ class SalesforceSource:
         numbers: str = "decimal",
         overlap_s: float = window.OVERLAP_S,
         deadline_s: float = bulk.DEADLINE_S,
+        query: str | None = None,
+        contract: Contract = Contract.EVOLVE,
+        shape: str | None = None,
+        formula_refresh_s: float | None = None,
+        flow: str | None = None,
+        keep_pages: bool = True,
+        spend: Spend | None = None,
+        halt: Halt | None = None,
         sink: events.Sink | None = None,
         pace: Pace = Pace(),  # noqa: B008  # frozen, and holds functions only
     ) -> None:
         if overlap_s < 0:
             raise FixConfig("Reading the options", f"overlap_s={overlap_s} is negative", hint="It counts seconds, from 0 up.")
-        self._client = client
-        self._calls_before = client.transport.usage.calls
+        pace = pace if halt is None else halt.heard_by(pace)
+        self._client = client = client.view(spend=spend, halt=halt, sink=sink if halt is not None else None)
         self._name = soql.name(sobject)
-        self._fields, self._exclude = fields, exclude
-        self._where = soql.condition(where)
+        self._selection = _selection(query, sobject, fields=fields, exclude=exclude, where=where)
+        self._fields, self._exclude = (self._selection.fields if self._selection else fields), exclude
+        self._where = soql.condition(self._selection.where if self._selection else where)
+        self._contract, self._shape = Contract(contract), shape
         self._deletes = Deletes(deletes)
         self._numbers = types.check_numbers(numbers)
         self._overlap_s = overlap_s
+        self._formula_refresh_s = formula_refresh_s
         self._spool = spool
         self._pace = pace
         self._sink = sink or events.silent
         self._bulk = bulk.BulkQuery(client.transport, deadline_s=deadline_s, sink=self._sink, pace=pace)
+        self._shelf = Shelf(flow, spool.path.parent) if flow else None
+        self._keeps = keep_pages and flow is not None
+        self._since: Position | None = None
+        self._journal: Journal | None = None
+        self._taken: str | None = None
         self._deletions = _Deletions()
         self._counted = True
+        self._ordered = True
         self._job: bulk.FinishedJob | None = None
         self._issued: dict[str, int | None] = {}
 
     @property
     def calls(self) -> int:
         """Calls made to Salesforce so far, by this source."""
-        return self._client.transport.usage.calls - self._calls_before
+        return self._client.transport.usage.calls
 
     def survey(self, since: Position | None) -> Survey:
         """Columns, rows to expect, the server's clock, and where the next read will start.
@@ -98,16 +123,23 @@ class SalesforceSource:
         Raises: NotFound with near names for an object or field that does not exist; BadQuery for a condition that Salesforce
         does not understand; Refused for the position of another org; AccessDenied, LoginRefused, RetryLater.
         """
-        sobject = self._described()
+        self._since = since
+        sobject = self._described(since)
+        self._ordered = sobject.ordered
         # Every answer of Salesforce has a Date; without one, this machine's clock is the best guess, and the overlap its safety.
         now = self._client.transport.server_time or datetime.now(UTC)
         scope = self._scope(sobject)
         window.refuse_other_org(since, scope)
+        if self._contract is Contract.FREEZE:
+            window.refuse_drift(since, scope)
         start = window.start(since, scope, now=now, overlap_s=self._overlap_s)
         self._deletions = self._deleted(sobject, low=start.low, now=now)
         if start.low is not None and self._matters(sobject) and self._deletions.refused:
             start = window.Start(reason=self._deletions.refused)
-        query = self._query(sobject.schema, sobject.cursor, low=start.low, high=window.high(now))
+        refresh = self._refresh_due(sobject, start, now=now)
+        low = None if refresh else start.low
+        query = self._query(sobject.schema, sobject.cursor, low=low, high=window.high(now))
+        following = scope.position(window.next_stamp(now, self._deletions.covered))
         return Survey(
             object=sobject.name,
             schema=sobject.schema,
@@ -120,12 +152,33 @@ class SalesforceSource:
             abilities=Abilities(
                 once=True, bulk=not sobject.not_in_bulk, bulk_reason=sobject.not_in_bulk, max_query_bytes=soql.MAX_QUERY_BYTES
             ),
-            next_position=scope.position(window.next_stamp(now, self._deletions.covered)),
+            next_position={**following, **self._formulas_read(sobject, now if low is None else None)},
             query=query.text,
             query_bytes=soql.uri_bytes(query.text, base=self._client.transport.base),
             full_reason=start.reason,
             notes=(*sobject.notes, *self._notes(sobject)),
+            references=sobject.references,
+            carried_until=window.carried_until(since),
+            refresh=refresh,
         )
+
+    def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:
+        """The plan, or one that goes on with a Bulk job that an earlier run left; see `adoption`.
+
+        Raises: RetryLater when Salesforce does not say what became of a job.
+        """
+        self._journal, self._taken = journal, None
+        transport = self._client.transport
+        orphans = adoption.Orphans(
+            self._bulk, version=transport.version, now=lambda: transport.server_time, shelf=self._shelf, sink=self._sink
+        )
+        found = orphans.adopt(left, adoption.Question(plan, self._since, self._planned, self._count))
+        if found is None or found.job is None or found.plan is None or found.intent is None:
+            return plan
+        journal.intend(adoption.CHUNK, found.intent.to_json())
+        journal.remote(adoption.CHUNK, found.job)
+        self._taken = found.job
+        return found.plan
 
     def parts(self, plan: Plan) -> Iterator[Part]:
         """The deletions that no query shows, then the rows. One Bulk job at most is created, and it is waited for here.
@@ -152,6 +205,13 @@ class SalesforceSource:
         else:
             yield from self._read_pages(part)
 
+    def again(self, plan: Plan, keys: Sequence[JSON]) -> Iterator[Batch]:
+        """See `Source.again`: by REST, some keys a call."""
+        include_deleted = plan.deletes is not Deletes.IGNORE
+        query = rest.RestQuery(plan.object, plan.schema, plan.cursor, self._where, None, include_deleted)
+        for rows in rest.of_keys(self._client, query, key=plan.key[0], keys=keys):
+            yield Batch(rows=rows)
+
     def check(self, plan: Plan, manifests: Sequence[Manifest]) -> None:
         """Every part was staged, every deletion, and as many rows as the job says it has.
 
@@ -174,14 +234,21 @@ class SalesforceSource:
         """Delete the jobs whose rows are durable. Idempotent; the receipts may be another run's."""
         for receipt in receipts:
             self._bulk.delete(str(receipt))
+            if self._shelf is not None:
+                self._shelf.clear(str(receipt))
 
-    def _described(self) -> Sobject:
+    def _described(self, since: Position | None) -> Sobject:
+        objects.refuse_unreadable(self._name, filtered=self._where is not None)
         try:
             told = self._client.describe(self._name)
         except NotFound as error:
             known = [str(one["name"]) for one in self._client.list_objects()]
             raise describe.with_suggestions(error, known, wanted=self._name) from error
-        return describe.read(told, fields=self._fields, exclude=self._exclude, numbers=self._numbers)
+        sobject = describe.read(told, fields=self._fields, exclude=self._exclude, numbers=self._numbers)
+        if self._selection:
+            paths, ask = self._selection.paths, cache(self._client.describe)
+            sobject = describe.with_parents(sobject, select.parent_columns(paths, told, describe=ask, numbers=self._numbers))
+        return describe.without_new(sobject, window.known_columns(since)) if self._contract is Contract.DISCARD else sobject
 
     def _scope(self, sobject: Sobject) -> window.Scope:
         return window.Scope(
@@ -193,7 +260,20 @@ class SalesforceSource:
             numbers=self._numbers,
             replicateable=sobject.replicateable,
             org=self._client.org_id(),
+            kinds=tuple(map(describe.kind, sobject.schema)),
+            shape=self._shape,
         )
+
+    def _refresh_due(self, sobject: Sobject, start: window.Start, *, now: datetime) -> str | None:
+        """Why all rows are read although only changed ones need be, for the sake of formulas."""
+        if start.low is None or not any(column.calculated for column in sobject.schema):
+            return None
+        return window.refresh_due(self._since, now=now, every_s=self._formula_refresh_s)
+
+    def _formulas_read(self, sobject: Sobject, now: datetime | None) -> Position:
+        """What the next position says of formulas: read for all rows now, or (`now` None) when the one before it says."""
+        at = now or window.formulas_read(self._since)
+        return {"formulas": soql.instant(at)} if at and any(column.calculated for column in sobject.schema) else {}
 
     def _matters(self, sobject: Sobject) -> bool:
         """Whether deletions are asked for and can be told."""
@@ -224,7 +304,7 @@ class SalesforceSource:
     def _query(self, schema: Schema, cursor: str | None, *, low: datetime | None, high: datetime) -> rest.RestQuery:
         bounds = soql.window(cursor, soql.instant(low), high=soql.instant(high)) if cursor and low else None
         include_deleted = self._deletes is not Deletes.IGNORE
-        return rest.RestQuery(self._name, schema, cursor, self._where, bounds, include_deleted)
+        return rest.RestQuery(self._name, schema, cursor, self._where, bounds, include_deleted, ordered=self._ordered)
 
     def _count(self, query: rest.RestQuery) -> int:
         text = soql.count(query.sobject, conditions=(query.where, query.window))
@@ -245,21 +325,24 @@ class SalesforceSource:
     def _notes(self, sobject: Sobject) -> Iterator[str]:
         if self._deletes is not Deletes.IGNORE and not sobject.replicateable:
             yield "Salesforce keeps no list of this object's deletions; rows that vanish from the recycle bin are not seen."
+        last = window.formulas_read(self._since)
+        if last and self._formula_refresh_s and any(column.calculated for column in sobject.schema):
+            yield f"Formulas were last read for all rows at {soql.instant(last)} (formula_refresh)."
         if not self._counted:
             yield "Counting the rows took Salesforce too long; its own cached count of the whole object stands in."
         if self._where and sobject.cursor:
-            yield "A later sync does not see that a record has ceased to meet the where clause; a full sync removes its row."
+            yield f"A later sync does not see that a record has ceased to meet the where clause; {_REMOVES}."
 
     def _planned(self, plan: Plan) -> rest.RestQuery:
         """The plan's query in its pieces."""
         low, high = plan.window
         bounds = soql.window(plan.cursor, None if plan.full else low, high=high) if plan.cursor else None
         include_deleted = plan.deletes is not Deletes.IGNORE
-        return rest.RestQuery(plan.object, plan.schema, plan.cursor, self._where, bounds, include_deleted)
+        return rest.RestQuery(plan.object, plan.schema, plan.cursor, self._where, bounds, include_deleted, ordered=self._ordered)
 
     def _deletion_parts(self, plan: Plan) -> Iterator[Part]:
-        """Deletions go only where rows may be from before: a full read has no row that it did not see."""
-        rows = () if plan.full or plan.deletes is Deletes.IGNORE else self._deletions.rows
+        """Deletions go only where rows may be from before: what takes a table's place has no row that was not read."""
+        rows = () if plan.whole or plan.deletes is Deletes.IGNORE else self._deletions.rows
         if rows and plan.key != (KEY,):
             told = f"{len(rows):,} deletions cannot be applied: Salesforce lists them by Id, and rows are matched by"
             self._sink(events.Noticed(f"{told} {', '.join(plan.key)}. Deleted rows in the recycle bin are seen all the same."))
@@ -277,10 +360,7 @@ class SalesforceSource:
             yield Part("rows", {"rest": self._planned(plan).to_json()})
 
     def _bulk_parts(self, plan: Plan) -> Iterator[Part]:
-        query = self._planned(plan)
-        self._job = self._bulk.run(
-            query.text, sobject=plan.object, include_deleted=query.include_deleted, count=lambda: self._count(query)
-        )
+        self._job = self._bulk.take(self._taken, sobject=plan.object) if self._taken else self._new_job(plan)
         common = {"job": self._job.id, "raw": plan.api == "bulk_stage", "schema": plan.schema.to_json(), "object": plan.object}
         listed = self._bulk.pages(self._job.id)
         number = 0
@@ -288,6 +368,18 @@ class SalesforceSource:
             yield self._issue(Part(f"page-{number:05}", {**common, "url": url}))
         if not number:
             yield self._issue(Part("pages", {**common, "url": self._bulk.first_page(self._job.id), "chain": True}))
+
+    def _new_job(self, plan: Plan) -> bulk.FinishedJob:
+        query, operation = self._planned(plan), "queryAll" if plan.deletes is not Deletes.IGNORE else "query"
+        transport, since = self._client.transport, self._since
+
+        def intent() -> adoption.Intent:
+            at = soql.instant(transport.server_time or datetime.now(UTC))
+            return adoption.Intent(query.text, operation, transport.version, since, at)
+
+        book = adoption.JobBook(self._journal, intent, self._shelf) if self._journal is not None else None
+        asked: dict[str, Any] = {"sobject": plan.object, "include_deleted": query.include_deleted, "book": book}
+        return self._bulk.run(query.text, count=lambda: self._count(query), **asked)
 
     def _issue(self, part: Part) -> Part:
         self._issued[part.id] = None
@@ -299,21 +391,23 @@ class SalesforceSource:
         url, number, first = str(spec["url"]), 0, 0
         while url:
             page = self._fetched(spec, url, file=f"{part.id}-{number:05}.csv")
-            yield from _page_batches(page, spec, first=first)
+            yield from _page_batches(page, spec, first=first, keep=self._keeps)
             first += page.rows
             number += 1
             chained = spec.get("chain") and page.locator
             url = self._bulk.first_page(str(spec["job"]), page.locator) if chained else ""
 
     def _fetched(self, spec: Mapping[str, Any], url: str, *, file: str) -> pages.Page:
-        return pages.fetch(
-            self._client.transport,
-            url,
-            to=self._spool.file(f"{spec['job']}-{file}"),
-            schema=Schema.from_json(spec["schema"]),
-            sobject=str(spec["object"]),
-            pace=self._pace,
-        )
+        """The page as an earlier run left it, else fetched."""
+        job = str(spec["job"])
+        about: dict[str, Any] = {"schema": Schema.from_json(spec["schema"]), "sobject": str(spec["object"])}
+        if self._shelf is None or not self._keeps:
+            return pages.fetch(self._client.transport, url, to=self._spool.file(f"{job}-{file}"), pace=self._pace, **about)
+        found = self._shelf.find(job, file, url=url, **about)
+        if found is None:
+            found = pages.fetch(self._client.transport, url, to=self._shelf.file(job, file), pace=self._pace, **about)
+            self._shelf.keep(found, url=url)
+        return found
 
 
 def connect(connection: object, *, sink: events.Sink = events.silent) -> SalesforceClient:
@@ -321,13 +415,48 @@ def connect(connection: object, *, sink: events.Sink = events.silent) -> Salesfo
     return connection if isinstance(connection, SalesforceClient) else SalesforceClient(connection, sink=sink)  # type: ignore[arg-type]  # the client checks it
 
 
+def _selection(
+    query: str | None, sobject: str, *, fields: Sequence[str] | None, exclude: Sequence[str], where: str | None
+) -> select.Selection | None:
+    """What a whole query selects.
+
+    Raises: BadQuery for one that a sync cannot carry, or of another object; FixConfig beside another choice of columns or rows.
+    """
+    if query is None:
+        return None
+    if fields is not None or exclude or where:
+        hint = "Say it all in the query, or leave the query out."
+        raise FixConfig("Reading the SOQL", "fields, exclude or where are given as well", hint=hint)
+    found = select.parse(query)
+    if found.object.lower() != sobject.lower():
+        raise BadQuery(
+            "Reading the SOQL", f"it reads {found.object}, but {sobject} is to be synced", hint="Name the same object."
+        )
+    return found
+
+
+def choose_objects(
+    client: SalesforceClient, names: Sequence[str], *, exclude: Sequence[str] = (), everything: bool = False, **told: Any
+) -> ObjectChoice:
+    """See `objects.choose`; `told` are the arguments of `SalesforceClient.view`."""
+    return objects.choose(client.view(**told), names, exclude=exclude, everything=everything)
+
+
+def object_of(query: str) -> str:
+    """The object that a whole query reads.
+
+    Raises: BadQuery for one that a sync cannot carry.
+    """
+    return select.parse(query).object
+
+
 def open_source(client: SalesforceClient, *, sobject: str, **options: Any) -> SalesforceSource:
     """A source on a client that `connect` gave; `options` are the further arguments of `SalesforceSource`."""
     return SalesforceSource(client, sobject, **options)
 
 
-def _page_batches(page: pages.Page, spec: Mapping[str, Any], *, first: int) -> Iterator[Batch]:
-    """The page itself, for a destination that loads files; else its rows, and then the file is of no more use."""
+def _page_batches(page: pages.Page, spec: Mapping[str, Any], *, first: int, keep: bool) -> Iterator[Batch]:
+    """The page itself, for a destination that loads files; else its rows, and then the file goes, unless it is to be kept."""
     receipts = (str(spec["job"]),)
     if spec["raw"]:
         yield Batch(raw=page, first_row=first, receipts=receipts)
@@ -341,7 +470,8 @@ def _page_batches(page: pages.Page, spec: Mapping[str, Any], *, first: int) -> I
         if empty:
             yield Batch(rows=_no_rows(page.schema), first_row=first, receipts=receipts)
     finally:
-        Path(page.path).unlink(missing_ok=True)
+        if not keep:
+            discard(page.path)
 
 
 def _no_rows(schema: Schema) -> pa.RecordBatch:

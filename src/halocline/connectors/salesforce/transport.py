@@ -16,6 +16,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,8 +28,11 @@ import httpx2
 
 from halocline import events
 from halocline._version import __version__
-from halocline.connectors.salesforce.errors import DAILY_WAIT_S, EXPIRED, http_date, network, refusal
-from halocline.errors import FixConfig, HaloclineError, NetworkFailed, QuotaExhausted, RetryLater, Stop
+from halocline.budget import Spend
+from halocline.connectors.salesforce.errors import EXPIRED, http_date, network, refusal
+from halocline.connectors.salesforce.quota import QUOTA_SHARE, Meter, Quota, Usage
+from halocline.errors import FixConfig, HaloclineError, NetworkFailed, RetryLater, Stop
+from halocline.halt import Halt
 from halocline.retry import PACE, POLICY, Pace, Policy
 from halocline.retry import retry as repeated
 from halocline.spool import storage
@@ -41,12 +45,13 @@ T = TypeVar("T")
 VERSION = "67.0"  # Summer '26
 CONNECT_S = 10.0  # seconds to a connection; a healthy host answers in well under one
 READ_S = 180.0  # seconds without a byte; a query may execute for 120 (SOQL and SOSL Reference, "SOQL Limits")
-QUOTA_SHARE = 0.95  # of the org's daily calls; the rest is left for people and other programs
-QUOTA_FRESH_S = 300.0  # how long the last count is believed; then one call may look whether the window has moved on
+QUERY_JOBS = 3  # Bulk query jobs of one connection at a time; how many an org works on at once is not documented (unverified)
+_TURN_S = 0.25  # seconds between two looks at whether waiting for a turn makes sense still
 _RENEWALS = 3  # per call: with several threads a fresh token may go stale before it is used
 _INFLATE_BYTES = 1 << 20  # decoded at a time, so that a body of nothing but zeros cannot fill the memory
 _ERROR_BYTES = 1 << 20  # of an error body
 _SEND_BYTES = 1 << 20  # of a file at a time
+ORG_OF_TOKEN = re.compile(r"(00D[A-Za-z0-9]{12})[A-Za-z0-9]{0,3}!")
 _USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")  # not the `per-app-api-usage=` that may follow
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"halocline/{__version__}"}
 _NOT_TLS = (
@@ -55,18 +60,6 @@ _NOT_TLS = (
 )  # OpenSSL before 3.2 and since, when the other side does not speak TLS
 _OTHER_NAME = (62, 64)  # OpenSSL, X509_STORE_CTX_get_error(3): mismatch of the host's name, of its number
 _GZIP = 31  # zlib's window bits for a gzip wrapper, whose CRC and length are then checked
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """`calls` made by this transport, repeats included; `used` of `allowed` is the org's own count of the day, as last told.
-
-    `used` goes down as the 24-hour window moves on. Source: REST API Developer Guide, "Limit Info Header".
-    """
-
-    calls: int = 0
-    used: int | None = None
-    allowed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +88,12 @@ class Reply:
 class Stream:
     """An accepted answer whose body is read piece by piece, once."""
 
-    def __init__(self, response: httpx2.Response, *, doing: str) -> None:
+    def __init__(self, response: httpx2.Response, *, doing: str, halt: Halt | None = None) -> None:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self._response = response
         self._doing = doing
+        self._halt = halt or Halt()
 
     def chunks(self) -> Iterator[bytes]:
         """The decoded bytes, in pieces of up to a mebibyte.
@@ -110,7 +104,9 @@ class Stream:
         host = self._response.url.host
         with network(self._doing, host, doubt=True):
             try:
-                yield from _decoded(self._response)
+                for piece in _decoded(self._response):
+                    self._halt.check(self._doing)
+                    yield piece
             except _DAMAGED as error:
                 raise NetworkFailed(self._doing, f"{host} sent a damaged body ({error})", host=host, in_doubt=True) from error
 
@@ -154,16 +150,47 @@ class Transport:
         self.version = version.lower().removeprefix("v")
         self.base = f"/services/data/v{self.version}"
         self.server_time: datetime | None = None
-        self.usage = Usage()
         self._policy, self._pace = retry, pace
         self._sink = sink or events.silent
-        self._share = quota_share
-        self._told_at = 0.0
-        self._lock = threading.Lock()
+        self._quota = Quota(share=quota_share, clock=pace.clock)
+        self._whole = self._meter = Meter()
+        self._jobs = threading.BoundedSemaphore(QUERY_JOBS)
+        self._spend: Spend | None = None
+        self._halt = Halt()
         self._owned = http is None
         self._http = http or http_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
         for notice in session.notices:
             self._sink(events.Noticed(notice))
+
+    @property
+    def usage(self) -> Usage:
+        """The calls made here (of a view: by this view), and the org's own count."""
+        return Usage(self._meter.calls, *self._quota.told)
+
+    def view(self, *, spend: Spend | None = None, halt: Halt | None = None, sink: events.Sink | None = None) -> Transport:
+        """The same connection for one of its users, who counts the own calls: login, quota and turns for jobs are shared.
+
+        `spend` is asked before each call; `halt` ends calls and waits; `sink` is told in the place of the own one. Closing a
+        view closes nothing.
+        """
+        other = copy(self)
+        other._owned = False
+        other._meter = Meter(self._meter)
+        other._spend = spend or self._spend
+        other._sink = sink or self._sink
+        if halt is not None:
+            other._halt, other._pace = halt, halt.heard_by(self._pace)
+        return other
+
+    @contextmanager
+    def turn(self, doing: str) -> Iterator[None]:
+        """The right to have a Bulk query job at work, QUERY_JOBS of which there are at a time."""
+        while not self._jobs.acquire(timeout=_TURN_S):
+            self._halt.check(doing)
+        try:
+            yield
+        finally:
+            self._jobs.release()
 
     def send(
         self,
@@ -203,7 +230,7 @@ class Transport:
         call = _Call("GET", path, doing or f"GET {path}", params or {}, headers or {})
         response = self._repeat(call, lambda: self._open(call))
         try:
-            yield Stream(response, doing=call.doing)
+            yield Stream(response, doing=call.doing, halt=self._halt)
         finally:
             response.close()
 
@@ -243,40 +270,47 @@ class Transport:
 
     def _exchange(self, call: _Call, token: Token) -> httpx2.Response:
         """One request and the head of its answer, counted."""
-        self._guard(call)
         url = _address(call, token.instance_url, base=self.base)
         headers = {**_HEADERS, **call.headers, "Authorization": f"Bearer {token.access_token}"}
-        self._count(calls=1)
-        with reaching(call.doing, urlsplit(token.instance_url).netloc), _body(call) as (content, length):
-            request = self._http.build_request(call.method, url, headers={**headers, **length}, content=content)
-            response = self._http.send(request, stream=True)
-        self._note(response.headers)
+        number = self._spent(call, token)
+        self._meter.count()
+        try:
+            with reaching(call.doing, urlsplit(token.instance_url).netloc), _body(call) as (content, length):
+                request = self._http.build_request(call.method, url, headers={**headers, **length}, content=content)
+                response = self._http.send(request, stream=True)
+        except BaseException:
+            self._quota.end(number, None, answered=False)
+            raise
+        self._note(number, response.headers)
         return response
 
-    def _guard(self, call: _Call) -> None:
-        """Refuse a call when too much of the day's quota is gone; cleaning up (DELETE) is always allowed."""
-        used, allowed = self.usage.used, self.usage.allowed
-        fresh = self._pace.clock() - self._told_at < QUOTA_FRESH_S
-        if used is None or not allowed or not fresh or call.method == "DELETE" or self._share >= 1.0:
-            return
-        if used >= self._share * allowed:
-            cause = f"{used:,} of the org's {allowed:,} daily API calls are used, more than the share of {self._share:.0%}"
-            hint = "Try again later, or let more be used: --quota-share 1, in Python SalesforceClient(..., quota_share=1.0)."
-            raise QuotaExhausted(call.doing, cause, hint=hint, after_s=DAILY_WAIT_S, used=used, allowed=allowed)
+    def _spent(self, call: _Call, token: Token) -> int:
+        """The number of a call that quota and budget let go out; cleaning up (DELETE) is always within the quota."""
+        self._halt.check(call.doing)
+        number = self._quota.begin(call.doing, always=call.method == "DELETE")
+        try:
+            if self._spend is not None:
+                self._spend(_org_of(token), call.doing)
+        except BaseException:
+            self._quota.end(number, None, answered=False)
+            raise
+        return number
 
-    def _note(self, headers: Mapping[str, str]) -> None:
+    def _note(self, number: int, headers: Mapping[str, str]) -> None:
         """Remember the server's clock and the org's usage, where the answer tells them."""
         self.server_time = http_date(headers.get("date", "")) or self.server_time
         told = _USAGE.search(headers.get("sforce-limit-info", ""))
-        if told:
-            self._told_at = self._pace.clock()
-            self._count(told=(int(told[1]), int(told[2])))
-        self._sink(events.ApiUsage(self.usage.calls, self.usage.used, self.usage.allowed))
+        self._quota.end(number, (int(told[1]), int(told[2])) if told else None)
+        self._sink(events.ApiUsage(self._whole.calls, *self._quota.told))
 
-    def _count(self, *, calls: int = 0, told: tuple[int, int] | None = None) -> None:
-        with self._lock:
-            used, allowed = told or (self.usage.used, self.usage.allowed)
-            self.usage = Usage(self.usage.calls + calls, used, allowed)
+
+def _org_of(token: Token) -> str:
+    """The org that a token is for, as far as the token shows it; else the host it is good for.
+
+    Source: Salesforce Help, "OAuth 2.0 Web Server Flow": an opaque access token starts with the org's id and "!".
+    """
+    shown = ORG_OF_TOKEN.match(token.access_token)
+    return shown[1] if shown else urlsplit(token.instance_url).netloc.lower()
 
 
 def http_client(*, connect_timeout_s: float = CONNECT_S, read_timeout_s: float = READ_S) -> httpx2.Client:

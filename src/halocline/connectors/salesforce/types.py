@@ -44,6 +44,7 @@ _LEFT_OUT: Mapping[str, str] = {
     "base64": "files (base64); a query gives no content for them",
     "junctionidlist": "lists of ids; Bulk cannot query them",
 }
+FIELD_TYPES = (*_KINDS, *sorted(_NUMBER_TYPES), *_LEFT_OUT)  # all that we have a rule for
 
 
 def column(field: Mapping[str, Any], *, numbers: str = "decimal") -> Column:

@@ -16,7 +16,8 @@ from datetime import UTC, datetime, timedelta
 from halocline.batch import JSON, Position
 from halocline.connector import Deletes
 from halocline.connectors.salesforce import soql
-from halocline.errors import Refused
+from halocline.errors import Refused, SchemaConflict
+from halocline.refresh import words
 
 OVERLAP_S = 600.0  # seconds read again before the position; a transaction may take ten minutes (Apex limits: callouts, batch)
 LAG_S = 600.0  # seconds that the position stays behind the clock where Salesforce does not say what is complete
@@ -24,9 +25,15 @@ COVER_S = 3_600.0  # seconds that getDeleted looks back at least: only changes b
 DELETED_REACH = timedelta(days=15) - timedelta(hours=1)  # of getDeleted, with some room; SOAP API Developer Guide, "getDeleted()"
 
 
+MOVING = ("stamp", "formulas")  # what a position says of time, and so differs from one read to the next
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a position is only good for: the same object, cursor, condition and settings."""
+    """What a position is only good for: the same object, cursor, condition and settings.
+
+    `kinds` are the types of `fields`, in the same order; `shape` is what becomes of the columns behind the source.
+    """
 
     object: str
     cursor: str | None
@@ -36,10 +43,13 @@ class Scope:
     numbers: str
     replicateable: bool
     org: str | None = None
+    kinds: tuple[str, ...] = ()
+    shape: str | None = None
 
     def position(self, stamp: datetime) -> Position:
         """The position from which the next read of this scope starts."""
-        return {**self.settings, "org": self.org, "stamp": soql.instant(stamp), "fields": list(self.fields)}
+        columns = {"fields": list(self.fields), "kinds": list(self.kinds)}
+        return {**self.settings, "org": self.org, "stamp": soql.instant(stamp), **columns}
 
     @property
     def settings(self) -> dict[str, str | None]:
@@ -50,6 +60,7 @@ class Scope:
             "where": self.where,
             "deletes": str(self.deletes),
             "numbers": self.numbers,
+            "shape": self.shape,
         }
 
 
@@ -76,6 +87,38 @@ def refuse_other_org(since: Position | None, scope: Scope) -> None:
         )
 
 
+def refuse_drift(since: Position | None, scope: Scope) -> None:
+    """Hold the columns against those of the last read, under a contract that freezes them; without a last read all are welcome.
+
+    Raises: SchemaConflict naming each column that is new, gone or of another type.
+    """
+    before = known_columns(since)
+    if before is None:
+        return
+    now = dict(zip((name.lower() for name in scope.fields), scope.kinds, strict=True))
+    told = [f"{name} is new" for name in scope.fields if name.lower() not in before]
+    told += [f"{name} is gone" for name in before if name not in now]
+    told += [
+        f"{name} was {before[name.lower()]} and is {now[name.lower()]}"
+        for name in scope.fields
+        if before.get(name.lower()) and before[name.lower()] != now[name.lower()]
+    ]
+    if told:
+        hint = "Choose columns (fields, exclude), let the table follow (contract evolve), or accept them by a full sync (--full)."
+        raise SchemaConflict(
+            f"Holding {scope.object} to its contract", f"columns are not as frozen: {'; '.join(told)}", hint=hint
+        )
+
+
+def known_columns(since: Position | None) -> dict[str, str] | None:
+    """The columns of the last read in lower case, with their types as far as they were noted; None where there was none."""
+    fields, kinds = (since.get(name) if since else None for name in ("fields", "kinds"))
+    if not isinstance(fields, list):
+        return None
+    noted = kinds if isinstance(kinds, list) and len(kinds) == len(fields) else [""] * len(fields)
+    return {str(name).lower(): str(kind) for name, kind in zip(fields, noted, strict=True)}
+
+
 def start(since: Position | None, scope: Scope, *, now: datetime, overlap_s: float) -> Start:
     """Where to start from a stored position, or why it cannot be used."""
     if since is None:
@@ -92,6 +135,34 @@ def start(since: Position | None, scope: Scope, *, now: datetime, overlap_s: flo
     if reason is None and low > now:
         reason = f"the last read ({soql.instant(stamp)}) lies in the future of Salesforce's clock ({soql.instant(now)})"
     return Start(reason=reason) if reason else Start(low)
+
+
+def carried_until(since: Position | None) -> str | None:
+    """The instant before which all was carried when this position was stored."""
+    stamp = _stamp(since) if since else None
+    return soql.instant(stamp) if stamp else None
+
+
+def formulas_read(since: Position | None) -> datetime | None:
+    """When calculated columns were last read for all rows, as a position remembers; None where it does not."""
+    try:
+        return moment(str(since["formulas"])) if since else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def refresh_due(since: Position | None, *, now: datetime, every_s: float | None) -> str | None:
+    """Why calculated columns are to be read for all rows again, or None; `every_s` None: never, 0: always."""
+    if every_s is None or since is None:
+        return None
+    if every_s == 0:
+        return "formulas are to be read every time (formula_refresh)"
+    last = formulas_read(since)
+    if last is None:
+        return "it is not known when formulas were last read for all rows (formula_refresh)"
+    if now - last < timedelta(seconds=every_s):
+        return None
+    return f"formulas were last read for all rows at {soql.instant(last)}, longer ago than {words(every_s)} (formula_refresh)"
 
 
 def high(now: datetime) -> datetime:
@@ -148,6 +219,7 @@ _SETTING = {
     "where": "the where clause",
     "deletes": "the setting for deletes",
     "numbers": "the setting for numbers",
+    "shape": "the renaming or masking of columns",
 }
 
 

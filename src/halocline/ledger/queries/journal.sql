@@ -1,7 +1,7 @@
 -- name: intend
 INSERT INTO intents (run, chunk, detail) VALUES (:run, :chunk, :detail)
 ON CONFLICT (run, chunk) DO UPDATE
-SET detail = excluded.detail, remote = CASE WHEN settled IS NULL THEN remote END, settled = NULL;
+SET detail = excluded.detail, remote = CASE WHEN intents.settled IS NULL THEN intents.remote END, settled = NULL;
 
 -- name: remote
 UPDATE intents SET remote = :remote WHERE run = :run AND chunk = :chunk;

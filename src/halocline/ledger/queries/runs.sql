@@ -1,6 +1,6 @@
 -- name: start
-INSERT INTO runs (run, flow, state, started, plan, pid, host, born, fence)
-VALUES (:run, :flow, 'running', :now, :plan, :pid, :host, :born, :fence)
+INSERT INTO runs (run, flow, state, started, plan, pid, host, born, lease, fence)
+VALUES (:run, :flow, 'running', :now, :plan, :pid, :host, :born, :lease, :fence)
 ON CONFLICT (run) DO NOTHING;
 
 -- name: note
@@ -18,24 +18,24 @@ SELECT run, flow, state, started, finished, method, rows_read, counts, api_calls
 -- name: runs
 SELECT run, flow, state, started, finished, method, rows_read, counts, api_calls, error, plan
 FROM runs
-WHERE :flow IS NULL OR flow = :flow
+WHERE CAST(:flow AS TEXT) IS NULL OR flow = :flow
 ORDER BY seq DESC
 LIMIT :limit;
 
 -- name: running
 SELECT r.run, r.pid, r.host, r.born, r.fence IS NOT NULL AND (l.fence IS NULL OR l.fence <> r.fence OR l.until <= :now)
 FROM runs AS r
-LEFT JOIN leases AS l ON l.flow = r.flow
+LEFT JOIN leases AS l ON l.flow = coalesce(r.lease, r.flow)
 WHERE r.flow = :flow AND r.state = 'running'
 ORDER BY r.seq;
 
 -- name: abandon
-UPDATE runs SET state = 'abandoned', finished = :now, error = :error WHERE run = :run;
+UPDATE runs SET state = 'abandoned', finished = :now, error = :error WHERE run = :run AND state = 'running';
 
 -- name: free_lease
 UPDATE leases
 SET owner = NULL, until = :now
-WHERE EXISTS (SELECT 1 FROM runs AS r WHERE r.run = :run AND r.flow = leases.flow AND r.fence = leases.fence);
+WHERE EXISTS (SELECT 1 FROM runs AS r WHERE r.run = :run AND coalesce(r.lease, r.flow) = leases.flow AND r.fence = leases.fence);
 
 -- name: unsettled
 SELECT r.run

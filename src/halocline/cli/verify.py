@@ -1,0 +1,142 @@
+"""`halocline verify`: an object and its table compared, and set right on request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from halocline.cli import options
+from halocline.cli.answer import err, out, say_error, say_json, told
+from halocline.cli.jobs import Asked
+from halocline.cli.quantity import quantity
+from halocline.cli.system import intelligent_sync, worst
+from halocline.errors import HaloclineError
+
+if TYPE_CHECKING:
+    from halocline.cli.progress import ProgressBar
+    from halocline.sync import IntelligentSync, SobjectSync
+    from halocline.verifying.verification import Verification
+
+DIFFERENT = 3  # the exit code for sides that differ
+_KINDS = {
+    "missing": "missing from the table",
+    "extra": "only in the table",
+    "stale": "with another stamp or flag",
+    "different": "with other values",
+    "doubled": "with a key that comes twice, or none",
+}
+
+
+def verify(
+    objects: options.Objects = None,
+    *,
+    to: options.To,
+    sample: Annotated[int, typer.Option(metavar="N", help="Compare the values of N rows besides, chosen by chance.", min=0)] = 0,
+    full: Annotated[bool, typer.Option("--full", help="Compare all values of all rows.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Set right what differs.")] = False,
+    everything: options.Everything = False,
+    exclude_object: options.ExcludeObject = None,
+    schema: options.Schema = None,
+    table: options.Table = None,
+    key: options.Key = "Id",
+    where: options.Where = None,
+    soql: options.Soql = None,
+    fields: options.Fields = None,
+    exclude: options.Exclude = None,
+    rename: options.Rename = None,
+    mask: options.Mask = None,
+    deletes: options.Deletes = "soft",
+    history: options.History = False,
+    numbers: options.Numbers = "decimal",
+    max_delete_share: Annotated[
+        float, typer.Option(help="The share of the table's rows that a repair may delete.", min=0, max=1)
+    ] = 0.5,
+    bulk_threshold: options.BulkThreshold = None,
+    quota_share: options.QuotaShare = None,
+    api_budget: options.ApiBudget = None,
+    wait: options.Wait = 0.0,
+    as_json: options.Json = False,
+) -> None:
+    """Compare objects with their tables: ids and stamps of all rows, and values on request. Give the options of their sync.
+
+    Exit code 0: they are the same, or all that differed was repaired; 3: they differ. Rows that changed after the last sync are
+    the next one's, and left out.
+    """
+    from halocline.cli.progress import ProgressBar
+
+    asked = Asked(
+        objects=objects or [],
+        everything=everything,
+        exclude_objects=exclude_object or [],
+        schema=options.schema_in(to, schema),
+        table=table,
+        soql=soql,
+        fields=options.listed(fields),
+        exclude=options.listed(exclude) or (),
+        rename=rename or [],
+        mask=mask or [],
+        each={
+            "match_field": key,
+            "where_clause": where,
+            "deletes": deletes,
+            "history": history,
+            "numbers": numbers,
+            "max_delete_share": max_delete_share,
+        },
+    )
+    asked.check()
+    how = {"sample": sample, "full": full, "repair": repair}
+    given: dict[str, Any] = {"bulk_threshold": bulk_threshold, "stage_threshold": None, "quota_share": quota_share}
+    with (
+        told(as_json=as_json),
+        ProgressBar(err, quiet=as_json) as bar,
+        intelligent_sync(to, bar.sink, **given, api_budget=api_budget, wait_s=wait) as system,
+    ):
+        codes = [_one(system, job, how, bar, as_json=as_json) for job in asked.jobs(system, as_json=as_json)]
+    raise typer.Exit(worst(codes))
+
+
+def _one(system: IntelligentSync, job: SobjectSync, how: dict[str, Any], bar: ProgressBar, *, as_json: bool) -> int:
+    """Verify one object and say what came of it; the exit code that it deserves."""
+    from halocline.verify import verify_with
+
+    try:
+        found = verify_with(system, job, **how, sink=bar.sink)
+    except HaloclineError as error:
+        if as_json:
+            say_json({"object": job.sobject, "target": str(job.target), "error": str(error), "exit_code": error.exit_code})
+        else:
+            say_error(error, as_json=False)
+        return error.exit_code
+    code = 0 if found.good else DIFFERENT
+    if as_json:
+        say_json({**found.to_json(), "exit_code": code})
+    else:
+        _show(found)
+    return code
+
+
+def _show(found: Verification) -> None:
+    speed = f"{quantity(found.api_calls, 'API call')}, {found.elapsed_s:.1f} s, {found.rows_per_s:,.0f} rows/s"
+    sides = f"{found.source_rows:,} rows in {found.object}, {found.table_rows:,} in {found.target}"
+    looked = f", the values of {found.looked_at:,} looked at" if found.looked_at else ""
+    verdict = "the same" if found.equal else f"{quantity(found.differences, 'row')} differ"
+    out.print(f"{found.object} -> {found.target}: {verdict}", markup=False)
+    out.print(f"  {sides}; {found.compared:,} compared{looked}; {speed}", markup=False)
+    for kind, words in _KINDS.items():
+        if count := getattr(found, kind):
+            some = ", ".join(str(key) for key in found.examples.get(kind, ()))
+            out.print(f"  {count:,} {words}: {some}{', ...' if count > len(found.examples.get(kind, ())) else ''}", markup=False)
+    if found.columns:
+        out.print(f"  in the columns {', '.join(f'{name} ({count:,})' for name, count in found.columns.items())}", markup=False)
+    for note in found.notes:
+        out.print(f"  {note}", markup=False)
+    if found.repair:
+        counts = found.repair.counts
+        gone = counts.deleted + counts.vanished
+        did = f"{counts.inserted:,} inserted, {counts.updated:,} updated, {gone:,} deleted, {counts.unchanged:,} unchanged"
+        left = f"; {found.repair.left:,} had changed or gone meanwhile, and are the next sync's" if found.repair.left else ""
+        out.print(f"  repaired by run {found.repair.run[:8]}: {did}{left}", markup=False)
+    elif not found.equal:
+        out.print("  nothing was changed; --repair sets it right", markup=False)

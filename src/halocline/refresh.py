@@ -1,0 +1,34 @@
+"""How often columns that change without a stamp are read for all rows: `never`, `always`, or after a time such as `24h`."""
+
+from __future__ import annotations
+
+import re
+
+from halocline.errors import FixConfig
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", re.IGNORECASE)
+
+
+def seconds(wanted: str) -> float | None:
+    """The seconds after which such columns are due; None for never, 0 for always.
+
+    Raises: FixConfig for a text that says no time.
+    """
+    if wanted.strip().lower() == "never":
+        return None
+    if wanted.strip().lower() == "always":
+        return 0.0
+    found = _TIME.fullmatch(wanted)
+    if found is None or float(found[1]) == 0:
+        hint = "Write never, always, or a time: 30m, 24h, 7d."
+        raise FixConfig("Reading the options", f"formula_refresh={wanted!r} is no time", hint=hint)
+    return float(found[1]) * _UNITS[found[2].lower()]
+
+
+def words(time_s: float) -> str:
+    """A time as people write it, in the largest unit that it is a whole number of: `24h` is `1d`."""
+    for unit, length in reversed(_UNITS.items()):
+        if time_s >= length and time_s % length == 0:
+            return f"{time_s / length:.0f}{unit}"
+    return f"{time_s:g}s"

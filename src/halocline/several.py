@@ -1,0 +1,188 @@
+"""Several objects in one run: side by side, one login, one ledger and one budget; one that fails stops no other.
+
+in_order   work on each, some at a time, results in the order they were asked for; an interrupt ends all of it
+company    what they share
+relations  which of them refer to which
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from halocline.batch import JSON, Position
+from halocline.budget import Budget, Spend
+from halocline.connector import Abilities, Destination, Journal, Lease, Load, Manifest, Plan, Survey, Target, Unit
+from halocline.errors import FixConfig
+from halocline.halt import Halt
+from halocline.ledger import Ledger, open_ledger
+from halocline.outcome import Counts, Outcome
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from halocline.config import Settings
+    from halocline.run import Run
+    from halocline.sync import SobjectSync
+
+PARALLEL = 4  # objects at a time; each may have four result pages on their way, and an org serves 25 long calls at once
+_LOOK_S = 0.25  # seconds between two looks at whether waiting for a turn makes sense still
+T = TypeVar("T")
+J = TypeVar("J")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One object of several, done or failed."""
+
+    job: SobjectSync
+    run: Run
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One object of several, looked at or not."""
+
+    job: SobjectSync
+    survey: Survey | None = None
+    plan: Plan | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What runs beside each other share. `halt` ends all of them; `turn` is held while a destination of one writer is written."""
+
+    ledger: Ledger | None = None
+    spend: Spend | None = None
+    halt: Halt | None = None
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def books(self) -> Ledger:
+        """The ledger; who only looks has none."""
+        if self.ledger is None:
+            raise ValueError("nothing is booked while looking")
+        return self.ledger
+
+    def served(self, destination: Destination) -> Destination:
+        """The destination, taking turns with the others' where it must."""
+        if self.halt is None or not destination.abilities.one_writer:
+            return destination
+        return _TakingTurns(destination, self)
+
+    @contextmanager
+    def in_turn(self, doing: str) -> Iterator[None]:
+        """Alone, as far as this company goes.
+
+        Raises: Stop when all is to end.
+        """
+        while not self.turn.acquire(timeout=_LOOK_S):
+            if self.halt is not None:
+                self.halt.check(doing)
+        try:
+            yield
+        finally:
+            self.turn.release()
+
+
+@contextmanager
+def company(ledger: Ledger | None, settings: Settings, *, halt: Halt | None = None, looking: bool = False) -> Iterator[Company]:
+    """Ledger (the one given, or the settings' own) and budget while the block lasts; `looking` opens none without a budget."""
+    with ExitStack() as stack:
+        if looking and settings.api_budget is None:
+            yield Company(halt=halt)
+            return
+        books = ledger or stack.enter_context(open_ledger(settings.ledger))
+        budget = stack.enter_context(Budget(books, settings.api_budget))
+        yield Company(books, budget.spend, halt)
+
+
+def in_order(work: Callable[[J], T], jobs: Sequence[J], *, parallel: int, halt: Halt) -> Iterator[T]:
+    """What `work` returns for each job, in the jobs' order, up to `parallel` of them at a time.
+
+    Whatever ends the caller's loop early - an interrupt, too - calls a halt, drops what has not begun and waits for the rest.
+    Raises: FixConfig for fewer than one at a time; the first error that `work` raises.
+    """
+    if parallel < 1:
+        raise FixConfig("Reading the options", f"parallel={parallel} lets nothing run", hint="Give a number from 1 up.")
+    if parallel == 1 or len(jobs) < 2:
+        yield from map(work, jobs)
+        return
+    executor = ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="halocline-object")
+    try:
+        for future in [executor.submit(work, job) for job in jobs]:
+            yield future.result()
+    except BaseException:
+        halt.call()
+        raise
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def relations(survey: Survey | None, among: Collection[str]) -> dict[str, dict[str, list[str]]]:
+    """The objects that a surveyed one refers to, with the columns that do: those `among` the run's (`refers_to`), and others."""
+    run = {name.lower(): name for name in among}
+    found: dict[str, dict[str, list[str]]] = {"refers_to": {}, "not_in_run": {}}
+    for reference in survey.references if survey else ():
+        for name in reference.objects:
+            where = "refers_to" if name.lower() in run else "not_in_run"
+            found[where].setdefault(run.get(name.lower(), name), []).append(reference.column)
+    return {where: dict(sorted(objects.items())) for where, objects in found.items()}
+
+
+class _TakingTurns:
+    """A destination whose claims and commits wait for those of the company. Implements `connector.Destination`."""
+
+    def __init__(self, inner: Destination, shared: Company) -> None:
+        self._inner = inner
+        self._shared = shared
+
+    @property
+    def abilities(self) -> Abilities:
+        return self._inner.abilities
+
+    def claim(self, flow: str, owner: str) -> Lease:
+        with self._shared.in_turn(f"Claiming the flow {flow}"):
+            return self._inner.claim(flow, owner)
+
+    def position(self, flow: str, target: Target) -> Position | None:
+        return self._inner.position(flow, target)
+
+    def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
+        return self._inner.rows(target, plan, keys=keys)
+
+    def recover(self, journal: Journal) -> Iterator[Outcome]:
+        return self._inner.recover(journal)
+
+    def begin(self, lease: Lease) -> Unit:
+        return _TakingTurnsUnit(self._inner.begin(lease), self._shared)
+
+    def attach(self, ticket: JSON) -> Load:
+        return self._inner.attach(ticket)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _TakingTurnsUnit:
+    """A unit whose commit waits for its turn."""
+
+    def __init__(self, inner: Unit, shared: Company) -> None:
+        self._inner = inner
+        self._shared = shared
+
+    def open(self, target: Target, plan: Plan, journal: Journal) -> Load:
+        return self._inner.open(target, plan, journal)
+
+    def commit(self, positions: Mapping[str, Position], manifests: Sequence[Manifest]) -> Counts:
+        with self._shared.in_turn("Publishing"):
+            return self._inner.commit(positions, manifests)
+
+    def close(self) -> None:
+        self._inner.close()

@@ -1,0 +1,167 @@
+"""Laws of asking for a sync: what belongs to which object, what is left out, and what is shown of several at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from rich.console import Console
+
+from halocline.cli import options
+from halocline.cli.jobs import Asked, relation_lines, tell_left_out
+from halocline.cli.progress import ProgressBar
+from halocline.connector import ObjectChoice, Reference
+from halocline.errors import FixConfig
+from halocline.events import PartStaged, RunFailed, RunStarted
+from halocline.several import relations
+from tests.test_docs import DOCS, run_page
+
+OWN = ("all", "exclude-object", "parallel", "rename", "mask", "soql", "lookback", "contract", "api-budget", "quota-share")
+NOTHING: dict[str, Any] = {
+    "objects": ["Account", "Contact"],
+    "everything": False,
+    "exclude_objects": [],
+    "schema": "raw",
+    "table": None,
+    "soql": None,
+    "fields": None,
+    "exclude": [],
+    "rename": [],
+    "mask": [],
+    "each": {"deletes": "hard"},
+}
+
+
+class Org:
+    """As much of a system as is asked for objects."""
+
+    def choose(self, names: list[str], **_: object) -> ObjectChoice:
+        return ObjectChoice(tuple(names), (("Closed__c", "it is closed"),))
+
+
+def jobs(**asked: Any) -> list[Any]:
+    given = Asked(**{**NOTHING, **asked})
+    given.check()
+    return given.jobs(Org(), as_json=False)  # type: ignore[arg-type]  # it is asked for nothing else
+
+
+def test_a_column_with_an_object_means_that_object_only() -> None:
+    """Others mean all objects; names are the same in any case; every option reaches every job."""
+    asked = {"fields": ["Name", "account.Site"], "exclude": ["Contact.Phone"], "rename": ["Name=n", "Contact.Email=mail"]}
+    account, contact = jobs(**asked, mask=["CONTACT.Email=hash"])
+    assert (account.fields, account.exclude, account.rename, account.mask) == (["Name", "Site"], [], {"Name": "n"}, {})
+    assert (contact.fields, contact.exclude) == (["Name"], ["Phone"])
+    assert (contact.rename, contact.mask) == ({"Name": "n", "Email": "mail"}, {"Email": "hash"})
+    assert (contact.table, contact.schema, contact.deletes) == ("Contact", "raw", "hard")
+
+
+def test_fields_of_one_object_leave_the_other_whole() -> None:
+    """An object of which no field is chosen keeps all."""
+    account, contact = jobs(fields=["Account.Name"])
+    assert (account.fields, contact.fields) == (["Name"], None)
+
+
+def test_a_path_in_a_query_is_a_column() -> None:
+    """With --soql a dot leads to a parent, and the object is the query's."""
+    (job,) = jobs(objects=[], soql="SELECT Id, Owner.Name FROM Account", rename=["Owner.Name=owner"])
+    assert (job.sobject, job.table, job.rename) == ("Account", "Account", {"Owner.Name": "owner"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"objects": []}, "name an object"),
+        ({"everything": True}, "leave the names out"),
+        ({"table": "t"}, "--table names one table"),
+        ({"soql": "SELECT Id FROM Account"}, "--soql reads one object"),
+        ({"exclude": ["Lead.Name"]}, "which is not among the objects"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_code_2(
+    asked: dict[str, Any], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a word on what to leave out."""
+    with pytest.raises(typer.Exit) as ended:
+        jobs(**asked)
+    assert ended.value.exit_code == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["Name", "=x", "Name=", "Name = "])
+def test_a_pair_has_two_sides(given: str) -> None:
+    """Blanks around them do not matter; a name twice does."""
+    assert options.pairs([" Name = x=y "], "--rename", example="A=b") == {"Name": "x=y"}
+    with pytest.raises(FixConfig, match="is no name=value"):
+        options.pairs([given], "--rename", example="A=b")
+    with pytest.raises(FixConfig, match="given twice"):
+        options.pairs(["Name=a", "NAME=b"], "--rename", example="A=b")
+
+
+def test_what_is_left_out_is_told_once_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line a reason for people, with a few names; a document an object for programs."""
+    left_out = [*((f"O{n}", "closed") for n in range(7)), ("P", "hidden")]
+    tell_left_out(left_out, as_json=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "Left out 7 objects: closed (O0, O1, O2, O3, O4 and 2 more)",
+        "Left out 1 object: hidden (P)",
+    ]
+    tell_left_out(left_out[-1:], as_json=True)
+    assert capsys.readouterr().out == '{"sobject": "P", "left_out": "hidden", "exit_code": 0}\n'
+
+
+def test_relations_are_told_as_the_run_sees_them() -> None:
+    """Objects of the run in any case; those outside once each; an object that failed refers to nothing that is known."""
+
+    class Surveyed:
+        references = (
+            Reference("AccountId", ("Account",)),
+            Reference("WhoId", ("Lead", "Contact")),
+            Reference("Boss", ("Contact",)),
+        )
+
+    found = relations(Surveyed(), ["account", "Contact"])  # type: ignore[arg-type]  # as much of a survey as is read
+    assert found == {"refers_to": {"Contact": ["WhoId", "Boss"], "account": ["AccountId"]}, "not_in_run": {"Lead": ["WhoId"]}}
+    assert relations(None, ["Account"]) == {"refers_to": {}, "not_in_run": {}}
+    assert relation_lines([("Contact", found), ("Task", found)]) == [
+        "Contact refers to account (AccountId)",
+        "Task refers to Contact (WhoId, Boss), account (AccountId)",
+        "Not in this run: Lead, to which Contact.WhoId, Task.WhoId refer",
+    ]
+
+
+def test_several_objects_have_a_line_each() -> None:
+    """On a terminal each shows its own rows, as long as it is at work."""
+    seen = StringIO()
+    with ProgressBar(Console(file=seen, force_terminal=True, width=160, highlight=False)) as bar:
+        first, second = bar.watch("a"), bar.watch("b")
+        first(RunStarted("r1", "f", "Account", "raw.a"))
+        second(RunStarted("r2", "f", "Contact", "raw.c"))
+        first(PartStaged("r1", "p", 5, 1))
+        second(PartStaged("r2", "p", 7, 1))
+        bar._bar.refresh()
+        shown = [task.visible for task in bar._bar.tasks]
+        first(RunFailed("r1", "no", 0))
+        assert (shown, [task.visible for task in bar._bar.tasks]) == ([False, True, True], [False, False, True])
+    for words in ("Account -> raw.a: reading", "5 rows ·", "Contact -> raw.c: reading", "7 rows ·"):
+        assert words in seen.getvalue()
+
+
+@pytest.mark.system
+def test_the_page_about_syncing_is_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its samples run as they stand, and print what the page says; it names every option that is its own."""
+    for name in [name for name in os.environ if name.startswith(("SF_", "HALOCLINE_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HALOCLINE_HOME", str(tmp_path))
+    page = DOCS / "syncing.md"
+    run_page(page)
+    text = page.read_text()
+    assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", text, re.DOTALL))
+    for option in OWN:
+        assert f"--{option}" in text

@@ -1,0 +1,39 @@
+"""Laws of places: one text for each database, and nothing secret in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from halocline.place import place_of
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("postgresql://me:word@host/db?options=-c%20x%3D1", "postgresql://host:5432/db"),
+        ("postgres://other@host:5432/db", "postgresql://host:5432/db"),
+        ("postgresql:///db?host=%2Ftmp%2Fpg&port=5433", "postgresql:///tmp/pg:5433/db"),
+        ("s3://bucket/folder", "s3://bucket/folder"),
+        ("file:///lake/my%20files?format=csv", "file:/lake/my files"),
+        ("duckdb:////lake/of.duckdb", "duckdb:/lake/of.duckdb"),
+    ],
+)
+def test_a_uri_names_its_database_and_nobodys_login(uri: str, place: str) -> None:
+    """Spelled differently, it is the same place; user, password and settings say nothing of it."""
+    assert place_of(uri) == place
+
+
+def test_a_file_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same words in two folders are two files."""
+    monkeypatch.chdir(tmp_path)
+    assert place_of("duckdb:///lake.duckdb") == f"duckdb:{tmp_path / 'lake.duckdb'}"
+
+
+def test_what_no_other_process_can_reach_has_a_place_of_its_own() -> None:
+    """A database in memory keeps nobody else out."""
+    for session in ("duckdb:///:memory:", object()):
+        assert f"process {os.getpid()}" in place_of(session)
+    assert place_of(object()) != place_of("x://y")
