@@ -37,7 +37,7 @@ def test_a_destination_nobody_knows_is_refused_without_showing_a_secret(session:
 
 def test_an_unknown_connector_is_an_error_that_lists_the_known() -> None:
     """A misspelt connector name is answered with the names there are."""
-    with pytest.raises(FixConfig, match="duckdb, postgres, salesforce"):
+    with pytest.raises(FixConfig, match="duckdb, files, postgres, salesforce"):
         registry.connector("sales-force")
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
-from halocline.connector import Destination, Source
+from halocline.connector import Destination, ObjectChoice, Source
 from halocline.errors import FixConfig, MissingExtra
 
 if TYPE_CHECKING:
@@ -21,19 +21,27 @@ _MODULES = {
     "salesforce": "halocline.connectors.salesforce",
     "duckdb": "halocline.connectors.duckdb",
     "postgres": "halocline.connectors.postgres",
+    "snowflake": "halocline.connectors.snowflake",
+    "files": "halocline.connectors.files",
 }
-_DESTINATIONS = ("duckdb", "postgres")
-_QUERIED = ("duckdb", "postgres")
+_DESTINATIONS = ("duckdb", "postgres", "snowflake", "files")
+_QUERIED = ("duckdb", "postgres", "snowflake")
 _TAKES_ROWS = ("salesforce",)
 _PLAIN_PATH = re.compile(r"[\w./\\-]*")  # a forgotten scheme; a DSN with a password has blanks, = or @
 _EXTRA_OF_DRIVER = {
     "duckdb": "duckdb",
     "pytz": "duckdb",
     "psycopg": "postgres",
+    "snowflake": "snowflake",
+    "boto3": "aws",
+    "botocore": "aws",
     "starlette": "emulator",
     "uvicorn": "emulator",
 }
-_URIS = "or a URI such as duckdb:///lake.duckdb (three slashes: a path beside you) or postgresql://user@host/database."
+_URIS = (
+    "or a URI such as duckdb:///lake.duckdb (three slashes: a path beside you), postgresql://user@host/database"
+    " or file:///folder."
+)
 
 
 def connector(name: str) -> ModuleType:
@@ -68,6 +76,17 @@ def connect(name: str, connection: object, **options: object) -> Connection:
     """A live connection of the named connector from what describes one; one that is live already is returned as it is."""
     live: Connection = connector(name).connect(connection, **options)
     return live
+
+
+def choose_objects(name: str, connection: Connection, *, names: Sequence[str], **options: object) -> ObjectChoice:
+    """The objects that names and patterns stand for; `options` are the named connector's own (`exclude`, `everything`)."""
+    choice: ObjectChoice = connector(name).choose_objects(connection, names, **options)
+    return choice
+
+
+def object_of(name: str, query: str) -> str:
+    """The object that a query in the named connector's language reads."""
+    return str(connector(name).object_of(query))
 
 
 def open_source(name: str, connection: Connection, **options: object) -> Source:

@@ -1,0 +1,84 @@
+"""Format: how rows are written to a data file and read back, the same values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from halocline.connectors.files.keys import KEY, key_of
+from halocline.errors import FixConfig, Truncated
+from halocline.schema import Schema
+
+NAMES = ("parquet", "csv", "jsonl")
+
+
+class Writer(Protocol):
+    """A data file in the making."""
+
+    def write(self, rows: pa.Table) -> None:
+        """Append rows, which have exactly the columns of the file."""
+
+    def close(self) -> None:
+        """End the file. Idempotent; a file that was left half-way can be closed as well."""
+
+
+class Format(Protocol):
+    """One way to keep rows in files."""
+
+    def writer(self, path: Path, schema: Schema) -> Writer:
+        """A new file of these columns."""
+
+    def batches(self, path: Path, schema: Schema) -> Iterator[pa.RecordBatch]:
+        """The rows of a file in these columns; nulls in those that it does not have.
+
+        Raises: Truncated for a file that is damaged.
+        """
+
+    def hits(self, path: Path, schema: Schema, *, key: Sequence[str], keys: pa.Array) -> Iterator[pa.Table]:
+        """The rows whose key is among `keys`, with their key as the column `keys.KEY`."""
+
+
+def format_of(name: str) -> Format:
+    """The format of that name.
+
+    Raises: FixConfig for one that we do not have.
+    """
+    if name == "parquet":
+        from halocline.connectors.files.parquet import Parquet
+
+        return Parquet()
+    if name == "csv":
+        from halocline.connectors.files.csv import Csv
+
+        return Csv()
+    if name == "jsonl":
+        from halocline.connectors.files.jsonl import JsonLines
+
+        return JsonLines()
+    raise FixConfig("Reading the format", f"{name[:40]!r} is unknown", hint=f"Choose one of {', '.join(NAMES)}.")
+
+
+def hits_among(batches: Iterator[pa.RecordBatch], *, key: Sequence[str], keys: pa.Array) -> Iterator[pa.Table]:
+    """`Format.hits` by looking at all rows."""
+    for batch in batches:
+        found = key_of(batch, key)
+        mask = pc.is_in(found, value_set=keys)
+        if pc.any(mask).as_py():
+            yield pa.Table.from_batches([batch]).append_column(KEY, pa.chunked_array([found])).filter(mask)
+
+
+def fitted(batch: pa.RecordBatch | pa.Table, schema: Schema) -> pa.RecordBatch | pa.Table:
+    """The batch in exactly these columns; nulls in those that it does not have."""
+    there = set(batch.schema.names)
+    columns = [batch.column(c.name) if c.name in there else pa.nulls(batch.num_rows, c.arrow) for c in schema]
+    return type(batch).from_arrays(columns, schema=schema.arrow)
+
+
+def damaged(path: Path, error: Exception) -> Truncated:
+    """The error for a data file that cannot be read."""
+    hint = "Restore it from a copy, or run a full sync (force_full_sync=True)."
+    return Truncated(f"Reading the data file {path.name}", f"it is damaged ({str(error)[:300]})", hint=hint)

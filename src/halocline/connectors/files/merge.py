@@ -1,0 +1,170 @@
+"""Merge: staged rows meet a table by key. Data files that hold a changed row are written anew; the others are not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from halocline.connector import Plan
+from halocline.connectors.files import settle
+from halocline.connectors.files.buckets import buckets
+from halocline.connectors.files.judge import HOME, Judged, Tally, judge, refuse_moved_keys
+from halocline.connectors.files.keys import KEY, key_of
+from halocline.connectors.files.load import StagedFile
+from halocline.connectors.files.log import DataFile
+from halocline.connectors.files.output import TARGET_BYTES, Output
+from halocline.connectors.files.partition import folders
+from halocline.connectors.files.table import Table, check_types
+from halocline.errors import Stop
+from halocline.guards import refuse_mass_delete, refuse_unmarkable
+from halocline.outcome import Counts
+from halocline.spool import storage
+
+SMALL_BYTES = TARGET_BYTES // 8  # a data file below this is small
+MOST_SMALL = 8  # small data files of a partition; one more, and all of them are written anew as one
+_NOWHERE = -1
+
+
+def merge(table: Table, output: Output, *, plan: Plan, files: Sequence[StagedFile]) -> tuple[Counts, tuple[DataFile, ...]]:
+    """Merge the staged files; what is told of it, and the table's data files afterwards.
+
+    Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion. A deletion
+    older than the table's row is ignored. Rows that would not change are left alone.
+    Raises: SchemaConflict for a changed type, or a chosen key that tells records badly apart; Truncated, Refused for a mass
+    delete.
+    """
+    check_types(table, plan, doing=f"Merging into {table.target}")
+    key = list(plan.schema.select(plan.key).names)
+    tally, staged, stamps = Tally(), 0, []
+    changes = _Changes(table, output)
+    for bucket in buckets(files, plan, key=key, spool=output.spool):
+        settled = settle.for_merge(bucket, plan)
+        refuse_moved_keys(settled.rows, table, plan=plan)
+        judged = judge(settled.rows, table, plan=plan, schema=output.shape.schema)
+        tally, staged = tally + judged.tally, staged + settled.staged
+        stamps += [settled.highest] if settled.highest is not None else []
+        changes.note(judged)
+    refuse_mass_delete(str(table.target), plan, deletions=tally.deletions, there=table.commit.rows)
+    refuse_unmarkable(str(table.target), plan, deletions=tally.mark)
+    after = _apply(table, changes, output, key=key)
+    same = staged - tally.insert - tally.update - tally.deletions
+    counts = Counts(tally.insert, tally.update, tally.deletions, same, highest=max(stamps, default=None))
+    _expect(table, after, tally)
+    return counts, after
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What is to be done, by data file: keys whose rows go, and in the spool the rows to write."""
+
+    table: Table
+    output: Output
+    drops: dict[int, list[pa.Array]] = field(default_factory=dict)
+    writes: dict[int, list[Path]] = field(default_factory=dict)
+
+    def note(self, judged: Judged) -> None:
+        """Remember what follows for some rows. A row whose partition changed has no home."""
+        for home, rows in _by_home(judged.drops):
+            self.drops.setdefault(home, []).append(rows.column(KEY).combine_chunks())
+        rows = judged.writes
+        folder_of = pa.array([file.partition for file in self.table.commit.files], pa.string())
+        homes = rows.column(HOME)
+        at_home = folder_of.take(pc.if_else(pc.less(homes, 0), pa.scalar(None, pa.int32()), homes))
+        stays = pc.fill_null(pc.equal(folders(rows, self.output.shape.by), at_home), fill_value=False)
+        homes = pc.if_else(stays, homes, _NOWHERE)
+        rows = rows.set_column(rows.schema.get_field_index(HOME), HOME, pc.cast(homes, pa.int32()))
+        for home, some in _by_home(rows):
+            self._keep(home, some.drop_columns([HOME]))
+
+    def dropped(self, home: int) -> pa.Array:
+        """The keys whose rows in a data file go."""
+        return pa.concat_arrays(self.drops.get(home, []) or [pa.array([], pa.string())])
+
+    def written(self, home: int) -> Iterator[pa.Table]:
+        """The rows to write in place of a data file's."""
+        for path in self.writes.get(home, ()):
+            with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+                yield stream.read_all()
+
+    def forget(self) -> None:
+        """Delete what was kept in the spool."""
+        for path in [path for paths in self.writes.values() for path in paths]:
+            path.unlink(missing_ok=True)
+
+    def _keep(self, home: int, rows: pa.Table) -> None:
+        kept = self.writes.setdefault(home, [])
+        path = self.output.spool.file(f"change-{self.output.names.token}-{home}-{len(kept)}")
+        doing = "Writing changed rows to the spool folder"
+        with storage(doing), pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, rows.schema) as stream:
+            stream.write_table(rows)
+        kept.append(path)
+
+
+def _by_home(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    homes = rows.column(HOME)
+    for home in homes.unique().to_pylist():
+        yield home, rows.filter(pc.equal(homes, home))
+
+
+def _apply(table: Table, changes: _Changes, output: Output, *, key: Sequence[str]) -> tuple[DataFile, ...]:
+    """Write what changed; the data files that the table has afterwards, untouched ones first."""
+    touched = set(changes.drops) | _crowd(table, changes)
+    files = table.commit.files
+    try:
+        for number in sorted(touched, key=lambda number: (files[number].partition, files[number].low)):
+            _rewrite(table, number, changes, output=output, key=key)
+        for rows in changes.written(_NOWHERE):
+            output.put(rows)
+        made = output.finish()
+    finally:
+        changes.forget()
+    return (*(file for number, file in enumerate(files) if number not in touched), *made)
+
+
+def _crowd(table: Table, changes: _Changes) -> set[int]:
+    """The small data files of partitions that would have too many of them. Where nothing is written, nothing is tidied."""
+    if not changes.drops and not changes.writes:
+        return set()
+    small: dict[str, list[int]] = {}
+    for number, file in enumerate(table.commit.files):
+        if file.bytes < SMALL_BYTES:
+            small.setdefault(file.partition, []).append(number)
+    return {number for numbers in small.values() if len(numbers) > MOST_SMALL for number in numbers}
+
+
+def _rewrite(table: Table, number: int, changes: _Changes, *, output: Output, key: Sequence[str]) -> None:
+    """Write a data file anew: less the rows that go, and changed rows where they stood. A large one stays a file of its own."""
+    file = table.commit.files[number]
+    if file.bytes >= SMALL_BYTES:
+        output.end(file.partition)
+    gone, news = changes.dropped(number), list(changes.written(number))
+    for batch in table.batches(file, output.shape.schema):
+        rows = pa.Table.from_batches([batch])
+        rows = rows.append_column(KEY, pa.chunked_array([pc.cast(key_of(rows, key), pa.string()).combine_chunks()]))
+        output.put_into(file.partition, _replaced(rows, gone, news))
+    if file.bytes >= SMALL_BYTES:
+        output.end(file.partition)
+
+
+def _replaced(rows: pa.Table, gone: pa.Array, news: Sequence[pa.Table]) -> pa.Table:
+    """Some rows less those that go, with their successors among `news`, in the order of keys as before."""
+    hit = pc.is_in(rows.column(KEY), value_set=gone)
+    if not pc.any(hit).as_py():
+        return rows
+    left = rows.column(KEY).filter(hit).combine_chunks()
+    successors = [some.filter(pc.is_in(some.column(KEY), value_set=left)) for some in news]
+    whole = pa.concat_tables([rows.filter(pc.invert(hit)), *(some.cast(rows.schema) for some in successors)])
+    return whole.take(pc.sort_indices(whole.column(KEY)))
+
+
+def _expect(table: Table, after: Sequence[DataFile], tally: Tally) -> None:
+    """The books must balance: the files hold as many rows as the verdicts say."""
+    expected = table.commit.rows + tally.insert - tally.remove
+    found = sum(file.rows for file in after)
+    if found != expected:
+        cause = f"the table would have {found:,} rows, and should have {expected:,}"
+        raise Stop(f"Merging into {table.target}", cause, hint="Nothing was published; report this defect.")

@@ -1,0 +1,53 @@
+"""An S3 for the tests of this folder: moto's server on a free port, and a bucket for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+_NUMBERS = itertools.count()
+
+
+class Bucket(str):
+    """The `s3://` address of a bucket; `client` is a client beside ours."""
+
+    @property
+    def client(self):  # type: ignore[no-untyped-def]  # boto3 has no types
+        return boto3.client("s3")
+
+    @property
+    def name(self) -> str:
+        return self.removeprefix("s3://")
+
+    def names(self) -> list[str]:
+        return [found["Key"] for found in self.client.list_objects_v2(Bucket=self.name).get("Contents", ())]
+
+
+@contextmanager
+def s3() -> Iterator[str]:
+    """The endpoint of a server that runs until the block ends, as boto3 finds it in the environment."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    login = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    session = boto3.session.Session()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3.session, "Session", lambda: session)  # each would read boto3's large models anew
+        for name, value in {**login, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
+            patch.setenv(name, value)
+        try:
+            yield f"http://{host}:{port}"
+        finally:
+            server.stop()
+
+
+def bucket() -> Bucket:
+    """A new and empty bucket."""
+    made = Bucket(f"s3://bucket-{next(_NUMBERS)}")
+    made.client.create_bucket(Bucket=made.name)
+    return made
