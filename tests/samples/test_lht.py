@@ -19,7 +19,10 @@ from tests.samples.documents import Document, fenced, table, unmade
 from tests.system.laptop import Laptop, laptop
 
 LHT = Document("lht.md", "LHT")
-RUN = ("basic-intelligent-sync", "advanced-sync-with-stage", "custom-thresholds", "multiple-object-sync", "force-full-sync")
+RUN = (
+    *("basic-intelligent-sync", "advanced-sync-with-stage", "custom-thresholds", "multiple-object-sync", "force-full-sync"),
+    "environment-setup",  # Snowflake only: see tests/system/test_sync_snowflake.py
+)
 KEYS = [
     *("sobject", "target_table", "sync_method", "estimated_records", "actual_records"),
     *("sync_duration_seconds", "last_modified_date", "sync_timestamp", "success", "error"),

@@ -83,6 +83,8 @@ ENVIRONMENTS = {
             options=(WHEELS, SALESFORCE_BULK_SOURCES),
         ),
         Environment("kinetic-core", (LOCKS / "kinetic-core.txt",), with_pip),
+        Environment("fakesnow", (LOCKS / "fakesnow.txt",), with_pip),
+        Environment("snowflake-4", (LOCKS / "snowflake-4.txt",), with_pip),
         Environment("lht", (ROOT / "benchmarks" / "peers" / "lht.txt",), with_pip),  # the benchmark's peer is the same client
     )
 }

@@ -16,6 +16,8 @@ PINS = {
     "salesforce-bulk": "salesforce-bulk==2.2.0",
     "kinetic-core": "kinetic-core==2.1.1",
     "lht": "lht==3.0.0",
+    "fakesnow": "fakesnow==0.12.1",
+    "snowflake-4": "snowflake-connector-python==4.8.1",
 }
 
 

@@ -1,0 +1,72 @@
+"""Identity: a key that the user chose (`match_field`) held against the source's own, which tells records apart for sure.
+
+Rows are matched by the chosen key. Where two records share a value of it, or a record's value changes, rows would be merged
+into one, or left behind, without anybody being told; so the load is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from halocline.connector import Plan
+from halocline.connectors.snowflake.client import Cursor, number, quoted, rows
+from halocline.connectors.snowflake.staging import GONE
+from halocline.connectors.snowflake.tables import Table, listed
+from halocline.identity import key_conflict, repeated
+
+_ROWS = f"NOT {quoted(GONE)}"
+
+
+def refuse_shared_keys(cursor: Cursor, table: Table, *, plan: Plan) -> None:
+    """Hold staged rows against each other; records marked as deleted may share a key with a live one.
+
+    Raises: SchemaConflict when several live records have one key.
+    """
+    chosen = {name.lower() for name in plan.key}
+    own = [name for name in plan.own_key if name.lower() not in chosen]
+    if not own:
+        return
+    key = listed(plan.key)
+    alive = " AND ".join([_ROWS, *(f"NOT COALESCE({listed([name])}, FALSE)" for name in plan.flag_columns)])
+    each = f"SELECT DISTINCT {key}, {listed(own)} FROM {table.sql} WHERE {alive}"
+    sql = f"SELECT {key}, count(*) AS n FROM ({each}) r GROUP BY {key} HAVING count(*) > 1 ORDER BY n DESC, {key} LIMIT 1"
+    for *values, count in rows(cursor, sql):
+        shown = ", ".join(str(value)[:80] for value in values)
+        raise key_conflict(plan, f"{count} records share the value {shown!r} of the match field {', '.join(plan.key)}")
+
+
+def refuse_repeats(cursor: Cursor, table: Table, *, plan: Plan) -> None:
+    """Hold staged rows to the source's promise of each record once; what arrived twice came in place of something else.
+
+    Raises: Truncated when a record is there twice; a deletion may follow a row.
+    """
+    if not plan.once or not plan.schema.key:
+        return
+    each = f"SELECT DISTINCT {listed(plan.schema.key)} FROM {table.sql} WHERE {_ROWS}"
+    there = number(cursor, f"SELECT count(*) FROM {table.sql} WHERE {_ROWS}")
+    if twice := there - number(cursor, f"SELECT count(*) FROM ({each}) r"):
+        raise repeated(plan, twice)
+
+
+def refuse_moved_keys(cursor: Cursor, stage: Table, *, table: Table, plan: Plan) -> None:
+    """Hold staged rows against the table's, before they are merged by a key that the user chose.
+
+    Raises: SchemaConflict when a record's key is another than in the table, or a live record of the table would be overwritten.
+    """
+    own = plan.own_key
+    if not own or any(table.type_of(name) is None for name in own):
+        return
+    same_key, same_record = equal(plan.key), equal(own)
+    joined = f"SELECT count(*) FROM {stage.sql} s JOIN {table.sql} t ON"
+    if moved := number(cursor, f"{joined} {same_record} WHERE NOT ({same_key})"):
+        raise key_conflict(plan, f"{moved:,} records have another value in the match field {', '.join(plan.key)} than before")
+    alive = " AND ".join(f"NOT COALESCE({listed([name], side)}, FALSE)" for name in plan.flag_columns for side in "st") or "TRUE"
+    if shared := number(cursor, f"{joined} {same_key} WHERE NOT ({same_record}) AND {alive}"):
+        raise key_conflict(
+            plan, f"{shared:,} records share the match field {', '.join(plan.key)} with another record of the table"
+        )
+
+
+def equal(names: Sequence[str]) -> str:
+    """The SQL condition that the rows s and t agree in these columns."""
+    return " AND ".join(f"{listed([name], 's')} = {listed([name], 't')}" for name in names)

@@ -1,0 +1,109 @@
+"""Login: from a `snowflake://` URI and the vendor's variables to what the connector is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote
+
+from halocline.config import variables
+from halocline.errors import FixConfig
+
+LOCK_TIMEOUT_S = 300  # seconds that a statement waits for others' locks; Snowflake's own default is twelve hours
+LOGIN_TIMEOUT_S = 60  # seconds; beyond that a wrong account name would be asked for again and again
+QUERY_TAG = "halocline"
+_URI = re.compile(
+    r"snowflake://(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/?#\s]*))?@)?(?P<account>[^:@/?#\s]*)"
+    r"(?:/(?P<database>[^/?#\s]*))?(?:/(?P<schema>[^/?#\s]*))?/?(?:\?(?P<options>[^#\s]*))?",
+    re.IGNORECASE,
+)
+_PARTS = ("user", "password", "account", "database", "schema")
+_OPTIONS = (
+    *("warehouse", "role", "authenticator", "private_key_path", "private_key_passphrase", "token", "query_tag"),
+    *("host", "port", "protocol", "login_timeout", "network_timeout", "lock_timeout"),
+)
+_NUMBERS = ("port", "login_timeout", "network_timeout", "lock_timeout")
+_ALSO_CALLED = {"private_key_path": ("PRIVATE_KEY_FILE",), "private_key_passphrase": ("PRIVATE_KEY_FILE_PWD",)}
+_WRITE = (
+    "Write snowflake://user@account/database/schema?warehouse=WH&role=R, the special characters of a password as percent codes"
+    " (@ as %40)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in where: the parts of a URI, each with the variable `SNOWFLAKE_<NAME>` behind it. Secrets are never shown."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    account: str = ""
+    database: str = ""
+    schema: str = ""
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def arguments(self, major: int) -> dict[str, object]:
+        """What `snowflake.connector.connect` of this major version is told.
+
+        Source: "Python Connector API", https://docs.snowflake.com/en/developer-guide/python-connector/python-connector-api
+        (unverified); connector 5.2.0 and its warnings for names that it replaces.
+        """
+        said = self.options
+        told: dict[str, object] = {name: getattr(self, name) for name in _PARTS if getattr(self, name)}
+        told |= {name: said[name] for name in ("warehouse", "role", "authenticator", "token", "host", "protocol") if name in said}
+        told |= {"port": int(said["port"])} if "port" in said else {}
+        if "private_key_path" in said:
+            told["private_key_file"] = said["private_key_path"]
+            told |= {"authenticator": "SNOWFLAKE_JWT"} if "authenticator" not in said else {}
+        if "private_key_passphrase" in said:
+            told["private_key_file_pwd"] = said["private_key_passphrase"]
+        told["login_timeout"] = int(said.get("login_timeout", LOGIN_TIMEOUT_S))
+        limit = said.get("network_timeout")
+        names = ("query_timeout", "request_timeout") if major >= 5 else ("network_timeout",)
+        told |= dict.fromkeys(names, int(limit)) if limit else {}
+        told |= {"enable_server_session_keep_alive_auto_detection": False} if major >= 5 else {}
+        told["client_session_keep_alive"] = True  # hours may pass between the claim and the commit
+        told["arrow_number_to_decimal"] = True  # else a number with decimals is a float
+        told["platform_detection_timeout_seconds"] = 0  # nobody here wants to know in which cloud we are
+        told["session_parameters"] = {
+            "QUERY_TAG": said.get("query_tag", QUERY_TAG),
+            "LOCK_TIMEOUT": int(said.get("lock_timeout", LOCK_TIMEOUT_S)),
+            "TIMEZONE": "UTC",
+        }
+        return told
+
+
+def login_of(uri: str, environ: Mapping[str, str] | None = None) -> Login:
+    """The login that a URI and the environment describe; what the URI says goes first.
+
+    Source: "Connecting to Snowflake" (environment variables for connections),
+    https://docs.snowflake.com/en/developer-guide/snowflake-cli/connecting/configure-connections (unverified).
+    Raises: FixConfig for a URI that cannot be read, without repeating it: a password may be in any piece of it.
+    """
+    found = _URI.fullmatch(uri)
+    if found is None:
+        raise FixConfig("Opening Snowflake", "the URI cannot be read", hint=_WRITE)
+    said = _options(found["options"] or "")
+    around = variables("SNOWFLAKE_", environ)
+    parts = {name: unquote(found[name] or "") or around.get(name.upper(), "") for name in _PARTS}
+    if "private_key_path" in said and not found["password"]:
+        parts["password"] = ""  # the variable's, which belongs to another way to log in
+    for name in _OPTIONS:
+        others = [around.get(key, "") for key in (name.upper(), *_ALSO_CALLED.get(name, ()))]
+        if name not in said and any(others):
+            said[name] = next(filter(None, others))
+    for name in _NUMBERS:
+        if name in said and not said[name].isdecimal():
+            raise FixConfig("Opening Snowflake", f"{name} is no whole number", hint=_WRITE)
+    if not parts["account"] and "host" not in said:
+        raise FixConfig("Opening Snowflake", "the URI names no account", hint=f"{_WRITE} Or set SNOWFLAKE_ACCOUNT.")
+    return Login(**parts, options=said)
+
+
+def _options(text: str) -> dict[str, str]:
+    said = dict(parse_qsl(text, keep_blank_values=True))
+    unknown = sorted(name for name in said if name not in _OPTIONS)
+    if unknown:
+        cause = f"the URI has options that do not exist: {', '.join(name[:40] for name in unknown)}"
+        raise FixConfig("Opening Snowflake", cause, hint=f"Known are: {', '.join(_OPTIONS)}.")
+    return {name: value for name, value in said.items() if value}

@@ -1,0 +1,143 @@
+"""Pages: the files that go into a stage - a page's bytes as received, gzipped once, or Arrow as CSV.
+
+Measured for a page of 423 MB (1,000,000 rows of 20 columns): see docs/snowflake.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from isal import igzip
+from pyarrow import csv as pa_csv
+
+from halocline.batch import Raw
+from halocline.errors import SchemaConflict
+from halocline.rows.hold import Hold
+from halocline.schema import Column, Kind, Schema
+
+GZIP_LEVEL = 1  # of isal's 0 to 3; see docs/snowflake.md for what the others cost and save
+_BLOCK_BYTES = 1 << 20
+_SCAN_BYTES = 1 << 18
+_SLICE_ROWS = 20_000
+_NO_HEADER = pa_csv.WriteOptions(include_header=False)
+_INEXACT = (Kind.BINARY, Kind.TIME)  # Salesforce writes base64, and times with a zone
+_DIGITS = {Kind.DECIMAL, Kind.INTEGER}
+
+
+def file_format(*, as_received: bool) -> str:
+    """How Snowflake is to read the CSV, whatever the session's or the account's own settings are.
+
+    As received, a header line is skipped, and a quoted empty value is null like a bare one. Ours has no header, null is nothing,
+    and an empty text is quoted.
+    Source: "CREATE FILE FORMAT" (CSV), https://docs.snowflake.com/en/sql-reference/sql/create-file-format (unverified).
+    """
+    nulls = "NULL_IF = ('') SKIP_HEADER = 1" if as_received else "NULL_IF = () SKIP_HEADER = 0"
+    return (
+        "TYPE = CSV COMPRESSION = GZIP RECORD_DELIMITER = '\\n' FIELD_DELIMITER = ',' FIELD_OPTIONALLY_ENCLOSED_BY = '\"'"
+        f" ESCAPE = NONE ESCAPE_UNENCLOSED_FIELD = NONE {nulls} EMPTY_FIELD_AS_NULL = TRUE TRIM_SPACE = FALSE"
+        " ERROR_ON_COLUMN_COUNT_MISMATCH = TRUE SKIP_BLANK_LINES = FALSE ENCODING = 'UTF8' BINARY_FORMAT = HEX"
+        " DATE_FORMAT = AUTO TIME_FORMAT = AUTO TIMESTAMP_FORMAT = AUTO"
+    )
+
+
+def header(raw: Raw) -> tuple[str, ...]:
+    """The names in the first line of a page; none for an empty file."""
+    with raw.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return tuple(next(csv.reader(file), ()))
+
+
+def gzipped(raw: Raw, file: Path) -> int:
+    """Write the page's bytes as gzip, and return how many these are."""
+    with raw.path.open("rb") as plain, igzip.open(file, "wb", compresslevel=GZIP_LEVEL) as packed:  # type: ignore[no-untyped-call]  # isal's
+        shutil.copyfileobj(plain, packed, _BLOCK_BYTES)
+    return file.stat().st_size
+
+
+def written(batches: Iterable[pa.RecordBatch], schema: Schema, *, file: Path, doing: str) -> int:
+    """Write the columns of `schema` as gzipped CSV without a header line, and return how many rows it has.
+
+    Raises: SchemaConflict where a column cannot be had without loss.
+    """
+    count = 0
+    with igzip.open(file, "wb", compresslevel=GZIP_LEVEL) as packed:  # type: ignore[no-untyped-call]  # isal's own types
+        for rows in batches:
+            for start in range(0, rows.num_rows, _SLICE_ROWS):
+                piece = _fitted(rows.slice(start, _SLICE_ROWS), schema, doing=doing)
+                pa_csv.write_csv(_spelled(piece), packed, _NO_HEADER)
+                count += piece.num_rows
+    return count
+
+
+def written_table(lines: pa.Table, *, file: Path) -> None:
+    """Write a table as gzipped CSV without a header line."""
+    with igzip.open(file, "wb", compresslevel=GZIP_LEVEL) as packed:  # type: ignore[no-untyped-call]  # isal's own types
+        for rows in lines.to_batches():
+            pa_csv.write_csv(_spelled(rows), packed, _NO_HEADER)
+
+
+def is_exact(raw: Raw, schema: Schema) -> bool:
+    """Whether Snowflake reads every value of the page as it is meant.
+
+    It rounds a number with more decimals than its column without a word, so these are looked at first; and it reads neither
+    base64 nor a time with a zone. A page that may fail goes by way of Arrow, which is exact or says what does not fit.
+    """
+    if any(column.kind in _INEXACT for column in schema):
+        return False
+    watched = [column for column in schema if column.kind in _DIGITS]
+    try:
+        return not watched or all(_fits(texts, watched) for texts in _texts(raw, watched))
+    except pa.ArrowInvalid:
+        return False  # a record longer than a block, or no CSV of these columns: parsing copes, or says what is wrong
+
+
+def _texts(raw: Raw, watched: Sequence[Column]) -> Iterable[pa.RecordBatch]:
+    known = {name.lower(): name for name in raw.columns}
+    names = [known[column.name.lower()] for column in watched]
+    options = pa_csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        include_columns=names,
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=True,
+    )
+    parse = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
+    read = pa_csv.ReadOptions(block_size=_SCAN_BYTES, use_threads=False)
+    with raw.path.open("rb") as file:
+        held = pa.PythonFile(Hold(file), mode="r")
+        with pa_csv.open_csv(held, read_options=read, parse_options=parse, convert_options=options) as reader:
+            yield from reader
+
+
+def _fits(texts: pa.RecordBatch, watched: Sequence[Column]) -> bool:
+    """Whether all are plain numbers with no more decimals than their column."""
+    columns = zip(texts.columns, watched, strict=True)
+    return not any(
+        pc.any(pc.match_substring_regex(text, rf"\.\d{{{column.scale}}}\d|[^-.0-9]")).as_py() for text, column in columns
+    )
+
+
+def _fitted(rows: pa.RecordBatch, schema: Schema, *, doing: str) -> pa.RecordBatch:
+    place = {name.lower(): index for index, name in enumerate(rows.schema.names)}
+    try:
+        columns = [rows.column(place[column.name.lower()]).cast(column.arrow) for column in schema]
+        return pa.RecordBatch.from_arrays(columns, schema=schema.arrow)
+    except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SchemaConflict(doing, f"a batch does not fit the schema ({error})", hint="Run a full sync.") from error
+
+
+def _spelled(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Bytes as hexadecimal digits, instants as Snowflake's own ISO 8601; everything else as it is."""
+    return pa.RecordBatch.from_arrays([_column(column) for column in rows.columns], names=rows.schema.names)
+
+
+def _column(column: pa.Array) -> pa.Array:
+    if pa.types.is_binary(column.type):
+        return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
+    if pa.types.is_timestamp(column.type):
+        return pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ")
+    return column

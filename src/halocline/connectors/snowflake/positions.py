@@ -1,0 +1,115 @@
+"""Positions: where each flow's next read starts, and who may write, kept in the database beside the rows.
+
+One row for each flow without a target holds the fencing number; one row for each flow and table holds the position. The table
+lies in the session's current schema, or in PUBLIC. Snowflake enforces no key: two first claims at one instant may both add a row,
+and what is written here holds then, too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+
+from halocline.batch import Position
+from halocline.connector import Lease
+from halocline.connectors.snowflake.client import Cursor, Database, literal, number, rows, touched
+from halocline.connectors.snowflake.tables import Table, described
+from halocline.errors import LeaseLost
+
+TABLE = "_HALOCLINE_POSITIONS"
+_TYPES = '"FLOW" VARCHAR, "TARGET" VARCHAR, "POSITION" VARCHAR, "EPOCH" NUMBER(38,0), "OWNER" VARCHAR, "UPDATED_AT" TIMESTAMP_TZ'
+_NAMES = '"FLOW", "TARGET", "POSITION", "EPOCH", "OWNER", "UPDATED_AT"'
+
+
+def claim(database: Database, flow: str, *, owner: str) -> Lease:
+    """Take the flow: its fencing number grows by one, so that a commit under an older one fails."""
+    with database.cursor() as cursor:
+        if described(cursor, _table(database)) is None:
+            cursor.execute(f"CREATE TABLE IF NOT EXISTS {_table(database).sql} ({_TYPES})")
+    while True:
+        with database.transaction() as cursor:
+            _raise(cursor, database, flow, owner=owner)
+        with database.cursor() as cursor:
+            found = rows(cursor, f'SELECT DISTINCT "EPOCH", "OWNER" FROM {_table(database).sql} WHERE {_claimed(flow)}')
+        if len(found) == 1:
+            break  # else another's first claim came at the same instant; who raises the number after both is the newest
+    fence, holder = found[0]
+    return Lease(flow, owner, int(fence) if holder == owner else 0)
+
+
+def read(cursor: Cursor, database: Database, *, flow: str, table: Table) -> Position | None:
+    """The position that the last commit of `flow` into `table` stored, or None."""
+    if described(cursor, _table(database)) is None:
+        return None
+    where = f'WHERE {_of(flow, table.label)} ORDER BY "EPOCH" DESC LIMIT 1'
+    found = rows(cursor, f'SELECT "POSITION" FROM {_table(database).sql} {where}')
+    position = json.loads(str(found[0][0])) if found and found[0][0] is not None else None
+    return position if isinstance(position, dict) else None
+
+
+def check(cursor: Cursor, database: Database, *, lease: Lease, hold: bool = False) -> None:
+    """Hold a lease against the database; with `hold`, nobody can claim the flow before the transaction ends.
+
+    Raises: LeaseLost when a newer claim was made.
+    """
+    mine = f'{_claimed(lease.flow)} AND "EPOCH" = {lease.fence} AND "OWNER" = {literal(lease.owner)}'
+    name = _table(database).sql
+    if hold:
+        kept = touched(cursor, f'UPDATE {name} SET "UPDATED_AT" = CURRENT_TIMESTAMP() WHERE {mine}')["updated"]
+    else:
+        kept = number(cursor, f"SELECT count(*) FROM {name} WHERE {mine}")
+    if kept:
+        return
+    found = rows(cursor, f'SELECT "OWNER" FROM {name} WHERE {_claimed(lease.flow)}')
+    owner = found[0][0] if found else "nobody: the claim is gone"
+    hint = "Nothing of this run was published; the newer run goes on."
+    raise LeaseLost(f"Committing the flow {lease.flow}", f"a newer run ({owner}) took it over", hint=hint, owner=owner)
+
+
+def write(cursor: Cursor, database: Database, *, lease: Lease, flow: str, table: Table, position: Position) -> None:
+    """Store the position of `flow` in `table`, in the cursor's transaction."""
+    name, told = _table(database).sql, literal(json.dumps(position))
+    cursor.execute(f"DELETE FROM {name} WHERE {_of(flow, table.label)}")
+    values = f"{literal(flow)}, {literal(table.label)}, {told}, {lease.fence}, {literal(lease.owner)}, CURRENT_TIMESTAMP()"
+    cursor.execute(f"INSERT INTO {name} ({_NAMES}) SELECT {values}")
+
+
+def carry(cursor: Cursor, database: Database, *, lease: Lease, labels: Sequence[str]) -> bool:
+    """Whether the lease's own commit stored the position of its flow in all of these tables."""
+    targets = ", ".join(literal(label) for label in labels)
+    where = f'"FLOW" = {literal(lease.flow)} AND "EPOCH" = {lease.fence} AND "OWNER" = {literal(lease.owner)}'
+    found = f'SELECT count(DISTINCT "TARGET") FROM {_table(database).sql} WHERE {where} AND "TARGET" IN ({targets})'
+    return number(cursor, found) == len(labels)
+
+
+def forget_others(cursor: Cursor, database: Database, *, flows: Collection[str], table: Table) -> None:
+    """Drop the positions that other flows hold in `table`: its rows were replaced, and theirs are no longer there."""
+    kept = ", ".join(literal(flow) for flow in flows)
+    cursor.execute(f'DELETE FROM {_table(database).sql} WHERE "TARGET" = {literal(table.label)} AND "FLOW" NOT IN ({kept})')
+
+
+def forget_all(cursor: Cursor, database: Database, *, table: Table) -> None:
+    """Drop every position in `table`, whose next read is a full one until a commit stores one again."""
+    cursor.execute(f'DELETE FROM {_table(database).sql} WHERE "TARGET" = {literal(table.label)}')
+
+
+def _raise(cursor: Cursor, database: Database, flow: str, *, owner: str) -> None:
+    name = _table(database).sql
+    # Of several rows each is raised above all of them.
+    highest = number(cursor, f'SELECT max("EPOCH") FROM {name} WHERE {_claimed(flow)}')
+    sets = f'"EPOCH" = GREATEST("EPOCH", {highest}) + 1, "OWNER" = {literal(owner)}, "UPDATED_AT" = CURRENT_TIMESTAMP()'
+    if not touched(cursor, f"UPDATE {name} SET {sets} WHERE {_claimed(flow)}")["updated"]:
+        values = f"{literal(flow)}, '', NULL, 1, {literal(owner)}, CURRENT_TIMESTAMP()"
+        cursor.execute(f"INSERT INTO {name} ({_NAMES}) SELECT {values}")
+
+
+def _table(database: Database) -> Table:
+    return Table(database.name, database.schema, TABLE)
+
+
+def _claimed(flow: str) -> str:
+    return _of(flow, "")
+
+
+def _of(flow: str, target: str) -> str:
+    return f'"FLOW" = {literal(flow)} AND "TARGET" = {literal(target)}'

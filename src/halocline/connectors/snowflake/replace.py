@@ -1,0 +1,165 @@
+"""Replace: a full load takes the place of a table's rows.
+
+prepared   the side table, a temporary one, is filled, settled and counted; the table gets the columns that it lacks
+published  in one transaction `INSERT OVERWRITE` puts the side table's rows in the place of the table's, with the position. The
+           table stays what it is, and so do its grants, views, policies and streams
+by key     where the table has columns of its own, rows that are gone are deleted, changed ones updated, new ones inserted, and
+           the columns keep their values
+
+Source: "INSERT" (OVERWRITE), https://docs.snowflake.com/en/sql-reference/sql/insert, read November 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from halocline.batch import Op
+from halocline.connector import Deletes, Plan
+from halocline.connectors.snowflake import positions
+from halocline.connectors.snowflake.client import Cursor, Database, number, rows, touched
+from halocline.connectors.snowflake.identity import equal, refuse_repeats, refuse_shared_keys
+from halocline.connectors.snowflake.merge import Work, refuse_long_texts, values
+from halocline.connectors.snowflake.staging import Piece, Place, Stage, deduplicate, examine, fill
+from halocline.connectors.snowflake.tables import Table, clashes, count, defined, described, listed, make
+from halocline.errors import NotFound, SchemaConflict, Stop
+from halocline.guards import refuse_loss
+from halocline.outcome import Counts
+
+_REFILL = "Rename or drop the table's own columns, or the table, and run again."
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A side table that is ready to be published: live rows in it, and what becomes of all that was staged."""
+
+    table: Table
+    live: int
+    counts: Counts
+
+
+def prepare(database: Database, *, plan: Plan, stage: Stage, place: Place, pieces: Sequence[Piece]) -> Side:
+    """Fill, settle and count the side table.
+
+    Raises: SchemaConflict when live records share a key; Truncated.
+    """
+    with database.cursor() as cursor:
+        stage.make(cursor, plan)
+    fill(database, stage.rows, place=place, pieces=[piece for piece in pieces if piece.op is Op.UPSERT])
+    gone = [piece for piece in pieces if piece.op is Op.DELETE and piece.rows]
+    deletions = fill(database, stage.gone, place=place, pieces=gone) if gone else 0
+    with database.cursor() as cursor:
+        side = stage.rows
+        found = examine(cursor, side, plan=plan)
+        if found.repeats:
+            refuse_repeats(cursor, side, plan=plan)
+            refuse_shared_keys(cursor, side, plan=plan)
+            deduplicate(cursor, side, plan=plan, into=stage.settled)
+            side = stage.settled
+    with database.transaction() as cursor:
+        _drop_flagged(cursor, side, plan)
+        if deletions:
+            _apply_deletions(cursor, side, stage, plan=plan)
+        kept, live = rows(cursor, f"SELECT count(*), {_live(plan)} FROM {side.sql}")[0]
+    counts = Counts(inserted=int(kept), unchanged=found.rows + deletions - int(kept), highest=found.highest)
+    return Side(side, int(live or 0), counts)
+
+
+def make_room(database: Database, table: Table, *, side: Side, plan: Plan) -> bool:
+    """All that DDL has to do before the side table's rows can be published; whether a column got another type.
+
+    A column of another type is dropped and made anew, because Snowflake changes few types in place. Until the rows are published
+    it is empty; the positions are forgotten first, so that a run that dies here is followed by a full one.
+    Source: "ALTER TABLE ... ALTER COLUMN", https://docs.snowflake.com/en/sql-reference/sql/alter-table-column (unverified).
+    """
+    strange = clashes(table, plan.schema)
+    with database.cursor() as cursor:
+        refuse_long_texts(cursor, table, stage=side.table, plan=plan)
+        if table.exists:
+            _refuse_loss(cursor, table, side, plan=plan)
+            _refuse_doubles(cursor, table, plan)
+        make(cursor, table, schema=plan.schema)
+    if strange:
+        with database.transaction() as cursor:
+            positions.forget_all(cursor, database, table=table)
+        with database.cursor() as cursor:
+            for column in strange:
+                cursor.execute(f"ALTER TABLE {table.sql} DROP COLUMN {listed([column.name])}")
+                cursor.execute(f"ALTER TABLE {table.sql} ADD COLUMN {defined(column)}")
+    return bool(strange)
+
+
+def publish(cursor: Cursor, table: Table, *, side: Side, plan: Plan) -> bool:
+    """Put the side table's rows in the place of the table's, in the cursor's transaction; whether that was done by key.
+
+    Raises: Refused when an empty answer would replace rows, or one that lacks more than the plan's share of them; Stop when the
+    table holds another number of rows afterwards.
+    """
+    table = replace(table, columns=described(cursor, table))
+    _refuse_loss(cursor, table, side, plan=plan)
+    by_key = bool(table.only_here(plan.schema))
+    if by_key:
+        _refill(cursor, table, side, plan=plan)
+        there = count(cursor, table)
+    else:
+        rows_of = f"SELECT {values(plan)} FROM {side.table.sql}"
+        there = touched(cursor, f"INSERT OVERWRITE INTO {table.sql} ({listed(plan.schema.names)}) {rows_of}")["inserted"]
+    if there != side.counts.inserted:
+        cause = f"{side.counts.inserted:,} rows were to be there, {there:,} are"
+        raise Stop(f"Replacing {table.label}", cause, hint="Nothing was published.")
+    return by_key
+
+
+def _drop_flagged(cursor: Cursor, side: Table, plan: Plan) -> None:
+    """Rows that are marked as deleted go, unless such rows are wanted."""
+    for name in plan.flag_columns if plan.deletes is not Deletes.SOFT else ():
+        cursor.execute(f"DELETE FROM {side.sql} WHERE {listed([name])}")
+
+
+def _apply_deletions(cursor: Cursor, side: Table, stage: Stage, *, plan: Plan) -> None:
+    """Apply deletions newer than the row that was read; without a stamp, the row wins."""
+    for name in plan.cursor_columns:
+        stamp, key = listed([name]), listed(plan.key)
+        newest = f"SELECT {key}, max({stamp}) AS {stamp} FROM {stage.gone.sql} GROUP BY {key}"
+        start = f"MERGE INTO {side.sql} t USING ({newest}) s ON {equal(plan.key)} WHEN MATCHED AND s.{stamp} > t.{stamp}"
+        if plan.deletes is Deletes.HARD:
+            cursor.execute(f"{start} THEN DELETE")
+        for flag in map(_one, plan.flag_columns if plan.deletes is Deletes.SOFT else ()):
+            cursor.execute(f"{start} AND NOT COALESCE(t.{flag}, FALSE) THEN UPDATE SET {flag} = TRUE, {stamp} = s.{stamp}")
+
+
+def _one(name: str) -> str:
+    return listed([name])
+
+
+def _live(plan: Plan, table: Table | None = None) -> str:
+    """The SQL expression that counts rows which are not marked as deleted."""
+    flags = [name for name in plan.flag_columns if table is None or table.type_of(name) == "BOOLEAN"]
+    return f"COUNT_IF(NOT COALESCE({listed(flags)}, FALSE))" if flags else "count(*)"
+
+
+def _refuse_loss(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> None:
+    old = number(cursor, f"SELECT {_live(plan, table)} FROM {table.sql}")
+    refuse_loss(table.label, plan, old=old, new=side.live)
+
+
+def _refuse_doubles(cursor: Cursor, table: Table, plan: Plan) -> None:
+    """A table with columns of its own is refreshed by key, so it has to have one."""
+    if not table.only_here(plan.schema):
+        return
+    doing = f"Replacing {table.label}"
+    for name in plan.key:
+        if table.type_of(name) is None:
+            raise NotFound(doing, f"the table has no key column {name!r} to keep its own columns by", hint=_REFILL)
+    if rows(cursor, f"SELECT 1 FROM {table.sql} GROUP BY {listed(plan.key)} HAVING count(*) > 1 LIMIT 1"):
+        cause = f"the table has columns of its own, and several rows of one key ({', '.join(plan.key)})"
+        raise SchemaConflict(doing, cause, hint=f"Delete the doubles. {_REFILL}")
+
+
+def _refill(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> None:
+    """Make the table's rows those of the side table. Columns that only the table has keep their values."""
+    lost = " AND ".join(f"{listed([name], 's')} IS NULL" for name in plan.key)
+    gone = f"SELECT DISTINCT {listed(plan.key, 't')} FROM {table.sql} t LEFT JOIN {side.table.sql} s ON {equal(plan.key)}"
+    same = " AND ".join(f"{listed([name], 't')} IS NOT DISTINCT FROM {listed([name], 's')}" for name in plan.key)
+    cursor.execute(f"MERGE INTO {table.sql} t USING ({gone} WHERE {lost}) s ON {same} WHEN MATCHED THEN DELETE")
+    cursor.execute(Work(table, side.table, replace(plan, deletes=Deletes.SOFT)).upsert())

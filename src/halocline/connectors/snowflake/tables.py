@@ -1,0 +1,150 @@
+"""Table: a table as it stands in the database, what a plan wants of it, and where both differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from snowflake.connector.errors import ProgrammingError
+
+from halocline.connector import Plan, Target
+from halocline.connectors.snowflake.client import Cursor, Database, literal, number, quoted, rows, told, uppered
+from halocline.connectors.snowflake.errors import is_missing
+from halocline.connectors.snowflake.types import holds, sql_type
+from halocline.errors import FixConfig, NotFound, SchemaConflict
+from halocline.schema import Column, Schema
+
+FULL_SYNC = "Run a full sync (force_full_sync=True), which gives the column its new type."
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table in the database: `columns` maps its names to types as DESCRIBE spells them; None where it does not exist."""
+
+    database: str
+    schema: str
+    name: str
+    columns: Mapping[str, str] | None = None
+
+    @property
+    def sql(self) -> str:
+        """The full name, quoted: it means the same whatever database and schema the session is in."""
+        return quoted(self.database, self.schema, self.name)
+
+    @property
+    def label(self) -> str:
+        """The name under which positions are kept: no other table's of the database."""
+        return ".".join(quoted(part) if "." in part else part for part in (self.schema, self.name))
+
+    @property
+    def exists(self) -> bool:
+        """Whether the table is there."""
+        return self.columns is not None
+
+    def type_of(self, name: str) -> str | None:
+        """The type of a column of that name in any case, or None."""
+        return (self.columns or {}).get(name.upper())
+
+    def only_here(self, schema: Schema) -> tuple[str, ...]:
+        """The columns that the table has and `schema` has not: removed at the source, or made by the user."""
+        known = {name.upper() for name in schema.names}
+        return tuple(name for name in self.columns or {} if name not in known)
+
+    def missing(self, schema: Schema) -> tuple[Column, ...]:
+        """The columns that `schema` has and the table has not."""
+        return tuple(column for column in schema if self.type_of(column.name) is None)
+
+
+def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
+    """The table that `target` names, as it stands now. Names are looked for in upper case. No warehouse is needed for it.
+
+    Raises: FixConfig when the name belongs to a view.
+    """
+    doing = f"Looking at the table {target}"
+    schema = uppered(target.schema or database.schema, doing=doing)
+    name = Table(database.name, schema, uppered(target.table, doing=doing))
+    columns = described(cursor, name)
+    if columns is None:
+        return name
+    cursor.execute(f"SHOW OBJECTS LIKE {literal(name.name)} IN SCHEMA {quoted(name.database, name.schema)}")
+    kinds = [str(line.get("kind")).upper() for line in told(cursor) if line.get("name") == name.name]
+    if any("VIEW" in kind for kind in kinds):
+        raise FixConfig(doing, "that is a view", hint="Name another table, or drop the view.")
+    return Table(name.database, name.schema, name.name, columns)
+
+
+def described(cursor: Cursor, table: Table) -> dict[str, str] | None:
+    """The columns of a table and their types, or None where there is no such table."""
+    try:
+        cursor.execute(f"DESCRIBE TABLE {table.sql}")
+    except ProgrammingError as error:
+        if is_missing(error):
+            return None
+        raise
+    return {str(line["name"]): str(line["type"]).upper() for line in told(cursor)}
+
+
+def check_types(table: Table, plan: Plan) -> None:
+    """Hold a table's types against the plan's, before rows are merged into it.
+
+    Raises: SchemaConflict for a column of another type, NotFound for a table without its key column.
+    """
+    for column in clashes(table, plan.schema):
+        there = table.type_of(column.name)
+        cause = f"the column {column.name} is {there} there, and would have to be {sql_type(column)} now"
+        raise SchemaConflict(f"Merging into {table.label}", cause, hint=FULL_SYNC, column=column.name)
+    for name in plan.key if table.exists else ():
+        if table.type_of(name) is None:
+            raise NotFound(f"Merging into {table.label}", f"the table has no key column {name!r}", hint=FULL_SYNC)
+
+
+def clashes(table: Table, schema: Schema) -> tuple[Column, ...]:
+    """The columns that the table has with a type which cannot hold their values."""
+    there = [(column, table.type_of(column.name)) for column in schema]
+    return tuple(column for column, kind in there if kind is not None and not holds(kind, column))
+
+
+def make(cursor: Cursor, table: Table, *, schema: Schema) -> None:
+    """Make the table, or the columns that it lacks; old rows have nulls there. No right to make tables is asked for in vain.
+
+    Every column takes nulls, and no key is declared: Snowflake would not enforce it.
+    """
+    if not table.exists:
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join(defined(column) for column in schema)})")
+        return
+    for column in table.missing(schema):
+        cursor.execute(f"ALTER TABLE {table.sql} ADD COLUMN {defined(column)}")
+
+
+def make_schema(cursor: Cursor, database: Database, *, schema: str) -> None:
+    """Make a schema if need be, and go back to the current one: making a schema also enters it.
+
+    It is looked for first, because `IF NOT EXISTS` asks for the right to make schemas also where nothing has to be made.
+    Source: "CREATE SCHEMA" (usage notes), https://docs.snowflake.com/en/sql-reference/sql/create-schema (unverified).
+    """
+    cursor.execute(f"SHOW SCHEMAS LIKE {literal(schema)} IN DATABASE {quoted(database.name)}")
+    if any(line.get("name") == schema for line in told(cursor)):
+        return
+    cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(database.name, schema)}")
+    if database.current_schema:
+        cursor.execute(f"USE SCHEMA {quoted(database.name, database.current_schema)}")
+
+
+def count(cursor: Cursor, table: Table) -> int:
+    """How many rows the table holds, which Snowflake knows without reading it."""
+    return number(cursor, f"SELECT count(*) FROM {table.sql}")
+
+
+def is_empty(cursor: Cursor, table: Table) -> bool:
+    """Whether the table holds no row."""
+    return not rows(cursor, f"SELECT 1 FROM {table.sql} LIMIT 1")
+
+
+def defined(column: Column) -> str:
+    """The column as a table's definition has it."""
+    return f"{quoted(column.name.upper())} {sql_type(column)}"
+
+
+def listed(names: Sequence[str], side: str = "") -> str:
+    """Columns by comma, as they are spelled in the database; `side` is the alias of their table."""
+    return ", ".join(f"{side}.{quoted(name.upper())}" if side else quoted(name.upper()) for name in names)

@@ -1,0 +1,232 @@
+"""A Snowflake for the tests: fakesnow's server with what it lacks. Runs in fakesnow's own environment.
+
+    python fakesnow_server.py PORT
+
+Added to fakesnow 0.12.1, each because Snowflake answers so, or takes what is asked:
+login          a master token and its validity, without which connector 5.x gives up
+uploads        the region and the signed headers of the bucket's address; HEAD of a file
+results        the parts of a timestamp may be null
+transactions   CURRENT_TRANSACTION(); DDL commits the one that is open
+stages         DROP STAGE, REMOVE
+comments       none of tables: they lie in another database, and DuckDB writes to one in a transaction
+temporary      tables may be named in full (they live on here, until they are dropped)
+schemas        a dot in a name
+COPY           options of CSV whose meaning is what DuckDB does anyway; every value is a text until it is inserted
+refusals       what is not understood is an error at once, and no reason to ask again
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import fakesnow.arrow
+import fakesnow.copy_into
+import fakesnow.info_schema
+import fakesnow.server as server
+import pyarrow as pa
+import sqlglot
+import uvicorn
+from fakesnow.transforms import stage
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+_DONE = "SELECT 'Statement executed successfully.' AS status"
+_DUCKDB_DOES_ANYWAY = {
+    *("RECORD_DELIMITER", "ENCODING", "TRIM_SPACE", "SKIP_BLANK_LINES", "ESCAPE", "BINARY_FORMAT", "FIELD_DELIMITER"),
+    *("DATE_FORMAT", "TIME_FORMAT", "TIMESTAMP_FORMAT", "ERROR_ON_COLUMN_COUNT_MISMATCH", "REPLACE_INVALID_CHARACTERS"),
+}
+_SIGNED = "host;x-goog-if-generation-match;x-goog-meta-encryptiondata;x-goog-meta-matdesc;x-goog-meta-sfc-digest"
+_BEGIN = re.compile(r"^\s*BEGIN\b", re.IGNORECASE)
+_END = re.compile(r"^\s*(COMMIT|ROLLBACK)\b", re.IGNORECASE)
+_DDL = re.compile(r"^\s*(CREATE|ALTER|DROP)\b", re.IGNORECASE)
+_TRANSACTION = re.compile(r"\bCURRENT_TRANSACTION\(\)", re.IGNORECASE)
+_TEMPORARY = re.compile(r"^\s*CREATE\s+TEMPORARY\s+TABLE\b", re.IGNORECASE)
+_DROP_STAGE = re.compile(r"^\s*DROP\s+STAGE\s+IF\s+EXISTS\s+(\S+)\s*$", re.IGNORECASE)
+_REMOVE = re.compile(r"^\s*REMOVE\s+'?@([^'\s]+)'?\s*$", re.IGNORECASE)
+_DOTTED_SCHEMA = re.compile(r'^\s*CREATE\s+SCHEMA\s+IF\s+NOT\s+EXISTS\s+(\S+\."[^"]*\.[^"]*")\s*$', re.IGNORECASE)
+
+
+async def login(request: Request) -> Response:
+    """Fakesnow's answer with what connector 5.x asks for besides."""
+    answer = json.loads((await server.login_request(request)).body)
+    told: dict[str, Any] = answer["data"]
+    told |= {"masterToken": told["token"], "validityInSeconds": 3600, "masterValidityInSeconds": 14400, "sessionId": 1}
+    return JSONResponse(answer)
+
+
+async def query(request: Request) -> Response:
+    """Fakesnow's answer to the statement, which is put into words that it knows."""
+    body = await request.body()
+    if request.headers.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
+    asked = json.loads(body)
+    conn = server.to_conn(server.to_token(request))
+    async with _one_at_a_time(conn):
+        try:
+            asked["sqlText"] = known(asked["sqlText"], conn)
+        except LookupError as missing:
+            return _refused("002003", "02000", f"Stage '{missing.args[0]}' does not exist or not authorized.")
+        answer = await server.query_request(_Again(request.scope, json.dumps(asked).encode()))
+    if answer.status_code != 500:
+        return answer
+    return _refused("000002", "0A000", "Unsupported feature")
+
+
+def _refused(code: str, state: str, words: str) -> Response:
+    told = {"errorCode": code, "sqlState": state}
+    return JSONResponse({"data": told, "code": code, "message": words, "success": False})
+
+
+def _one_at_a_time(conn: Any) -> asyncio.Lock:
+    """The lock of a session: DuckDB answers one statement of a connection at a time."""
+    if not hasattr(conn, "busy"):
+        conn.busy = asyncio.Lock()
+    return conn.busy
+
+
+def known(sql: str, conn: Any) -> str:
+    """The statement as fakesnow knows it; what it has no word for is done here."""
+    _follow(sql, conn)
+    if _TRANSACTION.search(sql):
+        return _TRANSACTION.sub("'1'" if conn._in_transaction or _begun(conn) else "NULL::VARCHAR", sql)
+    if found := _DROP_STAGE.match(sql):
+        return dropped(found.group(1), conn)
+    if found := _REMOVE.match(sql):
+        return removed(found.group(1), conn)
+    if found := _DOTTED_SCHEMA.match(sql):
+        conn._duck_conn.execute(f"CREATE SCHEMA IF NOT EXISTS {found.group(1)}")
+        return _DONE
+    return _TEMPORARY.sub("CREATE TABLE", sql)
+
+
+def _begun(conn: Any) -> bool:
+    return getattr(conn, "begun", False)
+
+
+def _follow(sql: str, conn: Any) -> None:
+    """Keep in mind whether a transaction is open, which DDL commits."""
+    if _BEGIN.match(sql):
+        conn.begun = True
+    elif _END.match(sql):
+        conn.begun = False
+    elif _DDL.match(sql) and _begun(conn):
+        conn._duck_conn.commit()
+        conn.begun = False
+
+
+def dropped(name: str, conn: Any) -> str:
+    database, schema, found = stage.parts_from_var(name.replace('"', ""), conn.database, conn.schema)
+    shutil.rmtree(stage.internal_dir(f"{database}.{schema}.{found}"), ignore_errors=True)
+    conn._duck_conn.execute(
+        "DELETE FROM _fs_global._fs_information_schema._fs_stages WHERE database_name = ? AND schema_name = ? AND name = ?",
+        [database, schema, found],
+    )
+    return _DONE
+
+
+def removed(place: str, conn: Any) -> str:
+    name, _, path = place.partition("/")
+    database, schema, found = stage.parts_from_var(name, conn.database, conn.schema)
+    sql = "SELECT 1 FROM _fs_global._fs_information_schema._fs_stages WHERE database_name = ? AND schema_name = ? AND name = ?"
+    if not conn._duck_conn.execute(sql, [database, schema, found]).fetchall():
+        raise LookupError(found)
+    folder = Path(stage.internal_dir(f"{database}.{schema}.{found}", path.rstrip("/")))
+    shutil.rmtree(folder, ignore_errors=True)
+    return _DONE
+
+
+class _Again(Request):
+    """A request whose body is another."""
+
+    def __init__(self, scope: Any, body: bytes) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-encoding"]
+        super().__init__({**scope, "headers": headers})
+        self._body = body
+
+
+async def file(request: Request) -> Response:
+    """PUT stores a file of a stage, as fakesnow does; HEAD and GET say whether it is there."""
+    if request.method == "PUT":
+        return await server.bucket_upload(request)
+    path = Path(stage.LOCAL_BUCKET_PATH, request.path_params["path"])
+    return Response(path.read_bytes()) if path.is_file() else Response(status_code=404)
+
+
+def mended() -> None:
+    """Put our parts in the place of fakesnow's."""
+    csv, inserts = fakesnow.copy_into.handle_csv, fakesnow.copy_into._inserts
+    info, timestamps = server.gcs_stage_info, fakesnow.arrow.to_sf
+
+    def handle_csv(options: dict[str, Any]) -> Any:
+        reader = csv({name: value for name, value in options.items() if name not in _DUCKDB_DOES_ANYWAY})
+        said = options.get("NULL_IF", [])
+        reader.quoted_nulls = "" in (said if isinstance(said, list) else [said])
+        return reader
+
+    def inserts_of(expr: Any, params: Any, urls: list[str], parquet: Any = None) -> Any:
+        params.file_format.width = len(expr.this.expressions)
+        return inserts(expr, params, urls, parquet)
+
+    def read_expression(reader: Any, url: str) -> Any:
+        """Nothing is guessed: every value is a text until it is inserted."""
+        columns = ", ".join(f"'column{at}': 'VARCHAR'" for at in range(reader.width))
+        nulls = ", ".join(f"'{word}'" for word in reader.null_if or ())
+        words = f"auto_detect=false, header=false, skip={reader.skip_header}, columns={{{columns}}}, nullstr=[{nulls}]"
+        words += f", allow_quoted_nulls={reader.quoted_nulls}"
+        words += """, delim=',', quote='"', escape='"', new_line='\\n', compression='gzip'"""
+        return sqlglot.parse_one(f"read_csv({reader.file_literal(url).sql()}, {words}, max_line_size=20000000)", read="duckdb")
+
+    def gcs_stage_info(*words: Any) -> dict[str, Any]:
+        told = info(*words)
+        address = told["presignedUrl"] + "?X-Goog-SignedHeaders=" + quote(_SIGNED)
+        return {**told, "region": "US-CENTRAL1", "presignedUrl": address}
+
+    def to_sf(table: pa.Table, rowtype: Any) -> pa.Table:
+        made = timestamps(table, rowtype)
+        columns = [_with_nulls(column, there) for column, there in zip(made.columns, table.columns, strict=True)]
+        fields = [field.with_type(column.type) for field, column in zip(made.schema, columns, strict=True)]
+        return pa.table(columns, schema=pa.schema(fields, made.schema.metadata))
+
+    fakesnow.copy_into.handle_csv = handle_csv
+    fakesnow.copy_into._inserts = inserts_of
+    fakesnow.copy_into.ReadCSV.read_expression = read_expression
+    fakesnow.info_schema.insert_table_comment_sql = lambda *_: "SELECT 1"
+    server.gcs_stage_info = gcs_stage_info
+    server.to_sf = to_sf
+
+
+def _with_nulls(column: pa.ChunkedArray, there: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The parts of timestamps with the nulls of the timestamps."""
+    if not pa.types.is_struct(column.type):
+        return column
+    parts = column.combine_chunks()
+    fields = [part.with_nullable(True) for part in column.type]
+    return pa.chunked_array([pa.StructArray.from_arrays(parts.flatten(), fields=fields, mask=there.combine_chunks().is_null())])
+
+
+def main(port: int) -> None:
+    """Serve until the process is ended."""
+    mended()
+    ours = [
+        Route("/session/v1/login-request", login, methods=["POST"]),
+        Route("/queries/v1/query-request", query, methods=["POST"]),
+        Route("/fs_bucket/{path:path}", file, methods=["PUT", "GET", "HEAD"]),
+        Route("/telemetry/send", lambda _: JSONResponse({"success": True}), methods=["POST"]),
+    ]
+    mine = {route.path for route in ours}
+    theirs = [route for route in server.routes if route.path not in mine]
+    uvicorn.run(Starlette(routes=[*ours, *theirs]), host="127.0.0.1", port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,56 @@
+"""Snowflake passes the suite of destinations, on an emulation of it. What is handed in has laws of its own: test_sessions.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.connectors.snowflake.server import Server
+
+from halocline.connector import Destination, Target
+from halocline.connectors.snowflake import open_destination
+from halocline.spool import Spool
+from halocline.testing.destinations import SCHEMA, DestinationSuite
+
+_SPELLED = {name.upper(): name for name in (*SCHEMA.names, "New__c")}
+
+
+class TestSnowflake(DestinationSuite):
+    """The suite names columns as the source does; in Snowflake they are upper case."""
+
+    @pytest.fixture(autouse=True)
+    def _on(self, server: Server) -> Iterator[None]:
+        self.server = server
+        self.connections: list[Any] = []
+        self.opened: list[tuple[Destination, str]] = []
+        yield
+        for connection in self.connections:
+            connection.close()
+
+    def connection(self, database: str) -> Any:
+        self.connections.append(self.server.connect(database))
+        return self.connections[-1]
+
+    def open(self, folder: Path, spool: Spool) -> Destination:
+        database = self.server.database(folder)
+        destination = open_destination(self.server.uri(database), spool=spool)
+        self.opened.append((destination, database))
+        return destination
+
+    def read(self, destination: Destination, target: Target) -> list[dict[str, object]]:
+        cursor = self.connection(self.database(destination)).cursor()
+        schema, table = (target.schema or "public").upper(), target.table.upper()
+        if not cursor.execute(f"SHOW OBJECTS LIKE '{table}' IN SCHEMA \"{schema}\"").fetchall():
+            return []
+        rows = cursor.execute(f'SELECT * FROM "{schema}"."{table}"').fetchall()
+        names = [_SPELLED[column[0]] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def drop(self, destination: Destination, target: Target) -> None:
+        schema, table = (target.schema or "public").upper(), target.table.upper()
+        self.connection(self.database(destination)).cursor().execute(f'DROP TABLE "{schema}"."{table}"')
+
+    def database(self, destination: Destination) -> str:
+        return next(name for known, name in self.opened if known is destination)

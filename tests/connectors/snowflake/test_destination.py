@@ -1,0 +1,238 @@
+"""Laws of a load into Snowflake that the suite of all destinations does not hold."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from tests.connectors.duckdb.pages import FLOW, TARGET, plan, text_schema
+from tests.connectors.snowflake.pages import Wire, load, rows, table, written
+from tests.connectors.snowflake.server import Server
+
+from halocline.batch import Batch
+from halocline.connector import Mode, Part
+from halocline.connectors.snowflake import pages
+from halocline.connectors.snowflake.destination import SnowflakeDestination
+from halocline.errors import FixConfig, Refused, SchemaConflict, Truncated
+from halocline.events import Event, Noticed
+from halocline.schema import Column, Kind, Schema
+from halocline.spool import Spool
+from halocline.testing.destinations import NoJournal
+
+
+@pytest.fixture
+def connection(server: Server, tmp_path: Path) -> Iterator[Any]:
+    made = server.connect(server.database(tmp_path))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def heard() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def destination(connection: Any, tmp_path: Path, heard: list[Event]) -> Iterator[SnowflakeDestination]:
+    spool = Spool("test", tmp_path)
+    yield SnowflakeDestination(connection, spool=spool, sink=heard.append)
+    spool.close()
+
+
+def page(folder: Path, *lines: tuple[str | None, ...], schema: Schema | None = None, name: str = "page.csv") -> Batch:
+    return Batch(raw=written(folder / name, schema or text_schema(), list(lines)))
+
+
+def test_every_text_of_a_page_arrives(destination: SnowflakeDestination, connection: Any, tmp_path: Path) -> None:
+    """Quotes, line ends, backslashes, blanks and words that mean null elsewhere are texts; only an empty value is null."""
+    texts = ['a "b", c', "line\r\nline\n", "back\\slash\\", " blanks ", "\\N", "NULL", "Łódź 😀", "'", "%s"]
+    counts = load(destination, [page(tmp_path, *((str(n), text) for n, text in enumerate(texts)), ("9", None))], text_schema())
+    assert counts.inserted == 10
+    assert [row["TEXT"] for row in table(connection)] == [*texts, None]
+
+
+def test_arrow_keeps_an_empty_text(destination: SnowflakeDestination, connection: Any) -> None:
+    """Null is null and an empty text is one."""
+    batch = pa.RecordBatch.from_pylist([{"Id": "1", "Text": ""}, {"Id": "2", "Text": None}], schema=text_schema().arrow)
+    load(destination, [Batch(rows=batch)], text_schema())
+    assert [row["TEXT"] for row in table(connection)] == ["", None]
+
+
+def test_each_type_is_exact(destination: SnowflakeDestination, connection: Any, tmp_path: Path) -> None:
+    """Numbers keep their digits, instants their zone and milliseconds; what a page spells otherwise is parsed first."""
+    schema = text_schema(
+        Column("N", Kind.DECIMAL, precision=18, scale=2),
+        Column("W", Kind.INTEGER),
+        Column("F", Kind.DOUBLE),
+        Column("B", Kind.BOOLEAN),
+        Column("D", Kind.DATE),
+        Column("At", Kind.DATETIME),
+        Column("T", Kind.TIME),
+    )
+    plain = ("1", "x", "9999999999999999.99", "9007199254740993", "0.1", "true", "1999-12-31", "2026-03-01T10:20:30.123Z", None)
+    odd = ("2", "x", "1.2E3", "12.0", "1E-3", "false", "0001-01-01", "2026-03-01T10:20:30.000+0000", "10:20:30.005Z")
+    load(destination, [page(tmp_path, plain, odd, schema=schema)], schema)
+    first, second = table(connection)
+    at = dt.datetime(2026, 3, 1, 10, 20, 30, 123000, dt.UTC)
+    assert [first[name] for name in ("N", "W", "F", "B", "AT")] == [Decimal("9999999999999999.99"), 2**53 + 1, 0.1, True, at]
+    assert [second[name] for name in ("N", "W", "F", "D")] == [Decimal(1200), 12, 0.001, dt.date(1, 1, 1)]
+    assert (second["T"], second["AT"]) == (dt.time(10, 20, 30, 5000), at.replace(microsecond=0))
+
+
+def test_arrow_is_written_as_snowflake_reads_it(tmp_path: Path) -> None:
+    """Bytes as hexadecimal digits (the emulation does not read them), instants to the microsecond in UTC, null as nothing."""
+    schema = Schema((Column("Y", Kind.BINARY), Column("At", Kind.DATETIME), Column("T", Kind.TIME), Column("Text", Kind.STRING)))
+    row = {"Y": b"\x00\xff", "At": dt.datetime(2026, 3, 1, 0, 0, 0, 5, dt.UTC), "T": dt.time(1, 2, 3, 4), "Text": ""}
+    batch = pa.RecordBatch.from_pylist([row, {}], schema=schema.arrow)
+    assert pages.written([batch], schema, file=tmp_path / "f.csv.gz", doing="Writing") == 2
+    wanted = b'"00ff","2026-03-01T00:00:00.000005Z",01:02:03.000004,""\n,,,\n'
+    assert gzip.decompress((tmp_path / "f.csv.gz").read_bytes()) == wanted
+
+
+@pytest.mark.parametrize("value", ["0.005", "1234567.89"])
+def test_a_number_that_does_not_fit_stops_the_load(
+    destination: SnowflakeDestination, connection: Any, tmp_path: Path, value: str
+) -> None:
+    """Snowflake would round it without a word; the table stays as it was."""
+    schema = text_schema(Column("N", Kind.DECIMAL, precision=6, scale=2))
+    load(destination, [page(tmp_path, ("1", "a", "1.50"), schema=schema)], schema)
+    with pytest.raises(SchemaConflict, match="N"):
+        load(destination, [page(tmp_path, ("1", "a", value), schema=schema)], schema, mode=Mode.MERGE)
+    assert table(connection)[0]["N"] == Decimal("1.50")
+
+
+def test_json_is_parsed_and_compared_by_value(destination: SnowflakeDestination, connection: Any, tmp_path: Path) -> None:
+    """It is a VARIANT there; the same value again is no change."""
+    schema = text_schema(Column("J", Kind.JSON))
+    load(destination, [page(tmp_path, ("1", "a", '{"a": [1, "x"]}'), ("2", "b", None), schema=schema)], schema)
+    again = page(tmp_path, ("1", "a", '{"a": [1, "x"]}'), ("2", "b", '{"n": null}'), schema=schema)
+    counts = load(destination, [again], schema, mode=Mode.MERGE)
+    assert (counts.updated, counts.unchanged) == (1, 1)
+    kinds = {row[0]: row[1] for row in rows(connection, 'DESCRIBE TABLE "RAW"."PAGE"')}
+    assert kinds["J"] == "VARIANT"
+
+
+def test_columns_of_their_own_survive_a_full_refresh(
+    destination: SnowflakeDestination, connection: Any, tmp_path: Path, heard: list[Event]
+) -> None:
+    """The refresh goes by key and says so: their values stay, rows that are gone go, and so do views over the table."""
+    load(destination, [page(tmp_path, ("1", "a"), ("2", "b"))], text_schema())
+    connection.cursor().execute('ALTER TABLE "RAW"."PAGE" ADD COLUMN "NOTE" VARCHAR')
+    connection.cursor().execute('UPDATE "RAW"."PAGE" SET "NOTE" = \'mine\' WHERE "ID" = \'2\'')
+    connection.cursor().execute('CREATE VIEW "PUBLIC"."V" AS SELECT "ID", "NOTE" FROM "RAW"."PAGE"')
+    assert load(destination, [page(tmp_path, ("2", "c"), ("3", "d"))], text_schema()).inserted == 2
+    assert table(connection) == [{"ID": "2", "TEXT": "c", "NOTE": "mine"}, {"ID": "3", "TEXT": "d", "NOTE": None}]
+    assert len(rows(connection, 'SELECT * FROM "PUBLIC"."V"')) == 2
+    assert [event.message for event in heard if isinstance(event, Noticed)] == [
+        "raw.page was refreshed row by row, because it has columns of its own."
+    ]
+
+
+def test_doubles_that_snowflake_let_in_are_told(destination: SnowflakeDestination, connection: Any, tmp_path: Path) -> None:
+    """No key is enforced there: a merge onto doubled rows is refused, and a full refresh sets it right."""
+    load(destination, [page(tmp_path, ("1", "a"))], text_schema())
+    connection.cursor().execute("INSERT INTO \"RAW\".\"PAGE\" SELECT '1', 'double'")
+    with pytest.raises(SchemaConflict, match="several rows of one key"):
+        load(destination, [page(tmp_path, ("1", "new"))], text_schema(), mode=Mode.MERGE)
+    load(destination, [page(tmp_path, ("1", "new"))], text_schema())
+    assert table(connection) == [{"ID": "1", "TEXT": "new"}]
+
+
+def test_a_column_of_another_type_is_made_anew_and_told(
+    destination: SnowflakeDestination, connection: Any, tmp_path: Path, heard: list[Event]
+) -> None:
+    """A run that dies before the rows are published is followed by a full one: the position is gone first."""
+    load(destination, [page(tmp_path, ("1", "7"))], text_schema())
+    other = Schema((Column("Id", Kind.STRING), Column("Text", Kind.INTEGER)), ("Id",))
+    wire = Wire(connection)
+
+    def cut(sql: str) -> None:
+        if sql.startswith("INSERT OVERWRITE"):
+            raise RuntimeError("the lights go out")
+
+    wire.before = cut
+    with pytest.raises(RuntimeError):
+        load(destination, [page(tmp_path, ("1", "7"), schema=other)], other)
+    wire.before = lambda _: None
+    assert destination.position(FLOW, TARGET) is None
+    load(destination, [page(tmp_path, ("1", "7"), schema=other)], other, allow_replace=True)
+    assert table(connection) == [{"ID": "1", "TEXT": 7}]
+    load(destination, [page(tmp_path, ("1", "8"))], text_schema())
+    assert [event.message for event in heard if isinstance(event, Noticed)] == [
+        "raw.page has columns of another type now; they were made anew."
+    ]
+
+
+def test_a_text_that_is_too_long_names_its_column(destination: SnowflakeDestination, connection: Any, tmp_path: Path) -> None:
+    """In a table with narrow columns of the user's; nothing changes."""
+    load(destination, [page(tmp_path, ("1", "a"))], text_schema())
+    connection.cursor().execute('DROP TABLE "RAW"."PAGE"')
+    connection.cursor().execute('CREATE TABLE "RAW"."PAGE" ("ID" VARCHAR(18), "TEXT" VARCHAR(3))')
+    connection.cursor().execute("INSERT INTO \"RAW\".\"PAGE\" SELECT '1', 'abc'")
+    with pytest.raises(SchemaConflict, match="Text takes 3 characters there, and a text of 4 came"):
+        load(destination, [page(tmp_path, ("1", "abcd"))], text_schema(), mode=Mode.MERGE)
+    assert load(destination, [page(tmp_path, ("1", "xyz"))], text_schema(), mode=Mode.MERGE).updated == 1
+
+
+def test_a_view_is_no_table(destination: SnowflakeDestination, connection: Any) -> None:
+    """It is refused before anything is staged."""
+    connection.cursor().execute('CREATE SCHEMA "RAW"')
+    connection.cursor().execute('USE SCHEMA "PUBLIC"')
+    connection.cursor().execute('CREATE VIEW "RAW"."PAGE" AS SELECT 1 AS "ID"')
+    unit = destination.begin(destination.claim(FLOW, "test"))
+    with pytest.raises(FixConfig, match="that is a view"):
+        unit.open(TARGET, plan(text_schema()), NoJournal())
+
+
+def test_a_damaged_page_is_never_loaded(destination: SnowflakeDestination, tmp_path: Path) -> None:
+    """Another header than announced, a column that is missing, or other rows than announced."""
+    good = written(tmp_path / "good.csv", text_schema(), [("1", "a")])
+    (tmp_path / "other.csv").write_text('"Id","Texx"\n"1","a"\n')
+    unit = destination.begin(destination.claim(FLOW, "test"))
+    opened = unit.open(TARGET, plan(text_schema()), NoJournal())
+    for broken, kind in (
+        (replace(good, path=tmp_path / "other.csv"), SchemaConflict),
+        (written(tmp_path / "less.csv", text_schema(), [("1",)], names=["Id"]), SchemaConflict),
+    ):
+        with pytest.raises(kind):
+            opened.stage(Part("p"), iter([Batch(raw=broken)]))
+    manifest = opened.stage(Part("p"), iter([Batch(raw=replace(good, rows=2))]))
+    with pytest.raises(Truncated, match="1 rows were loaded, 2 were announced"):
+        unit.commit({FLOW: {}}, [manifest])
+    unit.close()
+
+
+def test_an_attempt_that_failed_is_told_from_the_one_that_counts(
+    destination: SnowflakeDestination, connection: Any, tmp_path: Path
+) -> None:
+    """Files that no manifest names lie in the same folder; their rows are taken back, and each file is copied for itself."""
+    unit = destination.begin(destination.claim(FLOW, "test"))
+    opened = unit.open(TARGET, plan(text_schema()), NoJournal())
+    opened.stage(Part("a"), iter([page(tmp_path, ("8", "failed"))]))
+    manifests = [opened.stage(Part(name), iter([page(tmp_path, (name, "right"))])) for name in "ab"]
+    assert unit.commit({FLOW: {}}, manifests).inserted == 2
+    unit.close()
+    assert [row["ID"] for row in table(connection)] == ["a", "b"]
+
+
+def test_a_strange_table_is_not_replaced(destination: SnowflakeDestination, connection: Any, tmp_path: Path) -> None:
+    """Grants and rows of somebody else's table stay, unless a full sync is forced; then the table itself stays the same one."""
+    connection.cursor().execute('CREATE SCHEMA "RAW"')
+    connection.cursor().execute('USE SCHEMA "PUBLIC"')
+    connection.cursor().execute('CREATE TABLE "RAW"."PAGE" ("ID" VARCHAR, "TEXT" VARCHAR)')
+    connection.cursor().execute("INSERT INTO \"RAW\".\"PAGE\" SELECT '9', 'theirs'")
+    with pytest.raises(Refused, match="has never filled it"):
+        load(destination, [page(tmp_path, ("1", "a"))], text_schema())
+    wire = Wire(connection)
+    load(destination, [page(tmp_path, ("1", "a"))], text_schema(), allow_replace=True)
+    assert not [
+        sql for sql in wire.statements if sql.startswith(("CREATE OR REPLACE", 'DROP TABLE IF EXISTS "RAW"."PAGE"', "ALTER"))
+    ]
+    assert table(connection) == [{"ID": "1", "TEXT": "a"}]

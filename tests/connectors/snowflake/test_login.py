@@ -1,0 +1,118 @@
+"""Laws of logging in and of what goes wrong: the URI, the vendor's variables, and errors that say what to try."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from snowflake.connector.errors import DatabaseError, InterfaceError, OperationalError, ProgrammingError
+
+from halocline.connectors.snowflake.errors import gate
+from halocline.connectors.snowflake.login import login_of
+from halocline.errors import (
+    AccessDenied,
+    FixConfig,
+    HaloclineError,
+    LoginRefused,
+    NetworkFailed,
+    NotFound,
+    QuotaExhausted,
+    RetryLater,
+    SchemaConflict,
+    Stop,
+    StorageFailed,
+    Truncated,
+)
+
+
+def test_a_uri_says_everything() -> None:
+    """Percent codes are read, options become the connector's, and our session has its own tag, time zone and limit for locks."""
+    uri = "Snowflake://me%40corp:p%2F%40ss@org-acc.eu-west-1/My_DB/raw?warehouse=WH&role=R&query_tag=nightly&host=h&port=1&protocol=http"
+    told = login_of(uri, {}).arguments(5)
+    wanted = {"user": "me@corp", "password": "p/@ss", "account": "org-acc.eu-west-1", "database": "My_DB", "schema": "raw"}
+    wanted |= {"warehouse": "WH", "role": "R", "host": "h", "port": 1, "protocol": "http"}
+    assert {name: told[name] for name in wanted} == wanted
+    assert told["session_parameters"] == {"QUERY_TAG": "nightly", "LOCK_TIMEOUT": 300, "TIMEZONE": "UTC"}
+
+
+def test_a_key_pair_needs_no_password() -> None:
+    """A path makes it a login by key; a password of the environment is left out of it."""
+    around = {"SNOWFLAKE_PASSWORD": "another", "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": "phrase"}
+    told = login_of("snowflake://me@acc/db?private_key_path=/k.p8", around).arguments(4)
+    assert told["private_key_file"] == "/k.p8"
+    assert told["private_key_file_pwd"] == "phrase"
+    assert told["authenticator"] == "SNOWFLAKE_JWT"
+    assert "password" not in told
+
+
+def test_the_environment_fills_what_the_uri_leaves_out() -> None:
+    """The URI goes first; the connector's names for a time limit are those of its version."""
+    names = ("ACCOUNT", "USER", "PASSWORD", "DATABASE", "SCHEMA", "WAREHOUSE", "ROLE", "PRIVATE_KEY_FILE")
+    around = {f"SNOWFLAKE_{name}": name.lower() for name in names}
+    told = login_of("snowflake://you@/mine?role=other&network_timeout=7", around).arguments(4)
+    assert [told[name] for name in ("account", "user", "database", "schema", "warehouse", "role")] == [
+        *("account", "you", "mine", "schema", "warehouse"),
+        "other",
+    ]
+    assert told["private_key_file"] == "private_key_file"
+    assert told["network_timeout"] == 7
+    assert login_of("snowflake://u@a/d?network_timeout=7", {}).arguments(5)["request_timeout"] == 7
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *(
+            "snowflake://u:se cret@a/d",
+            "snowflake://u:secret@x@a/d",
+            "snowflake://u:secret@a/d/s/more",
+            "snowflake://u:secret@/d",
+        ),
+        *("snowflake://u:secret@a/d?passwort=secret", "snowflake://u:secret@a/d?port=x", "snowflake://u:sec#ret@a/d"),
+    ],
+)
+def test_a_uri_that_cannot_be_read_is_not_repeated(uri: str) -> None:
+    """A password may be in any piece of it."""
+    with pytest.raises(FixConfig) as caught:
+        login_of(uri, {})
+    assert "secret" not in str(caught.value)
+    assert "sec" not in str(caught.value).replace("second", "")
+    assert "secret" not in repr(login_of("snowflake://u:secret@a/d?token=secret", {}))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (
+            DatabaseError("Incorrect username or password", errno=250001, sqlstate="08001"),
+            LoginRefused,
+            "password or key",
+        ),
+        (DatabaseError("JWT token is invalid.", errno=390144), LoginRefused, "password or key"),
+        (ProgrammingError("Insufficient privileges", errno=3001, sqlstate="42501"), AccessDenied, "rights needed"),
+        (
+            ProgrammingError("Object 'X' does not exist", errno=2003, sqlstate="42S02"),
+            NotFound,
+            "may not use it",
+        ),
+        (ProgrammingError("No active warehouse selected", errno=606, sqlstate="57P03"), FixConfig, "warehouse=WH"),
+        (ProgrammingError("Warehouse 'W' cannot be resumed", errno=90073, sqlstate="22000"), QuotaExhausted, "resource monitor"),
+        (ProgrammingError("Warehouse suspended", errno=607), RetryLater, "suspended"),
+        (ProgrammingError("Statement reached its timeout", errno=630, sqlstate="57014"), RetryLater, "STATEMENT_TIMEOUT"),
+        (ProgrammingError("has locked table", errno=625, sqlstate="57014"), RetryLater, "holds the lock"),
+        (ProgrammingError("Numeric value 'x' is not recognized", errno=100038, sqlstate="22018"), SchemaConflict, "full sync"),
+        (ProgrammingError("String 'x' is too long", errno=100078, sqlstate="22000"), SchemaConflict, "widen"),
+        (ProgrammingError("Number of columns in file (1)", errno=100080, sqlstate="22000"), Truncated, "damaged"),
+        (OperationalError("File doesn't exist", errno=253006), StorageFailed, "HALOCLINE_SPOOL"),
+        (OperationalError("Failed to connect", errno=250003), NetworkFailed, "run it again"),
+        (InterfaceError("gone"), NetworkFailed, "run it again"),
+        (ProgrammingError("odd", errno=999999), Stop, "odd"),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else None,
+)
+def test_an_error_says_what_to_try(error: Any, kind: type[HaloclineError], said: str) -> None:
+    """By Snowflake's number; what was being done and its own words are told."""
+    with pytest.raises(kind, match=said) as caught, gate("Doing a thing"):
+        raise error
+    assert type(caught.value) is kind
+    assert str(caught.value).startswith("Doing a thing: ")
