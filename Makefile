@@ -48,10 +48,14 @@ lint: $(VENV)/.stamp  ## ruff, mypy --strict, import rules, unused code, example
 	@$(PY) tools/check_unused.py src tests tools $(wildcard benchmarks)
 	@$(PY) tools/check_docs.py
 
-faults:  ## not built yet
-	@echo 'make $@: not built yet' >&2; exit 1
+# What breaks things on purpose, the long tests included. Ended after FAULTS_S seconds, as a failure.
+FAULTS := $(patsubst %,tests/system/test_%.py,fault_loop random_kills kill taken_up two_runners stateful bad_disk push_crash_matrix)
+FAULTS_S ?= 10800
 
-docs: $(VENV)/.stamp  ## the pages that the code itself tells: docs/emulator-coverage.md
+faults: $(VENV)/.stamp  ## every operation of a sync and of a push fails, loses its reply, or is where the process dies: up to three hours
+	@$(PY) -m pytest --long -n $(WORKERS) -rfE --session-timeout=$(FAULTS_S) $(PYTEST_ARGS) $(FAULTS)
+
+docs: $(VENV)/.stamp  ## the pages that the code itself tells: docs/emulator-coverage.md, docs/types.md
 	@$(PY) tools/make_pages.py
 
 clean:  ## removes what make made, environments included

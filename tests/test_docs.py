@@ -74,7 +74,7 @@ def test_a_failing_block_names_its_line(tmp_path: Path) -> None:
     assert (caught.traceback[-1].path, caught.traceback[-1].lineno + 1) == (page, 5)
 
 
-def test_the_page_of_what_the_emulator_covers_is_what_the_code_says() -> None:
+def test_the_pages_that_the_code_tells_are_what_it_says() -> None:
     """`make docs` would change nothing."""
     command = [sys.executable, str(DOCS.parent / "tools" / "make_pages.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

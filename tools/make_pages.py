@@ -1,4 +1,4 @@
-"""Write the pages of the documentation that the code itself tells: what the emulator covers.
+"""Write the pages of the documentation that the code itself tells: what the emulator covers, and which type becomes which.
 
 usage: make_pages.py [--check]
 
@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 
+from type_map import type_map
+
 from halocline.emulator.bulk1.door import METHODS
 from halocline.emulator.faults.actions import ACTIONS, OTHER_NAMES
 from halocline.emulator.faults.grammar import MATCHING
@@ -26,19 +28,19 @@ from halocline.emulator.soql.parser import CLAUSES, LOCATION_FUNCTIONS, SCOPES
 from halocline.emulator.soql.values import AGGREGATES, DATE_FUNCTIONS, REFUSED_FUNCTIONS, SHOWING_FUNCTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "emulator-coverage.md"
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or compare it with the code."""
-    text = coverage()
-    if "--check" not in arguments:
-        PAGE.write_text(text)
-        return 0
-    if PAGE.exists() and PAGE.read_text() == text:
-        return 0
-    print(f"{PAGE.relative_to(ROOT)} is not what the code says: run make docs", file=sys.stderr)
-    return 1
+    """Write the pages, or compare them with the code."""
+    different = 0
+    for name, text in (("emulator-coverage.md", coverage()), ("types.md", type_map())):
+        page = ROOT / "docs" / name
+        if "--check" not in arguments:
+            page.write_text(text)
+        elif not page.exists() or page.read_text() != text:
+            print(f"{page.relative_to(ROOT)} is not what the code says: run make docs", file=sys.stderr)
+            different = 1
+    return different
 
 
 def coverage() -> str:

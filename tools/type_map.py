@@ -1,0 +1,80 @@
+"""The page of types: what a Salesforce field becomes in Arrow and in each destination, asked of the code that does it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from halocline.connectors.duckdb.types import sql_type as duckdb_type
+from halocline.connectors.files.text import NATIVE, to_text
+from halocline.connectors.postgres.types import sql_type as postgres_type
+from halocline.connectors.salesforce.types import FIELD_TYPES, column, left_out
+from halocline.connectors.snowflake.types import sql_type as snowflake_type
+from halocline.schema import Column, Kind
+
+_HEAD = """
+# Which type becomes which
+
+This page is made from the code by `make docs`; a test keeps it true.
+
+A column keeps its exact value wherever it goes: decimals stay decimals, instants are UTC with microseconds, null is never an
+empty text or 0. Two lines need a word. Numbers (`currency`, `double`, `percent`) become decimals of the precision and the
+scale that the field declares, here 18 and 2; formula results have more decimals than their field says, so they are doubles,
+as all numbers are with `--numbers double`. And Salesforce keeps no empty text: it is null there.
+
+Parquet files hold the Arrow type. CSV shows an example of how a value is spelled; JSON Lines spell it alike, with JSON's own
+escapes. A null is nothing at all in CSV (an empty text is `""`), and `null` in JSON Lines.
+"""
+_EXAMPLES = {
+    Kind.STRING: 'Ünïcode, "quoted"',
+    Kind.JSON: '{"city":"Köln"}',
+    Kind.BOOLEAN: True,
+    Kind.INTEGER: 9_007_199_254_740_993,
+    Kind.DOUBLE: 0.1,
+    Kind.DATE: 20_513,
+    Kind.TIME: 37_230_123_456,
+    Kind.DATETIME: 1_772_360_430_123_456,
+}
+
+
+def type_map() -> str:
+    """The page as Markdown."""
+    head = ("Salesforce", "Arrow, Parquet", "DuckDB", "PostgreSQL", "Snowflake", "CSV")
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _rows()]
+    left = [f"- `{told}`: {left_out({'type': told})}." for told in FIELD_TYPES if left_out({"type": told})]
+    parts = (_HEAD.strip(), "\n".join(lines), "Left out, with a note in the plan:", "\n".join(left))
+    return "\n\n".join(parts) + "\n"
+
+
+def _rows() -> list[tuple[str, ...]]:
+    """One row for all field types that go the same way."""
+    sources: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for told in FIELD_TYPES:
+        if left_out({"type": told}) is None:
+            sources[_way(column(_field(told)))].append(f"`{told}`")
+    sources[_way(column({**_field("double"), "calculated": True}))].append("numbers of formulas")
+    return [(", ".join(names), *way) for way, names in sources.items()]
+
+
+def _field(told: str) -> Mapping[str, object]:
+    return {"name": "Field", "type": told, "precision": 18, "scale": 2}
+
+
+def _way(one: Column) -> tuple[str, ...]:
+    types = (str(one.arrow), duckdb_type(one), postgres_type(one), snowflake_type(one))
+    return (*(f"`{name}`" for name in types), f"`{_spelled(one)}`")
+
+
+def _spelled(one: Column) -> str:
+    if one.kind is Kind.DECIMAL:
+        values = pa.array(["1250.50"], pa.string()).cast(one.arrow)
+    elif one.kind in (Kind.DATE, Kind.TIME, Kind.DATETIME):
+        plain = pa.array([_EXAMPLES[one.kind]], pa.int32() if one.kind is Kind.DATE else pa.int64())
+        values = plain.cast(one.arrow)
+    else:
+        values = pa.array([_EXAMPLES[one.kind]], one.arrow)
+    text = str(to_text(values, one)[0].as_py())
+    return text if one.kind in NATIVE else '"' + text.replace('"', '""') + '"'
