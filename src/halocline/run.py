@@ -81,6 +81,13 @@ class Run:
         """Rows inserted, updated or deleted for every reader of the destination to see: none before the commit."""
         return 0 if self.counts is None else self.counts.changed
 
+    def add(self, later: Run) -> None:
+        """Count the rows, calls and seconds of a run that followed at once as this one's too."""
+        self.manifests.extend(later.manifests)
+        self.counts = Counts.total([counts for counts in (self.counts, later.counts) if counts is not None])
+        self.api_calls += later.api_calls
+        self.elapsed_s += later.elapsed_s
+
     @property
     def receipts(self) -> list[JSON]:
         """What the source gets back once the rows are durable: each once, in the order of staging."""

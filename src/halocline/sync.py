@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -152,7 +152,7 @@ class IntelligentSync:
         job = SobjectSync(sobject, schema, table, match_field, use_stage, stage_name, force_full_sync, **options)  # type: ignore[arg-type]  # checked by the dataclass's own signature
         run = Run.new()
         try:
-            self.run(job, run)
+            self.run_to_now(job, run)
         except Exception as error:  # noqa: BLE001 - the documented contract: every failure is in the answer
             return answer(job, run, error=error)
         return answer(job, run, error=None)
@@ -206,7 +206,7 @@ class IntelligentSync:
         def work(job: SobjectSync) -> Ended:
             run = Run.new()
             try:
-                self.run(job, run, sink=watch(job) if watch else None, beside=shared)
+                self.run_to_now(job, run, sink=watch(job) if watch else None, beside=shared)
             except Exception as error:  # noqa: BLE001 - one failing stops no other; the caller is told of each
                 return Ended(job, run, error)
             return Ended(job, run)
@@ -251,6 +251,21 @@ class IntelligentSync:
                 return execute(flow, run, ledger=shared.books, sink=sink or self._sink, turn=turn)
         finally:
             run.elapsed_s = time.monotonic() - started  # login, opening and closing included
+
+    def run_to_now(
+        self, job: SobjectSync, run: Run | None = None, *, sink: Sink | None = None, beside: Company | None = None
+    ) -> Run:
+        """As `run`; after a run that went on with an earlier one's work, another brings what changed since that one looked.
+
+        `run` then counts the rows, the calls and the seconds of both.
+        Raises: an error of `halocline.errors`; the rows of a first of two runs are in the table then.
+        """
+        run = self.run(job, run, sink=sink, beside=beside)
+        if run.plan is not None and run.plan.continues is not None:
+            told = f"What run {run.plan.continues[:8]} had begun is in the table; now what changed since."
+            (sink or self._sink)(Noticed(told))
+            run.add(self.run(replace(job, force_full_sync=False), sink=sink, beside=beside))
+        return run
 
     def plan(self, job: SobjectSync) -> tuple[Survey, Plan]:
         """What `run` would do now, and why; nothing is read or changed.

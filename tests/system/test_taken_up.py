@@ -17,8 +17,11 @@ import duckdb
 import psycopg
 import pytest
 
+from halocline.config import Settings
+from halocline.connectors.salesforce import ClientCredentialsAuthenticator
 from halocline.emulator.server import Emulator, EmulatorConfig
 from halocline.ledger import SqliteLedger
+from halocline.sync import IntelligentSync
 from tests.connectors.postgres.server import Server
 from tests.samples.postgres import postgres
 
@@ -288,6 +291,25 @@ def test_what_changed_since_the_dead_run_is_the_next_syncs(life: Life) -> None:
     life.emulator.clock.advance(60)
     life.goes_well()
     assert life.table() == life.org()
+    assert life.jobs() == set()
+
+
+def test_one_command_brings_the_table_up_to_now(life: Life) -> None:
+    """Behind a run that goes on with a dead one's work another brings what changed since; the answer counts both."""
+    life.dies("commit 1")
+    life.emulator.clock.advance(3_600)
+    life.add(2)
+    life.change(life.org()[0][0], Description="later")
+    config, said = life.emulator.config, []
+    login = ClientCredentialsAuthenticator(config.consumer_key, config.consumer_secret, login_url=life.url)
+    settings = Settings(life.home, life.home / "spool")
+    with IntelligentSync(life.to, login, settings=settings, sink=lambda event: said.append(str(event))) as system:
+        system.BULK_API_THRESHOLD, system.STAGE_THRESHOLD = WAYS["stage"]
+        told = system.sync_sobject("Account", None, "accounts", fields=FIELDS)
+    assert (told["error"], told["actual_records"]) == (None, 35 + 3)
+    assert any("now what changed since" in one for one in said)
+    assert life.table() == life.org()
+    assert life.calls("bulk.create") == 2
     assert life.jobs() == set()
 
 

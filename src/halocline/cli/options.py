@@ -73,7 +73,7 @@ Deletes = Annotated[str, typer.Option(help="soft: keep deleted rows, flagged · 
 Numbers = Annotated[str, typer.Option(help="decimal: exact, as declared · double: as Salesforce sends them.")]
 Key = Annotated[str, typer.Option("--key", help="The field that identifies a row.")]
 UseStage = Annotated[bool, typer.Option("--use-stage", help="Stage result pages in files at any size.")]
-StageName = Annotated[str | None, typer.Option(help="A stage of the warehouse for the files: @MY_STAGE (Snowflake).", metavar="STAGE")]
+StageName = Annotated[str | None, typer.Option(help="The stage for the files, in Snowflake: @MY_STAGE.", metavar="STAGE")]
 BulkThreshold = Annotated[int | None, typer.Option(help="Rows from which Bulk API 2.0 is used (1,000).")]
 StageThreshold = Annotated[int | None, typer.Option(help="Rows from which result pages are staged (50,000).")]
 QuotaShare = Annotated[
