@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.figures import lines
+
 # No deadline: two workers on two cores make any single example's time meaningless; pytest's own timeout bounds the whole test.
 settings.register_profile("halocline", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("halocline")
@@ -39,10 +41,11 @@ def recorded_data() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests have to say of themselves: their property `says`."""
-    reports = terminalreporter.getreports("passed")
-    lines = [str(value) for report in reports for name, value in report.user_properties if name == "says"]
-    if lines:
+    """Print what tests that passed have to say of themselves: see `tests.figures`."""
+    passed = {report.nodeid for report in terminalreporter.getreports("passed")}
+    ended = [one for one in terminalreporter.getreports("") if one.when == "teardown" and one.nodeid in passed]
+    told = lines(one for report in ended for one in report.user_properties)
+    if told:
         terminalreporter.section("what tests say")
-        for line in sorted(lines):
+        for line in told:
             terminalreporter.write_line(line)

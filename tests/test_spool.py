@@ -123,3 +123,15 @@ def test_a_sweep_bears_a_spool_that_vanishes(tmp_path: Path, monkeypatch: pytest
     gone = tmp_path / "halocline-gone.spool"
     monkeypatch.setattr(Path, "glob", lambda _self, _pattern: [gone])
     assert sweep(tmp_path) == []
+
+
+def test_a_spool_beside_outlives_the_run_unless_all_must_go(tmp_path: Path) -> None:
+    """What a later run may use stays; after a disk that filled up it goes too."""
+    first, second = Spool("one", tmp_path), Spool("two", tmp_path)
+    for spool in (first, second):
+        spool.beside("kept").file("page.csv").write_text("rows")
+    kept = first.beside("kept").path
+    first.close()
+    assert kept.is_dir()
+    second.close(everything=True)
+    assert list(tmp_path.iterdir()) == []

@@ -29,6 +29,7 @@ class Spool:
     def __init__(self, run: str, root: Path | None = None) -> None:
         base = root if root is not None else Path(tempfile.gettempdir())
         self.path = base / _NAME.format(run)
+        self._beside: set[Path] = set()
         with storage(f"Making the spool folder {self.path}"):
             self.path.mkdir(parents=True, mode=0o700, exist_ok=True)
 
@@ -38,9 +39,16 @@ class Spool:
             raise ValueError(f"not a plain file name: {name!r}")
         return self.path / name
 
-    def close(self) -> None:
-        """Delete the folder and all in it. Idempotent."""
-        shutil.rmtree(self.path, ignore_errors=True)
+    def beside(self, name: str) -> Spool:
+        """Another spool next to this one, which outlives the run: what is in it, a later run may use."""
+        made = Spool(name, self.path.parent)
+        self._beside.add(made.path)
+        return made
+
+    def close(self, *, everything: bool = False) -> None:
+        """Delete the folder and all in it; with `everything` also the spools beside it that this run used. Idempotent."""
+        for path in (self.path, *(self._beside if everything else ())):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

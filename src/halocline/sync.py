@@ -15,7 +15,7 @@ from typing import Self
 from halocline import refresh, registry
 from halocline.config import Settings, secret
 from halocline.connector import Contract, Deletes, Destination, ObjectChoice, Plan, Source, Survey, Target
-from halocline.errors import FixConfig, HaloclineError
+from halocline.errors import FixConfig, HaloclineError, StorageFailed
 from halocline.events import Noticed, Sink, silent
 from halocline.halt import Halt
 from halocline.heartbeat import Turn
@@ -331,7 +331,7 @@ class IntelligentSync:
         self, run: Run, *, stack: ExitStack, sink: Sink | None = None, read_only: bool = False
     ) -> tuple[Destination, Spool]:
         spool = Spool(run.id, self._settings.spool)
-        stack.callback(spool.close)
+        stack.push(partial(_put_away, spool))
         memory_limit = self._settings.duckdb_memory
         destination = registry.open_destination(
             self._session, spool=spool, memory_limit=memory_limit, read_only=read_only, sink=sink or self._sink
@@ -416,6 +416,11 @@ def sync_sobject_intelligent(
     """Sync one object with the default thresholds; arguments and answer as in `IntelligentSync.sync_sobject`."""
     with IntelligentSync(session, access_info) as system:
         return system.sync_sobject(sobject, schema, table, match_field, use_stage, stage_name, force_full_sync, **options)
+
+
+def _put_away(spool: Spool, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # noqa: ARG001  # an exit's
+    """Delete a run's files; where the disk failed it, also what a later run might use: that would keep the disk full."""
+    spool.close(everything=isinstance(error, StorageFailed))
 
 
 def _contract(job: SobjectSync) -> Contract:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from halocline.emulator.server import Emulator, EmulatorConfig
 from halocline.ledger import SqliteLedger
 from halocline.outcome import Fate, RunRecord
 from halocline.push.open_runs import open_runs
+from tests.system.shell import KILLED, Shell, Typed, env_of, shell
 
 SCHEMA = """
 object: Account
@@ -32,31 +28,15 @@ ROWS = CHUNK_ROWS * CHUNKS
 NO_DATE, NO_NAME = 33, 71  # bad rows, in the second and the fourth chunk: one makes its whole call unreadable, one only itself
 BAD = (NO_DATE, NO_NAME)
 MODES, APIS = ("insert", "upsert"), ("collections", "bulk")
-KILLED = -signal.SIGKILL
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """How a command ended (`code`: of the process), what it said, and its deeds; a command that was killed said nothing."""
-
-    code: int
-    exit_code: int = -1
-    out: str = ""
-    err: str = ""
-    deeds: tuple[str, ...] = ()
-
-    @property
-    def killed(self) -> bool:
-        return self.code == KILLED
 
 
 @dataclass
 class Mortals:
-    """An org, a program that forks, and a home for each story."""
+    """An org, a shell, and a home for each story."""
 
     emulator: Emulator
     folder: Path
-    forks: subprocess.Popen[str]
+    shell: Shell
     numbers: Iterator[int] = field(default_factory=count)
     home: Path = Path()
 
@@ -67,33 +47,10 @@ class Mortals:
 
     @contextmanager
     def typing(self, *words: str, kinds: tuple[str, ...] = (), at: int = 0) -> Iterator[tuple[int, Callable[[], Typed]]]:
-        """Type `halocline` and these words, to die at the `at`-th deed of these kinds: the process, and how it ends."""
-        answer = self.folder / "answer.json"
-        answer.unlink(missing_ok=True)
-        config = self.emulator.config
-        env = {"SF_LOGIN_URL": self.emulator.url, "SF_CLIENT_ID": config.consumer_key, "SF_CLIENT_SECRET": config.consumer_secret}
-        env |= {"HALOCLINE_HOME": str(self.home), "HALOCLINE_SPOOL": str(self.home / "spool")}
-        order = {"words": words, "env": env, "answer": str(answer), "die": {"kinds": kinds, "at": at}, "job_rows": CHUNK_ROWS}
-        assert self.forks.stdin is not None
-        self.forks.stdin.write(json.dumps(order) + "\n")
-        self.forks.stdin.flush()
-        told = False
-
-        def ended() -> Typed:
-            nonlocal told
-            told = True
-            code = self._line()["ended"]
-            return Typed(code, **_read(answer)) if code == 0 else Typed(code)
-
-        yield self._line()["pid"], ended
-        assert told, "the story waits for the end of its process"
-
-    def _line(self) -> dict[str, Any]:
-        assert self.forks.stdout is not None
-        line = self.forks.stdout.readline()
-        assert line, "the forking program is gone"
-        told: dict[str, Any] = json.loads(line)
-        return told
+        """`Shell.typing`, in the home of the story, with small jobs."""
+        env = env_of(self.emulator, self.home)
+        with self.shell.typing(*words, env=env, kinds=kinds, at=at, job_rows=CHUNK_ROWS) as process:
+            yield process
 
     def type(self, *words: str, kinds: tuple[str, ...] = (), at: int = 0) -> Typed:
         """Type `halocline` and these words, and wait for the end."""
@@ -197,11 +154,6 @@ def _key(row: int) -> str:
     return f"e{row:03}"
 
 
-def _read(answer: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
-    return {name: told[name] for name in ("exit_code", "out", "err")} | {"deeds": tuple(told["deeds"])}
-
-
 @contextmanager
 def mortals(folder: Path) -> Iterator[Mortals]:
     """Everything running; the forking program ends with the block."""
@@ -213,17 +165,6 @@ def mortals(folder: Path) -> Iterator[Mortals]:
         rows.writerows(
             (_key(row), "" if row == NO_NAME else f"n{row}", "no date" if row == NO_DATE else "") for row in range(ROWS)
         )
-    program = [sys.executable, "-W", "error", str(Path(__file__).with_name("push_forks.py"))]
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("SF_", "HALOCLINE_"))}
-    with Emulator(EmulatorConfig(schemas=(schema,))) as emulator:
+    with Emulator(EmulatorConfig(schemas=(schema,))) as emulator, shell(folder) as opened:
         emulator.checkpoint()
-        with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as forks:
-            try:
-                yield Mortals(emulator, folder, forks)
-            finally:
-                assert forks.stdin is not None
-                forks.stdin.close()
-                try:
-                    forks.wait(timeout=30)
-                except subprocess.TimeoutExpired:
-                    forks.kill()
+        yield Mortals(emulator, folder, opened)

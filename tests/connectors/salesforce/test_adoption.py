@@ -128,7 +128,7 @@ class Desk:
     def __init__(self, client: SalesforceClient, folder: Path) -> None:
         self.said: list[Event] = []
         self.jobs = BulkQuery(client.transport)
-        self.shelf = Shelf("flow", folder)
+        self.shelf = Shelf("flow", Spool("run", folder))
         self.client = client
         self.orphans = Orphans(
             self.jobs, version="67.0", now=lambda: client.transport.server_time, shelf=self.shelf, sink=self.said.append
@@ -285,7 +285,7 @@ def page(path: Path, text: bytes) -> Page:
 
 def test_a_page_is_believed_only_as_it_was_noted(tmp_path: Path) -> None:
     """Address, size and checksum must hold, and the note itself be whole; else it is fetched again."""
-    shelf = Shelf("flow", tmp_path)
+    shelf = Shelf("flow", Spool("run", tmp_path))
     path = shelf.file("750A", "page.csv")
     kept = page(path, b'"Id","Name"\n"1","a"\n')
     shelf.keep(kept, url="/results?locator=a")
@@ -297,7 +297,7 @@ def test_a_page_is_believed_only_as_it_was_noted(tmp_path: Path) -> None:
     assert found() == kept
     assert found("/results?locator=b") is None
     assert found(job="750B") is None
-    assert Shelf("other", tmp_path).find("750A", "page.csv", url="/results?locator=a", **about) is None
+    assert Shelf("other", Spool("run", tmp_path)).find("750A", "page.csv", url="/results?locator=a", **about) is None
     path.write_bytes(b'"Id","Name"\n"1","b"\n')
     assert found() is None
     path.write_bytes(b'"Id","Name"\n')
@@ -315,7 +315,7 @@ def test_a_page_is_believed_only_as_it_was_noted(tmp_path: Path) -> None:
 
 def test_a_new_job_finds_no_pages_of_an_old_one(tmp_path: Path) -> None:
     """Ids come again where an emulator begins anew: what is kept under the id of a job that is made goes."""
-    shelf, ledger = Shelf("flow", tmp_path), MemoryLedger()
+    shelf, ledger = Shelf("flow", Spool("run", tmp_path)), MemoryLedger()
     ledger.start("flow", run="r1", pid=1, host="h")
     shelf.keep(page(shelf.file("750A", "page.csv"), b"x"), url="u")
     book = adoption.JobBook(ledger.journal("r1"), lambda: INTENT, shelf)

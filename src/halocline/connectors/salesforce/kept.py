@@ -21,10 +21,10 @@ _DIGEST_CHARS = 24
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The kept pages of one flow below `root`: a private folder for each job, swept by age as any spool."""
+    """The kept pages of one flow: a private folder for each job beside the run's own, swept by age as any spool."""
 
     flow: str
-    root: Path
+    spool: Spool
 
     def file(self, job: str, name: str) -> Path:
         """Where a page of a job goes."""
@@ -56,7 +56,7 @@ class Shelf:
         self._folder(job).close()
 
     def _folder(self, job: str) -> Spool:
-        return Spool(sha256(f"{self.flow}\0{job}".encode()).hexdigest()[:_DIGEST_CHARS], self.root)
+        return self.spool.beside(sha256(f"{self.flow}\0{job}".encode()).hexdigest()[:_DIGEST_CHARS])
 
 
 def _note_of(page: Path) -> Path:

@@ -101,7 +101,7 @@ class SalesforceSource:
         self._pace = pace
         self._sink = sink or events.silent
         self._bulk = bulk.BulkQuery(client.transport, deadline_s=deadline_s, sink=self._sink, pace=pace)
-        self._shelf = Shelf(flow, spool.path.parent) if flow else None
+        self._shelf = Shelf(flow, spool) if flow else None
         self._keeps = keep_pages and flow is not None
         self._since: Position | None = None
         self._journal: Journal | None = None
