@@ -11,21 +11,19 @@ import os
 import random
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from measuring import machine, verdict
 from measuring.org import Org
+from measuring.place import place
 from measuring.process import Cost, Failed, Process, run, typical
 from measuring.verdict import Later, line
 
 HERE = Path(__file__).resolve().parent
 VENVS = HERE.parent / ".bench-venvs"
-WORK = HERE / ".work"
 CLOCK_STEP_S = 3_600.0  # moved before the edits: past the overlap of 600 s
 OURS, FLOOR = "contenders/ours.py", "contenders/floor.py"
 PEERS = (
@@ -79,7 +77,7 @@ def main() -> None:
     settings = Settings.from_env()
     peers = list(_peers(settings))
     print(machine.told(peer.python for peer in peers))
-    with _folder() as folder:
+    with place("extract") as folder:
         print(f"seeding {settings.rows:,} Accounts (not measured) ...", flush=True)
         org = Org(folder, accounts=settings.rows, seed_number=settings.seed)
         try:
@@ -227,16 +225,6 @@ class Bench:
             "memory_limit": self._settings.memory,
             "fields": self._org.fields,
         }
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    WORK.mkdir(exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix="extract-", dir=WORK))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,13 +20,13 @@ from urllib.parse import quote
 
 from measuring import machine
 from measuring.org import API, COLUMNS, Door, Org
+from measuring.place import place
 from measuring.process import Process
 from measuring.wire import Caller, download_s
 
 from halocline.emulator.server import Emulator
 
 HERE = Path(__file__).resolve().parent
-WORK = HERE / ".work"
 POLL_S = 0.05
 REST_ROWS = 100_000  # of the REST pages: 50 of 2,000
 TIMES = 2  # the same rows are put in: first they are new, then they are known
@@ -80,7 +78,7 @@ def main() -> None:
     """Measure, print, and end with the line of figures."""
     settings = Settings.from_env()
     print(machine.told(()))
-    with _folder() as folder:
+    with place("pages") as folder:
         figures = _reading(settings, folder) | _ingest(settings, folder) | _reset(settings)
     for name, bound in WANTED.items():
         print(f"  {'met   ' if figures[name] >= bound else 'MISSED'}  {name} = {figures[name]:.2f}, wanted at least {bound:g}")
@@ -278,16 +276,6 @@ def _static(folder: Path, texts: Mapping[str, str]) -> Iterator[str]:
         yield process.answer()["url"]
     finally:
         process.close()
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    WORK.mkdir(exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix="pages-", dir=WORK))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 if __name__ == "__main__":

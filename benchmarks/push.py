@@ -11,20 +11,18 @@ import os
 import random
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from measuring import machine, push_report
+from measuring.place import place
 from measuring.process import Cost, Failed, run
 from measuring.target import KEY, SOBJECT, Target, Targets, Undone
 
 HERE = Path(__file__).resolve().parent
 VENVS = HERE.parent / ".bench-venvs"
-WORK = HERE / ".work"
 OURS, FLOOR = "contenders/push_ours.py", "contenders/push_floor.py"
 OPERATIONS = ("upsert", "insert")
 REFUSED_ROWS = 100  # of the pipeline that cannot work: enough to show that none is written
@@ -89,7 +87,7 @@ def main() -> None:
     peers = list(_there(settings, PEERS))
     print(machine.told(peer.python for peer in peers))
     print(f"ours is {'SyncPipeline' if settings.front == 'pipeline' else 'client.bulk, not SyncPipeline'}", flush=True)
-    with _folder() as folder:
+    with place("push") as folder:
         bench = Bench(settings, folder)
         costs = {operation: bench.rounds(operation, [*_own(settings), *peers]) for operation in OPERATIONS}
         pipelines = bench.pipelines(list(_there(settings, [PIPELINE_PEER])))
@@ -239,16 +237,6 @@ def _compare(cost: Cost, target: Target, truth: Mapping[str, Any]) -> None:
     if told.get("failed_jobs"):
         raise Undone(f"{told['failed_jobs']} of its jobs failed")
     target.check(truth)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    WORK.mkdir(exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix="push-", dir=WORK))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 if __name__ == "__main__":

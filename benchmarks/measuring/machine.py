@@ -10,8 +10,11 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-OURS = ("halocline", "duckdb", "pyarrow", "httpx2", "isal")
-PEERS = ("kinetic-core", "lht", "simple-salesforce", "duckdb", "pandas", "requests")
+OURS = ("halocline", "duckdb", "psycopg", "pyarrow", "httpx2", "isal")
+PEERS = (
+    *("kinetic-core", "lht", "simple-salesforce", "dlt", "duckdb", "pandas", "sqlalchemy", "pyarrow"),
+    *("adbc-driver-postgresql", "psycopg2-binary", "requests"),
+)
 _ASK = """
 import sys
 from importlib import metadata

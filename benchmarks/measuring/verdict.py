@@ -67,13 +67,14 @@ def report(costs: Mapping[str, Sequence[Cost]], later: Sequence[Later], larger: 
         print(f"  {line(name, cost, rows=rows)}")
     print(_FLOOR)
     figures = _against(middle) | _of_later(later) | _of_larger(middle["ours"], larger)
-    _hold_against_wishes(figures)
+    hold_against(WANTED, figures)
     print(f"load average at the end {os.getloadavg()[0]:.1f}")
     print("extract: " + " ".join(f"{name}={value}" for name, value in figures.items()))
 
 
-def _hold_against_wishes(figures: Mapping[str, str]) -> None:
-    for name, bound, more in WANTED:
+def hold_against(wanted: Sequence[tuple[str, float, bool]], figures: Mapping[str, str]) -> None:
+    """Print for each of the figures that there are whether it is what was wanted."""
+    for name, bound, more in wanted:
         if figures.get(name, "none") == "none":
             continue
         met = float(figures[name]) >= bound if more else float(figures[name]) <= bound

@@ -13,6 +13,8 @@ import sys
 import time
 from typing import Any
 
+from lookalike import Answer, Row
+
 sys.path.pop(0)  # this file is called like the package that it imports
 
 import duckdb
@@ -30,29 +32,6 @@ _MACROS = (
     "CREATE MACRO TO_TIMESTAMP_NTZ(value, form) AS CAST(value AS TIMESTAMP)",  # the form is always that of ISO 8601
     "CREATE MACRO TO_DATE(value, form) AS CAST(value AS DATE)",
 )
-
-
-class Row(dict[Any, Any]):
-    """A row that is found by name and by place, as Snowpark's is."""
-
-    def __getitem__(self, key: Any) -> Any:
-        return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
-class Answer:
-    """What `sql` gives: something to collect from."""
-
-    def __init__(self, rows: list[Row]) -> None:
-        self._rows = rows
-
-    def collect(self) -> list[Row]:
-        return self._rows
 
 
 class Session:

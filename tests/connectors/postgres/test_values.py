@@ -16,6 +16,7 @@ from tests.connectors.postgres.server import Place
 
 from halocline.batch import Batch, Op
 from halocline.connector import Deletes, Mode
+from halocline.connectors.postgres import pages
 from halocline.connectors.postgres.destination import PostgresDestination
 from halocline.errors import HaloclineError, SchemaConflict, Truncated
 from halocline.schema import Column, Kind, Schema
@@ -142,7 +143,17 @@ def test_decimals_keep_every_digit(destination: PostgresDestination, place: Plac
     assert _values(place) == [Decimal(text).quantize(Decimal("0.01")) for text in texts]
 
 
-@pytest.mark.parametrize("value", ["0.005", "1.001", "1E-3", "1.23456E2", "99999999.9", "x", "NaN", "0x10", "1e999"])
+@pytest.mark.parametrize(
+    ("text", "exact"), [("20.0", True), ("20.000", True), ("-7", True), ("20.05", False), ("20.001", False), ("2E1", False)]
+)
+def test_a_page_of_whole_amounts_goes_as_received(text: str, exact: bool, tmp_path: Path) -> None:
+    """Zeros beyond the scale lose nothing, and Salesforce writes them; any other digit there does, and is parsed first."""
+    batch, schema = _one_column(Kind.DECIMAL, ["1.0", text, None], tmp_path, precision=18, scale=0)
+    assert batch.raw is not None
+    assert pages.is_exact(batch.raw, schema) is exact
+
+
+@pytest.mark.parametrize("value", ["0.005", "1.001", "1.0001", "1E-3", "1.23456E2", "99999999.9", "x", "NaN", "0x10", "1e999"])
 @pytest.mark.parametrize("mode", list(Mode))
 def test_a_decimal_is_never_rounded(value: str, mode: Mode, destination: PostgresDestination, tmp_path: Path) -> None:
     """PostgreSQL would round it without a word: the load stops, and the error names column and value."""

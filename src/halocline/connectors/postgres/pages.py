@@ -6,7 +6,6 @@ psycopg's binary COPY, which builds Python objects.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,11 +16,11 @@ from pyarrow import csv as pa_csv
 from halocline.batch import Raw
 from halocline.connectors.postgres.tables import Table, listed
 from halocline.errors import SchemaConflict
-from halocline.rows.hold import Hold
+from halocline.rows.scan import is_free_of
 from halocline.schema import Column, Kind, Schema
+from halocline.staged import fitted
 
 _BLOCK_BYTES = 1 << 18
-_SCAN_BYTES = 1 << 18
 _SLICE_ROWS = 20_000
 _NO_HEADER = pa_csv.WriteOptions(include_header=False)
 
@@ -34,12 +33,6 @@ def copy_statement(table: Table, columns: Sequence[str], *, as_received: bool) -
     names = listed(columns)
     more = f", HEADER true, FORCE_NULL ({names})" if as_received else ""
     return f"COPY {table.sql} ({names}) FROM STDIN (FORMAT csv, ENCODING 'UTF8'{more})"
-
-
-def header(raw: Raw) -> tuple[str, ...]:
-    """The names in the first line of a page; none for an empty file."""
-    with raw.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return tuple(next(csv.reader(file), ()))
 
 
 def bytes_of(path: Path) -> Iterator[bytes]:
@@ -58,50 +51,14 @@ def is_exact(raw: Raw, schema: Schema) -> bool:
     """
     if any(column.kind is Kind.BINARY for column in schema):
         return False
-    watched = [column for column in schema if column.kind is Kind.DECIMAL]
-    try:
-        return not watched or all(_fits(texts, watched) for texts in _texts(raw, watched))
-    except pa.ArrowInvalid:
-        return False  # a record longer than a block, or no CSV of these columns: parsing copes, or says what is wrong
+    return is_free_of(raw, {column.name: _unfit(column) for column in schema if column.kind is Kind.DECIMAL})
 
 
-def _texts(raw: Raw, watched: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-    known = {name.lower(): name for name in raw.columns}
-    names = [known[column.name.lower()] for column in watched]
-    options = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        include_columns=names,
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=True,
-    )
-    parse = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
-    read = pa_csv.ReadOptions(block_size=_SCAN_BYTES, use_threads=False)
-    with raw.path.open("rb") as file:
-        held = pa.PythonFile(Hold(file), mode="r")
-        with pa_csv.open_csv(held, read_options=read, parse_options=parse, convert_options=options) as reader:
-            yield from reader
-
-
-def _fits(texts: pa.RecordBatch, watched: Sequence[Column]) -> bool:
-    """Whether all are plain numbers with no more decimals than their column; PostgreSQL takes NaN and 0x10 for numbers, too."""
-    columns = zip(texts.columns, watched, strict=True)
-    return not any(
-        pc.any(pc.match_substring_regex(text, rf"\.\d{{{column.scale}}}\d|[^-.0-9]")).as_py() for text, column in columns
-    )
-
-
-def fitted(rows: pa.RecordBatch, schema: Schema, *, doing: str) -> pa.RecordBatch:
-    """The columns of `schema`, in its order and types.
-
-    Raises: SchemaConflict where a column cannot be had without loss.
+def _unfit(column: Column) -> str:
+    """What is no plain number, or has more decimals than its column, zeros at the end aside: Salesforce writes 20.0 for a whole
+    amount, which numeric(18,0) holds exactly. PostgreSQL takes NaN and 0x10 for numbers, too.
     """
-    place = {name.lower(): index for index, name in enumerate(rows.schema.names)}
-    try:
-        columns = [rows.column(place[column.name.lower()]).cast(column.arrow) for column in schema]
-        return pa.RecordBatch.from_arrays(columns, schema=schema.arrow)
-    except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise SchemaConflict(doing, f"a batch does not fit the schema ({error})", hint="Run a full sync.") from error
+    return rf"\.\d{{{column.scale}}}\d*[1-9]|[^-.0-9]"
 
 
 def csv_of(batches: Iterable[pa.RecordBatch], schema: Schema, *, doing: str) -> Iterator[bytes]:

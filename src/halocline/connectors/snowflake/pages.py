@@ -5,9 +5,8 @@ Measured for a page of 423 MB (1,000,000 rows of 20 columns): see docs/snowflake
 
 from __future__ import annotations
 
-import csv
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,13 +15,12 @@ from isal import igzip
 from pyarrow import csv as pa_csv
 
 from halocline.batch import Raw
-from halocline.errors import SchemaConflict
-from halocline.rows.hold import Hold
+from halocline.rows.scan import is_free_of
 from halocline.schema import Column, Kind, Schema
+from halocline.staged import fitted
 
 GZIP_LEVEL = 1  # of isal's 0 to 3; see docs/snowflake.md for what the others cost and save
 _BLOCK_BYTES = 1 << 20
-_SCAN_BYTES = 1 << 18
 _SLICE_ROWS = 20_000
 _NO_HEADER = pa_csv.WriteOptions(include_header=False)
 _INEXACT = (Kind.BINARY, Kind.TIME)  # Salesforce writes base64, and times with a zone
@@ -45,12 +43,6 @@ def file_format(*, as_received: bool) -> str:
     )
 
 
-def header(raw: Raw) -> tuple[str, ...]:
-    """The names in the first line of a page; none for an empty file."""
-    with raw.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return tuple(next(csv.reader(file), ()))
-
-
 def gzipped(raw: Raw, file: Path) -> int:
     """Write the page's bytes as gzip, and return how many these are."""
     with raw.path.open("rb") as plain, igzip.open(file, "wb", compresslevel=GZIP_LEVEL) as packed:  # type: ignore[no-untyped-call]  # isal's
@@ -67,7 +59,7 @@ def written(batches: Iterable[pa.RecordBatch], schema: Schema, *, file: Path, do
     with igzip.open(file, "wb", compresslevel=GZIP_LEVEL) as packed:  # type: ignore[no-untyped-call]  # isal's own types
         for rows in batches:
             for start in range(0, rows.num_rows, _SLICE_ROWS):
-                piece = _fitted(rows.slice(start, _SLICE_ROWS), schema, doing=doing)
+                piece = fitted(rows.slice(start, _SLICE_ROWS), schema, doing=doing)
                 pa_csv.write_csv(_spelled(piece), packed, _NO_HEADER)
                 count += piece.num_rows
     return count
@@ -88,46 +80,12 @@ def is_exact(raw: Raw, schema: Schema) -> bool:
     """
     if any(column.kind in _INEXACT for column in schema):
         return False
-    watched = [column for column in schema if column.kind in _DIGITS]
-    try:
-        return not watched or all(_fits(texts, watched) for texts in _texts(raw, watched))
-    except pa.ArrowInvalid:
-        return False  # a record longer than a block, or no CSV of these columns: parsing copes, or says what is wrong
+    return is_free_of(raw, {column.name: _unfit(column) for column in schema if column.kind in _DIGITS})
 
 
-def _texts(raw: Raw, watched: Sequence[Column]) -> Iterable[pa.RecordBatch]:
-    known = {name.lower(): name for name in raw.columns}
-    names = [known[column.name.lower()] for column in watched]
-    options = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        include_columns=names,
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=True,
-    )
-    parse = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
-    read = pa_csv.ReadOptions(block_size=_SCAN_BYTES, use_threads=False)
-    with raw.path.open("rb") as file:
-        held = pa.PythonFile(Hold(file), mode="r")
-        with pa_csv.open_csv(held, read_options=read, parse_options=parse, convert_options=options) as reader:
-            yield from reader
-
-
-def _fits(texts: pa.RecordBatch, watched: Sequence[Column]) -> bool:
-    """Whether all are plain numbers with no more decimals than their column."""
-    columns = zip(texts.columns, watched, strict=True)
-    return not any(
-        pc.any(pc.match_substring_regex(text, rf"\.\d{{{column.scale}}}\d|[^-.0-9]")).as_py() for text, column in columns
-    )
-
-
-def _fitted(rows: pa.RecordBatch, schema: Schema, *, doing: str) -> pa.RecordBatch:
-    place = {name.lower(): index for index, name in enumerate(rows.schema.names)}
-    try:
-        columns = [rows.column(place[column.name.lower()]).cast(column.arrow) for column in schema]
-        return pa.RecordBatch.from_arrays(columns, schema=schema.arrow)
-    except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise SchemaConflict(doing, f"a batch does not fit the schema ({error})", hint="Run a full sync.") from error
+def _unfit(column: Column) -> str:
+    """What is no plain number, or has more decimals than its column."""
+    return rf"\.\d{{{column.scale}}}\d|[^-.0-9]"
 
 
 def _spelled(rows: pa.RecordBatch) -> pa.RecordBatch:
