@@ -1,7 +1,7 @@
 """Figures: what tests count, told in one section at the end of a run, and the books that every run of theirs has to balance.
 
-A test says a line with the property `says`, and figures that are summed over many tests with `add`; `tests/conftest.py` prints what
-passed tests have said.
+A test says a line with the property `says`, and figures that are summed over many tests with `add`; `tests/conftest.py` prints
+what passed tests have said.
 """
 
 from __future__ import annotations
@@ -76,4 +76,3 @@ def auditing(books: Books) -> Iterator[None]:
 
     with mock.patch.object(loop, "_close_books", closed):
         yield
-

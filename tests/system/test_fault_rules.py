@@ -70,9 +70,9 @@ CASES = (
     Case("truncate_page: kind=bulk.results", ways=BULK),
     Case("truncate_page: kind=bulk.results rows=9 times=0", ways=BULK, ends=Truncated),
     Case("duplicate_page: kind=query*", ways=REST),
-    Case("duplicate_page: kind=query.more times=0", ways=REST, ends=Truncated),
+    Case("duplicate_page: kind=query.more times=0", ways=REST),  # read on from behind the last Id
     Case("duplicate_page: kind=bulk.pages", ways=BULK, ends=Truncated),
-    Case("wrong_locator: kind=query*", ways=REST, ends=Truncated),
+    Case("wrong_locator: kind=query*", ways=REST),  # likewise
     Case("wrong_locator: kind=query* rows=3", ways=REST, ends=Truncated),
     Case("wrong_locator: kind=bulk.pages", ways=BULK, ends=Truncated),
     Case("wrong_locator: kind=bulk.pages rows=3", ways=BULK, ends=Truncated),

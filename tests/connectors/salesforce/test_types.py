@@ -126,11 +126,17 @@ def from_csv(*rows: dict[str, str | None], schema: Schema = COLUMNS) -> pa.Recor
 
 def test_both_spellings_give_the_same_arrow() -> None:
     """The spellings of REST and of Bulk become equal columns: same values, same types, nulls for what is not there."""
-    rest = types.batch_of_records([AS_JSON, {}], COLUMNS, sobject="X")
+    rest = types.batch_of_records([AS_JSON, dict.fromkeys(COLUMNS.names)], COLUMNS, sobject="X")
     bulk = from_csv(AS_CSV, {})  # type: ignore[arg-type]  # all values are text
     assert rest.to_pylist() == [WANTED, dict.fromkeys(WANTED)]
     assert rest.equals(bulk)
     assert rest.schema == COLUMNS.arrow
+
+
+def test_a_record_without_a_field_is_no_null() -> None:
+    """Salesforce tells nulls as such: a field that does not come at all was lost on the way."""
+    with pytest.raises(SchemaConflict, match="without the field 'S'"):
+        types.batch_of_records([{"S": "a"}, {"T": None}], Schema((Column("S", Kind.STRING),)), sobject="X")
 
 
 @pytest.mark.parametrize("text", ["", None])

@@ -164,7 +164,7 @@ class BulkQuery:
             return None
         doing = f"Listing the result pages of job {job_id}"
         reply = self._transport.send("GET", f"{_JOBS}/{job_id}/resultPages", accept=(200, 404, 405), doing=doing)
-        return self._follow(reply.json(), doing) if reply.status == 200 else None
+        return self._follow(reply.object("resultPages"), doing) if reply.status == 200 else None
 
     def first_page(self, job_id: str, locator: str | None = None) -> str:
         """The address of a job's page at `locator` (None: the first), for orgs without a list of pages."""
@@ -177,7 +177,7 @@ class BulkQuery:
     def _info(self, job_id: str) -> Mapping[str, Any]:
         doing = f"Watching job {job_id}"
         try:
-            info: Mapping[str, Any] = self._transport.send("GET", f"{_JOBS}/{job_id}", doing=doing).json()
+            info: Mapping[str, Any] = self._transport.send("GET", f"{_JOBS}/{job_id}", doing=doing).object("state")
         except NotFound as error:
             raise JobFailed(doing, "the job is gone; somebody deleted it", code=error.code, job_id=job_id) from error
         return info
@@ -221,7 +221,7 @@ class BulkQuery:
         wanted = {"operation": operation, "query": soql, "contentType": "CSV", "columnDelimiter": "COMMA", "lineEnding": "LF"}
         doing = f"Creating a Bulk query job for {sobject}"
         try:
-            return str(self._transport.send("POST", _JOBS, json=wanted, doing=doing, safe=False).json()["id"])
+            return str(self._transport.send("POST", _JOBS, json=wanted, doing=doing, safe=False).object("id")["id"])
         except FixConfig as error:
             if error.code in _UNSUPPORTED or any(words in error.cause.lower() for words in _UNSUPPORTED_WORDS):
                 raise BulkUnsupported(doing, error.cause, code=error.code) from error
@@ -251,7 +251,7 @@ class BulkQuery:
     def _listed(self) -> Iterator[Mapping[str, Any]]:
         """All query jobs of the org that are kept (seven days), in no order to rely on."""
         doing = "Listing query jobs"
-        answer = self._transport.send("GET", _JOBS, params={"jobType": "V2Query"}, doing=doing).json()
+        answer = self._transport.send("GET", _JOBS, params={"jobType": "V2Query"}, doing=doing).object("records")
         seen: set[str] = set()
         while True:
             yield from answer["records"]
@@ -259,7 +259,7 @@ class BulkQuery:
             if answer.get("done", True) or not link or link in seen:
                 return
             seen.add(link)
-            answer = self._transport.send("GET", link, doing=doing).json()
+            answer = self._transport.send("GET", link, doing=doing).object("records")
 
     def _follow(self, answer: Mapping[str, Any], doing: str) -> Iterator[str]:
         seen: set[str] = set()
@@ -272,7 +272,7 @@ class BulkQuery:
             if not link or link in seen:  # a link that comes back would go round for ever
                 raise Truncated(doing, "there are more pages, but no way to them")
             seen.add(str(link))
-            answer = self._transport.send("GET", str(link), doing=doing).json()
+            answer = self._transport.send("GET", str(link), doing=doing).object("resultPages")
 
 
 def _failed(job_id: str, state: str, info: Mapping[str, Any]) -> JobFailed:

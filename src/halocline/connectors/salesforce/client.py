@@ -171,12 +171,13 @@ class SalesforceClient:
         Source: REST API Developer Guide, "sObject Describe".
         """
         path = f"sobjects/{_name(sobject)}/describe"
-        answer: dict[str, Any] = self.transport.send("GET", path, doing=f"Describing {sobject}").json()
-        return answer
+        return self.transport.send("GET", path, doing=f"Describing {sobject}").object("fields")
 
     def list_objects(self) -> list[dict[str, Any]]:
         """The objects that this user may see. Source: REST API Developer Guide, "Describe Global"."""
-        answer: list[dict[str, Any]] = self.transport.send("GET", "sobjects", doing="Listing objects").json()["sobjects"]
+        answer: list[dict[str, Any]] = self.transport.send("GET", "sobjects", doing="Listing objects").object("sobjects")[
+            "sobjects"
+        ]
         return answer
 
     def limits(self) -> dict[str, Any]:
@@ -292,10 +293,8 @@ class SalesforceClient:
 
     def _changed(self, sobject: str, kind: str, *, start: datetime | str, end: datetime | str) -> dict[str, Any]:
         path, params = f"sobjects/{_name(sobject)}/{kind}/", {"start": _instant(start), "end": _instant(end)}
-        answer: dict[str, Any] = self.transport.send(
-            "GET", path, params=params, doing=f"Asking which {sobject} were {kind}"
-        ).json()
-        return answer
+        reply = self.transport.send("GET", path, params=params, doing=f"Asking which {sobject} were {kind}")
+        return reply.object("latestDateCovered", {"deleted": "deletedRecords", "updated": "ids"}[kind])
 
     def _first(self, soql: str, asking: _Asking, *, include_deleted: bool) -> dict[str, Any]:
         """The first page. Source: REST API Developer Guide, "Query" and "QueryAll"."""
@@ -304,8 +303,7 @@ class SalesforceClient:
     def _page(self, path: str, asking: _Asking, *, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         # every page is asked for with its size: whether a cursor remembers the first wish is unverified
         reply = self.transport.send("GET", path, params=params, headers=asking.headers, doing=asking.doing)
-        answer: dict[str, Any] = reply.json(parse_float=asking.parse_float)
-        return answer
+        return reply.object("totalSize", "done", "records", parse_float=asking.parse_float)
 
     def _pages(self, soql: str, asking: _Asking, *, include_deleted: bool) -> Iterator[list[dict[str, Any]]]:
         yield from self._follow(self._first(soql, asking, include_deleted=include_deleted), asking)

@@ -59,6 +59,7 @@ _NOT_TLS = (
     "RECORD_LAYER_FAILURE",
 )  # OpenSSL before 3.2 and since, when the other side does not speak TLS
 _OTHER_NAME = (62, 64)  # OpenSSL, X509_STORE_CTX_get_error(3): mismatch of the host's name, of its number
+_SHOWN_BYTES = 200  # of an answer that is not what was asked for
 _GZIP = 31  # zlib's window bits for a gzip wrapper, whose CRC and length are then checked
 
 
@@ -83,6 +84,19 @@ class Reply:
             hint = "Check instance_url: a browser's address or a proxy answers with pages, not data."
             # it was accepted, so what was asked for may have been done
             raise NetworkFailed(self.doing, f"expected JSON, got {kind}", hint=hint, status=self.status, in_doubt=True) from error
+
+    def object(self, *names: str, parse_float: Callable[[str], object] = float) -> dict[str, Any]:
+        """The body as a JSON object that has these names.
+
+        Raises: NetworkFailed when it is something else: what is asked for with success is never answered with a list of errors.
+        """
+        told = self.json(parse_float=parse_float)
+        if isinstance(told, dict) and all(name in told for name in names):
+            return told
+        shown = self.content[:_SHOWN_BYTES].decode("utf-8", "replace")
+        hint = "Run it again; if it stays so, the answers are being changed on their way here."
+        cause = f"expected {', '.join(names) or 'a JSON object'}, got {shown!r}"
+        raise NetworkFailed(self.doing, cause, hint=hint, status=self.status, in_doubt=True)
 
 
 class Stream:

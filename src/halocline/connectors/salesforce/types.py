@@ -97,9 +97,15 @@ def check_numbers(numbers: str) -> str:
 def batch_of_records(records: Sequence[Mapping[str, Any]], schema: Schema, *, sobject: str) -> pa.RecordBatch:
     """REST's records as an Arrow batch with the schema's columns; floats must have been parsed as Decimals.
 
-    Raises: SchemaConflict for a value that its column cannot hold without loss.
+    Raises: SchemaConflict for a value that its column cannot hold without loss, and for a record without a field that was asked
+    for: a null is told as such.
     """
-    columns = [typed(pa.array([text(record.get(c.name)) for record in records], pa.string()), c, sobject=sobject) for c in schema]
+    try:
+        texts = [pa.array([text(record[c.name]) for record in records], pa.string()) for c in schema]
+    except KeyError as error:
+        cause, hint = f"a record came without the field {error}", "The object may have changed while it was read; run it again."
+        raise SchemaConflict(f"Reading {sobject}", cause, hint=hint) from error
+    columns = [typed(values, c, sobject=sobject) for values, c in zip(texts, schema, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=schema.arrow)
 
 
