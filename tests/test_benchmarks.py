@@ -19,7 +19,9 @@ from benchmarks.measuring.process import Failed, run
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 2_000
+MERGES = ("ours", "on conflict", "merge")
 LAST = re.compile(r"extract: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
+LAST_OF_POSTGRES = re.compile(r"postgres: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
 LAST_OF_PUSH = re.compile(r"push: vs_best_peer=none vs_floor=(\S+) pipeline_vs_kinetic=none peak_mb=(\d+)((?: \w+=\S+)*)")
 FIELDS = {"Id": "id", "Description": "textarea", "BillingCity": "string", "CreatedDate": "datetime", "AnnualRevenue": "currency"}
 AWKWARD = (
@@ -95,6 +97,42 @@ def _content(path: Path, rows: tuple[tuple[str | None, ...], ...], columns: str)
     done = subprocess.run([sys.executable, str(script), json.dumps(wanted)], capture_output=True, text=True, check=True)
     found: dict[str, object] = json.loads(done.stdout)
     return found
+
+
+# ---- postgres
+
+
+@pytest.mark.system
+def test_postgres_measures_equal_tables_and_ends_with_its_figures() -> None:
+    """Ours and the floors give the same table, in full, incrementally and after a merge, or there are no figures."""
+    few = {"ROWS": "500", "ROUNDS": "1", "SCALE": "1", "MERGE_ROWS": "1000", "CHANGES": "100", "ONLY_PEERS": "none"}
+    command = [sys.executable, str(ROOT / "benchmarks" / "postgres.py")]
+    done = subprocess.run(command, env={**os.environ, **few}, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.strip().splitlines()
+    last = LAST_OF_POSTGRES.fullmatch(told[-1])
+    assert last, told[-1]
+    assert float(last[1]) > 0
+    assert int(last[2]) > 50  # Arrow alone is more, and it is the sync's process that is looked at, not who starts it
+    names = [line.split(" wall ")[0].strip() for line in told if " wall " in line and not line.startswith("  round")]
+    assert names[:5] == ["incremental  ours", "incremental  floor identity, with key", *(f"merge, {how}" for how in MERGES)]
+    assert "merge_vs_hand=" in last[3]
+
+
+def test_what_the_server_burns_is_charged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """CPU of a session's process is the contender's, also when that process has ended."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    script = tmp_path / "burn.py"
+    script.write_text(
+        "import json, sys, psycopg\n"
+        "with psycopg.connect(json.loads(sys.argv[1])['uri']) as connection:\n"
+        "    connection.execute('SELECT sum(sqrt(i)) FROM generate_series(1, 2000000) i')\n"
+        "print(json.dumps({}))\n"
+    )
+    with import_module("measuring.server").server() as server:
+        cost = server.measured([sys.executable, str(script)], {"uri": server.uri("postgres")})
+    assert cost.told["server_cpu_s"] > 0.1
+    assert cost.cpu_s == pytest.approx(cost.told["server_cpu_s"] + cost.told["client_cpu_s"])
 
 
 # ---- push

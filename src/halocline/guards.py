@@ -1,4 +1,4 @@
-"""Guards: what a destination of tables refuses to publish, decided by numbers alone, and so the same for each of them."""
+"""Guards: what a destination of tables refuses to publish, by numbers that every one of them knows, and in the same words."""
 
 from __future__ import annotations
 
@@ -56,3 +56,11 @@ def refuse_unmarkable(label: str, plan: Plan, *, deletions: int) -> None:
     if deletions and not plan.flag_columns:
         cause = f"{deletions:,} records were deleted, and {plan.object} has no column that could mark them"
         raise FixConfig(f"Merging into {label}", cause, hint='Choose deletes="hard" or deletes="ignore".')
+
+
+def strange_table(label: str, plan: Plan) -> Refused:
+    """The error for a full load over rows that its flow never filled."""
+    cause = f"the table has rows, and the flow {plan.flow} has never filled it"
+    outcome = "merge into its history" if plan.history else "replace its rows"
+    hint = f"Name another table, or {outcome} with force_full_sync=True."
+    return Refused(f"Opening a load into {label}", cause, hint=hint)

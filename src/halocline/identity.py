@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from halocline.connector import Plan, Target
-from halocline.errors import NotFound, SchemaConflict, Truncated
+from collections.abc import Iterable
+
+from halocline.connector import Mode, Plan, Target
+from halocline.errors import FixConfig, NotFound, SchemaConflict, Truncated
 
 _HINT = "Choose a match field that every record has to itself and that never changes, such as Id."
 _FULL = "If records were only renamed or deleted for good, a full sync (force_full_sync=True) sets it right."
@@ -21,12 +23,37 @@ def check_key(plan: Plan, target: Target) -> None:
             raise NotFound(f"Opening a load into {target}", cause, suggestions=near)
 
 
-def key_conflict(plan: Plan, cause: str) -> SchemaConflict:
-    """The error for a chosen key by which rows would be merged into one, or left behind, without anybody being told."""
-    return SchemaConflict(f"Loading {plan.object}", cause, hint=f"{_HINT} {_FULL}")
+def need_key(plan: Plan, target: Target) -> None:
+    """Hold a merge to naming what its rows are matched by.
+
+    Raises: FixConfig when it names no key.
+    """
+    if plan.mode is Mode.MERGE and not plan.key:
+        raise FixConfig(f"Opening a load into {target}", "a merge needs a key", hint="Name the column that identifies a row.")
+
+
+def shared_key(plan: Plan, values: Iterable[object], *, records: object) -> SchemaConflict:
+    """The error for live records that were read with one key, of these `values`."""
+    shown = ", ".join(str(value)[:80] for value in values)
+    return _conflict(plan, f"{records} records share the value {shown!r} of the match field {', '.join(plan.key)}")
+
+
+def moved_keys(plan: Plan, records: int) -> SchemaConflict:
+    """The error for records whose key is another than in the table."""
+    return _conflict(plan, f"{records:,} records have another value in the match field {', '.join(plan.key)} than before")
+
+
+def taken_keys(plan: Plan, records: int) -> SchemaConflict:
+    """The error for records whose key another live record of the table has."""
+    return _conflict(plan, f"{records:,} records share the match field {', '.join(plan.key)} with another record of the table")
 
 
 def repeated(plan: Plan, rows: int) -> Truncated:
     """The error for records that came twice from a source that promises each once: something else did not come."""
     cause = f"{rows:,} records arrived twice, so the source delivered a page again and perhaps not another one"
     return Truncated(f"Loading {plan.object}", cause, hint="Run it again; nothing was published.", rows=rows)
+
+
+def _conflict(plan: Plan, cause: str) -> SchemaConflict:
+    """By such a key rows would be merged into one, or left behind, without anybody being told."""
+    return SchemaConflict(f"Loading {plan.object}", cause, hint=f"{_HINT} {_FULL}")

@@ -18,9 +18,9 @@ from halocline.connectors.duckdb.reading import read_rows
 from halocline.connectors.duckdb.replace import replace
 from halocline.connectors.duckdb.staging import StagedFile, staged_files
 from halocline.connectors.duckdb.tables import Table, check_kind, check_types, find, is_empty, make_schema
-from halocline.errors import FixConfig, NotFound, Refused, RetryLater
-from halocline.guards import refuse_imbalance
-from halocline.identity import check_key
+from halocline.errors import NotFound, RetryLater
+from halocline.guards import refuse_imbalance, strange_table
+from halocline.identity import check_key, need_key
 from halocline.outcome import Counts, Outcome
 from halocline.spool import Spool
 
@@ -110,8 +110,7 @@ class DuckDBUnit:
         `target` is a view, Refused when a full load would replace a table that this flow never filled.
         """
         check_key(plan, target)
-        if plan.mode is Mode.MERGE and not plan.key:
-            raise FixConfig(f"Opening a load into {target}", "a merge needs a key", hint="Name the column that identifies a row.")
+        need_key(plan, target)
         with gate(f"Opening a load into {target}"), self._database.cursor() as cursor:
             table = find(cursor, self._database, target=target)
             check_kind(table, plan)
@@ -173,10 +172,7 @@ class DuckDBUnit:
         if plan.allow_replace or not table.exists or is_empty(cursor, table):
             return
         if positions.read(self._database, cursor, flow=plan.flow, table=table) is None:
-            cause = f"the table has rows, and the flow {plan.flow} has never filled it"
-            outcome = "merge into its history" if plan.history else "replace its rows"
-            hint = f"Name another table, or {outcome} with force_full_sync=True."
-            raise Refused(f"Opening a load into {table.label}", cause, hint=hint)
+            raise strange_table(table.label, plan)
 
     def _look_for_a_newer_run(self) -> None:
         with gate("Looking for a newer run"), self._database.cursor() as cursor:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from halocline.connector import Plan
 from halocline.connectors.duckdb.client import Cursor, number, quoted, rows
 from halocline.connectors.duckdb.tables import Table
-from halocline.identity import key_conflict
+from halocline.identity import moved_keys, shared_key, taken_keys
 from halocline.identity import repeated as repeats
 
 
@@ -28,8 +28,7 @@ def refuse_shared_keys(cursor: Cursor, table: str, *, plan: Plan) -> None:
     records = f"count(DISTINCT ({', '.join(map(quoted, own))}))"
     sql = f"SELECT {key}, {records} AS n FROM {table} WHERE {alive} GROUP BY {key} HAVING n > 1 ORDER BY n DESC, {key} LIMIT 1"
     for *values, count in rows(cursor, sql):
-        shown = ", ".join(str(value)[:80] for value in values)
-        raise key_conflict(plan, f"{count} records share the value {shown!r} of the match field {', '.join(plan.key)}")
+        raise shared_key(plan, values, records=count)
 
 
 def refuse_repeats(cursor: Cursor, table: str, *, plan: Plan, rows_only: str = "true") -> None:
@@ -57,15 +56,13 @@ def refuse_moved_keys(cursor: Cursor, stage: str, *, table: Table, plan: Plan) -
     same_key, same_record = _equal(plan.key), _equal(own)
     moved = number(cursor, f"SELECT count(*) FROM {stage} s JOIN {table.sql} t ON {same_record} WHERE NOT ({same_key})")
     if moved:
-        raise key_conflict(plan, f"{moved:,} records have another value in the match field {', '.join(plan.key)} than before")
+        raise moved_keys(plan, moved)
     alive = " AND ".join(f"{side}.{quoted(name)} IS NOT TRUE" for name in plan.flag_columns for side in "st") or "true"
     shared = number(
         cursor, f"SELECT count(*) FROM {stage} s JOIN {table.sql} t ON {same_key} WHERE NOT ({same_record}) AND {alive}"
     )
     if shared:
-        raise key_conflict(
-            plan, f"{shared:,} records share the match field {', '.join(plan.key)} with another record of the table"
-        )
+        raise taken_keys(plan, shared)
 
 
 def _equal(names: Sequence[str]) -> str:

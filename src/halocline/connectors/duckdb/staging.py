@@ -17,6 +17,7 @@ from halocline.connectors.duckdb.client import Cursor, literal, number, quoted, 
 from halocline.connectors.duckdb.types import csv_type, csv_value
 from halocline.errors import SchemaConflict, Truncated
 from halocline.schema import Kind, Schema
+from halocline.staged import pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,14 +78,7 @@ def staged_files(manifests: Iterable[Manifest]) -> list[StagedFile]:
 
     Raises: Truncated when a manifest counts other rows than its files were to hold.
     """
-    last: dict[tuple[str, str], list[StagedFile]] = {}
-    for manifest in manifests:
-        files = [StagedFile.from_text(text) for text in manifest.files]
-        if sum(file.rows for file in files) != manifest.rows + manifest.deletes:
-            cause = f"the part {manifest.part} announces {manifest.rows + manifest.deletes:,} rows, its files another number"
-            raise Truncated("Loading the staged files", cause, hint="Run it again; nothing was published.")
-        last[manifest.part, files[0].load if files else ""] = files
-    return [file for files in last.values() for file in files]
+    return pieces_of(manifests, StagedFile.from_text, doing="Loading the staged files", called="files")
 
 
 def fill(cursor: Cursor, into: str, *, files: Sequence[StagedFile], schema: Schema, constants: Mapping[str, str]) -> int:

@@ -25,10 +25,10 @@ from halocline.connectors.files.storage import Storage
 from halocline.connectors.files.sweeping import sweep
 from halocline.connectors.files.table import FULL_SYNC, Table, check_types
 from halocline.connectors.files.uri import Options, open_storage
-from halocline.errors import FixConfig, HaloclineError, Refused, RetryLater
+from halocline.errors import FixConfig, HaloclineError, RetryLater
 from halocline.events import Noticed, Sink, silent
-from halocline.guards import refuse_imbalance
-from halocline.identity import check_key
+from halocline.guards import refuse_imbalance, strange_table
+from halocline.identity import check_key, need_key
 from halocline.outcome import Counts, Outcome
 from halocline.spool import Spool
 
@@ -209,9 +209,7 @@ class FilesUnit:
 
 def _check_merge(table: Table, plan: Plan, options: Options) -> None:
     """Hold a table against the plan and the options, before rows are merged into it."""
-    if not plan.key:
-        hint = "Name the column that identifies a row."
-        raise FixConfig(f"Opening a load into {table.target}", "a merge needs a key", hint=hint)
+    need_key(plan, table.target)
     check_types(table, plan, doing=f"Merging into {table.target}")
     there = table.commit
     if not there.exists:
@@ -224,8 +222,5 @@ def _check_merge(table: Table, plan: Plan, options: Options) -> None:
 
 
 def _refuse_strange_table(table: Table, plan: Plan) -> None:
-    if plan.allow_replace or not table.commit.rows or plan.flow in table.commit.positions:
-        return
-    cause = f"the table has rows, and the flow {plan.flow} has never filled it"
-    hint = "Name another table, or replace its rows with force_full_sync=True."
-    raise Refused(f"Opening a load into {table.target}", cause, hint=hint)
+    if table.commit.rows and plan.flow not in table.commit.positions and not plan.allow_replace:
+        raise strange_table(str(table.target), plan)

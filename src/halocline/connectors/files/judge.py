@@ -24,7 +24,7 @@ from halocline.connectors.files.keys import KEY, key_of
 from halocline.connectors.files.settle import flagged, with_columns
 from halocline.connectors.files.table import FULL_SYNC, Table
 from halocline.errors import SchemaConflict
-from halocline.identity import key_conflict
+from halocline.identity import moved_keys, taken_keys
 from halocline.schema import Kind, Schema
 
 HOME = "_halocline_home"  # the number of the data file that holds a row; -1 for none
@@ -102,7 +102,7 @@ def refuse_moved_keys(rows: pa.Table, table: Table, *, plan: Plan) -> None:
             now = live.column(KEY).take(pc.index_in(found.column(KEY), value_set=records))
             moved += pc.sum(pc.fill_null(pc.not_equal(key_of(found, key), now), fill_value=False)).as_py() or 0
     if moved:
-        raise key_conflict(plan, f"{moved:,} records have another value in the match field {', '.join(plan.key)} than before")
+        raise moved_keys(plan, moved)
 
 
 def _there(rows: pa.Table, table: Table, *, plan: Plan, schema: Schema) -> pa.Table:
@@ -205,5 +205,4 @@ def _refuse_shared(rows: pa.Table, old: pa.Table, plan: Plan) -> None:
     alive = pc.invert(pc.or_(flagged(rows, plan), flagged(old, plan)))
     other = pc.fill_null(pc.not_equal(key_of(rows, own), key_of(old, own)), fill_value=False)
     if shared := pc.sum(pc.and_(alive, other)).as_py():
-        cause = f"{shared:,} records share the match field {', '.join(plan.key)} with another record of the table"
-        raise key_conflict(plan, cause)
+        raise taken_keys(plan, shared)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from halocline.aside import putting_aside
 from halocline.batch import JSON, Batch, Op
 from halocline.connector import Manifest, Part, Plan, Target
-from halocline.errors import SchemaConflict, Truncated
+from halocline.errors import Truncated
 from halocline.outcome import Outcome
-from halocline.schema import Schema
 from halocline.spool import Spool, arriving, discard, storage
+from halocline.staged import manifest_of, pieces_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,11 @@ class StagedFile:
     rows: int
     bytes: int
     columns: tuple[str, ...]
+
+    @property
+    def load(self) -> str:
+        """Whose it is: a unit has one load, which needs no label."""
+        return ""
 
     def to_text(self) -> str:
         """This value as the text that a manifest carries; `from_text` reads it back."""
@@ -62,14 +66,7 @@ def staged_files(manifests: Iterable[Manifest]) -> list[StagedFile]:
 
     Raises: Truncated when a manifest counts other rows than its files were to hold.
     """
-    last: dict[str, list[StagedFile]] = {}
-    for manifest in manifests:
-        files = [StagedFile.from_text(text) for text in manifest.files]
-        if sum(file.rows for file in files) != manifest.rows + manifest.deletes:
-            cause = f"the part {manifest.part} announces {manifest.rows + manifest.deletes:,} rows, its files another number"
-            raise Truncated("Loading the staged files", cause, hint="Run it again; nothing was published.")
-        last[manifest.part] = files
-    return [file for files in last.values() for file in files]
+    return pieces_of(manifests, StagedFile.from_text, doing="Loading the staged files", called="files")
 
 
 class FilesLoad:
@@ -90,17 +87,19 @@ class FilesLoad:
 
         Raises: SchemaConflict when a batch lacks a column or has one of another type, StorageFailed when the disk is full.
         """
-        doing = f"Putting aside the part {part.id}"
-        with _first_failure() as files:
-            aside = _Aside(self, part, files)
+        receipts: list[JSON] = []
+        with putting_aside(part, self.plan, arriving=lambda op: arriving(self.file(part, op))) as aside:
             for batch in batches:  # outside of `storage`: an OSError of the source is no failure of the disk
-                aside.receipts.extend(receipt for receipt in batch.receipts if receipt not in aside.receipts)
+                receipts.extend(receipt for receipt in batch.receipts if receipt not in receipts)
                 for rows in batch.arrow():
-                    with storage(doing):
+                    with storage(aside.doing):
                         aside.write(rows, batch.op)
-            with storage(doing):
-                files.pop_all().close()
-        return aside.manifest()
+        files = []
+        for op, made in aside.files.items():
+            path = self.file(part, op)
+            files.append(StagedFile(op, str(path), made.rows, path.stat().st_size, made.schema.names))
+        size = sum(file.bytes for file in files)
+        return manifest_of(part, files, size=size, receipts=receipts, lowest=aside.lowest, highest=aside.highest)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Nothing: a table of files takes all rows, or refuses the commit."""
@@ -114,104 +113,3 @@ class FilesLoad:
         """Delete what was put aside."""
         for path in self._spool.path.glob(f"{self._label}-*"):
             discard(path)
-
-
-@contextmanager
-def _first_failure() -> Iterator[ExitStack]:
-    """A stack whose closing tells, after a failure, of that one only: a file that could not be written cannot be ended either."""
-    files = ExitStack()
-    try:
-        yield files
-    except BaseException as error:
-        with suppress(OSError):
-            files.__exit__(type(error), error, error.__traceback__)
-        raise
-
-
-@dataclass(slots=True)
-class _Writer:
-    """An Arrow file in the making."""
-
-    stream: pa.ipc.RecordBatchStreamWriter
-    schema: Schema
-    rows: int = 0
-
-
-@dataclass(slots=True)
-class _Aside:
-    """What has been put aside of one part so far."""
-
-    load: FilesLoad
-    part: Part
-    files: ExitStack
-    writers: dict[Op, _Writer] = field(default_factory=dict)
-    receipts: list[JSON] = field(default_factory=list)
-    lowest: str | None = None
-    highest: str | None = None
-
-    def write(self, rows: pa.RecordBatch, op: Op) -> None:
-        writer = self.writers.get(op)
-        if writer is None:
-            writer = self.writers[op] = self._open(self._wanted(tuple(rows.schema.names), op), op)
-        wanted = self._fitted(rows, writer.schema)
-        writer.stream.write_batch(wanted)
-        writer.rows += wanted.num_rows
-        if op is Op.UPSERT:
-            self._see(wanted)
-
-    def manifest(self) -> Manifest:
-        files = [self._written(op, writer) for op, writer in self.writers.items()]
-        return Manifest(
-            part=self.part.id,
-            rows=sum(file.rows for file in files if file.op is Op.UPSERT),
-            deletes=sum(file.rows for file in files if file.op is Op.DELETE),
-            bytes=sum(file.bytes for file in files),
-            lowest=self.lowest,
-            highest=self.highest,
-            files=tuple(file.to_text() for file in files),
-            receipts=tuple(self.receipts),
-        )
-
-    def _open(self, schema: Schema, op: Op) -> _Writer:
-        path = self.files.enter_context(arriving(self.load.file(self.part, op)))
-        file = self.files.enter_context(pa.OSFile(str(path), "wb"))
-        return _Writer(self.files.enter_context(pa.ipc.new_stream(file, schema.arrow)), schema)
-
-    def _written(self, op: Op, writer: _Writer) -> StagedFile:
-        path = self.load.file(self.part, op)
-        return StagedFile(op, str(path), writer.rows, path.stat().st_size, writer.schema.names)
-
-    def _wanted(self, held: tuple[str, ...], op: Op) -> Schema:
-        """The columns to load of those that a batch holds: all of the plan's, or a deletion's key and stamp."""
-        plan = self.load.plan
-        there = {name.lower() for name in held}
-        needed = plan.schema.names if op is Op.UPSERT else plan.key
-        missing = [name for name in needed if name.lower() not in there]
-        if missing:
-            hint = "The object changed while it was read; run it again."
-            cause = f"the column {', '.join(missing[:5])} is missing from the rows that were read"
-            raise SchemaConflict(f"Putting aside the part {self.part.id}", cause, hint=hint)
-        wanted = {name.lower() for name in (needed if op is Op.UPSERT else (*needed, *plan.cursor_columns))}
-        return plan.schema.select([name for name in plan.schema.names if name.lower() in there & wanted])
-
-    def _fitted(self, rows: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
-        place = {name.lower(): index for index, name in enumerate(rows.schema.names)}
-        try:
-            columns = [rows.column(place[column.name.lower()]).cast(column.arrow) for column in schema]
-            return pa.RecordBatch.from_arrays(columns, schema=schema.arrow)
-        except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            doing = f"Putting aside the part {self.part.id}"
-            raise SchemaConflict(doing, f"a batch does not fit the schema ({error})", hint="Run a full sync.") from error
-
-    def _see(self, rows: pa.RecordBatch) -> None:
-        for name in self.load.plan.cursor_columns:
-            ends = pc.min_max(rows.column(name)).as_py()
-            if ends["min"] is None:
-                return
-            low, high = _text(ends["min"]), _text(ends["max"])
-            self.lowest = low if self.lowest is None else min(self.lowest, low)
-            self.highest = high if self.highest is None else max(self.highest, high)
-
-
-def _text(value: object) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from halocline.connector import Deletes, Plan
 from halocline.connectors.files.buckets import GONE
 from halocline.connectors.files.keys import KEY, key_of
-from halocline.identity import key_conflict, repeated
+from halocline.identity import repeated, shared_key
 from halocline.schema import Kind
 
 _RANK = "_halocline_rank"
@@ -126,9 +126,7 @@ def _refuse_shared_keys(alive: pa.Table, plan: Plan) -> None:
     shared = shared.filter(pc.greater(shared.column("own_count_distinct"), 1))
     for worst in shared.sort_by([("own_count_distinct", "descending"), ("key", "ascending")]).slice(0, 1).to_pylist():
         row = alive.filter(pc.equal(alive.column(KEY), worst["key"])).select(_spelled(plan, plan.key)).slice(0, 1).to_pylist()[0]
-        shown = ", ".join(str(value)[:80] for value in row.values())
-        count = worst["own_count_distinct"]
-        raise key_conflict(plan, f"{count} records share the value {shown!r} of the match field {', '.join(plan.key)}")
+        raise shared_key(plan, row.values(), records=worst["own_count_distinct"])
 
 
 def _spelled(plan: Plan, names: Sequence[str]) -> list[str]:

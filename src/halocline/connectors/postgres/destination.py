@@ -18,12 +18,12 @@ from halocline.connectors.postgres.load import PostgresLoad
 from halocline.connectors.postgres.merge import merge
 from halocline.connectors.postgres.reading import read_rows
 from halocline.connectors.postgres.replace import Side, prepare, publish
-from halocline.connectors.postgres.staging import Piece, pieces_of, sweep
+from halocline.connectors.postgres.staging import Piece, staged_pieces, sweep
 from halocline.connectors.postgres.tables import Table, check_kind, check_types, find, hold, is_empty, make_schema
-from halocline.errors import FixConfig, HaloclineError, LeaseLost, NetworkFailed, NotFound, Refused
+from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, NotFound
 from halocline.events import Noticed, Sink, silent
-from halocline.guards import refuse_imbalance
-from halocline.identity import check_key
+from halocline.guards import refuse_imbalance, strange_table
+from halocline.identity import check_key, need_key
 from halocline.outcome import Counts, Outcome
 
 _DOUBT = "Whether this was published is not known: the answer to the commit was lost. Run it again; the stored position tells."
@@ -104,8 +104,7 @@ class PostgresUnit:
         """
         doing = f"Opening a load into {target}"
         check_key(plan, target)
-        if plan.mode is Mode.MERGE and not plan.key:
-            raise FixConfig(doing, "a merge needs a key", hint="Name the column that identifies a row.")
+        need_key(plan, target)
         for name in plan.schema.names:
             lowered(name, doing=doing)
         with gate(doing), self._database.transaction() as cursor:
@@ -128,7 +127,7 @@ class PostgresUnit:
         Raises: also SchemaConflict for a value that its column cannot hold exactly.
         """
         doing = f"Publishing into {', '.join(str(load.target) for load in self._loads.values())}"
-        pieces = pieces_of(manifests)
+        pieces = staged_pieces(manifests)
         done: list[Counts] = []
         notes: list[str] = []
         try:
@@ -229,10 +228,7 @@ def _refuse_strange_table(cursor: Cursor, table: Table, plan: Plan) -> None:
     if plan.allow_replace or not table.exists or is_empty(cursor, table):
         return
     if positions.read(cursor, flow=plan.flow, table=table) is None:
-        cause = f"the table has rows, and the flow {plan.flow} has never filled it"
-        outcome = "merge into its history" if plan.history else "replace its rows"
-        hint = f"Name another table, or {outcome} with force_full_sync=True."
-        raise Refused(f"Opening a load into {table.label}", cause, hint=hint)
+        raise strange_table(table.label, plan)
 
 
 def _of(pieces: Sequence[Piece], load: PostgresLoad) -> list[Piece]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from halocline.connector import Plan
 from halocline.connectors.postgres.client import Cursor, number, rows
 from halocline.connectors.postgres.tables import Table, listed
-from halocline.identity import key_conflict
+from halocline.identity import moved_keys, shared_key, taken_keys
 from halocline.identity import repeated as repeats
 
 
@@ -28,8 +28,7 @@ def refuse_shared_keys(cursor: Cursor, table: Table, *, plan: Plan) -> None:
     records = f"count(DISTINCT ({listed(own)}))"
     sql = f"SELECT {key}, {records} FROM {table.sql} WHERE {alive} GROUP BY {key} HAVING {records} > 1"
     for *values, count in rows(cursor, f"{sql} ORDER BY {records} DESC, {key} LIMIT 1"):
-        shown = ", ".join(str(value)[:80] for value in values)
-        raise key_conflict(plan, f"{count} records share the value {shown!r} of the match field {', '.join(plan.key)}")
+        raise shared_key(plan, values, records=count)
 
 
 def refuse_repeats(cursor: Cursor, table: Table, *, plan: Plan, rows_only: str = "true") -> None:
@@ -56,12 +55,10 @@ def refuse_moved_keys(cursor: Cursor, stage: Table, *, table: Table, plan: Plan)
     same_key, same_record = equal(plan.key), equal(own)
     joined = f"SELECT count(*) FROM {stage.sql} s JOIN {table.sql} t ON"
     if moved := number(cursor, f"{joined} {same_record} WHERE NOT ({same_key})"):
-        raise key_conflict(plan, f"{moved:,} records have another value in the match field {', '.join(plan.key)} than before")
+        raise moved_keys(plan, moved)
     alive = " AND ".join(f"{side}.{listed([name])} IS NOT TRUE" for name in plan.flag_columns for side in "st") or "true"
     if shared := number(cursor, f"{joined} {same_key} WHERE NOT ({same_record}) AND {alive}"):
-        raise key_conflict(
-            plan, f"{shared:,} records share the match field {', '.join(plan.key)} with another record of the table"
-        )
+        raise taken_keys(plan, shared)
 
 
 def equal(names: Sequence[str]) -> str:

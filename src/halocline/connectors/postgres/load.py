@@ -7,17 +7,18 @@ from dataclasses import asdict
 
 import psycopg
 
-from halocline.batch import JSON, Batch, Op
+from halocline.batch import JSON, Batch
 from halocline.connector import Lease, Manifest, Part, Plan, Target
 from halocline.connectors.postgres import pages, positions
 from halocline.connectors.postgres.client import Database, copy_in, number
 from halocline.connectors.postgres.errors import gate
 from halocline.connectors.postgres.staging import Piece, Stage
 from halocline.connectors.postgres.tables import Table
-from halocline.errors import HaloclineError, NotFound, SchemaConflict, Truncated
+from halocline.errors import HaloclineError, NotFound, Truncated
 from halocline.outcome import Outcome
 from halocline.schema import Schema
 from halocline.spool import storage
+from halocline.staged import held_columns, is_nothing, manifest_of, wanted
 
 
 class PostgresLoad:
@@ -58,14 +59,7 @@ class PostgresLoad:
             piece, size = self._send(part, batch)
             pieces.append(piece)
             sent += size
-        return Manifest(
-            part=part.id,
-            rows=sum(piece.rows for piece in pieces if piece.op is Op.UPSERT),
-            deletes=sum(piece.rows for piece in pieces if piece.op is Op.DELETE),
-            bytes=sent,
-            files=tuple(piece.to_text() for piece in pieces),
-            receipts=tuple(receipts),
-        )
+        return manifest_of(part, pieces, size=sent, receipts=receipts)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Nothing: a database takes all rows, or refuses the commit."""
@@ -82,7 +76,7 @@ class PostgresLoad:
     def _send(self, part: Part, batch: Batch) -> tuple[Piece, int]:
         """Copy one batch; what it became, and its bytes."""
         doing = f"Copying the part {part.id} into {self.target}"
-        if batch.count == 0 and _is_nothing(batch):
+        if is_nothing(batch):
             return Piece(self.label, batch.op, 0, 0), 0
         try:
             with gate(doing):
@@ -93,7 +87,7 @@ class PostgresLoad:
             raise
 
     def _sent(self, batch: Batch, *, doing: str) -> tuple[Piece, int]:
-        schema = self._wanted(_held(batch, doing=doing), batch.op, doing=doing)
+        schema = wanted(self.plan, held_columns(batch, doing=doing), op=batch.op, doing=doing)
         try:
             if batch.raw is not None and self._takes(batch, schema):
                 with storage(f"Reading {batch.raw.path.name}"):
@@ -134,34 +128,3 @@ class PostgresLoad:
                 raise Truncated(f"Loading {self.plan.object}", cause, hint="Run it again; nothing was published.", rows=copied)
             xid = number(cursor, "SELECT pg_current_xact_id()::xid::text")
         return Piece(self.label, batch.op, xid, copied), size
-
-    def _wanted(self, held: tuple[str, ...], op: Op, *, doing: str) -> Schema:
-        """The columns to load of those that a batch holds: all of the plan's, or a deletion's key and stamp."""
-        plan, there = self.plan, {name.lower() for name in held}
-        needed = plan.schema.names if op is Op.UPSERT else plan.key
-        missing = [name for name in needed if name.lower() not in there]
-        if missing:
-            cause = f"the column {', '.join(missing[:5])} is missing from the rows that were read"
-            raise SchemaConflict(doing, cause, hint="The object changed while it was read; run it again.")
-        wanted = {name.lower() for name in (needed if op is Op.UPSERT else (*needed, *plan.cursor_columns))}
-        return plan.schema.select([name for name in plan.schema.names if name.lower() in there & wanted])
-
-
-def _held(batch: Batch, *, doing: str) -> tuple[str, ...]:
-    if batch.rows is not None:
-        return tuple(batch.rows.schema.names)
-    assert batch.raw is not None, "a batch has rows or a page"
-    with storage(f"Reading {batch.raw.path.name}"):
-        held = pages.header(batch.raw)
-    if held != tuple(batch.raw.columns):
-        cause = f"the file {batch.raw.path.name} starts with the columns {', '.join(held)[:200]!r}"
-        raise SchemaConflict(doing, cause, hint="The page is damaged; run it again.")
-    return held
-
-
-def _is_nothing(batch: Batch) -> bool:
-    """An empty answer may come without its header line."""
-    if batch.raw is None:
-        return True
-    with storage(f"Reading {batch.raw.path.name}"):
-        return batch.raw.path.stat().st_size == 0

@@ -25,6 +25,7 @@ from halocline.connectors.postgres.client import Cursor, quoted, rows, touched
 from halocline.connectors.postgres.tables import Table, create, listed
 from halocline.errors import SchemaConflict, Truncated
 from halocline.schema import Kind, Schema
+from halocline.staged import pieces_of
 
 GONE = "_halocline_delete"
 _PREFIX = "_halocline_"
@@ -109,19 +110,12 @@ def sweep(cursor: Cursor, table: Table, *, lease: Lease) -> None:
             continue  # nothing depends on it: its name is never used again
 
 
-def pieces_of(manifests: Iterable[Manifest]) -> list[Piece]:
+def staged_pieces(manifests: Iterable[Manifest]) -> list[Piece]:
     """The pieces that the manifests name; of a part staged more than once, those of its last manifest.
 
     Raises: Truncated when a manifest counts other rows than its pieces.
     """
-    last: dict[tuple[str, str], list[Piece]] = {}
-    for manifest in manifests:
-        pieces = [Piece.from_text(text) for text in manifest.files]
-        if sum(piece.rows for piece in pieces) != manifest.rows + manifest.deletes:
-            cause = f"the part {manifest.part} announces {manifest.rows + manifest.deletes:,} rows, its pieces another number"
-            raise Truncated("Loading the staged rows", cause, hint="Run it again; nothing was published.")
-        last[manifest.part, pieces[0].load if pieces else ""] = pieces
-    return [piece for pieces in last.values() for piece in pieces]
+    return pieces_of(manifests, Piece.from_text, doing="Loading the staged rows", called="pieces")
 
 
 def settle_pieces(cursor: Cursor, table: Table, *, pieces: Sequence[Piece]) -> int:

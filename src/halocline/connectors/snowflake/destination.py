@@ -21,12 +21,12 @@ from halocline.connectors.snowflake.merge import prepare as prepare_changes
 from halocline.connectors.snowflake.reading import read_rows
 from halocline.connectors.snowflake.replace import Side, make_room, publish
 from halocline.connectors.snowflake.replace import prepare as prepare_side
-from halocline.connectors.snowflake.staging import Piece, Place, pieces_of
+from halocline.connectors.snowflake.staging import Piece, Place, staged_pieces
 from halocline.connectors.snowflake.tables import Table, check_types, find, is_empty, make_schema
-from halocline.errors import FixConfig, HaloclineError, LeaseLost, NetworkFailed, NotFound, Refused
+from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, NotFound
 from halocline.events import Noticed, Sink, silent
-from halocline.guards import refuse_imbalance
-from halocline.identity import check_key
+from halocline.guards import refuse_imbalance, strange_table
+from halocline.identity import check_key, need_key
 from halocline.outcome import Counts, Outcome
 from halocline.spool import Spool
 
@@ -125,8 +125,7 @@ class SnowflakeUnit:
         """
         doing = f"Opening a load into {target}"
         check_key(plan, target)
-        if plan.mode is Mode.MERGE and not plan.key:
-            raise FixConfig(doing, "a merge needs a key", hint="Name the column that identifies a row.")
+        need_key(plan, target)
         for name in plan.schema.names:
             uppered(name, doing=doing)
         with gate(doing), self._database.cursor() as cursor:
@@ -149,7 +148,7 @@ class SnowflakeUnit:
         Source: "Transactions" (DDL), https://docs.snowflake.com/en/sql-reference/transactions, read November 2026.
         """
         doing = f"Publishing into {', '.join(str(load.target) for load in self._loads.values())}"
-        pieces = pieces_of(manifests)
+        pieces = staged_pieces(manifests)
         done: list[Counts] = []
         notes: list[str] = []
         ready: list[_Ready] = []
@@ -249,9 +248,7 @@ def _refuse_strange_table(cursor: Cursor, database: Database, table: Table, *, p
     if plan.allow_replace or not table.exists or is_empty(cursor, table):
         return
     if positions.read(cursor, database, flow=plan.flow, table=table) is None:
-        cause = f"the table has rows, and the flow {plan.flow} has never filled it"
-        hint = "Name another table, or replace its rows with force_full_sync=True."
-        raise Refused(f"Opening a load into {table.label}", cause, hint=hint)
+        raise strange_table(table.label, plan)
 
 
 def _of(pieces: Sequence[Piece], load: SnowflakeLoad) -> list[Piece]:

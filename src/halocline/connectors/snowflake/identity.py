@@ -12,7 +12,7 @@ from halocline.connector import Plan
 from halocline.connectors.snowflake.client import Cursor, number, quoted, rows
 from halocline.connectors.snowflake.staging import GONE
 from halocline.connectors.snowflake.tables import Table, listed
-from halocline.identity import key_conflict, repeated
+from halocline.identity import moved_keys, repeated, shared_key, taken_keys
 
 _ROWS = f"NOT {quoted(GONE)}"
 
@@ -31,8 +31,7 @@ def refuse_shared_keys(cursor: Cursor, table: Table, *, plan: Plan) -> None:
     each = f"SELECT DISTINCT {key}, {listed(own)} FROM {table.sql} WHERE {alive}"
     sql = f"SELECT {key}, count(*) AS n FROM ({each}) r GROUP BY {key} HAVING count(*) > 1 ORDER BY n DESC, {key} LIMIT 1"
     for *values, count in rows(cursor, sql):
-        shown = ", ".join(str(value)[:80] for value in values)
-        raise key_conflict(plan, f"{count} records share the value {shown!r} of the match field {', '.join(plan.key)}")
+        raise shared_key(plan, values, records=count)
 
 
 def refuse_repeats(cursor: Cursor, table: Table, *, plan: Plan) -> None:
@@ -59,12 +58,10 @@ def refuse_moved_keys(cursor: Cursor, stage: Table, *, table: Table, plan: Plan)
     same_key, same_record = equal(plan.key), equal(own)
     joined = f"SELECT count(*) FROM {stage.sql} s JOIN {table.sql} t ON"
     if moved := number(cursor, f"{joined} {same_record} WHERE NOT ({same_key})"):
-        raise key_conflict(plan, f"{moved:,} records have another value in the match field {', '.join(plan.key)} than before")
+        raise moved_keys(plan, moved)
     alive = " AND ".join(f"NOT COALESCE({listed([name], side)}, FALSE)" for name in plan.flag_columns for side in "st") or "TRUE"
     if shared := number(cursor, f"{joined} {same_key} WHERE NOT ({same_record}) AND {alive}"):
-        raise key_conflict(
-            plan, f"{shared:,} records share the match field {', '.join(plan.key)} with another record of the table"
-        )
+        raise taken_keys(plan, shared)
 
 
 def equal(names: Sequence[str]) -> str:

@@ -8,17 +8,17 @@ from dataclasses import asdict, replace
 
 from snowflake.connector.errors import Error
 
-from halocline.batch import JSON, Batch, Op
+from halocline.batch import JSON, Batch
 from halocline.connector import Lease, Manifest, Part, Plan, Target
 from halocline.connectors.snowflake import pages
 from halocline.connectors.snowflake.client import Database
 from halocline.connectors.snowflake.errors import gate
 from halocline.connectors.snowflake.staging import Piece, Place, Stage
 from halocline.connectors.snowflake.tables import Table
-from halocline.errors import HaloclineError, SchemaConflict, Truncated
+from halocline.errors import HaloclineError, Truncated
 from halocline.outcome import Outcome
-from halocline.schema import Schema
 from halocline.spool import Spool, discard, storage
+from halocline.staged import held_columns, is_nothing, manifest_of, wanted
 
 
 class SnowflakeLoad:
@@ -64,19 +64,12 @@ class SnowflakeLoad:
         sent = 0
         for batch in batches:
             receipts.extend(receipt for receipt in batch.receipts if receipt not in receipts)
-            if batch.count == 0 and _is_nothing(batch):
+            if is_nothing(batch):
                 continue
             piece, size = self._sent(part, batch)
             pieces.append(piece)
             sent += size
-        return Manifest(
-            part=part.id,
-            rows=sum(piece.rows for piece in pieces if piece.op is Op.UPSERT),
-            deletes=sum(piece.rows for piece in pieces if piece.op is Op.DELETE),
-            bytes=sent,
-            files=tuple(piece.to_text() for piece in pieces),
-            receipts=tuple(receipts),
-        )
+        return manifest_of(part, pieces, size=sent, receipts=receipts)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Nothing: a database takes all rows, or refuses the commit."""
@@ -92,7 +85,7 @@ class SnowflakeLoad:
     def _sent(self, part: Part, batch: Batch) -> tuple[Piece, int]:
         """Write a batch into a file of the spool and put it into the stage; what it became, and its bytes there."""
         doing = f"Putting the part {part.id} into the stage for {self.target}"
-        schema = self._wanted(_held(batch, doing=doing), batch.op, doing=doing)
+        schema = wanted(self.plan, held_columns(batch, doing=doing), op=batch.op, doing=doing)
         as_is = batch.raw is not None and len(batch.raw.columns) == len(schema) and pages.is_exact(batch.raw, schema)
         columns = batch.raw.columns if batch.raw is not None and as_is else schema.names
         piece = Piece.new(self.label, batch.op, part=part.id, columns=columns, as_received=as_is)
@@ -113,34 +106,3 @@ class SnowflakeLoad:
         finally:
             discard(file)
         return replace(piece, rows=count), size
-
-    def _wanted(self, held: tuple[str, ...], op: Op, *, doing: str) -> Schema:
-        """The columns to load of those that a batch holds: all of the plan's, or a deletion's key and stamp."""
-        plan, there = self.plan, {name.lower() for name in held}
-        needed = plan.schema.names if op is Op.UPSERT else plan.key
-        missing = [name for name in needed if name.lower() not in there]
-        if missing:
-            cause = f"the column {', '.join(missing[:5])} is missing from the rows that were read"
-            raise SchemaConflict(doing, cause, hint="The object changed while it was read; run it again.")
-        wanted = {name.lower() for name in (needed if op is Op.UPSERT else (*needed, *plan.cursor_columns))}
-        return plan.schema.select([name for name in plan.schema.names if name.lower() in there & wanted])
-
-
-def _held(batch: Batch, *, doing: str) -> tuple[str, ...]:
-    if batch.rows is not None:
-        return tuple(batch.rows.schema.names)
-    assert batch.raw is not None, "a batch has rows or a page"
-    with storage(f"Reading {batch.raw.path.name}"):
-        held = pages.header(batch.raw)
-    if held != tuple(batch.raw.columns):
-        cause = f"the file {batch.raw.path.name} starts with the columns {', '.join(held)[:200]!r}"
-        raise SchemaConflict(doing, cause, hint="The page is damaged; run it again.")
-    return held
-
-
-def _is_nothing(batch: Batch) -> bool:
-    """An empty answer may come without its header line."""
-    if batch.raw is None:
-        return True
-    with storage(f"Reading {batch.raw.path.name}"):
-        return batch.raw.path.stat().st_size == 0

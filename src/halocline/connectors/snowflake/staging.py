@@ -28,6 +28,7 @@ from halocline.connectors.snowflake.tables import Table, listed
 from halocline.connectors.snowflake.types import staged_type
 from halocline.errors import FixConfig, SchemaConflict, Truncated
 from halocline.schema import Schema
+from halocline.staged import pieces_of
 
 GONE = "_HALOCLINE_DELETE"
 _PREFIX = "_HALOCLINE_"
@@ -154,19 +155,12 @@ class Found:
     highest: str | None
 
 
-def pieces_of(manifests: Iterable[Manifest]) -> list[Piece]:
+def staged_pieces(manifests: Iterable[Manifest]) -> list[Piece]:
     """The pieces that the manifests name; of a part staged more than once, those of its last manifest.
 
     Raises: Truncated when a manifest counts other rows than its pieces.
     """
-    last: dict[tuple[str, str], list[Piece]] = {}
-    for manifest in manifests:
-        pieces = [Piece.from_text(text) for text in manifest.files]
-        if sum(piece.rows for piece in pieces) != manifest.rows + manifest.deletes:
-            cause = f"the part {manifest.part} announces {manifest.rows + manifest.deletes:,} rows, its pieces another number"
-            raise Truncated("Loading the staged rows", cause, hint=_AGAIN)
-        last[manifest.part, pieces[0].load if pieces else ""] = pieces
-    return [piece for pieces in last.values() for piece in pieces]
+    return pieces_of(manifests, Piece.from_text, doing="Loading the staged rows", called="pieces")
 
 
 def fill(database: Database, table: Table, *, place: Place, pieces: Sequence[Piece]) -> int:
