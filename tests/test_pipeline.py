@@ -620,7 +620,8 @@ def test_an_org_that_cannot_be_reached_is_told_with_a_result(org: Org) -> None:
             SyncPipeline(client, "Account", settings=org.settings).sync(records(2))
     result = result_of(told.value)
     assert (result.total_records, result.success_count, result.status) == (2, 0, SyncStatus.FAILED)
-    assert not org.settings.ledger.exists()
+    with open_ledger(org.settings.ledger) as ledger:
+        assert ledger.runs() == []
 
 
 def test_a_refused_login_carries_a_result_too(org: Org) -> None:

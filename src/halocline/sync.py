@@ -26,6 +26,7 @@ from halocline.run import Flow, Run, execute, survey_and_plan
 from halocline.several import PARALLEL, Company, Ended, Looked, company, in_order, relations
 from halocline.shaping import ShapedSource, Shaping
 from halocline.spool import Spool, sweep
+from halocline.unfinished import is_spoilt
 
 OVERLAP_S = 600.0  # seconds re-read before the position: rows may become visible late, with an older stamp
 JOB_DEADLINE_S = 3_600.0  # seconds to wait for one Bulk job before giving up (the job itself goes on)
@@ -419,8 +420,8 @@ def sync_sobject_intelligent(
 
 
 def _put_away(spool: Spool, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # noqa: ARG001  # an exit's
-    """Delete a run's files; where the disk failed it, also what a later run might use: that would keep the disk full."""
-    spool.close(everything=isinstance(error, StorageFailed))
+    """Delete a run's files; also what a later run might use, where it will not, or where that would keep a full disk full."""
+    spool.close(everything=error is not None and (isinstance(error, StorageFailed) or is_spoilt(error)))
 
 
 def _contract(job: SobjectSync) -> Contract:

@@ -214,8 +214,10 @@ def test_a_failed_sync_says_why_and_leaves_table_and_position_alone(trouble: Tro
         told = desk.sync(way, *more)
     is_clear(told, exit_code=trouble.exit_code, says=trouble.says)
     assert desk.dump() == before
-    assert list(desk.spool.iterdir()) == []
+    if told.exit_code != 75:  # else whole pages are kept for the run that goes on
+        assert list(desk.spool.iterdir()) == []
     assert desk.sync(way).exit_code == 0
+    assert list(desk.spool.iterdir()) == []
     assert desk.equals_org()
 
 
@@ -433,9 +435,9 @@ def test_an_org_killed_in_the_middle_of_an_answer_is_a_network_failure(way: str,
             killed.result()
     is_clear(told, exit_code=75, says=("127.0.0.1", "broke off|cut the connection|refused the connection"))
     assert desk.dump() == b""
-    assert list(desk.spool.iterdir()) == []
     with an_org_of_its_own(store, port=int(url.rpartition(":")[2])):
         assert desk.sync(way).exit_code == 0
+    assert list(desk.spool.iterdir()) == []
     with duckdb.connect(str(desk.lake), read_only=True) as connection, sqlite3.connect(store) as org:
         sql = 'SELECT Id, Name, Description FROM "Account" ORDER BY Id'
         assert connection.execute(sql).fetchall() == org.execute(sql).fetchall()

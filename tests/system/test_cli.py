@@ -149,7 +149,7 @@ def test_sync_answers_programs_in_json(here: Laptop, shell: Shell) -> None:
     assert (document["success"], document["error"], document["exit_code"], document["rows_read"]) == (True, None, 0, 3)
     counts = dict(document["counts"])
     assert datetime.fromisoformat(counts.pop("highest")) == datetime.fromisoformat(document["last_modified_date"])
-    none = dict.fromkeys(("updated", "deleted", "unchanged", "rejected", "filtered", "in_doubt", "not_sent"), 0)
+    none = dict.fromkeys(("updated", "deleted", "unchanged", "rejected", "filtered", "in_doubt", "not_sent", "vanished"), 0)
     assert counts == {"inserted": 3, **none}
     assert (document["last_modified_date"][-6:], document["sync_timestamp"][-6:]) == ("+00:00", "+00:00")
     assert document["api_calls"] >= 3
