@@ -355,8 +355,8 @@ def play(
 @pytest.mark.parametrize("deletes", ["soft", "hard"])
 @pytest.mark.parametrize("way", list(WAYS))
 def test_the_table_equals_the_org_after_the_next_sync(way: str, deletes: str, fused_connectors: Callable[[Fuse], None]) -> None:
-    """Inserts, updates, deletes, undeletes, purges, same-second edits, late commits, crashes: 54 lives in six ways."""
-    play(way, deletes, fused=fused_connectors, sequences=9)
+    """Inserts, updates, deletes, undeletes, purges, same-second edits, late commits, crashes: 30 lives in six ways."""
+    play(way, deletes, fused=fused_connectors, sequences=5)
 
 
 @pytest.fixture(scope="module")
@@ -372,7 +372,7 @@ def test_so_it_does_in_postgresql(
     deletes: str, fused_connectors: Callable[[Fuse], None], server: Server, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """The same law in a server's table, by the ways that differ there; `--long` lives it eighty times."""
-    sequences = 80 if pytestconfig.getoption("--long", default=False) else 5
+    sequences = 80 if pytestconfig.getoption("--long", default=False) else 3
     with server.place(tmp_path) as place:
 
         def postgresql() -> Elephant:
