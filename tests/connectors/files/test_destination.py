@@ -411,6 +411,22 @@ def test_a_table_that_lost_a_file_is_read_anew(uri: str, lake: FilesDestination,
     assert texts(uri) == MANY
 
 
+def test_a_reader_that_is_overtaken_reads_the_new_table_or_is_told_to(uri: str, lake: FilesDestination, folder: Path) -> None:
+    """Its files are gone before it came to them: the newest are read; behind rows that were handed out it ends as try later."""
+    load(lake, rows({"1": "old"}))
+    reader = read_table(uri, "page", schema="raw")
+    load(lake, rows({"1": "new"}))
+    assert reader.read_all().column("Text").to_pylist() == ["new"]
+    merge(lake, rows({"2": "second file"}))
+    merge(lake, rows({"3": "third file"}))
+    assert len(list(folder.glob("*.parquet"))) > 1
+    reader = read_table(uri, "page", schema="raw")
+    assert reader.read_next_batch().num_rows > 0
+    load(lake, rows({"1": "newer"}))
+    with pytest.raises(RetryLater, match="another commit replaced the table"):
+        reader.read_all()
+
+
 def test_a_missing_table_is_told(uri: str) -> None:
     """Reading what is not there is an error, not an empty table."""
     with pytest.raises(NotFound, match=r"raw\.nope"):

@@ -50,7 +50,7 @@ def table_files(uri: str, table: str, *, schema: str | None = None) -> list[str]
 def read_table(uri: str, table: str, *, schema: str | None = None) -> pa.RecordBatchReader:
     """The rows of a table as it is now, as a stream in its own types.
 
-    Raises: NotFound where there is no such table; while it is read, where a newer commit has deleted a file (read it again).
+    Raises: NotFound where there is no such table; RetryLater where a commit deletes its files while it is read.
     """
     from halocline.connectors.files import reading
 

@@ -15,7 +15,7 @@ from halocline.connectors.files.format import fitted
 from halocline.connectors.files.keys import KEY, key_of
 from halocline.connectors.files.table import Table, check_types
 from halocline.connectors.files.uri import open_storage
-from halocline.errors import NotFound
+from halocline.errors import NotFound, RetryLater
 from halocline.schema import Schema
 from halocline.spool import Spool
 
@@ -68,9 +68,29 @@ def _chosen(table: Table, plan: Plan, schema: Schema, *, keys: Sequence[JSON]) -
 
 
 def _batches(table: Table, stack: ExitStack) -> Iterator[pa.RecordBatch]:
+    """The rows of a commit; of the one after it, where its files are gone before the first row was handed out."""
+    schema = table.commit.schema
     with stack:
-        for file in table.commit.files:
-            yield from table.batches(file, table.commit.schema)
+        begun = False
+        while True:
+            try:
+                for file in table.commit.files:
+                    for batch in table.batches(file, schema):
+                        begun = True
+                        yield batch
+            except NotFound as error:
+                newest = Table.find(table.storage, table.target)
+                if newest.commit.number == table.commit.number:
+                    raise
+                if begun or newest.commit.schema != schema:
+                    cause = "another commit replaced the table while it was read"
+                    hint = (
+                        "Read it again; with ?keep=1 in the address that it is written by, the files of one more commit are kept."
+                    )
+                    raise RetryLater(f"Reading the table {table.target}", cause, hint=hint) from error
+                table = newest
+            else:
+                return
 
 
 def _find(uri: str, target: Target, stack: ExitStack) -> Table:

@@ -27,8 +27,9 @@ def look_alike() -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     kept = list(sys.path)
+    sys.path.insert(0, str(path.parent))  # as a program it finds its neighbour there, and takes the folder off the path
     spec.loader.exec_module(module)
-    sys.path[:] = kept  # as a program it takes its own folder off the path
+    sys.path[:] = kept
     return module.Session
 
 
