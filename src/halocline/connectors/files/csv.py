@@ -6,19 +6,18 @@ Source: RFC 4180, https://www.rfc-editor.org/rfc/rfc4180 (its lines end in CRLF;
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 from pyarrow import csv
 
-from halocline.connectors.files.format import damaged, fitted, hits_among
+from halocline.connectors.files.format import fitted, hits_among, in_blocks
 from halocline.connectors.files.text import NATIVE, from_text, to_text
 from halocline.rows.hold import Hold
 from halocline.schema import Schema
 
-_BLOCK_BYTES = 1 << 20
-_MAX_BLOCK_BYTES = 1 << 28
 _TOO_SMALL = ("straddling", "Empty CSV file or block")  # pyarrow's words for a block that holds no whole record
 _WRITE = csv.WriteOptions(include_header=True, quoting_style="needed")  # every text is quoted, which tells empty from null
 _HEAD = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
@@ -33,17 +32,7 @@ class Csv:
 
     def batches(self, path: Path, schema: Schema) -> Iterator[pa.RecordBatch]:
         """The rows of a file, block by block; a record longer than a block makes the block larger."""
-        done, block = 0, _BLOCK_BYTES
-        while True:
-            try:
-                for batch in _after(path, schema, done=done, block_bytes=block):
-                    done += batch.num_rows
-                    yield batch
-                return
-            except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-                if not any(words in str(error) for words in _TOO_SMALL) or block >= _MAX_BLOCK_BYTES:
-                    raise damaged(path, error) from error
-                block *= 4
+        return in_blocks(path, partial(_after, path, schema), too_small=_TOO_SMALL)
 
     def hits(self, path: Path, schema: Schema, *, key: Sequence[str], keys: pa.Array) -> Iterator[pa.Table]:
         """All rows are read."""
@@ -69,7 +58,7 @@ class CsvFileWriter:
         self._writer.close()
 
 
-def _after(path: Path, schema: Schema, *, done: int, block_bytes: int) -> Iterator[pa.RecordBatch]:
+def _after(path: Path, schema: Schema, done: int, block_bytes: int) -> Iterator[pa.RecordBatch]:
     """The batches of a file less its first `done` rows."""
     with path.open("rb") as file, _open(file, block_bytes=block_bytes) as reader:
         for batch in reader:

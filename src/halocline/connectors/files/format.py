@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,8 @@ from halocline.errors import FixConfig, Truncated
 from halocline.schema import Schema
 
 NAMES = ("parquet", "csv", "jsonl")
+_BLOCK_BYTES = 1 << 20  # that Arrow parses at once
+_MAX_BLOCK_BYTES = 1 << 28  # likewise, for the longest record
 
 
 class Writer(Protocol):
@@ -69,6 +71,27 @@ def hits_among(batches: Iterator[pa.RecordBatch], *, key: Sequence[str], keys: p
         mask = pc.is_in(found, value_set=keys)
         if pc.any(mask).as_py():
             yield pa.Table.from_batches([batch]).append_column(KEY, pa.chunked_array([found])).filter(mask)
+
+
+def in_blocks(
+    path: Path, after: Callable[[int, int], Iterator[pa.RecordBatch]], *, too_small: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """The batches that `after(rows, block_bytes)` reads behind so many rows; a record longer than a block makes the block larger.
+
+    `too_small` are Arrow's words for such a record.
+    Raises: Truncated for a file that is damaged.
+    """
+    done, block = 0, _BLOCK_BYTES
+    while True:
+        try:
+            for batch in after(done, block):
+                done += batch.num_rows
+                yield batch
+            return
+        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+            if not any(words in str(error) for words in too_small) or block >= _MAX_BLOCK_BYTES:
+                raise damaged(path, error) from error
+            block *= 4
 
 
 def fitted(batch: pa.RecordBatch | pa.Table, schema: Schema) -> pa.RecordBatch | pa.Table:

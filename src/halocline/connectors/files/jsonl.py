@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json as pa_json
 
-from halocline.connectors.files.format import damaged, fitted, hits_among
+from halocline.connectors.files.format import fitted, hits_among, in_blocks
 from halocline.connectors.files.text import NATIVE, from_text, to_text
 from halocline.errors import SchemaConflict
 from halocline.schema import Column, Kind, Schema
 
-_BLOCK_BYTES = 1 << 20
-_MAX_BLOCK_BYTES = 1 << 28
 _TOO_SMALL = ("straddl", "block size")  # pyarrow's words for a line longer than a block
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f]"  # what else JSON wants escaped
@@ -38,17 +37,7 @@ class JsonLines:
         """The rows of a file, block by block; a line longer than a block makes the block larger."""
         if not path.stat().st_size:
             return
-        done, block = 0, _BLOCK_BYTES
-        while True:
-            try:
-                for batch in _after(path, schema, done=done, block_bytes=block):
-                    done += batch.num_rows
-                    yield batch
-                return
-            except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-                if not any(words in str(error) for words in _TOO_SMALL) or block >= _MAX_BLOCK_BYTES:
-                    raise damaged(path, error) from error
-                block *= 4
+        yield from in_blocks(path, partial(_after, path, schema), too_small=_TOO_SMALL)
 
     def hits(self, path: Path, schema: Schema, *, key: Sequence[str], keys: pa.Array) -> Iterator[pa.Table]:
         """All rows are read."""
@@ -96,7 +85,7 @@ def _escaped(texts: pa.Array) -> pa.Array:
     return texts
 
 
-def _after(path: Path, schema: Schema, *, done: int, block_bytes: int) -> Iterator[pa.RecordBatch]:
+def _after(path: Path, schema: Schema, done: int, block_bytes: int) -> Iterator[pa.RecordBatch]:
     """The batches of a file less its first `done` rows."""
     raw = pa.schema([(c.name, c.arrow if c.kind in NATIVE else pa.string()) for c in schema])
     parse = pa_json.ParseOptions(explicit_schema=raw, newlines_in_values=False, unexpected_field_behavior="ignore")
