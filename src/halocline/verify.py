@@ -165,6 +165,7 @@ def _compare(sides: _Sides, spool: Spool, *, level: Level, sample: Sample, found
     source, table = (Buckets(spool, side, schema=schema, key=plan.key[0], count=count) for side in ("source", "table"))
     try:
         plan = _read_source(sides.flow, plan, into=source, gone=found.gone)
+        source.close()  # its files, before those of the table are opened
         _read_table(sides.flow, plan, into=table)
     finally:
         source.close()
@@ -189,19 +190,22 @@ def _compare(sides: _Sides, spool: Spool, *, level: Level, sample: Sample, found
 
 def _read_source(flow: Flow, plan: Plan, *, into: Buckets, gone: list[pa.RecordBatch]) -> Plan:
     """Read all rows; the plan by which they came, which is another one where Bulk refused."""
+    manifests: list[Manifest] = []
     try:
-        manifests = list(_parts_read(flow, plan, into, gone))
-    except NotSupported as refusal:
-        if refusal.ability != "bulk" or plan.api == "rest" or into.rows:
-            raise
-        plan = replace(plan, method="regular_api_full", once=False)
-        gone.clear()
-        manifests = list(_parts_read(flow, plan, into, gone))
-    flow.source.check(plan, manifests)
-    receipts = list({str(receipt): receipt for manifest in manifests for receipt in manifest.receipts}.values())
-    if receipts:
-        with suppress(HaloclineError):  # a job that cannot be deleted now is dropped by Salesforce in seven days
-            flow.source.ack(receipts)
+        try:
+            manifests.extend(_parts_read(flow, plan, into, gone))
+        except NotSupported as refusal:
+            if refusal.ability != "bulk" or plan.api == "rest" or into.rows:
+                raise
+            plan = replace(plan, method="regular_api_full", once=False)
+            gone.clear()
+            manifests[:] = _parts_read(flow, plan, into, gone)
+        flow.source.check(plan, manifests)
+    finally:  # the rows serve nobody else, whatever became of the comparison
+        receipts = list({str(receipt): receipt for manifest in manifests for receipt in manifest.receipts}.values())
+        if receipts:
+            with suppress(HaloclineError):  # a job that cannot be deleted now is dropped by Salesforce in seven days
+                flow.source.ack(receipts)
     return plan
 
 
@@ -244,7 +248,7 @@ def _look_at_sample(sides: _Sides, keys: list[object], rules: Rules, *, found: _
     here = [rows for batch in flow.source.again(plan, keys) for rows in batch.arrow()]
     there = [_chosen(rows, plan, wanted) for rows in flow.destination.rows(flow.target, plan, keys=keys)]
     source, table = (pa.Table.from_batches(some, plan.schema.arrow) for some in (here, there))
-    some = compare(source, table, rules=replace(rules, plan=plan, until=sides.latest))
+    some = compare(source, table, rules=replace(rules, plan=replace(plan, once=False), until=sides.latest))
     found.looked_at = len(some.alike)
     found.columns.update(some.columns)
     found.findings.add(Kinds.DIFFERENT, some.keys.get(Kinds.DIFFERENT, wanted.slice(0, 0)))
@@ -325,7 +329,7 @@ def _repair(both: Opened, sides: _Sides, found: _Found, run: Run, job: SobjectSy
     source = RepairSource(flow.source, findings, read_all=sides.plan, rows=found.source_rows)
 
     def decide(survey: Survey, abilities: Abilities) -> Plan:
-        return repair_plan(flow.decide(survey, abilities), source, findings=findings)
+        return repair_plan(flow.decide(survey, abilities), source, findings=findings, bulk=survey.abilities.bulk)
 
     execute(replace(flow, source=source, decide=decide), run, ledger=both.ledger, sink=sink, turn=both.turn)
     return Repair(run.id, run.counts or Counts(), left=max(wanted - run.rows_read, 0))

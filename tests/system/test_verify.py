@@ -286,6 +286,18 @@ def test_a_repair_by_bulk_is_as_one_by_rest(lake: Bench, monkeypatch: pytest.Mon
     assert lake.verify(full=True).equal
 
 
+def test_a_repair_that_bulk_refuses_reads_by_key(lake: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison went by Bulk, the repair's job is refused: the rows are read again by key, and the tables are the same."""
+    monkeypatch.setattr(repairing, "BULK_FROM", 5)
+    lake.system.BULK_API_THRESHOLD = 1
+    lake.run("UPDATE raw.accounts SET Name = 'x', SystemModstamp = '2020-01-01 00:00:00+00'")
+    refusal = '[{"errorCode":"INVALIDENTITY","message":"not supported by the Bulk API"}]'
+    lake.here.org.faults.add("answer", path="/jobs/query", method="POST", status=400, body=refusal, nth=2)
+    found = lake.verify(repair=True)
+    assert (counts(found), found.good) == ({"stale": 40}, True)
+    assert lake.verify(full=True).equal
+
+
 def test_what_came_in_meanwhile_is_not_deleted(lake: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that only the table had when it was compared is looked up once more, and stays if the source has it by then."""
     job, here, (back, gone) = replace(JOB, deletes="hard"), lake.here, lake.ids()[:2]
@@ -305,7 +317,7 @@ def test_what_came_in_meanwhile_is_not_deleted(lake: Bench, monkeypatch: pytest.
     found = lake.verify(job, repair=True)
     assert found.extra == 2
     assert found.repair is not None
-    assert (found.repair.counts.deleted, found.repair.left) == (1, 1)
+    assert (found.repair.counts.deleted, found.repair.left, found.good) == (1, 1, False)
     assert lake.rows(f"SELECT Id FROM raw.accounts WHERE Id IN ('{back}', '{gone}')") == [(back,)]
 
 

@@ -136,7 +136,7 @@ def _show(found: Verification) -> None:
         counts = found.repair.counts
         gone = counts.deleted + counts.vanished
         did = f"{counts.inserted:,} inserted, {counts.updated:,} updated, {gone:,} deleted, {counts.unchanged:,} unchanged"
-        left = f"; {found.repair.left:,} had changed or gone meanwhile, and are the next sync's" if found.repair.left else ""
+        left = f"; {found.repair.left:,} had changed or gone meanwhile: run it again" if found.repair.left else ""
         out.print(f"  repaired by run {found.repair.run[:8]}: {did}{left}", markup=False)
     elif not found.equal:
         out.print("  nothing was changed; --repair sets it right", markup=False)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from halocline.spool import Spool, storage
 
-MOST_BUCKETS = 256  # files open at once
+MOST_BUCKETS = 128  # files open at once; some systems let a process have 256
 BUCKET_ROWS = 50_000  # wanted in a bucket of few columns
 BUCKET_VALUES = 1_000_000  # likewise of many: about 20 MB
 LEAST_BUCKETS = 16  # so that an estimate that is far too low costs memory, but not much

@@ -15,7 +15,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import MAX_PREC, Decimal, localcontext
 from enum import StrEnum
 from functools import reduce
 
@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halocline.connector import Deletes, Plan
+from halocline.identity import repeated
 from halocline.schema import Column, Kind
 
 
@@ -117,9 +118,12 @@ def _compare_pairs(source: pa.Table, table: pa.Table, rules: Rules, *, found: Co
 def _newest(rows: pa.Table, rules: Rules) -> pa.Table:
     """One row of each key, as a load leaves it: the newest stamp, of equal ones the one that is not flagged.
 
-    Rows without a key go: a load refuses them.
+    Rows without a key go: a load refuses them. Raises: Truncated for a record that came twice where each is promised once.
     """
     keys = _keys(rows, rules)
+    own = rows.column(rules.plan.schema.key[0] if rules.plan.schema.key else rules.key)
+    if rules.plan.once and (twice := len(own) - pc.count_distinct(own, mode="all").as_py()):
+        raise repeated(rules.plan, twice)
     if pc.count_distinct(keys).as_py() == len(keys):
         return rows
     order = [(name, "descending") for name in rules.plan.cursor_columns]
@@ -195,7 +199,13 @@ def _respelled(text: str) -> str:
         value = json.loads(text, parse_float=Decimal, parse_int=Decimal)
     except ValueError:
         return text
-    return json.dumps(value, sort_keys=True, default=lambda number: format(number.normalize(), "f"))
+    return json.dumps(value, sort_keys=True, default=_number)
+
+
+def _number(number: Decimal) -> dict[str, str]:
+    """A number in one spelling, with all its digits, and told from a text that spells it: no object of JSON has such a name."""
+    with localcontext(prec=MAX_PREC):
+        return {"\0": str((number + 0).normalize())}
 
 
 _SPELLED: Mapping[Kind, Callable[[pa.Array], pa.Array]] = {Kind.JSON: _json}

@@ -140,15 +140,19 @@ class RepairSource:
         self._came[part.id] = Manifest(part.id, rows=rows, deletes=deletes)
 
 
-def repair_plan(plan: Plan, source: RepairSource, *, findings: Findings) -> Plan:
-    """The plan of a repair: `plan` as it was decided for the rows that differ, merged by key."""
+def repair_plan(plan: Plan, source: RepairSource, *, findings: Findings, bulk: bool) -> Plan:
+    """The plan of a repair: `plan` as it was decided for the rows that differ, merged by key.
+
+    Where it was decided again because Bulk refuses, the rows are read by key.
+    """
+    source.by_bulk = source.by_bulk and bulk
     told = ", ".join(f"{findings.counts[kind]:,} {kind}" for kind in (*AGAIN, Kinds.EXTRA))
     way = "picked out of a complete read by Bulk" if source.by_bulk else "read again by key"
     return replace(
         plan,
         method="bulk_api_incremental" if source.by_bulk else "regular_api_incremental",
         mode=Mode.MERGE,
-        once=False,
+        once=source.by_bulk and plan.once,
         reasons=(f"Repair of what a verification found ({told}): {way}; the position stays.",),
     )
 

@@ -20,7 +20,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What a repair did: its run, and its counts. `left` are rows that had changed or gone meanwhile: the next sync's."""
+    """What a repair did: its run, and its counts. `left` are rows that had changed or gone meanwhile."""
 
     run: str
     counts: Counts
@@ -76,7 +76,7 @@ class Verification:
     @property
     def good(self) -> bool:
         """Whether both sides are the same now: they were, or all that differed was repaired."""
-        return self.equal or (self.repair is not None and not self.doubled)
+        return self.equal or (self.repair is not None and not self.repair.left and not self.doubled)
 
     @property
     def rows_per_s(self) -> float:
