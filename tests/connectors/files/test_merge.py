@@ -18,12 +18,14 @@ from halocline.batch import Batch, Op
 from halocline.connector import Deletes, Mode
 from halocline.connectors.files import buckets, merge, output, read_table
 from halocline.connectors.files.log import Commit
+from halocline.errors import StorageFailed
 from halocline.schema import Column, Kind, Schema
 
 SCHEMA = Schema(
     (Column("Id", Kind.STRING), Column("Text", Kind.STRING), Column("IsDeleted", Kind.BOOLEAN), Column("Stamp", Kind.DATETIME)),
     ("Id",),
 )
+SCATTERED = Schema((Column("Id", Kind.STRING), Column("C", Kind.STRING)), ("Id",))
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 NUMBERS = itertools.count()
 
@@ -70,6 +72,12 @@ def batches(changes: list[Change]) -> list[Batch]:
         Batch(rows=pa.RecordBatch.from_pylist(rows, schema=SCHEMA.arrow)),
         Batch(rows=pa.RecordBatch.from_pylist(gone, schema=SCHEMA.select(["Id", "Stamp"]).arrow), op=Op.DELETE),
     ]
+
+
+def scattered(count: int) -> Batch:
+    """Rows of which neighbours belong to other partitions."""
+    rows = [{"Id": f"{n:03}", "C": f"{n % 6}"} for n in range(count)]
+    return Batch(rows=pa.RecordBatch.from_pylist(rows, schema=SCATTERED.arrow))
 
 
 CHANGES = st.builds(Change, key=st.integers(0, 12), stamp=st.integers(0, 3), flagged=st.booleans(), gone=st.booleans())
@@ -119,6 +127,35 @@ def test_a_refresh_in_many_pieces_is_sorted_by_key(tmp_path: Path, monkeypatch: 
     assert all(one.high < other.low for one, other in itertools.pairwise(files))
     found = [row["Id"] for row in read_table(uri, "page", schema="raw").read_all().to_pylist()]
     assert found == sorted(f"{n}" for n in range(2_000))
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_partitions_that_wait_for_their_turn_lose_no_row(mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More partitions than are written at once, in more than one piece each: every row arrives, and nothing stays behind."""
+    monkeypatch.setattr(buckets, "BUCKET_BYTES", 2_000)
+    uri = f"file://{tmp_path}/lake?partition_by=C"
+    destination = opened(uri, tmp_path)
+    assert load(destination, scattered(300), mode=mode, schema=SCATTERED).inserted == 300
+    found = read_table(uri, "page", schema="raw").read_all().to_pylist()
+    assert [(row["Id"], row["C"]) for row in sorted(found, key=lambda row: str(row["Id"]))] == [
+        (f"{n:03}", f"{n % 6}") for n in range(300)
+    ]
+    assert not [path for path in destination._spool.path.rglob("*") if path.is_file()]
+
+
+def test_rows_that_wait_and_cannot_be_read_again_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is gone from the spool folder is a trouble of storage, and nothing is published."""
+    wait = output.Output._wait
+
+    def losing(self: output.Output, partition: str, rows: pa.Table) -> None:
+        wait(self, partition, rows)
+        self._waiting[partition][-1].unlink()
+
+    monkeypatch.setattr(output.Output, "_wait", losing)
+    destination = opened(f"file://{tmp_path}/lake?partition_by=C", tmp_path)
+    with pytest.raises(StorageFailed, match="Reading rows that wait in the spool folder"):
+        load(destination, scattered(6), schema=SCATTERED)
+    assert destination._storage.read("raw/page/_halocline/00000001.json") is None
 
 
 def test_several_columns_make_a_key(tmp_path: Path) -> None:

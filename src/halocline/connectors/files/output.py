@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ from halocline.spool import Spool, storage, to_disk
 TARGET_BYTES = 64 << 20  # a data file is ended when it has become this large
 _OPEN = 2  # data files in the making at once; rows of further partitions wait in the spool
 _DOING = "Writing data files to the spool folder"
+_AGAIN = "Reading rows that wait in the spool folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Output:
     made: list[DataFile] = field(default_factory=list)
     _open: dict[str, _Open] = field(default_factory=dict)
     _waiting: dict[str, list[Path]] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)  # in the names of files in the spool: none is given twice
 
     def put(self, rows: pa.Table) -> None:
         """Rows with their keys as `KEY`, for whichever partitions they belong to."""
@@ -86,10 +89,8 @@ class Output:
         """End all, and bring what waits; the data files made."""
         for partition, paths in self._waiting.items():
             for path in paths:
-                with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
-                    for batch in stream:
-                        self.put_into(partition, pa.Table.from_batches([batch]))
-                path.unlink()
+                for rows in _waited(path):
+                    self.put_into(partition, rows)
         self._waiting.clear()
         for partition in list(self._open):
             self.end(partition)
@@ -117,7 +118,7 @@ class Output:
         opened = self._open.get(partition)
         with storage(_DOING):
             if opened is None:
-                path = self.spool.file(f"out-{self.names.token}-{len(self.made)}-{len(self._open)}")
+                path = self.spool.file(f"out-{self.names.token}-{next(self._numbers)}")
                 opened = self._open[partition] = _Open(partition, path, self.shape.format.writer(path, self.shape.schema))
             opened.writer.write(rows.select(self.shape.schema.names))
         _see(opened, rows, self.shape.flags)
@@ -125,11 +126,10 @@ class Output:
             self.end(partition)
 
     def _wait(self, partition: str, rows: pa.Table) -> None:
-        waiting = self._waiting.setdefault(partition, [])
-        path = self.spool.file(f"wait-{self.names.token}-{len(self._waiting)}-{len(waiting)}")
+        path = self.spool.file(f"wait-{self.names.token}-{next(self._numbers)}")
         with storage(_DOING), pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, rows.schema) as stream:
             stream.write_table(rows)
-        waiting.append(path)
+        self._waiting.setdefault(partition, []).append(path)
 
     def _bring(self, opened: _Open) -> None:
         with storage(_DOING):
@@ -142,6 +142,15 @@ class Output:
         self.made.append(DataFile(name, opened.rows, opened.live, size, digest, low, high, opened.partition))
         self.table.storage.bring(opened.path, self.table.name_of(name))
         opened.path.unlink(missing_ok=True)
+
+
+def _waited(path: Path) -> Iterator[pa.Table]:
+    """The rows of a file in the spool, which is deleted behind them."""
+    with storage(_AGAIN):
+        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+            for batch in stream:
+                yield pa.Table.from_batches([batch])
+        path.unlink()
 
 
 def _see(opened: _Open, rows: pa.Table, flags: Sequence[str]) -> None:
