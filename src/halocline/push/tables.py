@@ -95,7 +95,7 @@ class ResultTables(Protocol):
     def put(self, part: Part) -> None:
         """Write a part in one transaction.
 
-        Raises: StorageFailed.
+        Raises: StorageFailed; Truncated when the other side took in other lines than it was given.
         """
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +20,7 @@ from halocline.batch import Batch
 from halocline.connector import Mode, Part
 from halocline.connectors.snowflake import pages
 from halocline.connectors.snowflake.destination import SnowflakeDestination
-from halocline.errors import FixConfig, Refused, SchemaConflict, Truncated
+from halocline.errors import FixConfig, LeaseLost, Refused, SchemaConflict, Truncated
 from halocline.events import Event, Noticed
 from halocline.schema import Column, Kind, Schema
 from halocline.spool import Spool
@@ -48,6 +48,18 @@ def destination(connection: Any, tmp_path: Path, heard: list[Event]) -> Iterator
 
 def page(folder: Path, *lines: tuple[str | None, ...], schema: Schema | None = None, name: str = "page.csv") -> Batch:
     return Batch(raw=written(folder / name, schema or text_schema(), list(lines)))
+
+
+def meanwhile(connection: Any, done: Callable[[], None]) -> Wire:
+    """Have something done once, when the next commit on the connection begins to copy its files."""
+    wire, left = Wire(connection), [done]
+
+    def watch(sql: str) -> None:
+        if sql.startswith("CREATE TEMPORARY TABLE") and left:
+            left.pop()()
+
+    wire.before = watch
+    return wire
 
 
 def test_every_text_of_a_page_arrives(destination: SnowflakeDestination, connection: Any, tmp_path: Path) -> None:
@@ -168,6 +180,82 @@ def test_a_column_of_another_type_is_made_anew_and_told(
     assert [event.message for event in heard if isinstance(event, Noticed)] == [
         "raw.page has columns of another type now; they were made anew."
     ]
+
+
+@pytest.mark.parametrize("kind", [Kind.INTEGER, Kind.STRING])
+def test_an_overtaken_run_empties_no_column(
+    server: Server, destination: SnowflakeDestination, connection: Any, tmp_path: Path, kind: Kind
+) -> None:
+    """A newer run publishes, with types that this one would make anew or not, while its files are copied: it changes nothing."""
+    load(destination, [page(tmp_path, ("1", "7"))], text_schema())
+    newer, older = (Schema((Column("Id", Kind.STRING), Column("Text", one)), ("Id",)) for one in (kind, Kind.INTEGER))
+
+    def overtake() -> None:
+        theirs = server.connect(server.database(tmp_path))
+        spool = Spool("newer", tmp_path)
+        load(SnowflakeDestination(theirs, spool=spool), [page(tmp_path, ("2", "8"), schema=newer, name="newer.csv")], newer)
+        spool.close()
+        theirs.close()
+
+    wire = meanwhile(connection, overtake)
+    with pytest.raises(LeaseLost):
+        load(destination, [page(tmp_path, ("1", "9"), schema=older)], older)
+    assert table(connection) == [{"ID": "2", "TEXT": 8 if kind is Kind.INTEGER else "8"}]
+    assert destination.position(FLOW, TARGET) is not None
+    assert not [sql for sql in wire.statements if sql.startswith("ALTER")]
+
+
+def test_what_was_done_to_a_table_while_files_are_copied_counts(
+    server: Server, destination: SnowflakeDestination, connection: Any, tmp_path: Path
+) -> None:
+    """Somebody adds the column that a full load was about to add: the load goes on with the table as it stands then."""
+    load(destination, [page(tmp_path, ("1", "a"))], text_schema())
+    wider = text_schema(Column("More", Kind.STRING))
+
+    def widen() -> None:
+        theirs = server.connect(server.database(tmp_path))
+        theirs.cursor().execute('ALTER TABLE "RAW"."PAGE" ADD COLUMN "MORE" VARCHAR')
+        theirs.close()
+
+    meanwhile(connection, widen)
+    load(destination, [page(tmp_path, ("1", "a", "b"), schema=wider)], wider)
+    assert table(connection) == [{"ID": "1", "TEXT": "a", "MORE": "b"}]
+
+
+def test_columns_of_their_own_are_not_lost_with_a_key_of_another_type(
+    destination: SnowflakeDestination, connection: Any, tmp_path: Path
+) -> None:
+    """They are kept by key, which would be made anew and be empty: the load is refused, and nothing changes."""
+    numbered = Schema((Column("Id", Kind.INTEGER), Column("Text", Kind.STRING)), ("Id",))
+    load(destination, [page(tmp_path, ("1", "a"), schema=numbered)], numbered)
+    connection.cursor().execute('ALTER TABLE "RAW"."PAGE" ADD COLUMN "NOTE" VARCHAR')
+    connection.cursor().execute('UPDATE "RAW"."PAGE" SET "NOTE" = \'mine\'')
+    with pytest.raises(SchemaConflict, match=r"key column Id is NUMBER\(38,0\) there, and would have to be VARCHAR now") as told:
+        load(destination, [page(tmp_path, ("1", "b"))], text_schema())
+    assert told.value.facts["column"] == "Id"
+    assert table(connection) == [{"ID": 1, "TEXT": "a", "NOTE": "mine"}]
+    connection.cursor().execute('ALTER TABLE "RAW"."PAGE" DROP COLUMN "NOTE"')
+    load(destination, [page(tmp_path, ("1", "b"))], text_schema())
+    assert table(connection) == [{"ID": "1", "TEXT": "b"}]
+
+
+def test_columns_that_a_table_lacks_are_read_as_nulls(destination: SnowflakeDestination, tmp_path: Path) -> None:
+    """Of every type: what a verification compares has the columns of the plan, whatever the table has."""
+    load(destination, [page(tmp_path, ("1", "a"))], text_schema())
+    lacking = (Column(f"C{kind}", kind, precision=18, scale=2) for kind in Kind)
+    schema = text_schema(*lacking)
+    (found,) = destination.rows(TARGET, plan(schema))
+    assert found.schema == schema.arrow
+    assert found.to_pylist() == [{"Id": "1", "Text": "a"} | {f"C{kind}": None for kind in Kind}]
+
+
+def test_columns_of_another_type_are_not_read(destination: SnowflakeDestination, tmp_path: Path) -> None:
+    """The error says what was being done: reading, not merging."""
+    load(destination, [page(tmp_path, ("1", "a"))], text_schema())
+    other = Schema((Column("Id", Kind.STRING), Column("Text", Kind.INTEGER)), ("Id",))
+    with pytest.raises(SchemaConflict, match=r"Reading RAW\.PAGE: the column Text is VARCHAR") as told:
+        next(iter(destination.rows(TARGET, plan(other))))
+    assert told.value.facts["column"] == "Text"
 
 
 def test_a_text_that_is_too_long_names_its_column(destination: SnowflakeDestination, connection: Any, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.connectors.snowflake.server import Server
 
 from halocline import registry
 from halocline.connectors.snowflake.results import SnowflakeResults
-from halocline.errors import FixConfig
+from halocline.errors import FixConfig, Truncated
 from halocline.outcome import Fate, RowResult
 from halocline.push.destination import Told
 from halocline.push.run import PushRun
@@ -82,3 +82,36 @@ def test_what_names_no_schema_is_refused(connection: Any) -> None:
     """Before anything is sent."""
     with pytest.raises(FixConfig):
         SnowflakeResults(connection, " ")
+
+
+def test_lines_that_did_not_arrive_whole_are_taken_back(connection: Any) -> None:
+    """COPY's own answer is held against what was put: what an earlier run told of the rows stays as it was."""
+    tables = SnowflakeResults(connection, "LOGS")
+    watch(tables).told(told("b1", bad=(1,), job_id="750A"))
+    before = connection.cursor
+    connection.cursor = lambda: _Short(before())
+    with pytest.raises(Truncated, match="1 rows of JOB_INFO were put, and COPY loaded 0"):
+        watch(tables, PushRun("r2", continues="r1")).told(told("b1", ok=(1,), job_id="750A"))
+    connection.cursor = before
+    tables.close()
+    assert rows(connection, 'SELECT "ROW", RUN FROM LOGS.FAILURE') == [(1, "r1")]
+    assert rows(connection, "SELECT count(*) FROM LOGS.SUCCESS") == [(0,)]
+
+
+class _Short:
+    """A cursor whose COPY says that it loaded nothing."""
+
+    def __init__(self, plain: Any) -> None:
+        self._plain = plain
+        self._sql = ""
+
+    def execute(self, sql: str, *words: Any) -> Any:
+        self._sql = sql
+        return self._plain.execute(sql, *words)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self._plain.fetchall()
+        return [] if self._sql.startswith("COPY") else found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plain, name)

@@ -131,7 +131,7 @@ class SnowflakeUnit:
         with gate(doing), self._database.cursor() as cursor:
             table = find(cursor, self._database, target=target)
             if plan.mode is Mode.MERGE:
-                check_types(table, plan)
+                check_types(table, plan, doing=f"Merging into {table.label}")
             else:
                 _refuse_strange_table(cursor, self._database, table, plan=plan)
             place = Place.of(self._database, table, lease=self._lease, stage_name=plan.stage_name)
@@ -179,14 +179,14 @@ class SnowflakeUnit:
         """All that can be done before the transaction, and has to be: DDL."""
         database, plan, stage, place = self._database, load.plan, load.stage_tables, load.place
         self._prepared.add(load.label)
-        with database.cursor() as cursor:
-            table = find(cursor, database, target=load.target)
+        table = self._table(load)
         staged = sum(piece.rows for piece in pieces)
         if plan.mode is Mode.MERGE:
             changes = prepare_changes(database, table, plan=plan, stage=stage, place=place, pieces=pieces)
             return _Ready(load, table, staged, changes=changes)
         side = prepare_side(database, plan=plan, stage=stage, place=place, pieces=pieces)
-        retyped = make_room(database, table, side=side, plan=plan)
+        table = self._table(load)  # again: the copying took its time, and DDL on what is no longer true would do harm
+        retyped = make_room(database, table, side=side, plan=plan, lease=self._lease)
         notes = (f"{load.target} has columns of another type now; they were made anew.",) if retyped else ()
         return _Ready(load, table, staged, side=side, notes=notes)
 
@@ -208,6 +208,11 @@ class SnowflakeUnit:
                 positions.write(cursor, database, lease=self._lease, flow=flow, table=one.table, position=position)
         positions.check(cursor, self._database, lease=self._lease, hold=True)
         return done
+
+    def _table(self, load: SnowflakeLoad) -> Table:
+        """The load's table as it stands now."""
+        with self._database.cursor() as cursor:
+            return find(cursor, self._database, target=load.target)
 
     def _check_lease(self, doing: str) -> None:
         with gate(doing), self._database.cursor() as cursor:

@@ -71,7 +71,7 @@ def prepare(database: Database, table: Table, *, plan: Plan, stage: Stage, place
         if found.repeats:
             deduplicate(cursor, staged, plan=plan, into=stage.settled)
             staged = stage.settled
-        check_types(table, plan)
+        check_types(table, plan, doing=f"Merging into {table.label}")
         refuse_long_texts(cursor, table, stage=staged, plan=plan)
         make(cursor, table, schema=plan.schema)
     return Changes(staged, found, gone)

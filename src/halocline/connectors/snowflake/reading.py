@@ -10,9 +10,8 @@ from halocline.batch import JSON
 from halocline.connector import Plan
 from halocline.connectors.snowflake.client import Database, literal, quoted
 from halocline.connectors.snowflake.query import open_query
-from halocline.connectors.snowflake.tables import FULL_SYNC, Table, clashes
-from halocline.connectors.snowflake.types import sql_type
-from halocline.errors import NotFound, SchemaConflict
+from halocline.connectors.snowflake.tables import Table, check_types
+from halocline.connectors.snowflake.types import staged_type
 from halocline.schema import Column, Kind
 
 
@@ -21,13 +20,7 @@ def read_rows(database: Database, table: Table, *, plan: Plan, keys: Sequence[JS
 
     Raises: SchemaConflict for a column of another type, NotFound for a table without its key column.
     """
-    doing = f"Reading {table.label}"
-    for column in clashes(table, plan.schema):
-        cause = f"the column {column.name} is {table.type_of(column.name)} there, and would have to be {sql_type(column)} now"
-        raise SchemaConflict(doing, cause, hint=FULL_SYNC, column=column.name)
-    for name in plan.key:
-        if table.type_of(name) is None:
-            raise NotFound(doing, f"the table has no key column {name!r}", hint=FULL_SYNC)
+    check_types(table, plan, doing=f"Reading {table.label}")
     columns = ", ".join(_value(table, column) for column in plan.schema)
     where = "" if keys is None else f" WHERE {' AND '.join(_among(name, keys) for name in plan.key)}"
     wanted = plan.schema.arrow
@@ -46,5 +39,5 @@ def _value(table: Table, column: Column) -> str:
     """The SQL expression for a column's values; JSON as text."""
     name, alias = quoted(column.name.upper()), quoted(column.name)
     if table.type_of(column.name) is None:
-        return f"CAST(NULL AS VARCHAR) AS {alias}"
+        return f"CAST(NULL AS {staged_type(column)}) AS {alias}"
     return f"TO_JSON({name}) AS {alias}" if column.kind is Kind.JSON else f"{name} AS {alias}"

@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from halocline.batch import Op
-from halocline.connector import Deletes, Plan
+from halocline.connector import Deletes, Lease, Plan
 from halocline.connectors.snowflake import positions
 from halocline.connectors.snowflake.client import Cursor, Database, number, rows, touched
 from halocline.connectors.snowflake.identity import equal, refuse_repeats, refuse_shared_keys
 from halocline.connectors.snowflake.merge import Work, refuse_long_texts, values
 from halocline.connectors.snowflake.staging import Piece, Place, Stage, deduplicate, examine, fill
 from halocline.connectors.snowflake.tables import Table, clashes, count, defined, described, listed, make
+from halocline.connectors.snowflake.types import sql_type
 from halocline.errors import NotFound, SchemaConflict, Stop
 from halocline.guards import refuse_loss
 from halocline.outcome import Counts
@@ -65,12 +66,14 @@ def prepare(database: Database, *, plan: Plan, stage: Stage, place: Place, piece
     return Side(side, int(live or 0), counts)
 
 
-def make_room(database: Database, table: Table, *, side: Side, plan: Plan) -> bool:
+def make_room(database: Database, table: Table, *, side: Side, plan: Plan, lease: Lease) -> bool:
     """All that DDL has to do before the side table's rows can be published; whether a column got another type.
 
     A column of another type is dropped and made anew, because Snowflake changes few types in place. Until the rows are published
-    it is empty; the positions are forgotten first, so that a run that dies here is followed by a full one.
+    it is empty; the positions are forgotten first, so that a run that dies here is followed by a full one, and a run that was
+    overtaken ends before it. `table` is to be as it stands now, not as it stood before the side table was filled.
     Source: "ALTER TABLE ... ALTER COLUMN", https://docs.snowflake.com/en/sql-reference/sql/alter-table-column (unverified).
+    Raises: LeaseLost; SchemaConflict or NotFound when the table's own columns could not be kept; Refused as `publish`.
     """
     strange = clashes(table, plan.schema)
     with database.cursor() as cursor:
@@ -81,6 +84,7 @@ def make_room(database: Database, table: Table, *, side: Side, plan: Plan) -> bo
         make(cursor, table, schema=plan.schema)
     if strange:
         with database.transaction() as cursor:
+            positions.check(cursor, database, lease=lease, hold=True)
             positions.forget_all(cursor, database, table=table)
         with database.cursor() as cursor:
             for column in strange:
@@ -144,13 +148,17 @@ def _refuse_loss(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> Non
 
 
 def _refuse_doubles(cursor: Cursor, table: Table, plan: Plan) -> None:
-    """A table with columns of its own is refreshed by key, so it has to have one."""
+    """A table with columns of its own is refreshed by key, so it has to have one, which stays as it is."""
     if not table.only_here(plan.schema):
         return
     doing = f"Replacing {table.label}"
     for name in plan.key:
         if table.type_of(name) is None:
             raise NotFound(doing, f"the table has no key column {name!r} to keep its own columns by", hint=_REFILL)
+    for column in clashes(table, plan.schema.select(plan.key)):
+        kinds = f"is {table.type_of(column.name)} there, and would have to be {sql_type(column)} now"
+        cause = f"the table has columns of its own, which are kept by key, and its key column {column.name} {kinds}"
+        raise SchemaConflict(doing, cause, hint=_REFILL, column=column.name)
     if rows(cursor, f"SELECT 1 FROM {table.sql} GROUP BY {listed(plan.key)} HAVING count(*) > 1 LIMIT 1"):
         cause = f"the table has columns of its own, and several rows of one key ({', '.join(plan.key)})"
         raise SchemaConflict(doing, cause, hint=f"Delete the doubles. {_REFILL}")

@@ -16,7 +16,7 @@ from halocline.connectors.snowflake.errors import gate
 from halocline.connectors.snowflake.pages import written_table
 from halocline.connectors.snowflake.staging import Piece, Place, copied
 from halocline.connectors.snowflake.tables import Table, described, make_schema
-from halocline.errors import HaloclineError
+from halocline.errors import HaloclineError, Truncated
 from halocline.push.tables import FAILURE, JOB_INFO, SUCCESS, TABLES, Part
 from halocline.spool import Spool, storage
 
@@ -54,7 +54,10 @@ class SnowflakeResults:
             raise
 
     def put(self, part: Part) -> None:
-        """See `ResultTables.put`."""
+        """See `ResultTables.put`.
+
+        Raises: Truncated when Snowflake loads other lines than were put.
+        """
         with gate(_DOING):
             sent = {name: self._sent(name, lines) for name, lines in part.tables.items() if lines.num_rows}
             with self._database.transaction() as cursor:
@@ -63,7 +66,7 @@ class SnowflakeResults:
                 cursor.execute(f"DELETE FROM {self._table(JOB_INFO).sql} WHERE {jobs}")
                 self._drop_told(cursor, part)
                 for name, piece in sent.items():
-                    copied(cursor, self._table(name), piece=piece, source=self._place.folder(piece.folder) + piece.file)
+                    self._copy(cursor, name, piece)
 
     def close(self) -> None:
         """See `ResultTables.close`."""
@@ -81,6 +84,13 @@ class SnowflakeResults:
         self._database.upload(file, self._place.folder(piece.folder))
         file.unlink()
         return replace(piece, rows=lines.num_rows)
+
+    def _copy(self, cursor: Cursor, name: str, piece: Piece) -> None:
+        """Load what was put, in the cursor's transaction, all of it or nothing."""
+        found = copied(cursor, self._table(name), piece=piece, source=self._place.folder(piece.folder) + piece.file)
+        if found != {piece.file: piece.rows}:
+            cause = f"{piece.rows:,} rows of {name} were put, and COPY loaded {sum(found.values()):,}"
+            raise Truncated(_DOING, cause, hint="Nothing of this part was written there.", files=[piece.file])
 
     def _drop_told(self, cursor: Cursor, part: Part) -> None:
         """Take out what an earlier run, or this one before it died, told of the same rows."""

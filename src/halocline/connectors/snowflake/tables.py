@@ -84,18 +84,18 @@ def described(cursor: Cursor, table: Table) -> dict[str, str] | None:
     return {str(line["name"]): str(line["type"]).upper() for line in told(cursor)}
 
 
-def check_types(table: Table, plan: Plan) -> None:
-    """Hold a table's types against the plan's, before rows are merged into it.
+def check_types(table: Table, plan: Plan, *, doing: str) -> None:
+    """Hold a table's types against the plan's, before rows are merged into it or read from it.
 
     Raises: SchemaConflict for a column of another type, NotFound for a table without its key column.
     """
     for column in clashes(table, plan.schema):
         there = table.type_of(column.name)
         cause = f"the column {column.name} is {there} there, and would have to be {sql_type(column)} now"
-        raise SchemaConflict(f"Merging into {table.label}", cause, hint=FULL_SYNC, column=column.name)
+        raise SchemaConflict(doing, cause, hint=FULL_SYNC, column=column.name)
     for name in plan.key if table.exists else ():
         if table.type_of(name) is None:
-            raise NotFound(f"Merging into {table.label}", f"the table has no key column {name!r}", hint=FULL_SYNC)
+            raise NotFound(doing, f"the table has no key column {name!r}", hint=FULL_SYNC)
 
 
 def clashes(table: Table, schema: Schema) -> tuple[Column, ...]:
