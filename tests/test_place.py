@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from halocline.place import place_of
+from halocline.place import place_of, within
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,16 @@ def test_what_no_other_process_can_reach_has_a_place_of_its_own() -> None:
     for session in ("duckdb:///:memory:", object()):
         assert f"process {os.getpid()}" in place_of(session)
     assert place_of(object()) != place_of("x://y")
+
+
+def test_a_connection_of_snowflake_names_its_database() -> None:
+    """As its URI does, and the same in every process; a Snowpark session has the place of its connection."""
+    connection = SimpleNamespace(account="org-acc", database="LAKE", schema="RAW")
+    for session in (connection, SimpleNamespace(connection=connection), "snowflake://me:word@org-acc/LAKE/RAW?role=R"):
+        assert place_of(session) == "snowflake://org-acc/LAKE/RAW"
+    assert "process" in place_of(SimpleNamespace(account="org-acc", database=None))
+
+
+def test_a_flow_has_another_name_in_each_place() -> None:
+    """Without a place it keeps its own."""
+    assert [within("flow", place) for place in ("", "lake")] == ["flow", "flow in lake"]

@@ -278,7 +278,8 @@ class Journal(Protocol):
 class Unfinished:
     """Work that an earlier run of a flow began at the source and did not bring to its end.
 
-    `chunk`, `detail` and `remote` are as that run's journal has them; `plan` is that run's (None: it cannot be read any more).
+    `chunk`, `detail` and `remote` are as that run's journal has them; `plan` is that run's (None: it cannot be read any more, or
+    its rows are in the table that is to be read anew).
     """
 
     run: str

@@ -18,7 +18,21 @@ def place_of(session: object) -> str:
     info = getattr(session, "info", None)  # a psycopg connection tells where it leads
     if getattr(info, "dbname", None):
         return f"postgresql://{getattr(info, 'host', '')}:{getattr(info, 'port', _PORT)}/{info.dbname}"  # type: ignore[union-attr]
+    known = getattr(session, "connection", session)  # so does one of Snowflake; a Snowpark session has one
+    account, database = getattr(known, "account", None), getattr(known, "database", None)
+    if account and database:
+        return f"snowflake://{account}/{database}/{getattr(known, 'schema', None) or ''}"
     return _own(f"{type(session).__name__} {id(session):x}")
+
+
+def schema_in(uri: str, schema: str | None) -> str | None:
+    """The schema that was asked for; without any, a server's search path decides, and a file's is `main`."""
+    return "main" if schema is None and uri.lower().startswith("duckdb:") else schema
+
+
+def within(flow: str, place: str) -> str:
+    """The name of a flow into a place, which tells it from the same flow into others."""
+    return f"{flow} in {place}" if place else flow
 
 
 def _of_uri(uri: str) -> str:

@@ -24,6 +24,7 @@ from halocline.errors import HaloclineError, LeaseLost, NotSupported, Stop
 from halocline.events import Committed, Noticed, PartStaged, Planned, RunFailed, RunFinished, RunStarted, Sink, silent
 from halocline.heartbeat import Turn, explained, held
 from halocline.outcome import Counts
+from halocline.place import within
 from halocline.unfinished import SourceJournal, is_spoilt, left_by, settle
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Flow:
 
     @property
     def right(self) -> str:
-        """The name of the lease without which this flow is not run."""
-        return f"{self.name} in {self.place}" if self.place else self.name
+        """The name of the lease without which this flow is not run, and of what its runs leave."""
+        return within(self.name, self.place)
 
 
 @dataclass(slots=True)
@@ -126,7 +127,7 @@ def execute(
             raise
         if run.plan is not None:
             with suppress(LeaseLost):  # it stood still after its commit, and whoever runs now knows a later position
-                ledger.save_position(flow.name, run.plan.next_position, lease=right)
+                ledger.save_position(flow.right, run.plan.next_position, lease=right)
         _close_books(flow, run, ledger, started, None)
         _let_go(flow.source, run.id, run.receipts, ledger, sink)
     counts = run.counts or Counts()
@@ -175,10 +176,21 @@ def _carry(
 
 def _gone_on(flow: Flow, run: Run, plan: Plan, ledger: Ledger, *, left: Sequence[Unfinished]) -> Plan:
     """The plan, or one that goes on with what earlier runs left at the source; either way nothing of theirs is open then."""
+    left = _without_published(flow, left)
     chosen = flow.source.take_up(plan, journal=SourceJournal(ledger.journal(run.id)), left=left)
+    ledger.note(run.id, plan=chosen.to_json())  # before anything of theirs is settled: only with its plan can work be taken up
     for work in left:
         settle(work.run, ledger, chunks=[work.chunk])
     return chosen
+
+
+def _without_published(flow: Flow, left: Sequence[Unfinished]) -> list[Unfinished]:
+    """What is left, without the plan of what is in the table already: a run died between its commit and its end.
+
+    Any other run than a fresh one sees by the position before it that the table has moved on.
+    """
+    held = flow.destination.position(flow.name, flow.target) if flow.fresh and left else None
+    return [replace(work, plan=None) if work.plan and work.plan.next_position == held else work for work in left]
 
 
 def _without(survey: Survey, refusal: NotSupported) -> Survey:
@@ -190,7 +202,6 @@ def _without(survey: Survey, refusal: NotSupported) -> Survey:
 def _load(flow: Flow, run: Run, lease: Lease, ledger: Ledger, sink: Sink, executor: Executor | None) -> None:
     plan = run.plan
     assert plan is not None, "the caller has just set it"
-    ledger.note(run.id, plan=plan.to_json())
     sink(Planned(run.id, plan))
     unit = flow.destination.begin(lease)
     try:
@@ -260,11 +271,12 @@ def _close_books(flow: Flow, run: Run, ledger: Ledger, started: float, error: Ba
 
 def _settle_the_past(flow: Flow, ledger: Ledger, sink: Sink) -> list[str]:
     """Ask what became of dead runs' open intents, and give back what finished runs could not; the runs with open intents."""
-    ended = ledger.abandon_dead(flow.name)
+    ended = ledger.abandon_dead(flow.right)
     for dead in ended:
         for outcome in flow.destination.recover(ledger.journal(dead)):
             ledger.record(dead, outcome)
-    for run_id, receipts in ledger.unacked(flow.name):
+    done: dict[str, list[JSON]] = {run_id: [] for run_id in ended if ledger.get(run_id).state == "done"}
+    for run_id, receipts in {**done, **dict(ledger.unacked(flow.right))}.items():
         _let_go(flow.source, run_id, receipts, ledger, sink)
     return ended
 

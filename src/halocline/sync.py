@@ -20,7 +20,7 @@ from halocline.events import Noticed, Sink, silent
 from halocline.halt import Halt
 from halocline.heartbeat import Turn
 from halocline.ledger import Ledger
-from halocline.place import place_of
+from halocline.place import place_of, within
 from halocline.plan import BULK_API_THRESHOLD, STAGE_THRESHOLD, Thresholds, Wish, decide
 from halocline.run import Flow, Run, execute, survey_and_plan
 from halocline.several import PARALLEL, Company, Ended, Looked, company, in_order, relations
@@ -196,13 +196,19 @@ class IntelligentSync:
             return registry.choose_objects("salesforce", self._connected(), names=names, **asked)
 
     def run_all(
-        self, jobs: Sequence[SobjectSync], *, parallel: int = PARALLEL, watch: Callable[[SobjectSync], Sink] | None = None
+        self,
+        jobs: Sequence[SobjectSync],
+        *,
+        parallel: int = PARALLEL,
+        watch: Callable[[SobjectSync], Sink] | None = None,
+        halt: Halt | None = None,
     ) -> Iterator[Ended]:
         """Sync objects side by side, and yield what became of each in their order; a failure is in what is yielded.
 
-        `watch` gives each its own sink. Leaving the loop early ends those that are running, before their commits.
+        `watch` gives each its own sink. Leaving the loop early ends those that are running, before their commits; so does
+        `halt`, when it is called.
         """
-        halt = Halt()
+        several, halt = len(jobs) > 1 or halt is not None, halt or Halt()
 
         def work(job: SobjectSync) -> Ended:
             run = Run.new()
@@ -213,7 +219,7 @@ class IntelligentSync:
             return Ended(job, run)
 
         with ExitStack() as stack:
-            shared = stack.enter_context(company(self._ledger, self._settings, halt=halt if len(jobs) > 1 else None))
+            shared = stack.enter_context(company(self._ledger, self._settings, halt=halt if several else None))
             if len(jobs) > 1 and not self._may_share(stack):
                 parallel = min(parallel, 1)
                 self._sink(Noticed("One connection serves one object at a time; a URI in its place serves several."))
@@ -353,6 +359,7 @@ class IntelligentSync:
         shaping = self._shaping(job)
         wish = self._wish(job, shaping)
         destination, spool = self._destination(run, stack=stack, sink=sink, read_only=read_only)
+        place = getattr(destination, "place", "") or place_of(self._session)  # of a connection of DuckDB only it can tell
         source: Source = registry.open_source(
             "salesforce",
             self._connected(),
@@ -365,7 +372,7 @@ class IntelligentSync:
             query=job.soql,
             contract=_contract(job),
             shape=shaping.scope,
-            flow=job.flow,
+            flow=within(job.flow, place),
             keep_pages=not shaping.masks,  # what is masked does not outlive the run
             formula_refresh_s=refresh.seconds(job.formula_refresh),
             overlap_s=self.OVERLAP_S if job.lookback_s is None else job.lookback_s,
@@ -378,7 +385,7 @@ class IntelligentSync:
         if shaping or job.soql:
             source = ShapedSource(source, shaping)
         decision = partial(decide, wish=wish)
-        served, place = shared.served(destination), place_of(self._session)
+        served = shared.served(destination)
         return Flow(job.flow, job.sobject, source, served, job.target, decision, fresh=job.force_full_sync, place=place)
 
     def _shaping(self, job: SobjectSync) -> Shaping:

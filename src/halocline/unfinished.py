@@ -47,7 +47,7 @@ class SourceJournal:
 
 
 def left_by(runs: Sequence[str], ledger: Ledger) -> list[Unfinished]:
-    """The unfinished work of `runs` (oldest first), that of the newest first."""
+    """The unfinished work of `runs` (oldest first), that of the newest first; a run that is done has none, whatever is open."""
     return [work for run in reversed(runs) for work in _of(run, ledger)]
 
 
@@ -68,9 +68,11 @@ def is_spoilt(error: BaseException) -> bool:
 
 
 def _of(run: str, ledger: Ledger) -> Iterator[Unfinished]:
-    plan = ledger.get(run).plan
+    record = ledger.get(run)
+    if record.state == "done":  # its rows are durable: it only waits to be acknowledged
+        return
     for chunk, detail, job in SourceJournal(ledger.journal(run)).open():
-        yield Unfinished(run, chunk, detail, job, _plan(plan))
+        yield Unfinished(run, chunk, detail, job, _plan(record.plan))
 
 
 def _plan(data: object) -> Plan | None:

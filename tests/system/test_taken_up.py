@@ -17,11 +17,13 @@ import duckdb
 import psycopg
 import pytest
 
+from halocline import registry
 from halocline.config import Settings
 from halocline.connectors.salesforce import ClientCredentialsAuthenticator
 from halocline.emulator.server import Emulator, EmulatorConfig
 from halocline.ledger import SqliteLedger
-from halocline.sync import IntelligentSync
+from halocline.run import Run
+from halocline.sync import IntelligentSync, SobjectSync
 from tests.connectors.postgres.server import Server
 from tests.samples.postgres import postgres
 
@@ -30,6 +32,7 @@ pytestmark = [pytest.mark.system, pytest.mark.skipif(sys.platform == "win32", re
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 PAGE = 10
 FIELDS = ("Id", "Name", "Description", "IsDeleted", "SystemModstamp")
+_NO_RIGHT = '[{"errorCode": "INSUFFICIENT_ACCESS", "message": "no"}]'
 WAYS = {"rest": (10**6, 10**6), "bulk": (0, 10**6), "stage": (0, 0)}
 
 # Reads an order a line, and carries each out in a process of its own, forked before any database is open. `die` is the moment at
@@ -107,6 +110,15 @@ class Life:
         self.emulator, self.driver, self.home = emulator, driver, home
         self.to = to or f"duckdb:///{home}/lake.duckdb"
         self.url = emulator.url
+
+    @property
+    def login(self) -> ClientCredentialsAuthenticator:
+        config = self.emulator.config
+        return ClientCredentialsAuthenticator(config.consumer_key, config.consumer_secret, login_url=self.url)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(self.home, self.home / "spool")
 
     def add(self, count: int) -> list[str]:
         sobject, user = self._account(), self.emulator.org.api_user_id
@@ -300,10 +312,8 @@ def test_one_command_brings_the_table_up_to_now(life: Life) -> None:
     life.emulator.clock.advance(3_600)
     life.add(2)
     life.change(life.org()[0][0], Description="later")
-    config, said = life.emulator.config, []
-    login = ClientCredentialsAuthenticator(config.consumer_key, config.consumer_secret, login_url=life.url)
-    settings = Settings(life.home, life.home / "spool")
-    with IntelligentSync(life.to, login, settings=settings, sink=lambda event: said.append(str(event))) as system:
+    said: list[str] = []
+    with IntelligentSync(life.to, life.login, settings=life.settings, sink=lambda event: said.append(str(event))) as system:
         system.BULK_API_THRESHOLD, system.STAGE_THRESHOLD = WAYS["stage"]
         told = system.sync_sobject("Account", None, "accounts", fields=FIELDS)
     assert (told["error"], told["actual_records"]) == (None, 35 + 3)
@@ -443,6 +453,75 @@ def test_two_flows_of_one_object_keep_their_jobs_apart(life: Life) -> None:
     assert life.calls("bulk.create") == 2
     assert life.calls("bulk.results") == 8
     assert life.jobs() == set()
+
+
+def test_two_places_of_one_flow_keep_their_jobs_apart(life: Life) -> None:
+    """One ledger, one spool, one object and table, two databases: each takes up its own job, and neither deletes the other's."""
+    here = life.to
+    life.dies("commit 1")
+    (mine,) = life.jobs()
+    kept = life.kept()
+    life.to = f"duckdb:///{life.home}/sea.duckdb"
+    told = life.goes_well()
+    assert (told["continues"], life.calls("bulk.create"), life.jobs(), life.kept()) == (None, 2, {mine}, kept)
+    life.to = here
+    told = life.goes_well()
+    assert told["continues"] is not None
+    assert (life.calls("bulk.create"), life.calls("bulk.results"), life.jobs(), life.kept()) == (2, 8, set(), [])
+    assert life.table() == life.org()
+
+
+def test_pages_are_kept_by_flow_and_place(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One flow into two databases has two shelves, each under the name of the lease that guards it."""
+    asked: list[Any] = []
+    real = registry.open_source
+    monkeypatch.setattr(registry, "open_source", lambda *about, **options: (asked.append(options), real(*about, **options))[1])
+    for name in ("lake", "sea"):
+        system = IntelligentSync(f"duckdb:///{life.home}/{name}.duckdb", life.login, settings=life.settings)
+        with system, system.opened(SobjectSync("Account", None, "accounts"), Run.new()) as both:
+            assert asked[-1]["flow"] == both.flow.right
+            assert f"duckdb:{life.home}/{name}.duckdb" in both.flow.right
+
+
+def test_a_live_connection_finds_what_a_uri_left(life: Life) -> None:
+    """Its file is the same place: another process that opens it by itself goes on with the job."""
+    life.dies("commit 1")
+    with (
+        duckdb.connect(str(life.home / "lake.duckdb")) as lake,
+        IntelligentSync(lake, life.login, settings=life.settings) as system,
+    ):
+        system.BULK_API_THRESHOLD, system.STAGE_THRESHOLD = WAYS["stage"]
+        run = system.run(SobjectSync("Account", None, "accounts", fields=FIELDS))
+    assert run.plan is not None
+    assert run.plan.continues == life.runs()[1].run
+    assert (life.calls("bulk.create"), life.jobs(), life.table() == life.org()) == (1, set(), True)
+
+
+def test_a_forced_sync_reads_anew_what_was_published_already(life: Life) -> None:
+    """Whether the job could not be deleted, or the run died behind its commit: its rows are not published once more."""
+    force = {"force_full_sync": True}
+    fault = life.emulator.faults.add("answer", kind="bulk.delete", times=0, status=403, body=_NO_RIGHT)
+    life.goes_well(job=force)
+    told = life.goes_well(job=force)
+    assert (told["continues"], life.calls("bulk.create"), len(life.jobs())) == (None, 2, 2)
+    life.emulator.faults.remove(fault)
+    life.emulator.clock.advance(3_600)
+    life.add(2)
+    life.dies("Committed 1", job=force)
+    assert len(life.jobs()) == 1
+    told = life.goes_well(job=force)
+    assert (told["continues"], life.calls("bulk.create"), life.jobs(), life.kept()) == (None, 4, set(), [])
+    assert life.table() == life.org()
+
+
+def test_where_nobody_says_whose_login_this_is_no_job_is_taken_up(life: Life) -> None:
+    """The rows of a job are those that the user who made it may see."""
+    life.dies("commit 1")
+    fault = life.emulator.faults.add("answer", path="userinfo$", times=0, status=403, body="Bad_OAuth_Token")
+    told = life.goes_well()
+    life.emulator.faults.remove(fault)
+    assert (told["continues"], life.calls("bulk.create")) == (None, 2)
+    assert any("Salesforce does not say whose login this is" in one for one in told["said"])
 
 
 def test_a_job_of_another_org_is_left_alone(life: Life, driver: subprocess.Popen[str], tmp_path: Path) -> None:

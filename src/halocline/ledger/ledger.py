@@ -81,9 +81,13 @@ class Runs(Protocol):
 
 
 class Aftermath(Protocol):
-    """What earlier runs left to be done; looked at before a run starts."""
+    """What earlier runs left to be done; looked at before a run starts.
 
-    def abandon_dead(self, flow: str) -> list[str]:
+    `right` is the name of their lease, so that whoever may run sees what those left who might: of a flow into several places
+    each place has its own. Runs that started without a lease have the flow's name.
+    """
+
+    def abandon_dead(self, right: str) -> list[str]:
         """Book as abandoned the runs that can no longer end by themselves; name the ended runs whose intents are open.
 
         A running run is dead when its process, on this host, is gone, or when the lease it started with has run out, was
@@ -98,7 +102,7 @@ class Aftermath(Protocol):
         Raises: NotFound for an unknown run.
         """
 
-    def unacked(self, flow: str) -> list[tuple[str, list[JSON]]]:
+    def unacked(self, right: str) -> list[tuple[str, list[JSON]]]:
         """The runs that are done but whose receipts the source still holds, oldest first: (run, receipts)."""
 
     def journal(self, run: str) -> Journal:

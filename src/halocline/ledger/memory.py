@@ -176,15 +176,13 @@ class MemoryLedger:
 
     # Aftermath
 
-    def abandon_dead(self, flow: str) -> list[str]:
+    def abandon_dead(self, right: str) -> list[str]:
         """See `Aftermath.abandon_dead`."""
         with self._lock:
-            running = [book for book in self._of(flow) if book.record.state == "running"]
-            dead = [book.record.run for book in running if self._abandoned(book)]
+            books = self._under(right)
+            dead = [book.record.run for book in books if book.record.state == "running" and self._abandoned(book)]
             return [
-                book.record.run
-                for book in self._of(flow)
-                if book.record.run in dead or (book.record.state != "running" and book.open)
+                book.record.run for book in books if book.record.run in dead or (book.record.state != "running" and book.open)
             ]
 
     def acked(self, run: str) -> None:
@@ -192,10 +190,10 @@ class MemoryLedger:
         with self._lock:
             self._book(run).acked = True
 
-    def unacked(self, flow: str) -> list[tuple[str, list[JSON]]]:
+    def unacked(self, right: str) -> list[tuple[str, list[JSON]]]:
         """See `Aftermath.unacked`."""
         with self._lock:
-            done = [book for book in self._of(flow) if book.record.state == "done" and not book.acked]
+            done = [book for book in self._under(right) if book.record.state == "done" and not book.acked]
             return [(book.record.run, json.loads(book.receipts)) for book in done if book.receipts != "[]"]
 
     def journal(self, run: str) -> Journal:
@@ -295,6 +293,10 @@ class MemoryLedger:
 
     def _of(self, flow: str | None) -> list[_Book]:
         return [book for book in self._books.values() if flow is None or book.record.flow == flow]
+
+    def _under(self, right: str) -> list[_Book]:
+        """The runs whose lease has this name, or, where they have none, whose flow."""
+        return [book for book in self._books.values() if right == (book.lease.flow if book.lease else book.record.flow)]
 
     def _held(self, lease: Lease) -> _Hold:
         """What is known of a lease.

@@ -123,25 +123,25 @@ class SqlLedger(ABC):
 
     # Aftermath
 
-    def abandon_dead(self, flow: str) -> list[str]:
+    def abandon_dead(self, right: str) -> list[str]:
         """See `Aftermath.abandon_dead`."""
-        with self._writing(flow) as put:
+        with self._writing(right) as put:
             now = stamp(put.now())
-            dead = [(row[0], error) for row in put("running", flow=flow, now=now).fetchall() if (error := _death(row))]
+            dead = [(row[0], error) for row in put("running", right=right, now=now).fetchall() if (error := _death(row))]
             for run, error in dead:
                 put("abandon", run=run, now=now, error=error)
                 put("free_lease", run=run, now=now)
-            named = {run for run, _ in dead} | {run for (run,) in put("unsettled", flow=flow)}
-            return [run for (run,) in put("in_order", flow=flow) if run in named]
+            named = {run for run, _ in dead} | {run for (run,) in put("unsettled", right=right)}
+            return [run for (run,) in put("in_order", right=right) if run in named]
 
     def acked(self, run: str) -> None:
         """See `Aftermath.acked`."""
         with self._writing_of(run) as put:
             put("acked", run=run, now=stamp(put.now()))
 
-    def unacked(self, flow: str) -> list[tuple[str, list[JSON]]]:
+    def unacked(self, right: str) -> list[tuple[str, list[JSON]]]:
         """See `Aftermath.unacked`."""
-        return [(run, json.loads(receipts)) for run, receipts in self._read("unacked", flow=flow)]
+        return [(run, json.loads(receipts)) for run, receipts in self._read("unacked", right=right)]
 
     def journal(self, run: str) -> Journal:
         """See `Aftermath.journal`."""

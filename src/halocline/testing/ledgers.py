@@ -432,8 +432,21 @@ class LedgerSuite:
         for run, lease in (("r1", one), ("r2", two)):
             ledger.start("Account", run=run, pid=1, host=ELSEWHERE, lease=lease)
         ledger.release(one)
-        assert ledger.abandon_dead("Account") == ["r1"]
+        assert ledger.abandon_dead("Account") == []
+        assert ledger.abandon_dead(one.flow) == ["r1"]
         assert ledger.get("r2").state == "running"
+
+    def test_what_runs_left_goes_by_the_name_of_their_lease(self, ledger: Ledger) -> None:
+        """Of one flow in two places, each place has its own intents and receipts; runs without a lease have the flow's."""
+        one, two = (ledger.claim(f"Account in {place}", "o", ttl_s=TTL_S) for place in ("lake", "sea"))
+        for run, lease in (("r1", one), ("r2", two), ("r3", None)):
+            ledger.start("Account", run=run, pid=os.getpid(), host=HERE, lease=lease)
+            ledger.journal(run).intend("c1")
+            ledger.finish(run, state="done", receipts=[run])
+        names = {one.flow: ["r1"], two.flow: ["r2"], "Account": ["r3"]}
+        assert {name: ledger.abandon_dead(name) for name in names} == names
+        assert {name: [run for run, _ in ledger.unacked(name)] for name in names} == names
+        assert [record.run for record in ledger.runs("Account")] == ["r3", "r2", "r1"]
 
     def test_fences_only_grow(self, ledger: Ledger, clock: HandClock) -> None:
         """Over claims by the same owner, releases and ends."""

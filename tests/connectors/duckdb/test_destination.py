@@ -400,6 +400,17 @@ def test_a_full_disk_is_reported_and_nothing_changes(spool: Spool, tmp_path: Pat
         assert table(connection) == [{"Id": "1", "Text": "old"}]
 
 
+def test_the_place_is_the_file_whoever_opened_it(tmp_path: Path, spool: Spool, connection: duckdb.DuckDBPyConnection) -> None:
+    """By a URI, by a connection, by one that has chosen another of its databases; what has no file has none."""
+    lake = tmp_path / "lake.duckdb"
+    owned = DuckDBDestination(f"duckdb:///{lake}", spool=spool)
+    assert owned.place == f"duckdb:{lake}"
+    owned.close()
+    assert DuckDBDestination(connection, spool=spool).place == ""
+    connection.execute(f"ATTACH '{lake}' AS lake; USE lake")
+    assert DuckDBDestination(connection, spool=spool).place == f"duckdb:{lake}"
+
+
 def test_names_are_quoted() -> None:
     """A name may hold any character."""
     assert quoted('a"b', "c d") == '"a""b"."c d"'

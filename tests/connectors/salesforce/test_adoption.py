@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +30,7 @@ from halocline.errors import BadQuery, StorageFailed
 from halocline.events import Event, Noticed
 from halocline.ledger import MemoryLedger
 from halocline.schema import Column, Kind, Schema
-from halocline.spool import Spool
+from halocline.spool import SWEEP_AFTER_S, Spool, sweep
 from halocline.unfinished import SourceJournal, left_by
 
 SCHEMA = Schema((Column("Id", Kind.STRING), Column("Name", Kind.STRING)), ("Id",))
@@ -209,6 +211,21 @@ def test_a_job_of_another_user_is_not_read(desk: Desk, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
+    ("user", "maker", "told"), [("", True, "does not say whose login this is"), ("005A", False, "does not say who made it")]
+)
+def test_a_job_whose_user_or_maker_is_unknown_is_not_read(
+    user: str, maker: bool, told: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be another's, with the rows that the other one may see."""
+    look = BulkQuery.look
+    unknown = {} if maker else {"createdById": None}
+    monkeypatch.setattr(BulkQuery, "look", lambda *about: {**(look(*about) or {}), **unknown})
+    monkeypatch.setattr(BulkQuery, "user", lambda _: user)
+    assert desk.orphans.adopt([Unfinished("r1", CHUNK, INTENT.to_json(), desk.job(), PLAN)], asked(LATER)) is None
+    assert told in desk.told()[0]
+
+
+@pytest.mark.parametrize(
     ("made", "rows", "told"), [(1, 5, ""), (0, 5, "never made"), (2, 5, "cannot be told"), (1, 4, "cannot be told")]
 )
 def test_a_job_nobody_heard_of_is_found_or_left_alone(made: int, rows: int, told: str, desk: Desk) -> None:
@@ -311,6 +328,18 @@ def test_a_page_is_believed_only_as_it_was_noted(tmp_path: Path) -> None:
     shelf.clear("750A")
     shelf.clear("750A")
     assert not path.parent.exists()
+
+
+def test_pages_that_are_read_again_are_not_swept(tmp_path: Path) -> None:
+    """Two days count from the last use: another run that begins meanwhile leaves them to the one that reads them."""
+    shelf = Shelf("flow", Spool("run", tmp_path))
+    shelf.keep(page(shelf.file("750A", "page.csv"), b"x"), url="u")
+    folder = shelf.file("750A", "page.csv").parent
+    soon_s = time.time() + 2 * 3_600.0
+    os.utime(folder, (soon_s - SWEEP_AFTER_S, soon_s - SWEEP_AFTER_S - 1.0))
+    assert shelf.find("750A", "page.csv", url="u", schema=SCHEMA, sobject="Account") is not None
+    assert sweep(tmp_path, now_s=soon_s) == []
+    assert shelf.find("750A", "page.csv", url="u", schema=SCHEMA, sobject="Account") is not None
 
 
 def test_a_new_job_finds_no_pages_of_an_old_one(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.connectors.salesforce.orgs import Timeless, emulated, scripted
 
 from halocline.connectors.salesforce.bulk import MAX_POLL_S, POLL_S, BulkQuery, BulkUnsupported
 from halocline.emulator.seed import seed
-from halocline.errors import BadQuery, JobFailed, NetworkFailed, NotSupported, StillRunning, Truncated
+from halocline.errors import AccessDenied, BadQuery, JobFailed, NetworkFailed, NotSupported, StillRunning, Truncated
 from halocline.events import Event, JobProgress
 
 JOB = "750000000000001AAA"
@@ -233,6 +233,64 @@ def test_replies_that_are_always_lost_are_a_network_failure() -> None:
     with pytest.raises(NetworkFailed):
         created(org)
     assert org.posts == 3
+
+
+class Diary:
+    """A book that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def intend(self) -> None:
+        self.told.append("intend")
+
+    def made(self, job_id: str) -> None:
+        self.told.append("made")
+
+    def refused(self) -> None:
+        self.told.append("refused")
+
+
+REFUSALS = {
+    "at once": (Forgetful(), 1, ["intend", "refused"]),
+    "after a lost reply": (Forgetful(True, foreign=1), 2, ["intend"]),
+    "after a job that was not believed": (Forgetful(True, rows=4), 2, ["intend", "intend"]),
+}
+
+
+@pytest.mark.parametrize("which", list(REFUSALS))
+def test_a_creation_is_booked_as_refused_only_if_no_try_is_in_doubt(which: str) -> None:
+    """A later refusal says nothing of an earlier try whose reply was lost: its job may be there."""
+    org, refuses, told = REFUSALS[which]
+    real, diary = org.create, Diary()
+
+    def create() -> httpx2.Response:
+        if org.posts + 1 < refuses:
+            return real()
+        org.posts += 1
+        return refused("MALFORMED_QUERY")
+
+    org.create = create  # type: ignore[method-assign]
+    transport = scripted(org)
+    transport.send("GET", "sobjects/Account/describe")
+    with pytest.raises(BadQuery):
+        BulkQuery(transport, pace=Timeless().pace).run("SELECT Id FROM Account", sobject="Account", count=lambda: 3, book=diary)
+    assert (diary.told, org.posts) == (told, refuses)
+
+
+def test_a_creation_stays_in_doubt_when_the_list_of_jobs_is_refused() -> None:
+    """Whether the lost reply told of a job cannot be known."""
+    org, diary = Forgetful(True), Diary()
+
+    def refusing(request: httpx2.Request) -> httpx2.Response:
+        listing = request.method == "GET" and request.url.path.endswith("/jobs/query")
+        return refused("INSUFFICIENT_ACCESS", status=403) if listing else org(request)
+
+    transport = scripted(refusing)
+    transport.send("GET", "sobjects/Account/describe")
+    with pytest.raises(AccessDenied):
+        BulkQuery(transport, pace=Timeless().pace).run("SELECT Id FROM Account", sobject="Account", count=lambda: 3, book=diary)
+    assert diary.told == ["intend"]
 
 
 # ---- against the emulator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow as pa
 from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
 from halocline.connectors.duckdb import positions
-from halocline.connectors.duckdb.client import Cursor, Database, open_database
+from halocline.connectors.duckdb.client import Cursor, Database, open_database, rows
 from halocline.connectors.duckdb.errors import gate
 from halocline.connectors.duckdb.load import DuckDBLoad
 from halocline.connectors.duckdb.merge import merge
@@ -53,6 +54,15 @@ class DuckDBDestination:
     def abilities(self) -> Abilities:
         """CSV files as received are taken; rows and position are one transaction."""
         return Abilities(raw_csv=True, transactional=True, holds_position=True, one_writer=True, shared=True, history=True)
+
+    @property
+    def place(self) -> str:
+        """The file that is written to, whoever opened it, as `halocline.place` names it; empty where there is none."""
+        with gate("Asking DuckDB for its file"), self._database.cursor() as cursor:
+            sql = "SELECT path FROM duckdb_databases() WHERE type = 'duckdb' AND database_name = ?"
+            found = rows(cursor, sql, values=[self._database.catalog])
+        path = found[0][0] if found else None
+        return f"duckdb:{Path(str(path)).absolute()}" if path else ""
 
     def claim(self, flow: str, owner: str) -> Lease:
         """Take the flow: the newest claim wins, older ones fail at commit. The fence survives in the database."""

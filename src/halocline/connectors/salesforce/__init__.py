@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from halocline.connectors.salesforce.ingest import Bulk, Loaded, Progress
     from halocline.connectors.salesforce.ingest_jobs import JobInfo
     from halocline.connectors.salesforce.quota import Usage
-    from halocline.connectors.salesforce.source import SalesforceSource, choose_objects, connect, object_of, open_source
+    from halocline.connectors.salesforce.soap_login import SoapAuthenticator
+    from halocline.connectors.salesforce.source import SalesforceSource, choose_objects, connect, look, object_of, open_source
     from halocline.connectors.salesforce.transport import Reply, Stream, Transport
 
 _AUTH = (
@@ -46,7 +47,8 @@ _HOME = {
     **dict.fromkeys(("SalesforceDestination", "accepts_rows", "open_rows"), "destination"),
     "JobInfo": "ingest_jobs",
     "SalesforceClient": "client",
-    **dict.fromkeys(("SalesforceSource", "choose_objects", "connect", "object_of", "open_source"), "source"),
+    "SoapAuthenticator": "soap_login",
+    **dict.fromkeys(("SalesforceSource", "choose_objects", "connect", "look", "object_of", "open_source"), "source"),
 }
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "SalesforceSource",
     "Session",
     "SessionAuthenticator",
+    "SoapAuthenticator",
     "Stream",
     "Token",
     "Transport",
@@ -73,6 +76,7 @@ __all__ = [
     "choose_objects",
     "connect",
     "from_env",
+    "look",
     "object_of",
     "open_rows",
     "open_source",

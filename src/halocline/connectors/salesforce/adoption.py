@@ -210,9 +210,13 @@ class Orphans:
         return same and at - CREATION <= _created(info) <= at + CREATION
 
     def _of_another(self, info: Mapping[str, Any]) -> str:
-        """Rows are those that the user who made the job may see."""
+        """Rows are those that the user who made the job may see; where one of the two is unknown they may be others."""
         maker, user = str(info.get("createdById") or ""), self._jobs.user()
-        return f"user {maker} made it, and this login is user {user}" if maker and user and maker != user else ""
+        if not maker:
+            return "Salesforce does not say who made it"
+        if not user:
+            return "Salesforce does not say whose login this is"
+        return "" if maker == user else f"user {maker} made it, and this login is user {user}"
 
     def _let_go(self, one: Found) -> None:
         """Delete a job that is over and nobody wants; whatever it is, say so. Failing costs nothing but tidiness."""

@@ -64,7 +64,7 @@ class Book(Protocol):
         """It was, and this is its id; the last one told is the one that is read."""
 
     def refused(self) -> None:
-        """It was not, and nothing is in doubt."""
+        """It was not, and nothing is in doubt: not of any earlier try either."""
 
 
 class _NoBook:
@@ -117,7 +117,7 @@ class BulkQuery:
             created = create(may_adopt=count is not None)
             finished = self.wait(created.id)
             if created.adopted and (count is None or count() != finished.rows):
-                created = create(may_adopt=False)
+                created = create(may_adopt=False, doubtful=True)
                 finished = self.wait(created.id)
             elif created.adopted:
                 book.made(created.id)  # only now is it sure to be ours
@@ -182,15 +182,17 @@ class BulkQuery:
             raise JobFailed(doing, "the job is gone; somebody deleted it", code=error.code, job_id=job_id) from error
         return info
 
-    def _create(self, soql: str, *, sobject: str, operation: str, may_adopt: bool, book: Book) -> _Created:
-        """A new job, written down; after a lost reply the one that was made, where it can be told apart."""
+    def _create(
+        self, soql: str, *, sobject: str, operation: str, may_adopt: bool, book: Book, doubtful: bool = False
+    ) -> _Created:
+        """A new job, written down; after a lost reply the one that was made, where it can be told apart.
+
+        `doubtful`: an earlier try may have made one.
+        """
         book.intend()
-        try:
-            created = self._created(soql, sobject=sobject, operation=operation, may_adopt=may_adopt)
-        except HaloclineError as error:
-            if not error.facts.get("in_doubt"):
-                book.refused()
-            raise
+        post = partial(self._post, soql, sobject=sobject, operation=operation)
+        look = partial(self.made_between, sobject=sobject, operation=operation) if may_adopt else None
+        created = self._created(post, look, book=book, doubtful=doubtful)
         if not created.adopted:
             self._write_down(created.id, book)
         return created
@@ -204,16 +206,22 @@ class BulkQuery:
                 self.delete(job_id)
             raise
 
-    def _created(self, soql: str, *, sobject: str, operation: str, may_adopt: bool) -> _Created:
+    def _created(
+        self, post: Callable[[], str], look: Callable[[datetime], list[str]] | None, *, book: Book, doubtful: bool
+    ) -> _Created:
+        """Try until a reply comes; a refusal is booked only where no earlier try is in doubt, for its job may be there."""
         since, tries = self._transport.server_time, CREATIONS
         while True:
             tries -= 1
             try:
-                return _Created(self._post(soql, sobject=sobject, operation=operation))
-            except RetryLater as error:
-                if not tries or not error.facts.get("in_doubt") or error.facts.get("permanent"):
+                return _Created(post())
+            except HaloclineError as error:
+                doubtful = doubtful or bool(error.facts.get("in_doubt"))
+                if not doubtful:
+                    book.refused()
+                if not tries or not _may_have_worked(error):
                     raise
-            found = self.made_between(since, sobject=sobject, operation=operation) if may_adopt and since else []
+            found = look(since) if look and since else []
             if len(found) == 1:
                 return _Created(found[0], adopted=True)
 
@@ -273,6 +281,11 @@ class BulkQuery:
                 raise Truncated(doing, "there are more pages, but no way to them")
             seen.add(str(link))
             answer = self._transport.send("GET", str(link), doing=doing).object("resultPages")
+
+
+def _may_have_worked(error: HaloclineError) -> bool:
+    """Whether nobody knows what became of a call that may be made again."""
+    return isinstance(error, RetryLater) and bool(error.facts.get("in_doubt")) and not error.facts.get("permanent")
 
 
 def _failed(job_id: str, state: str, info: Mapping[str, Any]) -> JobFailed:

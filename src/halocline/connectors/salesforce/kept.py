@@ -6,6 +6,7 @@ A page becomes a file, and then its note beside it: address, rows, size, checksu
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,7 +22,7 @@ _DIGEST_CHARS = 24
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The kept pages of one flow: a private folder for each job beside the run's own, swept by age as any spool."""
+    """The kept pages of one flow: a private folder for each job beside the run's own, swept by the age of its last use."""
 
     flow: str
     spool: Spool
@@ -44,6 +45,7 @@ class Shelf:
         """The page behind `url` as an earlier run left it; None where it is not there, or not as that run noted it."""
         path = self.file(job, name)
         try:
+            os.utime(path.parent)  # what is used is not to be swept by a run that begins meanwhile
             noted = json.loads(_note_of(path).read_text())
             page = Page(path, int(noted["rows"]), schema.names, schema, sobject, noted["bytes"], noted["locator"], noted["crc"])
             whole = noted["url"] == url and path.stat().st_size == page.bytes and _crc(path) == page.crc

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 
@@ -23,7 +23,7 @@ from halocline.batch import JSON, Batch, Op, Position
 from halocline.budget import Spend
 from halocline.connector import Abilities, Contract, Deletes, Journal, Manifest, ObjectChoice, Part, Plan, Survey, Unfinished
 from halocline.connectors.salesforce import adoption, bulk, describe, objects, pages, rest, select, soql, types, window
-from halocline.connectors.salesforce.client import SalesforceClient
+from halocline.connectors.salesforce.client import SalesforceClient, TransportOptions
 from halocline.connectors.salesforce.describe import KEY, Sobject
 from halocline.connectors.salesforce.kept import Shelf
 from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, RetryLater, Truncated
@@ -410,9 +410,23 @@ class SalesforceSource:
         return found
 
 
-def connect(connection: object, *, sink: events.Sink = events.silent) -> SalesforceClient:
-    """A client on a session, an authenticator or a dict with `access_token` and `instance_url`; a client is itself."""
-    return connection if isinstance(connection, SalesforceClient) else SalesforceClient(connection, sink=sink)  # type: ignore[arg-type]  # the client checks it
+def connect(connection: object, **options: Unpack[TransportOptions]) -> SalesforceClient:
+    """A client on a session, an authenticator or a dict with `access_token` and `instance_url`; a client is itself.
+
+    `options` are those of a new client.
+    """
+    if isinstance(connection, SalesforceClient):
+        return connection
+    return SalesforceClient(connection, **options)  # type: ignore[arg-type]  # the client checks it
+
+
+def look(client: SalesforceClient) -> str:
+    """Where the org is, and how many of its API calls of the day are left.
+
+    Raises: what logging in raises.
+    """
+    limit = client.limits().get("DailyApiRequests", {})
+    return f"{client.transport.session.instance_url}, {limit.get('Remaining')} of {limit.get('Max')} API calls left today"
 
 
 def _selection(

@@ -26,7 +26,7 @@ LIMIT :limit;
 SELECT r.run, r.pid, r.host, r.born, r.fence IS NOT NULL AND (l.fence IS NULL OR l.fence <> r.fence OR l.until <= :now)
 FROM runs AS r
 LEFT JOIN leases AS l ON l.flow = coalesce(r.lease, r.flow)
-WHERE r.flow = :flow AND r.state = 'running'
+WHERE coalesce(r.lease, r.flow) = :right AND r.state = 'running'
 ORDER BY r.seq;
 
 -- name: abandon
@@ -40,7 +40,7 @@ WHERE EXISTS (SELECT 1 FROM runs AS r WHERE r.run = :run AND coalesce(r.lease, r
 -- name: unsettled
 SELECT r.run
 FROM runs AS r
-WHERE r.flow = :flow AND r.state <> 'running'
+WHERE coalesce(r.lease, r.flow) = :right AND r.state <> 'running'
   AND EXISTS (SELECT 1 FROM intents AS i WHERE i.run = r.run AND i.settled IS NULL)
 ORDER BY r.seq;
 
@@ -49,8 +49,8 @@ UPDATE runs SET acked = coalesce(acked, :now) WHERE run = :run;
 
 -- name: unacked
 SELECT run, receipts FROM runs
-WHERE flow = :flow AND state = 'done' AND acked IS NULL AND receipts <> '[]'
+WHERE coalesce(lease, flow) = :right AND state = 'done' AND acked IS NULL AND receipts <> '[]'
 ORDER BY seq;
 
 -- name: in_order
-SELECT run FROM runs WHERE flow = :flow ORDER BY seq;
+SELECT run FROM runs WHERE coalesce(lease, flow) = :right ORDER BY seq;
