@@ -13,6 +13,7 @@ import pytest
 
 from halocline.ledger import Ledger, open_ledger
 from halocline.outcome import RunRecord
+from halocline.place import place_of, within
 from tests.connectors.postgres.server import Place, Server
 from tests.samples.postgres import postgres
 from tests.system.laptop import Laptop, laptop
@@ -57,7 +58,7 @@ class Shop:
     def positions(self) -> list[Any]:
         """The position in the table's own database, and the one that the ledger keeps."""
         ((found,),) = self.place.rows("SELECT position FROM _halocline_positions WHERE target <> ''")
-        return [found, self.ledger.position("salesforce:account->account")]
+        return [found, self.ledger.position(within("salesforce:account->account", place_of(self.place.uri())))]
 
 
 @pytest.fixture(params=["a server", "a file"])
