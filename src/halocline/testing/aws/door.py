@@ -1,0 +1,248 @@
+"""The door: which service a request is for, what faults do to it, and the reply in that service's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from halocline.testing.aws import json_protocol, query_protocol, s3, secret_store, sns, sqs_query, sts
+from halocline.testing.aws.account import Account
+from halocline.testing.aws.connection import Answer
+from halocline.testing.aws.errors import AWSError
+from halocline.testing.aws.faults import Fault, Target
+from halocline.testing.aws.request import Reply, Request
+from halocline.testing.aws.s3_route import route
+from halocline.testing.aws.sqs import Call
+
+_ALL = -1
+_MALFORMED = (KeyError, ValueError, TypeError, AttributeError)
+_VERSIONS = {"2012-11-05": "sqs", "2010-03-31": "sns", "2011-06-15": "sts"}  # of the query protocol's services
+
+# What a service answers to who asks too often.
+# Source: the services' lists of common errors, and botocore's list of what it tries again (`retries/special.py`, `standard.py`).
+_BUSY = {
+    "s3": AWSError("SlowDown", "Please reduce your request rate.", status=503),
+    "sqs": AWSError("RequestThrottled", "Rate exceeded", status=403),
+    "secretsmanager": AWSError("ThrottlingException", "Rate exceeded"),
+}
+_BUSY_ELSEWHERE = AWSError("Throttling", "Rate exceeded")
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a request asks for: `work` does it (so many entries of a batch fail), `refuse` words a refusal."""
+
+    target: Target
+    work: Callable[[int], Reply | asyncio.Future[Reply | None]]
+    refuse: Callable[[AWSError], Reply]
+
+
+class Door:
+    """Answers requests; `account` can be another one from one request to the next."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+
+    def __call__(self, request: Request) -> Answer:
+        try:
+            plan = self._plan(request)
+        except AWSError as error:
+            return _unread(request, error)
+        except _MALFORMED as reason:
+            return _unread(request, AWSError("MalformedInput", f"The request cannot be read: {reason!r}"))
+        self.account.calls.note(plan.target.service, plan.target.operation)
+        faults = self.account.faults.take(plan.target) if self.account.faults else ()
+        if not faults:
+            return _done(plan, 0)
+        return asyncio.get_running_loop().create_task(_struck(plan, faults))
+
+    def _plan(self, request: Request) -> _Plan:
+        service, _, operation = request.headers.get("x-amz-target", "").partition(".")
+        if service == "AmazonSQS":
+            return self._sqs(request, operation)
+        if service == "secretsmanager":
+            return self._secrets(request, operation)
+        if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded") or "Action" in request.query:
+            return self._query(request, _VERSIONS.get(request.form.get("Version", ""), request.service))
+        return self._s3(request)
+
+    def _sqs(self, request: Request, operation: str) -> _Plan:
+        params = json_protocol.params_of(request)
+        queue = str(params.get("QueueUrl") or params.get("QueueName") or "").rpartition("/")[2]
+
+        def render(told: Mapping[str, Any]) -> Reply:
+            return json_protocol.result(told, version="1.0")
+
+        def refuse(error: AWSError) -> Reply:
+            return json_protocol.refusal(error, version="1.0", namespace="com.amazonaws.sqs")
+
+        return _Plan(
+            _target("sqs", operation, queue), self._sqs_work(request, operation, params, render=render, refuse=refuse), refuse
+        )
+
+    def _sqs_work(
+        self,
+        request: Request,
+        operation: str,
+        params: Mapping[str, Any],
+        *,
+        render: Callable[[Mapping[str, Any]], Reply],
+        refuse: Callable[[AWSError], Reply],
+    ) -> Callable[[int], Reply | asyncio.Future[Reply | None]]:
+        def work(failing: int) -> Reply | asyncio.Future[Reply | None]:
+            told = self.account.sqs.call(operation, params, call=Call(request.host, request.region, failing))
+            return _rendered(told, render, refuse=refuse) if isinstance(told, asyncio.Future) else render(told)
+
+        return work
+
+    def _secrets(self, request: Request, operation: str) -> _Plan:
+        params = json_protocol.params_of(request)
+
+        def work(_failing: int) -> Reply:
+            return json_protocol.result(self.account.secrets.call(operation, params, region=request.region), version="1.1")
+
+        def refuse(error: AWSError) -> Reply:
+            return json_protocol.refusal(error, version="1.1", namespace=secret_store.NAMESPACE)
+
+        name = str(params.get("SecretId") or params.get("Name") or "")
+        return _Plan(_target("secretsmanager", operation, name), work, refuse)
+
+    def _query(self, request: Request, service: str) -> _Plan:
+        operation = request.form.get("Action", "")
+        if service == "sqs":
+            params = sqs_query.params_of(request)
+
+            def render(told: Mapping[str, Any]) -> Reply:
+                return query_protocol.result(operation, sqs_query.told(operation, told), namespace=sqs_query.NAMESPACE)
+
+            def refuse(error: AWSError) -> Reply:
+                return query_protocol.refusal(error, namespace=sqs_query.NAMESPACE)
+
+            name = str(params.get("QueueUrl") or params.get("QueueName") or "").rpartition("/")[2]
+            return _Plan(
+                _target("sqs", operation, name), self._sqs_work(request, operation, params, render=render, refuse=refuse), refuse
+            )
+        if service == "sts":
+            return self._plain(
+                request, "sts", lambda _failing: self.account.sts.call(operation, request.form, key=request.key), sts.NAMESPACE
+            )
+        params = query_protocol.tree(request.form)
+        return self._plain(
+            request,
+            "sns",
+            lambda failing: self.account.sns.call(operation, params, call=Call(request.host, request.region, failing)),
+            sns.NAMESPACE,
+        )
+
+    def _plain(self, request: Request, service: str, call: Callable[[int], Mapping[str, Any]], namespace: str) -> _Plan:
+        operation = request.form.get("Action", "")
+        name = request.form.get("TopicArn") or request.form.get("Name") or request.form.get("RoleArn") or ""
+
+        def work(failing: int) -> Reply:
+            return query_protocol.result(operation, call(failing), namespace=namespace)
+
+        def refuse(error: AWSError) -> Reply:
+            return query_protocol.refusal(error, namespace=namespace)
+
+        return _Plan(_target(service, operation, name.rpartition(":")[2]), work, refuse)
+
+    def _s3(self, request: Request) -> _Plan:
+        found = route(request)
+
+        def work(failing: int) -> Reply:
+            return self.account.s3.answer(request, found, failing=failing)
+
+        def refuse(error: AWSError) -> Reply:
+            return s3.refusal(error, request, found)
+
+        return _Plan(_target("s3", found.operation, found.resource), work, refuse)
+
+
+def _target(service: str, operation: str, resource: str) -> Target:
+    is_batch = operation.endswith("Batch") or operation == "DeleteObjects"
+    return Target(service, operation, resource, "batch" if is_batch else "request")
+
+
+def _unread(request: Request, error: AWSError) -> Reply:
+    """A refusal of a request of which not even the operation could be read."""
+    if "x-amz-target" in request.headers:
+        return json_protocol.refusal(error, version="1.0", namespace="com.amazonaws")
+    return query_protocol.refusal(error, namespace="")
+
+
+def _done(plan: _Plan, failing: int) -> Reply | asyncio.Future[Reply | None]:
+    try:
+        return plan.work(failing)
+    except AWSError as error:
+        return plan.refuse(error)
+    except _MALFORMED as reason:
+        return plan.refuse(AWSError("MalformedInput", f"The request cannot be understood: {reason!r}"))
+
+
+def _rendered(
+    told: asyncio.Future[dict[str, Any]], render: Callable[[Mapping[str, Any]], Reply], *, refuse: Callable[[AWSError], Reply]
+) -> asyncio.Future[Reply | None]:
+    """The reply of a call that answers later; who gives it up gives up the call."""
+    made: asyncio.Future[Reply | None] = told.get_loop().create_future()
+
+    def arrived(call: asyncio.Future[dict[str, Any]]) -> None:
+        if made.done() or call.cancelled():
+            return
+        error = call.exception()
+        if isinstance(error, AWSError):
+            made.set_result(refuse(error))
+        elif error is not None:
+            made.set_exception(error)
+        else:
+            made.set_result(render(call.result()))
+
+    told.add_done_callback(arrived)
+    made.add_done_callback(lambda done: told.cancel() if done.cancelled() else None)
+    return made
+
+
+async def _struck(plan: _Plan, faults: Sequence[Fault]) -> Reply | None:
+    """A request that faults strike; None where its line is closed without a reply."""
+    before = [fault for fault in faults if fault.where == "before"]
+    for fault in before:
+        if fault.action == "delay":
+            await asyncio.sleep(fault.seconds)
+    if any(fault.action == "cut" for fault in before):
+        return None
+    for fault in before:
+        if error := _error(fault, plan.target.service):
+            return plan.refuse(error)
+    failing = [fault.entries or _ALL for fault in faults if fault.action == "fail_entries"]
+    done = _done(plan, failing[0] if failing else 0)
+    reply = await done if isinstance(done, asyncio.Future) else done
+    for fault in faults if reply is not None else ():
+        if fault.where != "before":
+            reply = await _spoiled(reply, plan, fault)
+    return reply
+
+
+async def _spoiled(reply: Reply | None, plan: _Plan, fault: Fault) -> Reply | None:
+    """What becomes of the reply to work that is done."""
+    if reply is None or (fault.action == "cut" and fault.where == "after"):
+        return None
+    if fault.action == "cut":
+        return replace(reply, cut=fault.bytes or reply.length // 2)
+    if fault.action == "delay":
+        await asyncio.sleep(fault.seconds)
+    error = _error(fault, plan.target.service)
+    return reply if error is None else plan.refuse(error)
+
+
+def _error(fault: Fault, service: str) -> AWSError | None:
+    """What a rule has a service say, if that is what the rule does."""
+    if fault.action == "throttle":
+        return _BUSY.get(service, _BUSY_ELSEWHERE)
+    if fault.action == "server_error":
+        return AWSError("InternalError", "We encountered an internal error. Please try again.", status=500, by_sender=False)
+    if fault.action == "unavailable":
+        return AWSError("ServiceUnavailable", "Please reduce your request rate.", status=503, by_sender=False)
+    if fault.action == "refuse":
+        return AWSError(fault.code, f"Refused on order: {fault.code}.", status=fault.status)
+    return None

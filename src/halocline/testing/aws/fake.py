@@ -1,0 +1,164 @@
+"""The server: an account of AWS on a port of this machine, from `start` to `stop`."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Self, TypeVar
+
+from halocline.testing.aws.account import Account
+from halocline.testing.aws.calls import Calls
+from halocline.testing.aws.clock import Clock
+from halocline.testing.aws.connection import Connection
+from halocline.testing.aws.door import Door
+from halocline.testing.aws.faults import Faults
+from halocline.testing.aws.message import Message
+from halocline.testing.aws.queue import Counts
+from halocline.testing.aws.request import REGION
+
+_T = TypeVar("_T")
+_SECONDS = 30.0  # for what the server's thread is asked
+
+
+class FakeAWS:
+    """SQS, SNS, S3, STS and Secrets Manager on 127.0.0.1, for clients that read AWS_ENDPOINT_URL; also a context manager.
+
+    `port` 0 is any free one. Large bodies are kept in files below `folder`, by default in the system's folder for such.
+    """
+
+    def __init__(self, *, port: int = 0, folder: Path | None = None) -> None:
+        self.clock = Clock()
+        self.faults = Faults()
+        self.calls = Calls()
+        self._port = port
+        self._parent = folder
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._server: asyncio.Server | None = None
+        self._open_ones: set[Connection] = set()
+        self._door = Door(self._new_account())
+        self.clock.watch(self._look)
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a slash at the end.
+        Raises: RuntimeError before `start` and after `stop`.
+        """
+        if self._server is None:
+            raise RuntimeError("the server is not running")
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that lead a client here."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "example",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def start(self) -> FakeAWS:
+        """Open the port. Returns when the first request can be sent.
+        Raises: OSError if the port is taken.
+        """
+        self._folder = tempfile.TemporaryDirectory(prefix="halocline-aws-", dir=self._parent)
+        folder = Path(self._folder.name)
+        self._loop = loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=loop.run_forever, name="halocline-aws", daemon=True)
+        self._thread.start()
+
+        def connection() -> Connection:
+            return Connection(self._door, folder=folder, open_ones=self._open_ones)
+
+        try:
+            opened = asyncio.run_coroutine_threadsafe(loop.create_server(connection, "127.0.0.1", self._port), loop)
+            self._server = opened.result(_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Close the port and every connection, and forget everything. Harmless when repeated."""
+        if self._loop is not None and self._thread is not None:
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_SECONDS)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_SECONDS)
+            self._loop.close()
+        self._loop = self._thread = self._server = None
+        self._door.account = self._new_account()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def reset(self) -> None:
+        """Be as new: no queue, topic, bucket, secret, fault or call is left, the clock was never moved. The address stays."""
+
+        def renew() -> None:
+            self._door.account.end()
+            self.faults.clear()
+            self.calls.clear()
+            self._door.account = self._new_account()
+
+        self.clock.thaw()
+        self._ask(renew)
+
+    def messages(self, queue: str) -> list[Message]:
+        """Copies of all messages of a queue, in the order in which they came; looking changes nothing.
+        Raises: AWSError if there is no such queue.
+        """
+        return self._ask(lambda: self._door.account.queues.get(queue).messages())
+
+    def counts(self, queue: str) -> Counts:
+        """How many messages of a queue are visible, in flight and delayed.
+        Raises: AWSError if there is no such queue.
+        """
+        return self._ask(lambda: self._door.account.queues.get(queue).counts())
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        self.stop()
+
+    def _new_account(self) -> Account:
+        return Account(self.clock, self.faults, calls=self.calls)
+
+    def _ask(self, work: Callable[[], _T]) -> _T:
+        """Have the server's thread do something, and wait for what comes of it."""
+        if self._loop is None:
+            return work()
+        answer: Future[_T] = Future()
+
+        def do() -> None:
+            try:
+                answer.set_result(work())
+            except BaseException as error:  # noqa: BLE001  # goes to who asked
+                answer.set_exception(error)
+
+        self._loop.call_soon_threadsafe(do)
+        return answer.result(_SECONDS)
+
+    def _look(self) -> None:
+        self._ask(self._door.account.queues.look)
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._open_ones):
+            connection.abort()
+        pending = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in pending:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*pending, return_exceptions=True)
+        await asyncio.sleep(0)

@@ -1,0 +1,63 @@
+"""Where moto answers otherwise than AWS, by law of the conformance suite, with the page that decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_SQS = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/"
+_GUIDE = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/"
+_S3 = "https://docs.aws.amazon.com/AmazonS3/latest/"
+_SNS = "https://docs.aws.amazon.com/sns/latest/"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What moto does, and the page by which AWS does not."""
+
+    moto: str
+    source: str
+
+    @property
+    def told(self) -> str:
+        return f"moto {self.moto}: {self.source}"
+
+
+DIFFERENCES: dict[str, Difference] = {
+    "test_a_stale_handle_deletes_nothing": Difference(
+        "deletes the message by any of its handles", f"{_SQS}API_DeleteMessage.html"
+    ),
+    "test_a_handle_whose_time_is_over_hides_nothing": Difference(
+        "hides a visible message again", "https://github.com/localstack/localstack/pull/9632"
+    ),
+    "test_the_visibility_of_a_message_that_is_gone_cannot_be_changed": Difference(
+        "calls the handle invalid", "https://github.com/aws/aws-sdk-net/issues/1927"
+    ),
+    "test_a_body_is_characters_of_xml": Difference("takes a NUL", f"{_SQS}API_SendMessage.html"),
+    "test_a_message_received_too_often_is_moved": Difference(
+        "does not tell DeadLetterQueueSourceArn", f"{_SQS}API_ReceiveMessage.html"
+    ),
+    "test_sequence_numbers_grow": Difference("tells no SequenceNumber to who sends", f"{_SQS}API_SendMessage.html"),
+    "test_a_fifo_message_is_not_deleted_by_a_handle_whose_time_is_over": Difference(
+        "deletes it", "https://github.com/aws/aws-sdk-js/issues/1279"
+    ),
+    "test_the_same_deduplication_id_is_one_message": Difference(
+        "forgets the id when the message is deleted", f"{_GUIDE}using-messagededuplicationid-property.html"
+    ),
+    "test_an_upload_that_is_wrong_is_refused": Difference(
+        "fails with 500 when an aborted upload is completed", f"{_S3}API/API_CompleteMultipartUpload.html"
+    ),
+    "test_parts_are_listed_in_order": Difference("takes them in any order", f"{_S3}API/API_CompleteMultipartUpload.html"),
+    "test_a_copy_has_conditions_on_its_source": Difference("does not read them", f"{_S3}API/API_CopyObject.html"),
+    "test_a_body_that_is_not_what_was_signed_is_refused": Difference("does not look", f"{_S3}API/API_PutObject.html"),
+    "test_events_are_numbered_in_order": Difference("sends no sequencer", f"{_S3}userguide/notification-content-structure.html"),
+    "test_a_queue_that_is_not_there_hears_nothing": Difference(
+        "accepts the configuration", f"{_S3}API/API_PutBucketNotificationConfiguration.html"
+    ),
+    "test_a_filter_lets_through_what_it_names[case]": Difference(
+        "knows no equals-ignore-case", f"{_SNS}dg/sns-subscription-filter-policies.html"
+    ),
+    "test_a_fifo_topic_tells_a_fifo_queue_in_order_and_once": Difference(
+        "does not hand on the deduplication id", f"{_SNS}dg/fifo-message-dedup.html"
+    ),
+    "test_a_name_is_not_free_at_once": Difference("makes the queue anew at once", f"{_SQS}API_DeleteQueue.html"),
+}

@@ -1,0 +1,211 @@
+"""Laws of the server as a whole: its life, its fixture, its page, and what large bodies and long queues cost."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+from tests.figures import SAYS, Says
+from tests.testing.aws.cloud import Cloud
+from tests.testing.aws.load import drain, fill, queue_at
+
+from halocline.testing.aws import FakeAWS
+
+GUIDE = Path(__file__).resolve().parents[3] / "docs" / "testing-aws.md"
+MIB = 1 << 20
+
+# The project that the guide's example tests: it settles each order once, however often it comes.
+MY_PROJECT = """
+    import boto3
+
+
+    def settle_orders(queue):
+        sqs, settled = boto3.client("sqs"), []
+        while found := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            for one in found:
+                if one["Body"] not in settled:
+                    settled.append(one["Body"])
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+        return settled
+    """
+
+
+# A server in a process of its own, which ends with its input and tells CPU seconds and the most MiB that it needed.
+SERVER = """
+    import resource, sys
+    from halocline.testing.aws import FakeAWS
+    with FakeAWS() as aws:
+        print(aws.url, flush=True)
+        sys.stdin.read()
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        print(used.ru_utime + used.ru_stime, used.ru_maxrss // 1024)
+    """
+
+
+def run(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
+    """Put the files down and start pytest there, as its owner would."""
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(textwrap.dedent(text))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_server_has_an_end() -> None:
+    """Its port is closed and its files are gone; it can be started again, empty."""
+    server = FakeAWS()
+    for _ in range(2):
+        with server:
+            cloud = Cloud(server.url)
+            assert cloud.s3.list_buckets()["Buckets"] == []
+            cloud.s3.put_object(Bucket=cloud.bucket(), Key="k", Body=b"x" * 3 * MIB)
+            folder = Path(server._folder.name)
+            assert list(folder.iterdir())
+        assert not folder.exists()
+    server.stop()
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = server.url
+
+
+def test_a_port_that_is_taken_is_an_error() -> None:
+    """And leaves nothing behind."""
+    with FakeAWS() as first, pytest.raises(OSError, match="address already in use"):
+        FakeAWS(port=int(first.url.rpartition(":")[2])).start()
+
+
+def test_a_file_goes_when_nothing_refers_to_it(fresh: tuple[FakeAWS, Cloud]) -> None:
+    """A large body is in one file, however often it is copied; the last copy's end is the file's."""
+    server, cloud = fresh
+    folder, bucket = Path(server._folder.name), cloud.bucket()
+    before = len(list(folder.iterdir()))
+    cloud.s3.put_object(Bucket=bucket, Key="a", Body=b"x" * 3 * MIB)
+    cloud.s3.copy_object(Bucket=bucket, Key="b", CopySource={"Bucket": bucket, "Key": "a"})
+    assert len(list(folder.iterdir())) == before + 1
+    cloud.s3.delete_object(Bucket=bucket, Key="a")
+    assert cloud.s3.head_object(Bucket=bucket, Key="b")["ContentLength"] == 3 * MIB
+    assert len(list(folder.iterdir())) == before + 1
+    cloud.s3.delete_object(Bucket=bucket, Key="b")
+    assert len(list(folder.iterdir())) == before
+
+
+def test_a_reset_account_is_empty(fresh: tuple[FakeAWS, Cloud]) -> None:
+    """Queues, buckets, faults, calls, and the time that was moved."""
+    server, cloud = fresh
+    cloud.queue()
+    cloud.bucket()
+    server.faults.add("throttle")
+    server.clock.freeze()
+    server.clock.advance(10**6)
+    server.reset()
+    assert (server.calls.count(), list(server.faults)) == (0, [])
+    assert abs(server.clock.now() - time.time()) < 60
+    assert (cloud.sqs.list_queues().get("QueueUrls", []), cloud.s3.list_buckets()["Buckets"]) == ([], [])
+
+
+def test_looking_into_a_queue_changes_nothing(fresh: tuple[FakeAWS, Cloud]) -> None:
+    """Messages in their order, with their counts; a change to a copy is none to the message."""
+    server, cloud = fresh
+    url = cloud.queue()
+    name = url.rpartition("/")[2]
+    cloud.send(url, "a", "b")
+    cloud.receive(url, 1)
+    looked = server.messages(name)
+    looked[1].body = "changed"
+    assert [(one.body, one.receives) for one in server.messages(name)] == [("a", 1), ("b", 0)]
+    assert cloud.bodies(url) == ["b"]
+
+
+def test_the_fixture_gives_an_empty_account(tmp_path: Path) -> None:
+    """The example of the page passes as it is printed; what one test makes, the next does not find."""
+    example = re.search(r"```python\n(# test_\w+\.py\n.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert example is not None
+    tests = """
+        import boto3
+        import pytest
+
+        @pytest.mark.parametrize("turn", range(2))
+        def test_alone(aws, turn):
+            s3 = boto3.client("s3")
+            assert s3.list_buckets()["Buckets"] == []
+            s3.create_bucket(Bucket="mine")
+    """
+    done = run(tmp_path, test_guide__py=example[1], my_project__py=MY_PROJECT, test_it__py=tests)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_guides_script_and_rules_work(capsys: pytest.CaptureFixture[str]) -> None:
+    """The script runs as it is printed, and the rules of the page are rules."""
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    (script,) = (block for block in blocks if "with FakeAWS()" in block)
+    (rules,) = (block for block in blocks if "add_text" in block)
+    before = dict(os.environ)
+    try:
+        exec(script, {})
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        boto3.DEFAULT_SESSION = None
+    assert capsys.readouterr().out == "1\n"
+    server = FakeAWS()
+    exec(rules, {"aws": server})
+    assert len(list(server.faults)) == 3
+
+
+def test_a_long_queue_is_as_fast_as_a_short_one(fake: FakeAWS) -> None:
+    """A server that looks through the whole queue for each message would need fifty times as long."""
+
+    def seconds(messages: int) -> float:
+        url = queue_at(fake.url, f"depth-{messages}")
+        fill(fake.url, url, messages=messages)
+        started = time.process_time()
+        assert drain(fake.url, url, most=100) == 100
+        return time.process_time() - started
+
+    seconds(100)
+    assert seconds(5_000) < 10 * max(seconds(100), 0.01)
+
+
+@pytest.mark.long
+def test_messages_per_second(record_property: Says) -> None:
+    """Told, not judged: what a client that costs little gets through, in batches of ten, the server in a process of its own."""
+    command = [sys.executable, "-c", textwrap.dedent(SERVER)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        queue, messages = queue_at(url, "speed"), 50_000
+        started = time.perf_counter()
+        fill(url, queue, messages=messages)
+        filled = time.perf_counter()
+        assert drain(url, queue, most=messages) == messages
+        drained = time.perf_counter()
+        cpu = float(process.communicate("")[0].split()[0])
+    told = f"sent {messages / (filled - started):,.0f}/s, received and deleted {messages / (drained - filled):,.0f}/s"
+    told += f", {cpu / messages * 1e6:.0f} us of the server's CPU for all three"
+    record_property(SAYS, f"FakeAWS, raw client, batches of ten: {told}")
+
+
+@pytest.mark.long
+def test_two_gigabytes_need_little_memory(tmp_path: Path) -> None:
+    """Put in one piece, copied, read: the server's memory stays flat."""
+    size = 2_000 * MIB
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(size)
+    command = [sys.executable, "-c", textwrap.dedent(SERVER)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        cloud = Cloud(process.stdout.readline().strip())
+        bucket = cloud.bucket()
+        with (tmp_path / "large").open("rb") as file:
+            cloud.s3.put_object(Bucket=bucket, Key="one", Body=file)
+        cloud.s3.upload_file(str(tmp_path / "large"), bucket, "parts")
+        cloud.s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "one"})
+        body = cloud.s3.get_object(Bucket=bucket, Key="copy")["Body"]
+        assert sum(len(chunk) for chunk in body.iter_chunks(MIB)) == size
+        told, _ = process.communicate("")
+    assert int(told.split()[1]) < 150  # MiB
