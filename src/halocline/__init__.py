@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from halocline.connectors.aws import Invalid, SQSQueue
     from halocline.connectors.salesforce import (
         ClientCredentialsAuthenticator,
         JWTAuthenticator,
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
         RefreshTokenAuthenticator,
         SalesforceClient,
         SessionAuthenticator,
+        SoapAuthenticator,
     )
     from halocline.errors import FixConfig, HaloclineError, RejectRecord, RetryLater, Stop
     from halocline.mapping import ConditionalFieldMapper, FieldMapper
+    from halocline.orchestrator import Orchestrator
     from halocline.pipeline import SyncMode, SyncPipeline, SyncResult, SyncStatus
+    from halocline.sf import SfClient
     from halocline.sync import IntelligentSync, sync_sobject_intelligent
 
 _HOME = {
@@ -29,13 +33,18 @@ _HOME = {
     "FixConfig": "halocline.errors",
     "HaloclineError": "halocline.errors",
     "IntelligentSync": "halocline.sync",
+    "Invalid": "halocline.connectors.aws",
     "JWTAuthenticator": "halocline.connectors.salesforce",
     "OAuthAuthenticator": "halocline.connectors.salesforce",
+    "Orchestrator": "halocline.orchestrator",
     "RefreshTokenAuthenticator": "halocline.connectors.salesforce",
     "RejectRecord": "halocline.errors",
     "RetryLater": "halocline.errors",
+    "SQSQueue": "halocline.connectors.aws",
     "SalesforceClient": "halocline.connectors.salesforce",
     "SessionAuthenticator": "halocline.connectors.salesforce",
+    "SfClient": "halocline.sf",
+    "SoapAuthenticator": "halocline.connectors.salesforce",
     "Stop": "halocline.errors",
     "SyncMode": "halocline.pipeline",
     "SyncPipeline": "halocline.pipeline",
@@ -51,13 +60,18 @@ __all__ = [
     "FixConfig",
     "HaloclineError",
     "IntelligentSync",
+    "Invalid",
     "JWTAuthenticator",
     "OAuthAuthenticator",
+    "Orchestrator",
     "RefreshTokenAuthenticator",
     "RejectRecord",
     "RetryLater",
+    "SQSQueue",
     "SalesforceClient",
     "SessionAuthenticator",
+    "SfClient",
+    "SoapAuthenticator",
     "Stop",
     "SyncMode",
     "SyncPipeline",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,9 +51,13 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """The settings that the environment gives; without any, `$XDG_STATE_HOME/halocline` or `~/.local/state/halocline`."""
+        """The settings that the environment gives; without any, `$XDG_STATE_HOME/halocline` or `~/.local/state/halocline`,
+        in a Lambda function `/tmp/halocline`.
+        """
         env = os.environ if environ is None else environ
         state = Path(env["XDG_STATE_HOME"]) if env.get("XDG_STATE_HOME") else Path.home() / ".local" / "state"
+        if env.get("AWS_LAMBDA_FUNCTION_NAME"):
+            state = Path(tempfile.gettempdir())  # all that a function may write; it lasts as long as the warm instance
         home = Path(env["HALOCLINE_HOME"]).expanduser() if env.get("HALOCLINE_HOME") else state / "halocline"
         spool = Path(env["HALOCLINE_SPOOL"]).expanduser() if env.get("HALOCLINE_SPOOL") else None
         return cls(
@@ -73,9 +78,9 @@ def variables(prefix: str, environ: Mapping[str, str] | None = None) -> dict[str
 
 
 def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
-    """The secret behind `env:NAME` or `file:PATH`; any other text is returned as it is.
+    """The secret behind `env:NAME`, `file:PATH` or `aws-sm:NAME#KEY` (AWS Secrets Manager); any other text is returned as it is.
 
-    Raises: FixConfig when the variable or the file is not there.
+    Raises: FixConfig when the variable, the file or the secret is not there; as `registry.secret_of`.
     """
     kind, _, name = reference.partition(":")
     if kind == "env":
@@ -88,7 +93,19 @@ def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
             return Path(name).expanduser().read_text().rstrip("\n")
         except OSError as error:
             raise FixConfig("Resolving a secret", f"the file {name} cannot be read ({error.strerror})") from error
+    if kind == "aws-sm":
+        from halocline.registry import secret_of  # the registry reads settings too
+
+        return secret_of(kind, name)
     return reference
+
+
+def resolved(session: object) -> object:
+    """What a connection is given as: the URI behind `env:NAME` or `aws-sm:NAME#KEY`, else what it is (`file:` begins a URI).
+
+    Raises: as `secret`.
+    """
+    return secret(session) if isinstance(session, str) and session.startswith(("env:", "aws-sm:")) else session
 
 
 def _budget(text: str) -> int | None:

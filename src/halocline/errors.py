@@ -6,6 +6,7 @@
     │   ├── QuotaExhausted    the other side's daily or concurrent limit
     │   ├── StillRunning      a remote job outlived our patience; it goes on, nothing was aborted
     │   ├── LeaseHeld         somebody else runs this flow
+    │   ├── NotAllHandled     some of what came in was not handled; delivered again, only that is
     │   └── LeaseLost         a newer run took over; this one's commit was not made
     ├── FixConfig             a person must change a login, a name, a setting or a right          (exit 2)
     │   ├── LoginRefused
@@ -20,6 +21,7 @@
         ├── Truncated         fewer rows or bytes than the other side announced
         ├── JobFailed         a remote job ended in a failure of its own
         ├── Refused           an answer that would empty or gut a table
+        ├── Changed           an object is no longer the one that was meant
         ├── StorageFailed     disk full, read-only, locked or damaged
         └── Stopped           the first refused row ended a push, as it was asked to; all that became of the rows is booked
 
@@ -89,6 +91,16 @@ class StillRunning(RetryLater):
 
 class LeaseHeld(RetryLater):
     """Somebody else holds the lease of this flow."""
+
+
+class NotAllHandled(RetryLater):
+    """Some of what came in was not handled; `results` tells of each piece. Delivered again, only what is missing is done."""
+
+    def __init__(
+        self, doing: str, cause: str, *, results: Sequence[object] = (), hint: str = "", code: str | None = None, **facts: object
+    ) -> None:
+        super().__init__(doing, cause, hint=hint, code=code, after_s=None, **facts)
+        self.results = tuple(results)
 
 
 class LeaseLost(RetryLater):
@@ -170,6 +182,10 @@ class JobFailed(Stop):
 
 class Refused(Stop):
     """An answer that would empty or gut a table was not published."""
+
+
+class Changed(Stop):
+    """What was to be read, copied or deleted was replaced since it was looked at; nothing was done."""
 
 
 class StorageFailed(Stop):

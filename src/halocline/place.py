@@ -7,12 +7,15 @@ import socket
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from halocline.config import resolved
+
 _PORT = "5432"
 _MEMORY = {"", ":memory:"}
 
 
 def place_of(session: object) -> str:
     """One text for each database, the same in every process that can reach it; what no other process can reach has its own."""
+    session = resolved(session)
     if isinstance(session, str):
         return _of_uri(session)
     info = getattr(session, "info", None)  # a psycopg connection tells where it leads
@@ -27,7 +30,7 @@ def place_of(session: object) -> str:
 
 def schema_in(uri: str, schema: str | None) -> str | None:
     """The schema that was asked for; without any, a server's search path decides, and a file's is `main`."""
-    return "main" if schema is None and uri.lower().startswith("duckdb:") else schema
+    return "main" if schema is None and str(resolved(uri)).lower().startswith("duckdb:") else schema
 
 
 def within(flow: str, place: str) -> str:

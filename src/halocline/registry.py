@@ -8,14 +8,18 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
+from halocline.config import resolved
 from halocline.connector import Destination, ObjectChoice, Source
 from halocline.errors import FixConfig, MissingExtra
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from halocline.buckets import Buckets
+    from halocline.halt import Halt
     from halocline.push.destination import RowDestination
     from halocline.push.tables import ResultTables
+    from halocline.queues import Queue
 
 _MODULES = {
     "salesforce": "halocline.connectors.salesforce",
@@ -23,10 +27,12 @@ _MODULES = {
     "postgres": "halocline.connectors.postgres",
     "snowflake": "halocline.connectors.snowflake",
     "files": "halocline.connectors.files",
+    "aws": "halocline.connectors.aws",
 }
 _DESTINATIONS = ("duckdb", "postgres", "snowflake", "files")
 _QUERIED = ("duckdb", "postgres", "snowflake")
 _TAKES_ROWS = ("salesforce",)
+_SECRETS = {"aws-sm": "aws"}
 _PLAIN_PATH = re.compile(r"[\w./\\-]*")  # a forgotten scheme; a DSN with a password has blanks, = or @
 _EXTRA_OF_DRIVER = {
     "duckdb": "duckdb",
@@ -68,6 +74,9 @@ def missing_extra(wanted: str, error: ModuleNotFoundError) -> MissingExtra:
 class Connection(Protocol):
     """A live connection to a source's system, which several sources may share."""
 
+    def view(self, *, halt: Halt | None = None) -> Connection:
+        """The same connection for one of its users, whose calls and waits end when `halt` is called. It need not be closed."""
+
     def close(self) -> None:
         """Let go of it."""
 
@@ -76,6 +85,20 @@ def connect(name: str, connection: object, **options: object) -> Connection:
     """A live connection of the named connector from what describes one; one that is live already is returned as it is."""
     live: Connection = connector(name).connect(connection, **options)
     return live
+
+
+def login(name: str, environ: Mapping[str, str] | None = None) -> object:
+    """What the named connector can log in with, from variables that say so (None: those of this process).
+
+    Raises: FixConfig saying what is missing.
+    """
+    found: object = connector(name).from_env(environ)
+    return found
+
+
+def look(name: str, connection: Connection) -> str:
+    """What the named connector's system says of itself, in a few words, at the price of one call."""
+    return str(connector(name).look(connection))
 
 
 def choose_objects(name: str, connection: Connection, *, names: Sequence[str], **options: object) -> ObjectChoice:
@@ -100,11 +123,12 @@ def open_destination(session: object, **options: object) -> Destination:
 
     Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed.
     """
+    meant = resolved(session)
     for name in _DESTINATIONS:
         module = connector(name)
-        if module.accepts(session):
+        if module.accepts(meant):
             try:
-                destination: Destination = module.open_destination(session, **options)
+                destination: Destination = module.open_destination(meant, **options)
             except ModuleNotFoundError as error:
                 raise missing_extra(name, error) from error
             return destination
@@ -135,7 +159,8 @@ def open_rows(session: object, **options: object) -> RowDestination:
 
 def can_query(session: object) -> bool:
     """Whether `open_query` knows this connection or URI; no driver is loaded."""
-    return any(connector(name).accepts(session) for name in _QUERIED)
+    meant = resolved(session)
+    return any(connector(name).accepts(meant) for name in _QUERIED)
 
 
 def open_query(
@@ -146,11 +171,12 @@ def open_query(
     A file is opened for reading only. `options` are those that every connector takes: `memory_limit`.
     Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed; as the connector's own.
     """
+    meant = resolved(session)
     for name in _QUERIED:
         module = connector(name)
-        if module.accepts(session):
+        if module.accepts(meant):
             try:
-                reader: pa.RecordBatchReader = module.open_query(session, sql, parameters=parameters, **options)
+                reader: pa.RecordBatchReader = module.open_query(meant, sql, parameters=parameters, **options)
             except ModuleNotFoundError as error:
                 raise missing_extra(name, error) from error
             return reader
@@ -167,11 +193,12 @@ def open_results(session: object, schema: str, **options: object) -> ResultTable
     `options` are those that every connector takes: `memory_limit`.
     Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed; as the connector's own.
     """
+    meant = resolved(session)
     for name in _QUERIED:
         module = connector(name)
-        if module.accepts(session):
+        if module.accepts(meant):
             try:
-                results: ResultTables = module.open_results(session, schema, **options)
+                results: ResultTables = module.open_results(meant, schema, **options)
             except ModuleNotFoundError as error:
                 raise missing_extra(name, error) from error
             return results
@@ -180,6 +207,32 @@ def open_results(session: object, schema: str, **options: object) -> ResultTable
         f"nothing here knows how to write tables to {_shown(session)}",
         hint=f"Pass a DuckDB or psycopg connection, {_URIS}",
     )
+
+
+def open_buckets(**settings: object) -> Buckets:
+    """The buckets that a login to AWS reaches: `region`, `profile`, `role`, `endpoint`, ...; what is left out, boto3 finds.
+
+    Raises: FixConfig for settings that cannot be meant, MissingExtra when boto3 is not installed.
+    """
+    buckets: Buckets = connector("aws").open_buckets(**settings)
+    return buckets
+
+
+def open_queue(place: str, **settings: object) -> Queue:
+    """The queue of that name or URL; `settings` as of `open_buckets`, and `offload`, the bucket for large messages.
+
+    Raises: as `open_buckets`; NotFound where there is no queue of that name.
+    """
+    queue: Queue = connector("aws").open_queue(place, **settings)
+    return queue
+
+
+def secret_of(kind: str, reference: str) -> str:
+    """The secret behind a reference to a keeper of secrets: `aws-sm` with `name#key`.
+
+    Raises: NotFound for a secret or key that is not there, FixConfig, AccessDenied; MissingExtra when boto3 is not installed.
+    """
+    return str(connector(_SECRETS[kind]).secret_of(reference))
 
 
 def _shown(session: object) -> str:

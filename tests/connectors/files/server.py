@@ -35,9 +35,7 @@ def s3() -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     login = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    session = boto3.session.Session()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(boto3.session, "Session", lambda: session)  # each would read boto3's large models anew
         for name, value in {**login, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
             patch.setenv(name, value)
         try:

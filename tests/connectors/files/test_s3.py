@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 import duckdb
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutError
+from boto3.exceptions import RetriesExceededError
+from botocore.exceptions import ClientError, IncompleteReadError, NoCredentialsError, ReadTimeoutError
+from s3transfer.exceptions import RetriesExceededError as TransferRetriesExceededError
 from tests.connectors.files.lakes import FLOW, TARGET, load, merge, opened, ready, rows, texts
 from tests.connectors.files.server import Bucket, bucket, s3
 
+from halocline.connectors.aws.errors import gate
 from halocline.connectors.files import table_files
-from halocline.connectors.files.errors import gate
 from halocline.connectors.files.s3 import S3Storage
 from halocline.errors import (
     AccessDenied,
@@ -160,17 +161,9 @@ def test_an_endpoint_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("variable", [("AWS_ENDPOINT_URL", "no url"), ("AWS_PROFILE", "nobodys-profile")])
 def test_a_wrong_setting_is_told(variable: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint that is no URL, a profile that does not exist: a person must mend it."""
-    monkeypatch.setattr("boto3.session.Session", _Plain)
     monkeypatch.setenv(*variable)
     with pytest.raises(FixConfig, match="AWS_"):
         opened("s3://bucket", tmp_path)
-
-
-class _Plain:
-    """A boto3 session that is not the shared one of these tests."""
-
-    def client(self, *args: Any, **named: Any) -> Any:
-        return botocore.session.Session().create_client(*args, **named)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +186,18 @@ def test_an_answer_of_s3_says_what_to_do(code: str, kind: type[HaloclineError]) 
         raise ClientError({"Error": {"Code": code, "Message": "no"}}, "GetObject")
     assert told.value.code == code
     assert bool(told.value.hint) is (kind is not Stop)
+
+
+_SHORT = IncompleteReadError(actual_bytes=7, expected_bytes=9)
+
+
+@pytest.mark.parametrize(
+    "error", [_SHORT, RetriesExceededError(_SHORT), TransferRetriesExceededError(_SHORT)], ids=["once", "boto3", "s3transfer"]
+)
+def test_a_body_that_breaks_off_is_a_trouble_of_the_network(error: Exception) -> None:
+    """However often boto3 tried: it is worth trying again later, and what came back last is told."""
+    with pytest.raises(NetworkFailed, match="7 read, but total bytes expected is 9"), gate("Reading s3://bucket/x"):
+        raise error
 
 
 def test_a_missing_login_is_told() -> None:

@@ -15,11 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from halocline.connectors.files.errors import code_of, gate
+from halocline.connectors.aws.errors import code_of, gate
+from halocline.connectors.aws.session import Access, session_of
 from halocline.connectors.files.storage import Entry, checked
 from halocline.errors import FixConfig, NotFound
 from halocline.spool import Spool, arriving
@@ -29,7 +28,6 @@ _CONFLICT = {"ConditionalRequestConflict", "409"}  # another create of the same 
 _TRIES = 5
 _DELETED_AT_ONCE = 1_000
 """Source: "DeleteObjects", https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html, read November 2026."""
-_CONFIG = Config(connect_timeout=10, read_timeout=60, user_agent_extra="halocline")  # seconds; repeats are boto3's own
 
 
 class S3Storage:
@@ -45,7 +43,7 @@ class S3Storage:
         self._lock = threading.Lock()
         self._is_checked = False
         with gate(f"Opening s3://{bucket}"):
-            self._client: Any = boto3.session.Session().client("s3", config=_CONFIG)
+            self._client: Any = session_of(Access.of({})).client("s3")
 
     def uri(self, name: str) -> str:
         """The object's address."""
@@ -137,8 +135,7 @@ class S3Storage:
         self._is_checked = True
 
     def close(self) -> None:
-        """Close the client's connections."""
-        self._client.close()
+        """Nothing: the client is the process's."""
 
     def _key(self, name: str) -> str:
         return self._prefix + checked(name)

@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from halocline.config import secret
 from halocline.connectors.postgres.errors import gate
 from halocline.errors import FixConfig
 
@@ -117,7 +118,9 @@ def conninfo(uri: str) -> str:
     """
     if _URI.fullmatch(uri):
         with suppress(psycopg.Error):
-            return make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(uri)})
+            said = conninfo_to_dict(uri)
+            known = {"password": secret(str(said["password"]))} if "password" in said else {}
+            return make_conninfo("", **{**_DEFAULTS, **said, **known})
     raise FixConfig("Opening PostgreSQL", "the URI cannot be read", hint=_WRITE)
 
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from halocline.config import secret
 from halocline.connectors.salesforce.errors import login_refusal
 from halocline.connectors.salesforce.transport import http_client, reaching
 from halocline.errors import FixConfig, LoginRefused, MissingExtra, RetryLater
@@ -144,7 +145,7 @@ class ClientCredentialsAuthenticator:
             cause = f"the client credentials flow does not work at {self.login_url}"
             hint = "It needs the org's My Domain as login_url: https://<name>.my.salesforce.com (Setup > My Domain)."
             raise LoginRefused(_DOING, cause, hint=hint)
-        form = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": self.client_secret}
+        form = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": secret(self.client_secret)}
         return _token_for(self.login_url, form)
 
 
@@ -188,7 +189,7 @@ class JWTAuthenticator:
 
     def _key(self) -> bytes:
         if self.private_key is not None:
-            return self.private_key.encode() if isinstance(self.private_key, str) else self.private_key
+            return secret(self.private_key).encode() if isinstance(self.private_key, str) else self.private_key
         if self.private_key_path is None:
             raise FixConfig(_DOING, "the JWT flow has no private key", hint="Give private_key_path (SF_PRIVATE_KEY_PATH).")
         try:
@@ -243,7 +244,7 @@ class RefreshTokenAuthenticator:
     def _login(self) -> Token:
         form = {"grant_type": "refresh_token", "client_id": self.client_id, "refresh_token": self._refresh_token}
         if self._client_secret:
-            form["client_secret"] = self._client_secret
+            form["client_secret"] = secret(self._client_secret)
         answer = _ask(self.login_url, form, again=self._may_repeat)
         rotated = answer.get("refresh_token")
         if isinstance(rotated, str) and rotated and rotated != self._refresh_token:
@@ -291,9 +292,9 @@ class OAuthAuthenticator:
         form = {
             "grant_type": "password",
             "client_id": self.client_id,
-            "client_secret": self.client_secret,
+            "client_secret": secret(self.client_secret),
             "username": self.username,
-            "password": self.password + self.security_token,
+            "password": secret(self.password) + secret(self.security_token),
         }
         return _token_for(self.login_url, form)
 
@@ -404,14 +405,14 @@ def _is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Environment:
-    """The `SF_*` variables as one flow reads them."""
+    """The `SF_*` variables as one flow reads them; each may be a reference to a secret."""
 
     environ: Mapping[str, str] | None
     flow: str
 
     def get(self, name: str) -> str | None:
         environ = os.environ if self.environ is None else self.environ
-        return environ.get(name) or None
+        return secret(environ.get(name) or "") or None
 
     @property
     def login_url(self) -> str:

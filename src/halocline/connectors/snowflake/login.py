@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
-from halocline.config import variables
+from halocline.config import secret, variables
 from halocline.errors import FixConfig
 
 LOCK_TIMEOUT_S = 300  # seconds that a statement waits for others' locks; Snowflake's own default is twelve hours
@@ -33,7 +33,9 @@ _WRITE = (
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who logs in where: the parts of a URI, each with the variable `SNOWFLAKE_<NAME>` behind it. Secrets are never shown."""
+    """Who logs in where: the parts of a URI, each with the variable `SNOWFLAKE_<NAME>` behind it. Secrets are never shown, and
+    may be references (`aws-sm:name#key`).
+    """
 
     user: str = ""
     password: str = field(default="", repr=False)
@@ -51,12 +53,13 @@ class Login:
         said = self.options
         told: dict[str, object] = {name: getattr(self, name) for name in _PARTS if getattr(self, name)}
         told |= {name: said[name] for name in ("warehouse", "role", "authenticator", "token", "host", "protocol") if name in said}
+        told |= {name: secret(str(told[name])) for name in ("password", "token") if name in told}
         told |= {"port": int(said["port"])} if "port" in said else {}
         if "private_key_path" in said:
             told["private_key_file"] = said["private_key_path"]
             told |= {"authenticator": "SNOWFLAKE_JWT"} if "authenticator" not in said else {}
         if "private_key_passphrase" in said:
-            told["private_key_file_pwd"] = said["private_key_passphrase"]
+            told["private_key_file_pwd"] = secret(said["private_key_passphrase"])
         told["login_timeout"] = int(said.get("login_timeout", LOGIN_TIMEOUT_S))
         limit = said.get("network_timeout")
         names = ("query_timeout", "request_timeout") if major >= 5 else ("network_timeout",)

@@ -1,0 +1,49 @@
+"""Attributes: what a message carries beside its body, as SQS and SNS write it.
+
+Source: "Amazon SQS message metadata", read November 2026,
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from halocline.queues import Value
+
+
+def size_of(body: str, attributes: Mapping[str, Value]) -> int:
+    """What SQS and SNS count: the body, and names, types and values of attributes, in bytes."""
+    size = len(body) if body.isascii() else len(body.encode())
+    for name, value in attributes.items():
+        wire = to_wire(value)
+        content = wire.get("StringValue", wire.get("BinaryValue", b""))
+        size += len(name.encode()) + len(wire["DataType"]) + len(content if isinstance(content, bytes) else content.encode())
+    return size
+
+
+def to_wire(value: Value) -> dict[str, Any]:
+    """An attribute as SQS and SNS take it; bytes stay bytes."""
+    if isinstance(value, bytes):
+        return {"DataType": "Binary", "BinaryValue": value}
+    if isinstance(value, str):
+        return {"DataType": "String", "StringValue": value}
+    return {"DataType": "Number", "StringValue": str(int(value) if isinstance(value, bool) else value)}
+
+
+def from_wire(wire: Mapping[str, Any]) -> Value:
+    """An attribute as SQS gives it on the wire, bytes in base64; a number that is none stays a text."""
+    if "BinaryValue" in wire:
+        return base64.b64decode(wire["BinaryValue"])
+    text = str(wire.get("StringValue", ""))
+    if not str(wire.get("DataType", "")).startswith("Number"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,70 @@
+"""Intake: many messages by polls of ten, never more than asked for, and none that is too old to be dealt with."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from halocline.connectors.aws.batches import MOST, WIDTH, Watch
+from halocline.connectors.aws.sqs import SQS
+from halocline.errors import HaloclineError
+from halocline.queues import Delivery
+
+
+class Intake:
+    """At most `limit` messages, by polls of `wait_s`, until `empty` of them found nothing."""
+
+    def __init__(self, queue: SQS, limit: int, *, wait_s: float, empty: int = 1, visibility_s: int | None = None) -> None:
+        self._queue = queue
+        self._left = limit
+        self._wait_s = wait_s
+        self._empty_left = empty
+        self._visibility_s = visibility_s
+        self._lock = threading.Lock()
+        self._found: list[Delivery] = []
+        self._failure: HaloclineError | None = None
+        self._until_s = float("inf")
+
+    def run(self, clock: Callable[[], float] = time.monotonic) -> list[Delivery]:
+        """The messages. Half of their visibility is left at least when they come: what is received later is not asked for.
+
+        Polls run beside each other where most of a poll is waiting.
+        Raises: what the first poll raised; after it, what was received is returned, for a lost handle is a message that hides.
+        """
+        begun_s, watch = clock(), Watch()
+        if self._poll(clock):
+            hidden_s = self._queue.hidden_s if self._visibility_s is None else self._visibility_s
+            self._until_s = begun_s + hidden_s / 2
+            width = min(WIDTH, -(-self._left // MOST)) if watch.is_waiting else 1
+            if width > 1:
+                with ThreadPoolExecutor(width) as pool:
+                    list(pool.map(self._polls, [clock] * width))
+            else:
+                self._polls(clock)
+        if self._failure is not None and not self._found:
+            raise self._failure
+        return self._found
+
+    def _polls(self, clock: Callable[[], float]) -> None:
+        while self._poll(clock):
+            pass
+
+    def _poll(self, clock: Callable[[], float]) -> bool:
+        """One poll, whose number of messages is taken off before it begins; whether another one makes sense."""
+        with self._lock:
+            asked = min(MOST, self._left)
+            if asked < 1 or self._empty_left < 1 or self._failure is not None or clock() >= self._until_s:
+                return False
+            self._left -= asked
+        found: list[Delivery] = []
+        try:
+            found = self._queue.receive(asked, wait_s=self._wait_s, visibility_s=self._visibility_s)
+        except HaloclineError as error:
+            self._failure = error
+        with self._lock:
+            self._found += found
+            self._left += asked - len(found)
+            self._empty_left -= not found
+            return True

@@ -1,0 +1,255 @@
+"""SQS: a queue of Amazon SQS. It is a `halocline.queues.Queue`.
+
+Source for limits: "Amazon SQS message quotas",
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html, read November 2026.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from halocline.connectors.aws.attributes import from_wire, size_of, to_wire
+from halocline.connectors.aws.batches import MOST, Batches, Entry
+from halocline.connectors.aws.offload import OLD_SIZE, SIZE, Offload, Pointer, unmarked
+from halocline.connectors.aws.s3 import S3
+from halocline.connectors.aws.session import Access, session_of
+from halocline.connectors.aws.wire import Wire
+from halocline.errors import AccessDenied, FixConfig, HaloclineError, RetryLater
+from halocline.queues import Delivery, Message, Reply
+
+MAX_BYTES = 1_048_576
+"""A message with its attributes, and all messages of a call together; 262,144 until August 2025. A queue may allow less.
+Source: "SendMessageBatch",
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html, read November 2026."""
+LONGEST_POLL_S = 20
+LONGEST_HIDDEN_S = 43_200
+USUAL_HIDDEN_S = 30
+_LONGEST_DELAY_S = 900
+_RIGHTS = "The login needs {} on the queue."
+_REGION = re.compile(r"https://(?:sqs\.([a-z0-9-]+)\.|([a-z0-9-]+)\.queue\.)amazonaws\.com(?:\.cn)?/")
+_SYSTEM = ["ApproximateReceiveCount", "SentTimestamp", "MessageGroupId"]
+
+
+def open_queue(place: str, *, account_id: str | None = None, offload: Offload | str | None = None, **settings: object) -> SQS:
+    """The queue of that name or URL; `settings` are those of `Access`, by our names or boto3's. `offload` is the bucket for large
+    messages, or an `Offload` with more to say.
+
+    Raises: NotFound where there is no queue of that name.
+    """
+    access = Access.of(settings)
+    if isinstance(offload, str):
+        offload = Offload(S3(access), offload)
+    if "://" in place:
+        return SQS(place, access, offload=offload)
+    wanted = {"QueueName": place} if account_id is None else {"QueueName": place, "QueueOwnerAWSAccountId": account_id}
+    wire = Wire(session_of(access), "sqs")
+    doing, rights = f"Looking for the queue {place}", _RIGHTS.format("sqs:GetQueueUrl")
+    return SQS(wire.call(doing, "GetQueueUrl", wanted=wanted, rights=rights)["QueueUrl"], access, offload=offload)
+
+
+class SQS:
+    """The queue at `url`, with the one client of this process for `access`. Threads may share it.
+
+    Messages of more than `offload.over_bytes` go by way of S3, and so do those that were sent so.
+    Raises: FixConfig where boto3 has no region or profile, or a wrong one.
+    """
+
+    def __init__(self, url: str, access: Access | None = None, *, offload: Offload | None = None) -> None:
+        self.url = url
+        self._offload = offload
+        access = Access.of({}) if access is None else access
+        match = _REGION.match(url)
+        region = "" if match is None else match[1] or match[2]
+        self._wire = Wire(session_of(access.in_region(region)), "sqs")
+        self._attributes: Mapping[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self.url.rstrip("/").rpartition("/")[2]
+
+    @property
+    def is_fifo(self) -> bool:
+        """Whether it keeps the order of groups and drops repeats."""
+        return self.name.endswith(".fifo")
+
+    def send(self, messages: Sequence[Message]) -> list[Reply]:
+        """Send messages, any number, ten and a mebibyte at a time; those of one group of a FIFO queue in their order.
+
+        A message after one of its group that was refused is held back (`Held`); one that is too large and cannot go by way of S3
+        is refused (`MessageTooLong`). Sending again after a lost reply may send twice, save with `dedupe` in a FIFO queue.
+        Raises: what a call raised, where nothing was taken; FixConfig for a FIFO message without a group.
+        """
+        replies: dict[int, Reply] = {}
+        entries = []
+        for index, message in enumerate(messages):
+            entry = self._entry(index, message)
+            if entry.size_bytes > MAX_BYTES:
+                error = f"the message has {entry.size_bytes:,d} bytes with its attributes; SQS takes {MAX_BYTES:,d}"
+                replies[index] = Reply(code="MessageTooLong", error=error)
+            entries.append(entry)
+        fitting = [entry for entry in entries if entry.index not in replies]
+        replies |= self._run("Sending to", "SendMessageBatch", entries=fitting, max_bytes=MAX_BYTES, in_order=self.is_fifo)
+        return [replies[index] for index in range(len(messages))]
+
+    def receive(self, limit: int = MOST, *, wait_s: float = LONGEST_POLL_S, visibility_s: int | None = None) -> list[Delivery]:
+        """At most `limit` messages and at most ten; none only when none came in `wait_s` (at most 20).
+
+        A large message whose body cannot be had just now stays in the queue; where it never can, `failure` says why.
+        """
+        wanted: dict[str, Any] = {
+            "MaxNumberOfMessages": max(1, min(limit, MOST)),
+            "WaitTimeSeconds": max(0, min(LONGEST_POLL_S, math.ceil(wait_s))),
+            "MessageAttributeNames": ["All"],
+            "MessageSystemAttributeNames": _SYSTEM,
+        }
+        if visibility_s is not None:
+            wanted["VisibilityTimeout"] = _hidden(visibility_s)
+        answer = self._call("Receiving from", "ReceiveMessage", wanted=wanted)
+        return self._fetched([_delivery(found) for found in answer.get("Messages", ())])
+
+    def delete(self, handles: Sequence[str]) -> list[Reply]:
+        """Delete messages, ten at a time, and the objects of large ones.
+
+        A message that is gone and whose object is not has a false reply (`ObjectLeft`): to delete it again tries again.
+        """
+        plain = [unmarked(handle) for handle in handles]
+        entries = [Entry(index, {"ReceiptHandle": handle}) for index, (handle, _) in enumerate(plain)]
+        replies = self._run("Deleting from", "DeleteMessageBatch", entries=entries)
+        return [self._removed(replies[index], pointer) for index, (_, pointer) in enumerate(plain)]
+
+    def extend(self, handles: Sequence[str], seconds: int) -> list[Reply]:
+        """Hide messages from now on for so long (0 to 43,200; twelve hours after they were received they come back anyway).
+
+        Source: "ChangeMessageVisibility", read November 2026,
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+        """
+        hidden = {"VisibilityTimeout": _hidden(seconds)}
+        entries = [Entry(index, {"ReceiptHandle": unmarked(one)[0], **hidden}) for index, one in enumerate(handles)]
+        replies = self._run("Changing visibility in", "ChangeMessageVisibilityBatch", entries=entries)
+        return [replies[index] for index in range(len(entries))]
+
+    def hand_back(self, handles: Sequence[str]) -> list[Reply]:
+        """Let messages be handed out again at once."""
+        return self.extend(handles, 0)
+
+    def attributes(self) -> Mapping[str, str]:
+        """The queue's settings and approximate counts, asked for once."""
+        if self._attributes is None:
+            answer = self._call("Looking at", "GetQueueAttributes", wanted={"AttributeNames": ["All"]})
+            self._attributes = answer.get("Attributes", {})
+        return self._attributes
+
+    @property
+    def hidden_s(self) -> int:
+        """For how long the queue hides what it hands out, where a call does not say so; 30 where we may not ask."""
+        try:
+            return int(self.attributes().get("VisibilityTimeout", USUAL_HIDDEN_S))
+        except AccessDenied:
+            return USUAL_HIDDEN_S
+
+    def _call(self, doing: str, operation: str, *, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        right = operation.removesuffix("Batch")
+        asked = {"QueueUrl": self.url, **wanted}
+        return self._wire.call(f"{doing} the queue {self.name}", operation, wanted=asked, rights=_RIGHTS.format(f"sqs:{right}"))
+
+    def _run(
+        self, doing: str, operation: str, *, entries: Sequence[Entry], max_bytes: int = 0, in_order: bool = False
+    ) -> dict[int, Reply]:
+        def call(some: list[dict[str, Any]]) -> Mapping[str, Any]:
+            return self._call(doing, operation, wanted={"Entries": some})
+
+        return Batches(f"{doing} the queue {self.name}", call, max_bytes=max_bytes).run(entries, in_order=in_order)
+
+    def _entry(self, index: int, message: Message) -> Entry:
+        body, attributes = message.body, dict(message.attributes)
+        size = size_of(body, attributes)
+        if self._offload is not None and size > self._offload.over_bytes:
+            attributes[SIZE] = len(body.encode())
+            body = self._offload.store(body).body
+            size = size_of(body, attributes)
+        wire: dict[str, Any] = {"MessageBody": body}
+        if attributes:
+            wire["MessageAttributes"] = {name: to_wire(value) for name, value in attributes.items()}
+        if message.group is not None:
+            wire["MessageGroupId"] = message.group
+        if self.is_fifo:
+            wire |= self._ordered(message)
+        elif message.delay_s is not None:
+            wire["DelaySeconds"] = _delay(message.delay_s)
+        return Entry(index, wire, size, message.group)
+
+    def _ordered(self, message: Message) -> dict[str, str]:
+        doing = f"Sending to the queue {self.name}"
+        if message.group is None:
+            raise FixConfig(doing, "a FIFO queue wants a group for every message", hint="Give group=: what must stay in order.")
+        if message.dedupe is not None:
+            return {"MessageDeduplicationId": message.dedupe}
+        if self.attributes().get("ContentBasedDeduplication") != "true":
+            hint = "Give dedupe=: a text per message that a repeat has too; or turn on ContentBasedDeduplication."
+            raise FixConfig(doing, "this FIFO queue does not tell repeats by what they hold", hint=hint)
+        return {}
+
+    def _fetched(self, deliveries: list[Delivery]) -> list[Delivery]:
+        """The deliveries with the bodies of large messages."""
+        if not any(SIZE in one.attributes or OLD_SIZE in one.attributes for one in deliveries):
+            return deliveries
+        whole = [self._followed(one) for one in deliveries]
+        return [one for one in whole if one is not None]
+
+    def _removed(self, reply: Reply, pointer: Pointer | None) -> Reply:
+        if pointer is None or self._offload is None or not reply:
+            return reply
+        try:
+            self._offload.remove(pointer)
+        except HaloclineError as error:
+            return Reply(code="ObjectLeft", error=f"the message is deleted, its object in S3 is not: {error}")
+        return reply
+
+    def _followed(self, delivery: Delivery) -> Delivery | None:
+        if SIZE not in delivery.attributes and OLD_SIZE not in delivery.attributes:
+            return delivery
+        pointer = Pointer.read(delivery.body)
+        if pointer is None:
+            return replace(delivery, failure="it is marked as a large message, and its body is no pointer to S3")
+        if self._offload is None:
+            return replace(delivery, failure="it is a large message in S3; open the queue with the bucket that it lies in")
+        kept = {name: value for name, value in delivery.attributes.items() if name not in (SIZE, OLD_SIZE)}
+        try:
+            body = self._offload.fetch(pointer)
+        except RetryLater:
+            self.hand_back([delivery.handle])  # it comes again
+            return None
+        except FixConfig as error:
+            return replace(delivery, failure=str(error))
+        return replace(delivery, body=body, handle=pointer.marked(delivery.handle), attributes=kept)
+
+
+def _delivery(found: Mapping[str, Any]) -> Delivery:
+    system = found.get("Attributes", {})
+    attributes = {name: from_wire(wire) for name, wire in found.get("MessageAttributes", {}).items()}
+    return Delivery(
+        found["ReceiptHandle"],
+        found["Body"],
+        found.get("MessageId", ""),
+        int(system.get("ApproximateReceiveCount", 1)),
+        int(system.get("SentTimestamp", 0)),
+        system.get("MessageGroupId"),
+        attributes,
+    )
+
+
+def _hidden(seconds: int) -> int:
+    if not 0 <= seconds <= LONGEST_HIDDEN_S:
+        raise FixConfig("Hiding messages", f"{seconds} is no time for it", hint=f"Give 0 to {LONGEST_HIDDEN_S} seconds.")
+    return seconds
+
+
+def _delay(seconds: int) -> int:
+    if not 0 <= seconds <= _LONGEST_DELAY_S:
+        raise FixConfig("Delaying a message", f"{seconds} is no time for it", hint=f"Give 0 to {_LONGEST_DELAY_S} seconds.")
+    return seconds
