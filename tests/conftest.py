@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.figures import lines
+from tests.made_once import make_once
+
+make_once()
 
 # No deadline: two workers on two cores make any single example's time meaningless; pytest's own timeout bounds the whole test.
 settings.register_profile("halocline", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
@@ -18,6 +23,18 @@ settings.load_profile("halocline")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--long` adds the tests that take minutes."""
     parser.addoption("--long", action="store_true", default=False, help="run the tests marked long as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files go to a folder of this process's own, which ends with it.
+
+    Processes that tests kill leave spools there, and every later sync on the machine would look at all of them.
+    """
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # `tmp_path` stays where it is looked for
+    folder = tempfile.mkdtemp(prefix="tests-")
+    Path(folder).chmod(0o711)  # a database server that runs as another user has its own folder inside
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

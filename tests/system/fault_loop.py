@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import ssl
 import time
 import traceback
 from collections import Counter
@@ -50,8 +49,6 @@ AT_WORK = ("UploadComplete", "InProgress")
 LOOKS = 6  # moments of a look at a job that is at work: the next time there may be one look more, or one less
 # A job is made, and whoever loses the answer, and then the network or his life, does not know its id; or the ledger fails.
 UNKNOWN = ("/jobs/query", "before transaction")
-
-_TRUSTED = ssl.create_default_context()  # read once: it takes longer than all else in the making of a client
 
 Row = tuple[Any, ...]
 
@@ -255,7 +252,6 @@ class Story:
         with (
             replaced(registry, "open_source", by=lambda *a, **k: registered(*a, **k, pace=pace)),
             replaced(engine, "threads", by=inline),
-            replaced(ssl, "create_default_context", by=lambda *_, **__: _TRUSTED),
             ExitStack() as stack,
         ):
             client = stack.enter_context(SalesforceClient(login_to(self.emulator), pace=QUICK, retry=Policy(attempts=3)))

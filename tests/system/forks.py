@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import signal
-import ssl
 import sys
 import time
 import traceback
@@ -22,22 +21,24 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import httpcore2
 from typer import testing
 
 from halocline import retry
 from halocline.cli.main import app
 from halocline.connectors.salesforce import sheets
 from halocline.testing.faults import Operations
+from tests.made_once import make_once
 from tests.system.fault_seams import watching_all
 
 LONGEST_WAIT_S = 0.03
 
 
 def prepare() -> None:
-    """Make once what every command makes anew and what is of no interest here: the table of verbs, the authorities to trust."""
-    verbs, trusted = testing._get_command(app), ssl.create_default_context()
-    testing._get_command = lambda _: verbs
-    ssl.create_default_context = lambda *_, **__: trusted
+    """Make what is made once before any process is forked, so that each has it."""
+    make_once()
+    testing._get_command(app)
+    httpcore2.default_ssl_context()
 
 
 def hurry(job_rows: int) -> None:

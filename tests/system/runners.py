@@ -13,17 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.system.shell import ROOT
+
 # Each child stands at a pipe until all of its company are there. A `stop` is a point at which it sends itself a SIGSTOP, once;
 # `shift_s` puts the clock of its Halocline forward.
 _DRIVER = """
 import json, os, signal, sys, threading, time
 from datetime import datetime, timedelta
+from pathlib import Path
 import pyarrow, pyarrow.csv
 import halocline.cli.main, halocline.cli.sync, halocline.connectors.postgres, halocline.connectors.salesforce, halocline.sync
 import halocline.cli.progress, halocline.ledger.postgres, halocline.run
 from halocline.connectors.postgres.destination import PostgresUnit
+from tests.system.forks import learn, prepare
 
 beating = threading.Lock()
+told = {}  # where each process says what it loaded
 
 def between_beats(kind):
     inner = kind.renew
@@ -86,6 +91,7 @@ def start(orders):
     pids = []
     for order in orders:
         pid = os.fork()
+        modules = Path(order["out"] + ".modules")
         if pid == 0:
             code = 99
             try:
@@ -96,16 +102,23 @@ def start(orders):
                 code = end.code or 0
             finally:
                 sys.stdout.flush()
+                modules.write_text(json.dumps([*sys.modules]))
                 os._exit(code)
         pids.append(pid)
+        told[pid] = modules
     os.close(gate)
     os.close(go)
     return pids
 
 def wait(pid):
     status = os.waitpid(pid, os.WUNTRACED)[1]
-    return {"stopped": True} if os.WIFSTOPPED(status) else {"code": os.waitstatus_to_exitcode(status)}
+    if os.WIFSTOPPED(status):
+        return {"stopped": True}
+    modules = told.pop(pid)
+    learn(json.loads(modules.read_text()) if modules.exists() else ())  # else the next ones load it all again
+    return {"code": os.waitstatus_to_exitcode(status)}
 
+prepare()
 for line in sys.stdin:
     deed, argument = json.loads(line)
     print(json.dumps({"start": start, "wait": wait}[deed](argument)), flush=True)
@@ -179,7 +192,7 @@ def driver(folder: Path, environment: Mapping[str, str]) -> Iterator[Driver]:
     """A driver until the block ends; its processes get these variables."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-c", _DRIVER]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         yield Driver(process, folder, environment)
         assert process.stdin is not None
         process.stdin.close()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import pytest
 
 import halocline
 from tests.system.laptop import Laptop, laptop
+from tests.system.nursery import Nursery
 
 pytestmark = pytest.mark.system
 
@@ -52,10 +53,11 @@ _HEARS_INTERRUPTS = (
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """A terminal in a folder of its own, with a login in its environment."""
+    """A terminal in a folder of its own, with a login in its environment; where it has a nursery, commands come from there."""
 
     folder: Path
     login: Mapping[str, str]
+    nursery: Nursery | None = None
 
     def environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
         """What a command sees: the login and a home of its own, with these changes; None takes a variable away."""
@@ -65,19 +67,19 @@ class Shell:
 
     def run(self, *words: str, **changes: str | None) -> Done:
         """Run a command to its end; it must never show a traceback or the secret."""
-        done = subprocess.run(
-            [sys.executable, "-m", "halocline", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE_S,
-            cwd=self.folder,
-            env=self.environment(changes),
-        )
-        for text in (done.stdout, done.stderr):
+        done = self._done(*words, env=self.environment(changes))
+        for text in (done.out, done.err):
             assert "Traceback" not in text, text
             assert SECRET not in text
             assert not re.search(r"00D\w{12,15}!\w", text), "an access token"
+        return done
+
+    def _done(self, *words: str, env: dict[str, str]) -> Done:
+        if self.nursery is not None:
+            born = self.nursery.run(*words, env=env, cwd=self.folder)
+            return Done(born.code, born.out, born.err)
+        command = [sys.executable, "-m", "halocline", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S, cwd=self.folder, env=env)
         return Done(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
@@ -92,10 +94,10 @@ class Shell:
                 process.kill()
 
 
-def shell_to(here: Laptop, folder: Path) -> Shell:
+def shell_to(here: Laptop, folder: Path, nursed: Nursery | None = None) -> Shell:
     config = here.org.config
     login = {"SF_LOGIN_URL": here.org.url, "SF_CLIENT_ID": config.consumer_key, "SF_CLIENT_SECRET": config.consumer_secret}
-    return Shell(folder, login)
+    return Shell(folder, login, nursed)
 
 
 @pytest.fixture
@@ -105,26 +107,32 @@ def here(tmp_path: Path) -> Iterator[Laptop]:
 
 
 @pytest.fixture
-def shell(here: Laptop, tmp_path: Path) -> Shell:
-    return shell_to(here, tmp_path)
+def shell(here: Laptop, tmp_path: Path, nursed: Nursery) -> Shell:
+    return shell_to(here, tmp_path, nursed)
+
+
+@pytest.fixture
+def cold(shell: Shell) -> Shell:
+    """A terminal whose commands start from nothing, as a person's do."""
+    return replace(shell, nursery=None)
 
 
 # ---- answers
 
 
-def test_version_names_what_it_stands_on(shell: Shell) -> None:
+def test_version_names_what_it_stands_on(shell: Shell, cold: Shell) -> None:
     """For people a line each, for programs one document; both begin with our own version."""
-    assert shell.run("version").out.splitlines()[0].split() == ["halocline", halocline.__version__]
+    assert cold.run("version").out.splitlines()[0].split() == ["halocline", halocline.__version__]
     (document,) = shell.run("version", "--json").documents
     assert document["halocline"] == halocline.__version__
     assert {"python", "pyarrow", "duckdb"} <= document.keys()
 
 
-def test_sync_carries_objects_and_says_how(here: Laptop, shell: Shell) -> None:
+def test_sync_carries_objects_and_says_how(here: Laptop, shell: Shell, cold: Shell) -> None:
     """One line an object with method and counts on standard output, progress on standard error, rows in the file, code 0."""
     here.add("Account", 3, Name="{n}")
     here.add("Contact", 2, LastName="{n}")
-    done = shell.run("sync", "Account", "Contact", "--to", LAKE, "--schema", "raw")
+    done = cold.run("sync", "Account", "Contact", "--to", LAKE, "--schema", "raw")
     assert done.code == 0, done.err
     first, second = done.out.splitlines()
     assert first.startswith("Account -> raw.Account: regular_api_full, 3 inserted, 0 updated, 0 deleted, 0 unchanged, ")
@@ -277,9 +285,9 @@ def test_emulator_tells_people_what_to_type(tmp_path: Path) -> None:
         (("--schema", "missing.yaml"), "missing.yaml"),
     ],
 )
-def test_emulator_is_used_wrongly(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_emulator_is_used_wrongly(tmp_path: Path, nursed: Nursery, words: tuple[str, ...], said: str) -> None:
     """A misspelt object, a bad count, a file that is not there: code 2, and what is wrong."""
-    done = Shell(tmp_path, {}).run("emulator", "--port", "0", *words)
+    done = Shell(tmp_path, {}, nursed).run("emulator", "--port", "0", *words)
     assert done.code == 2
     assert said in done.err
 
@@ -320,11 +328,11 @@ def test_an_address_without_its_scheme(here: Laptop, shell: Shell, name: str) ->
     told(done, 2, f"{host} does not speak https", "write http:// in front")
 
 
-def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
+def test_a_certificate_that_nobody_trusts(tmp_path: Path, nursed: Nursery) -> None:
     """Mistake 1, otherwise: the certificate is refused at once, code 2, and the variable named is the one that mends it."""
     with laptop(tmp_path, https=True) as here:
         here.add("Account", 1, Name="{n}")
-        shell = shell_to(here, tmp_path)
+        shell = shell_to(here, tmp_path, nursed)
         address = {"SF_LOGIN_URL": here.org.https_url, "SSL_CERT_FILE": None, "SSL_CERT_DIR": None}
         told(shell.run("sync", "Account", "--to", LAKE, **address), 2, "does not trust", "Let SSL_CERT_FILE name a PEM file")
         trusting = {**address, "SSL_CERT_FILE": str(here.org.ca_file)}
@@ -565,9 +573,9 @@ def test_the_demo_shows_the_whole_and_holds_itself_to_account(tmp_path: Path) ->
     assert "row 17: REQUIRED_FIELD_MISSING" in done.out
 
 
-def test_the_demo_clears_only_what_a_demo_made(tmp_path: Path) -> None:
+def test_the_demo_clears_only_what_a_demo_made(tmp_path: Path, nursed: Nursery) -> None:
     """A folder with something else in it is left alone, and the words say how to name another; code 1."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear", encoding="utf-8")
-    told(Shell(tmp_path, {}).run("demo", "--folder", "mine"), 1, "is not a demo's", "--folder")
+    told(Shell(tmp_path, {}, nursed).run("demo", "--folder", "mine"), 1, "is not a demo's", "--folder")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from halocline.emulator.server import Emulator, EmulatorConfig
+from tests.system.shell import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")]
 
@@ -36,6 +37,7 @@ from halocline.connectors.salesforce import ClientCredentialsAuthenticator, Sale
 from halocline.ledger import SqliteLedger, open_ledger
 from halocline.retry import Pace
 from halocline.run import Run
+from tests.system.forks import learn, prepare
 
 order = json.loads(sys.argv[1])
 folder, wanted = Path(order["folder"]), set(order["points"])
@@ -143,13 +145,17 @@ def alone(work, *args):
     pid = os.fork()
     if pid == 0:
         try:
-            answer.write_text(json.dumps(work(*args)))
+            answer.write_text(json.dumps([work(*args), [*sys.modules]]))
             os._exit(0)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return json.loads(answer.read_text()) if code == 0 else code
+    if code:
+        return code
+    found, modules = json.loads(answer.read_text())
+    learn(modules)  # else each process loads them again
+    return found
 
 def rehearse(home):
     points = Points(home)
@@ -187,6 +193,7 @@ def copied(name):
     shutil.copytree(folder / "before", home)
     return home
 
+prepare()
 first = copied("rehearsal")
 old = alone(dump, first)
 rehearsal = alone(rehearse, first)
@@ -261,7 +268,7 @@ class Life:
     def drive(self, points: list[str]) -> dict[str, Any]:
         """Kill a sync at each of these points (all, when none is named) and tell what was found."""
         command = [sys.executable, "-W", "error", "-c", _DRIVER, json.dumps({**self.order, "points": points})]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3_000)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3_000, cwd=ROOT)
         assert done.returncode == 0, done.stderr[-4_000:]
         found: dict[str, Any] = json.loads(done.stdout)
         return found

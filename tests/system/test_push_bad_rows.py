@@ -17,8 +17,8 @@ from tests.system.push_world import KINDS, MAPPING, People, World, world
 
 pytestmark = pytest.mark.system
 
-MANY = 100_000
-JOB_ROWS = 20_000  # so that there are five jobs
+SOME, MANY = 7_000, 100_000
+JOBS = 5
 APIS = ("collections", "bulk")
 LOCKS_AND_LOGINS: dict[str, list[dict[str, Any]]] = {  # what an insert survives without a doubt
     "collections": [
@@ -53,10 +53,21 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture
-def here(shared: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(sheets, "MAX_ROWS", JOB_ROWS)
+def here(shared: World) -> World:
     shared.emulator.reset()
     return shared
+
+
+@pytest.fixture
+def some(here: World, monkeypatch: pytest.MonkeyPatch) -> People:
+    monkeypatch.setattr(sheets, "MAX_ROWS", SOME // JOBS)
+    return here.people(SOME)
+
+
+@pytest.fixture
+def many(here: World, monkeypatch: pytest.MonkeyPatch) -> People:
+    monkeypatch.setattr(sheets, "MAX_ROWS", MANY // JOBS)
+    return here.people(MANY)
 
 
 def synced(here: World, people: People, *, folder: Path, mode: str, api: str) -> SyncResult:
@@ -105,13 +116,12 @@ def check_written(here: World, result: SyncResult, people: People) -> None:
 
 @pytest.mark.parametrize("mode", ["insert", "upsert"])
 @pytest.mark.parametrize("api", APIS)
-def test_just_the_bad_rows_are_told(here: World, tmp_path: Path, api: str, mode: str) -> None:
+def test_just_the_bad_rows_are_told(here: World, some: People, tmp_path: Path, api: str, mode: str) -> None:
     """On a day on which nothing else goes wrong; sent again they are refused again, and no other row is."""
-    people = here.people(20_000)
-    result = synced(here, people, folder=tmp_path, mode=mode, api=api)
+    result = synced(here, some, folder=tmp_path, mode=mode, api=api)
     again = result.retry()
-    assert [again.errors[place]["record"] for place in range(len(people.bad))] == result.failed_records
-    assert (again.success_count, again.error_count) == (0, len(people.bad))
+    assert [again.errors[place]["record"] for place in range(len(some.bad))] == result.failed_records
+    assert (again.success_count, again.error_count) == (0, len(some.bad))
 
 
 def on_a_bad_day(here: World, people: People, *, folder: Path, mode: str, api: str) -> None:
@@ -125,15 +135,14 @@ def on_a_bad_day(here: World, people: People, *, folder: Path, mode: str, api: s
 
 @pytest.mark.parametrize("mode", ["insert", "upsert"])
 @pytest.mark.parametrize("api", APIS)
-def test_just_the_bad_rows_are_told_on_a_bad_day(here: World, tmp_path: Path, api: str, mode: str) -> None:
+def test_just_the_bad_rows_are_told_on_a_bad_day(here: World, some: People, tmp_path: Path, api: str, mode: str) -> None:
     """With locked rows and sessions that end; for an upsert also 503s before and after the work, and replies that are lost."""
-    people = here.people(MANY if (mode, api) == ("upsert", "bulk") else 20_000)
-    on_a_bad_day(here, people, folder=tmp_path, mode=mode, api=api)
+    on_a_bad_day(here, some, folder=tmp_path, mode=mode, api=api)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["insert", "upsert"])
 @pytest.mark.parametrize("api", APIS)
-def test_just_the_bad_rows_of_many_are_told(here: World, tmp_path: Path, api: str, mode: str) -> None:
+def test_just_the_bad_rows_of_many_are_told(here: World, many: People, tmp_path: Path, api: str, mode: str) -> None:
     """A hundred thousand rows on a bad day."""
-    on_a_bad_day(here, here.people(MANY), folder=tmp_path, mode=mode, api=api)
+    on_a_bad_day(here, many, folder=tmp_path, mode=mode, api=api)

@@ -130,7 +130,7 @@ from halocline.connectors.salesforce.auth import ClientCredentialsAuthenticator
 
 url, key, secret, home, rows = sys.argv[1:]
 login = ClientCredentialsAuthenticator(key, secret, login_url=url)
-query = f"SELECT 'e' || i AS \\"Ext__c\\", repeat('x', 1000) || i AS \\"Description\\", 'n' AS \\"Name\\" FROM range({rows}) t(i)"
+query = f"SELECT 'e' || i AS \\"Ext__c\\", repeat('x', 5000) || i AS \\"Description\\", 'n' AS \\"Name\\" FROM range({rows}) t(i)"
 lake, settings = f"duckdb:///{home}/lake.duckdb", Settings(Path(home))
 told = retl.upsert(lake, login, "Account", query, "Ext__c", log_schema=None, settings=settings)
 assert told["records_failed"] == 0, told
@@ -149,8 +149,8 @@ def test_rows_are_not_held_in_memory(place: Place, tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=True, timeout=120)
         return int(done.stdout)
 
-    few, many = peak_mb(20_000), peak_mb(120_000)
-    assert many - few < 100, "100,000 more rows of 1,000 characters were not held even once"
+    few, many = peak_mb(4_000), peak_mb(24_000)
+    assert many - few < 100, "20,000 more rows of 5,000 characters were not held even once"
 
 
 def test_a_query_is_asked_once(place: Place) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from halocline.sync import IntelligentSync, SobjectSync
 from tests.connectors.files.server import bucket, s3
 from tests.samples.documents import Document
 from tests.system.laptop import Laptop, laptop
+from tests.system.nursery import Done, Nursery
 
 pytestmark = pytest.mark.system
 
@@ -33,41 +32,40 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laptop]:
         yield running
 
 
-def halocline(here: Laptop, *words: str, to: str) -> subprocess.CompletedProcess[str]:
+def halocline(here: Laptop, nursed: Nursery, *words: str, to: str) -> Done:
     """Run a command against the org and the folder; it shows no traceback."""
     login = {"SF_ACCESS_TOKEN": here.access_info["access_token"], "SF_INSTANCE_URL": here.access_info["instance_url"]}
-    command = [sys.executable, "-m", "halocline", *words, "--to", to]
     environment = {**os.environ, **login, "HALOCLINE_HOME": str(here.folder)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment, cwd=here.folder)
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    done = nursed.run(*words, "--to", to, env=environment, cwd=here.folder)
+    assert "Traceback" not in done.out + done.err, done.err
     return done
 
 
-def test_a_sync_by_the_command_line(here: Laptop) -> None:
+def test_a_sync_by_the_command_line(here: Laptop, nursed: Nursery) -> None:
     """Full, then what changed, then in full again; rows and counts are the org's, and the plan makes no file."""
     here.seed("Account", 1_500)
     uri = f"file://{here.folder}/lake?partition_by=year(CreatedDate)"
-    assert halocline(here, "plan", "Account", to=uri).returncode == 0
+    assert halocline(here, nursed, "plan", "Account", to=uri).code == 0
     assert not (here.folder / "lake").exists()
-    done = halocline(here, "sync", "Account", "--json", to=uri)
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["sync_method"], told["actual_records"]) == (0, "bulk_api_full", 1_500)
+    done = halocline(here, nursed, "sync", "Account", "--json", to=uri)
+    told = json.loads(done.out)
+    assert (done.code, told["sync_method"], told["actual_records"]) == (0, "bulk_api_full", 1_500)
     here.days_pass()
     here.add("Account", 2, Name="new {n}", AnnualRevenue=1234567)
-    told = json.loads(halocline(here, "sync", "Account", "--json", to=uri).stdout)
+    told = json.loads(halocline(here, nursed, "sync", "Account", "--json", to=uri).out)
     assert (told["sync_method"], told["counts"]["inserted"]) == ("regular_api_incremental", 2)
     names = table_files(uri, "Account")
     found = duckdb.sql(f"SELECT Name, AnnualRevenue FROM read_parquet({names!r}) WHERE Name LIKE 'new %' ORDER BY 1").fetchall()
     assert [(name, int(revenue)) for name, revenue in found] == [("new 0", 1234567), ("new 1", 1234567)]
-    assert "1,502 inserted" in halocline(here, "sync", "Account", "--full", to=uri).stdout
+    assert "1,502 inserted" in halocline(here, nursed, "sync", "Account", "--full", to=uri).out
     every = f"{here.folder}/lake/Account/**/*.parquet"
     assert duckdb.sql(f"SELECT count(*), count(DISTINCT Id) FROM read_parquet('{every}')").fetchall() == [(1_502, 1_502)]
 
 
-def test_mistakes_are_told(here: Laptop) -> None:
+def test_mistakes_are_told(here: Laptop, nursed: Nursery) -> None:
     """A partition by a column that does not exist: exit code 2, and a word about it; no file was made."""
-    done = halocline(here, "sync", "Account", to=f"file://{here.folder}/lake?partition_by=Nope")
-    assert (done.returncode, "no column of this table" in " ".join(done.stderr.split())) == (2, True), done.stderr
+    done = halocline(here, nursed, "sync", "Account", to=f"file://{here.folder}/lake?partition_by=Nope")
+    assert (done.code, "no column of this table" in " ".join(done.err.split())) == (2, True), done.err
     assert not list(here.folder.rglob("*.parquet"))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +20,7 @@ from tests.connectors.postgres.server import Place, Server
 from tests.samples.documents import Document
 from tests.samples.postgres import postgres
 from tests.system.laptop import Laptop, laptop
+from tests.system.nursery import Done, Nursery
 
 pytestmark = pytest.mark.system
 
@@ -48,13 +47,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laptop]:
         yield running
 
 
-def halocline(here: Laptop, *words: str, to: str) -> subprocess.CompletedProcess[str]:
+def halocline(here: Laptop, nursed: Nursery, *words: str, to: str) -> Done:
     """Run a command against the org and the database; it shows neither a traceback nor the password."""
     login = {"SF_ACCESS_TOKEN": here.access_info["access_token"], "SF_INSTANCE_URL": here.access_info["instance_url"]}
-    command = [sys.executable, "-m", "halocline", *words, "--to", to]
     environment = {**os.environ, **login, "HALOCLINE_HOME": str(here.folder)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment, cwd=here.folder)
-    for text in (done.stdout, done.stderr):
+    done = nursed.run(*words, "--to", to, env=environment, cwd=here.folder)
+    for text in (done.out, done.err):
         assert "Traceback" not in text, text
         assert WORD not in text
         assert "nobody" not in text
@@ -68,36 +66,36 @@ def user(place: Place) -> str:
     return place.uri(f"syncs_{place.database}", WORD, search_path="lake")
 
 
-def test_a_sync_by_the_command_line(here: Laptop, place: Place) -> None:
+def test_a_sync_by_the_command_line(here: Laptop, nursed: Nursery, place: Place) -> None:
     """Full, then what changed, then in full again; rows, names and counts are the org's, and the plan changes nothing."""
     here.seed("Account", 1_500)
     uri = user(place)
-    assert halocline(here, "plan", "Account", to=uri).returncode == 0
+    assert halocline(here, nursed, "plan", "Account", to=uri).code == 0
     assert place.rows("SELECT count(*) FROM pg_tables WHERE schemaname = 'lake'") == [(0,)]
-    done = halocline(here, "sync", "Account", "--json", to=uri)
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["sync_method"], told["actual_records"]) == (0, "bulk_api_full", 1_500)
+    done = halocline(here, nursed, "sync", "Account", "--json", to=uri)
+    told = json.loads(done.out)
+    assert (done.code, told["sync_method"], told["actual_records"]) == (0, "bulk_api_full", 1_500)
     here.days_pass()
     kept = here.add("Account", 2, Name="new {n}", AnnualRevenue=1234567)
-    told = json.loads(halocline(here, "sync", "Account", "--json", to=uri).stdout)
+    told = json.loads(halocline(here, nursed, "sync", "Account", "--json", to=uri).out)
     assert (told["sync_method"], told["counts"]["inserted"]) == ("regular_api_incremental", 2)
     found = place.rows(f"SELECT name, annualrevenue FROM lake.account WHERE id IN ('{kept[0]}', '{kept[1]}') ORDER BY 1")
     assert found == [("new 0", Decimal(1234567)), ("new 1", Decimal(1234567))]
-    done = halocline(here, "sync", "Account", "--full", to=uri)
-    assert "1,502 inserted" in done.stdout
+    done = halocline(here, nursed, "sync", "Account", "--full", to=uri)
+    assert "1,502 inserted" in done.out
     assert place.rows("SELECT count(*), count(DISTINCT id) FROM lake.account") == [(1_502, 1_502)]
 
 
-def test_mistakes_are_told_without_the_password(here: Laptop, place: Place) -> None:
+def test_mistakes_are_told_without_the_password(here: Laptop, nursed: Nursery, place: Place) -> None:
     """A wrong password, a URI that cannot be read, a right that is missing: exit code 2, and a word about it."""
     uri = user(place)
     place.run(f"ALTER ROLE \"syncs_{place.database}\" PASSWORD 'another'")
-    done = halocline(here, "sync", "Account", to=uri)
-    assert (done.returncode, "password authentication failed" in done.stderr.replace("\n", " ")) == (2, True)
-    done = halocline(here, "sync", "Account", to=f"postgresql://me:{WORD}@nobodys.example/db")
-    assert (done.returncode, "cannot be read" in done.stderr) == (2, True)
-    done = halocline(here, "sync", "Account", to=place.user("reader"))
-    assert (done.returncode, "permission denied" in done.stderr) == (2, True)
+    done = halocline(here, nursed, "sync", "Account", to=uri)
+    assert (done.code, "password authentication failed" in done.err.replace("\n", " ")) == (2, True)
+    done = halocline(here, nursed, "sync", "Account", to=f"postgresql://me:{WORD}@nobodys.example/db")
+    assert (done.code, "cannot be read" in done.err) == (2, True)
+    done = halocline(here, nursed, "sync", "Account", to=place.user("reader"))
+    assert (done.code, "permission denied" in done.err) == (2, True)
 
 
 def test_a_full_refresh_under_a_view_says_so(here: Laptop, place: Place) -> None:

@@ -26,6 +26,7 @@ from halocline.run import Run
 from halocline.sync import IntelligentSync, SobjectSync
 from tests.connectors.postgres.server import Server
 from tests.samples.postgres import postgres
+from tests.system.shell import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")]
 
@@ -49,6 +50,7 @@ from halocline.connectors.postgres.destination import PostgresUnit
 from halocline.connectors.salesforce import ClientCredentialsAuthenticator, bulk, pages
 from halocline.run import Run
 from halocline.sync import IntelligentSync, SobjectSync
+from tests.system.forks import learn, prepare
 
 def carry(order):
     counts = Counter()
@@ -86,6 +88,7 @@ def carry(order):
     told = {"run": run.id, "error": error, "said": [one for one in said if one]}
     return {**told, "reasons": list(plan.reasons) if plan else [], "continues": plan.continues if plan else None}
 
+prepare()
 for line in sys.stdin:
     order = json.loads(line)
     answer = Path(order["home"]) / "answer.json"
@@ -93,13 +96,15 @@ for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
         try:
-            answer.write_text(json.dumps(carry(order)))
+            answer.write_text(json.dumps([carry(order), [*sys.modules]]))
             os._exit(0)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    print(json.dumps({"code": code, **(json.loads(answer.read_text()) if code == 0 else {})}), flush=True)
+    told, modules = json.loads(answer.read_text()) if code == 0 else ({}, [])
+    learn(modules)
+    print(json.dumps({"code": code, **told}), flush=True)
 """
 
 
@@ -190,7 +195,7 @@ class Life:
 def driver() -> Iterator[subprocess.Popen[str]]:
     """The process from which all runs are forked."""
     command = [sys.executable, "-W", "error", "-c", _DRIVER]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as running:
         yield running
         assert running.stdin is not None
         running.stdin.close()

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from halocline.emulator.doors.proxy import Guide, Proxy
 
 START_S = 30.0  # the longest that uvicorn may take to listen before we call it broken
 LEAVE_S = 1  # seconds that requests under way get when the emulator stops
+_NAP_S = 0.002  # between two looks whether they have ended
 _SETTINGS: dict[str, Any] = {
     "lifespan": "off",
     "ws": "none",
@@ -70,7 +71,7 @@ class Serving:
     _thread: threading.Thread | None = None
     _ready: threading.Event = field(default_factory=threading.Event)
     _failure: BaseException | None = None
-    _servers: list[uvicorn.Server] = field(default_factory=list)
+    _servers: list[_Server] = field(default_factory=list)
 
     def start(self) -> None:
         """Listen. Returns when the first request can be sent.
@@ -84,7 +85,7 @@ class Serving:
     def stop(self) -> None:
         """Close every connection and all doors."""
         for server in self._servers:
-            server.should_exit = True
+            server.leave()
         if self._thread is not None:
             self._thread.join()
         self.listeners.close()
@@ -134,16 +135,50 @@ class Serving:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says when it listens."""
+    """uvicorn that says when it listens, and leaves at once when it is told to: its own looks after a tenth of a second, twice.
+
+    Source: https://github.com/Kludex/uvicorn/blob/main/uvicorn/server.py (`main_loop` and `shutdown`)
+    """
 
     def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
         super().__init__(config)
         self._told = listening
+        self._loop = asyncio.get_running_loop()
+        self._left = asyncio.Event()
+
+    def leave(self) -> None:
+        """Stop serving, from any thread. Harmless when it has ended."""
+        self.should_exit = True
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._left.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
         await super().startup(sockets)
         self._told()
+
+    async def main_loop(self) -> None:
+        """Serve until it is told to leave."""
+        await self.on_tick(0)  # sets the headers that every answer has
+        await self._left.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the doors and every idle connection; requests under way may end, for a while."""
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        try:
+            await asyncio.wait_for(self._emptied(), timeout=LEAVE_S)
+        except TimeoutError:
+            for task in self.server_state.tasks:
+                task.cancel()
+
+    async def _emptied(self) -> None:
+        while self.server_state.connections or self.server_state.tasks:
+            await asyncio.sleep(_NAP_S)
+        for listener in self.servers:
+            await listener.wait_closed()
 
 
 def _hushed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

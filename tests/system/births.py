@@ -1,0 +1,67 @@
+"""A program that has our modules loaded and bears commands: each is a process of its own that runs `python -m halocline`.
+
+Loading the modules is most of a command's time. Orders are lines of JSON on standard input: the `words`, the `env`, the folder
+`cwd`, and the files `out` and `err` that take what the command says. Each order is answered by a line with how its process ended.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import runpy
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tests.system.forks import learn, prepare
+
+
+def live(order: dict[str, Any]) -> None:
+    """Become the command: its words, variables, folder and standard streams."""
+    os.environ.clear()
+    os.environ.update(order["env"])
+    os.chdir(order["cwd"])
+    for number, name, flags in ((0, os.devnull, os.O_RDONLY), (1, order["out"], os.O_WRONLY), (2, order["err"], os.O_WRONLY)):
+        file = os.open(name, flags)
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - the process's own
+    sys.argv = ["halocline", *order["words"]]
+    runpy.run_module("halocline", run_name="__main__", alter_sys=True)
+
+
+def end(order: dict[str, Any], code: object) -> NoReturn:
+    """End as Python does, but for the taking apart of every module, which takes longer than most commands."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    Path(order["modules"]).write_text(json.dumps([*sys.modules]), encoding="utf-8")
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def main() -> None:
+    """Carry out orders until there are no more."""
+    prepare()
+    for line in sys.stdin:
+        order = json.loads(line)
+        if (pid := os.fork()) == 0:
+            try:
+                live(order)
+            except SystemExit as told:
+                end(order, told.code)
+            except BaseException:  # noqa: BLE001 - nothing of the parent may run in the child
+                traceback.print_exc()
+                end(order, 1)
+            end(order, 0)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        loaded = Path(order["modules"]).read_text(encoding="utf-8")
+        learn(json.loads(loaded) if loaded else ())  # a process that was killed told nothing
+        print(json.dumps(code), flush=True)
+
+
+if __name__ == "__main__":
+    main()
