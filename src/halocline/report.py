@@ -102,7 +102,12 @@ def line(rejection: Rejection, *, run: str) -> str:
     """A rejection as one line of JSON; what JSON does not know is text, as are the numbers that are none (`NaN`)."""
     told = {name: getattr(rejection, name) for name in OWN if name != "run"}
     record = None if rejection.record is None else dict(rejection.record)
-    return json.dumps(_finite({"run": run, **told, "record": record}), default=str, ensure_ascii=False, allow_nan=False)
+    return json_text({"run": run, **told, "record": record})
+
+
+def json_text(value: object) -> str:
+    """A value as JSON; what JSON does not know is text, as are the numbers that are none (`NaN`)."""
+    return json.dumps(_finite(value), default=str, ensure_ascii=False, allow_nan=False)
 
 
 def safe(value: object) -> str:

@@ -18,7 +18,7 @@ from halocline.rows.plain import plain, plain_schema
 from halocline.spool import storage
 
 ARROW_ROWS = 20_000  # rows that are handed out at a time
-_PIECE_BYTES = 1 << 25  # and about how many bytes of them, so that large cells do not add up
+_PIECE_BYTES = 1 << 24  # and about how many bytes of them, so that large cells do not add up
 
 
 class ColumnRows:

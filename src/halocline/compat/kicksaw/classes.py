@@ -1,0 +1,10 @@
+"""The classes under the module's first name, which the document still uses."""
+
+from __future__ import annotations
+
+from halocline.compat.kicksaw.orchestrator import Orchestrator
+from halocline.sf import SfClient
+
+SalesforceClient = SfClient
+
+__all__ = ["Orchestrator", "SalesforceClient", "SfClient"]

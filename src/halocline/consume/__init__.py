@@ -1,0 +1,1 @@
+"""What comes in by itself - events, messages, invocations - and what is done about it, once."""

@@ -1,0 +1,101 @@
+"""Limits: how much one file may ask of this machine, looked at before any of it is read as rows.
+
+A packed file may expand without end, and a file without line ends is one row that is as long as the file. So each text file is
+unpacked once to nowhere first: at the speed of the unpacking, in flat memory, and no further than the limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from halocline.errors import FixConfig
+from halocline.rows.files import kind_of
+from halocline.rows.text import opened
+
+_CHUNK_BYTES = 1 << 20
+_ALWAYS_BYTES = 64 << 20  # what a small file may expand to, however well it was packed
+_NO_MARKS = bytes(set(range(256)) - set(b'"\n'))
+_RAISE = "Raise the limit of the job if the file is meant to be so."
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """In bytes: of a file `unpacked`, of one `record` in it (to within 2 MiB), and of a `.json` file, which is read as a whole.
+
+    `ratio` is how many times its packed size a .gz file may have; under 64 MiB nobody asks.
+    Raises: FixConfig for a limit below 1.
+    """
+
+    unpacked_bytes: int = 20 << 30
+    record_bytes: int = 16 << 20
+    json_bytes: int = 64 << 20
+    ratio: int = 200
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 1:
+                raise FixConfig("Reading the limits of a file job", f"{name} is {getattr(self, name)}", hint="Give 1 or more.")
+
+
+def check(path: Path, limits: Limits, *, encoding: str = "utf-8") -> None:
+    """Look at a text file as a whole; a Parquet file, which says itself how it is made, is left to its reader.
+
+    Raises: FixConfig for a file beyond the limits, and for one that cannot be unpacked or decoded.
+    """
+    kind = kind_of(path)
+    if kind is None or kind == ".parquet":
+        return
+    doing, packed = f"Reading {path.name}", path.stat().st_size
+    most = min(limits.unpacked_bytes, limits.json_bytes) if kind == ".json" else limits.unpacked_bytes
+    if path.suffix.lower() == ".gz":
+        most = min(most, max(packed * limits.ratio, _ALWAYS_BYTES))
+    records = None if kind == ".json" else _Records(quoted=kind in {".csv", ".tsv"})
+    size = 0
+    with opened(path, encoding) as file:
+        while data := file.read(_CHUNK_BYTES):
+            size += len(data)
+            if size > most:
+                raise _too_large(doing, kind, packed=packed, most=most, limits=limits)
+            if records is not None and records.longest(data) > limits.record_bytes:
+                cause = f"record {records.ended + 1:,} is longer than {limits.record_bytes:,} bytes"
+                hint = f"A line end may be missing, or a quote that closes. {_RAISE}"
+                raise FixConfig(doing, cause, hint=hint, limit="record_bytes")
+
+
+def _too_large(doing: str, kind: str, *, packed: int, most: int, limits: Limits) -> FixConfig:
+    if kind == ".json" and most == limits.json_bytes:
+        cause = f"a .json file is read as a whole, and this one is larger than {most:,} bytes"
+        return FixConfig(doing, cause, hint=f"Write it as JSON Lines (.jsonl). {_RAISE}", limit="json_bytes")
+    if most == limits.unpacked_bytes:
+        return FixConfig(doing, f"it is larger than {most:,} bytes", hint=_RAISE, limit="unpacked_bytes")
+    cause = f"its {packed:,} bytes expand to more than {most:,}, over {limits.ratio} times as many"
+    return FixConfig(doing, cause, hint=_RAISE, limit="ratio")
+
+
+class _Records:
+    """Counts how long a record is, to within two pieces of the file; a line end inside of quotes ends none."""
+
+    def __init__(self, *, quoted: bool) -> None:
+        self.ended = 0
+        self._quoted = quoted
+        self._inside = False
+        self._open_bytes = 0
+
+    def longest(self, data: bytes) -> int:
+        """Take in a piece of the file: at most so many bytes has the longest record that it touches."""
+        ended = self._ends(data)
+        self.ended += ended
+        touched = self._open_bytes + len(data)
+        self._open_bytes = len(data) if ended else touched
+        return touched
+
+    def _ends(self, data: bytes) -> int:
+        """How many records end in the piece."""
+        if not self._quoted or (not self._inside and b'"' not in data):
+            return data.count(b"\n")
+        marks = data.translate(None, _NO_MARKS).replace(b'""', b"")  # two quotes side by side change nothing
+        parts = marks.split(b'"')
+        outside = parts[1::2] if self._inside else parts[::2]
+        self._inside ^= len(parts) % 2 == 0
+        return sum(map(len, outside))

@@ -1,0 +1,212 @@
+"""Execution: one run of an integration as a record of Salesforce, with a child record for every refused row, and logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Self
+
+from halocline.errors import FixConfig, NotFound, Stop
+from halocline.push.order import WriteOrder
+
+if TYPE_CHECKING:
+    from halocline.sf.bulk import Answer, BulkType, Row
+    from halocline.sf.client import SfClient
+    from halocline.sf.sobject import SfType
+
+_CUT = "..."
+
+
+class LogLevel(Enum):
+    """How grave a log is."""
+
+    ERROR = "ERROR"
+    WARNING = "WARNING"
+    INFO = "INFO"
+    DEBUG = "DEBUG"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionNames:
+    """What the objects and fields are called in the org; `namespace` ("Acme__") goes before each of them.
+
+    The defaults are those of the "integration app" package.
+    """
+
+    namespace: str = ""
+    integration: str = "Integration__c"
+    lambda_name: str = "LambdaName__c"
+    execution: str = "IntegrationExecution__c"
+    execution_integration: str = "Integration__c"
+    execution_payload: str = "ExecutionPayload__c"
+    response_payload: str = "ResponsePayload__c"
+    successful_completion: str = "SuccessfulCompletion__c"
+    execution_error_message: str = "ErrorMessage__c"
+    error: str = "IntegrationError__c"
+    error_execution: str = "IntegrationExecution__c"
+    operation: str = "Operation__c"
+    salesforce_object: str = "Object__c"
+    error_code: str = "ErrorCode__c"
+    error_message: str = "ErrorMessage__c"
+    upsert_key: str = "UpsertKey__c"
+    upsert_key_value: str = "UpsertKeyValue__c"
+    object_payload: str = "ObjectPayload__c"
+    log: str = "IntegrationLog__c"
+    log_execution: str = "IntegrationExecution__c"
+    log_message: str = "LogMessage__c"
+    log_level: str = "LogLevel__c"
+    status_code: str = "StatusCode__c"
+    associated_entity: str = "AssociatedEntity__c"
+
+    def qualified(self) -> ExecutionNames:
+        """The same names, each with the namespace before it."""
+        spelled = {one.name: f"{self.namespace}{getattr(self, one.name)}" for one in fields(self) if one.name != "namespace"}
+        return replace(self, namespace="", **spelled)
+
+
+class Execution:
+    """One execution record, by its `id`."""
+
+    def __init__(self, sf: SfClient, execution_id: str, *, names: ExecutionNames | None = None) -> None:
+        self.id = execution_id
+        self._sf = sf
+        self._names = (names or ExecutionNames()).qualified()
+        self._lengths: dict[str, int] | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        sf: SfClient,
+        integration_name: str,
+        *,
+        payload: object,
+        names: ExecutionNames | None = None,
+        create_missing_integration: bool = False,
+    ) -> Self:
+        """A new execution of the integration of that name, which records the payload it was started with.
+
+        Raises: NotFound where there is no such integration, unless it is to be created; FixConfig where there are several;
+        RetryLater with `facts["in_doubt"]` when the answer was lost and the record may be there.
+        """
+        known = (names or ExecutionNames()).qualified()
+        parent = _integration(sf, integration_name, names=known, create=create_missing_integration)
+        record = {known.execution_integration: parent, known.execution_payload: _json(payload)}
+        return cls(sf, str(_object(sf, known.execution).create(record)["id"]), names=names)
+
+    def record(self) -> dict[str, Any]:
+        """The record as it is."""
+        return self._object.get(self.id)
+
+    def update_payload(self, payload: object) -> None:
+        """Record another payload in place of the first."""
+        self._object.update(self.id, {self._names.execution_payload: _json(payload)})
+
+    def fail(self, message: str) -> None:
+        """Record that it did not end well, and why."""
+        record = {self._names.successful_completion: False, self._names.execution_error_message: message}
+        self._object.update(self.id, record)
+
+    def complete(self, response_payload: object = None) -> None:
+        """Record that it ended well, and with what answer."""
+        told = {} if response_payload is None else {self._names.response_payload: _json(response_payload)}
+        self._object.update(self.id, {self._names.successful_completion: True, **told})
+
+    def log(
+        self,
+        message: str,
+        level: LogLevel = LogLevel.INFO,
+        *,
+        status_code: int | None = None,
+        associated_entity: str | None = None,
+    ) -> str:
+        """Record a message as a child of the execution; its id."""
+        known = self._names
+        record: dict[str, Any] = {known.log_execution: self.id, known.log_message: message, known.log_level: level.value}
+        if status_code is not None:
+            record[known.status_code] = status_code
+        if associated_entity is not None:
+            record[known.associated_entity] = associated_entity
+        return str(_object(self._sf, known.log).create(record)["id"])
+
+    def record_errors(self, order: WriteOrder, rows: Sequence[Row], *, answers: Sequence[Answer]) -> int:
+        """Record what was refused of a bulk write, a child record for each error of each row, and say how many; none, no call.
+
+        Texts are cut to what their fields hold. Raises: Stop when Salesforce refuses an error record, with the answers of both
+        in `facts`; what ends a push.
+        """
+        pairs = zip(rows, answers, strict=True)
+        found = [self._error(order, row, error) for row, told in pairs if not told["success"] for error in told["errors"]]
+        if not found:
+            return 0
+        children: BulkType = getattr(replace(self._sf.bulk, execution=None), self._names.error)
+        results = children.insert([self._cut(one) for one in found])
+        bad = [one["errors"][0] for one in results if not one["success"]]
+        if bad:
+            cause = f"{len(bad):,} of {len(found):,} were refused, the first with {bad[0]['statusCode']}: {bad[0]['message']}"
+            hint = "The rows themselves were sent; what became of them is in facts['answers']."
+            doing = f"Recording errors in {self._names.error}"
+            raise Stop(doing, cause, hint=hint, answers=list(answers), recorded=results)
+        return len(found)
+
+    @property
+    def _object(self) -> SfType:
+        return _object(self._sf, self._names.execution)
+
+    def _error(self, order: WriteOrder, row: Row, error: Mapping[str, Any]) -> dict[str, Any]:
+        known, key = self._names, order.key
+        value = None if key is None else next((told for name, told in row.items() if name.lower() == key.lower()), None)
+        return {
+            known.error_execution: self.id,
+            known.operation: order.mode.value,
+            known.salesforce_object: order.sobject,
+            known.error_code: error["statusCode"],
+            known.error_message: error["message"],
+            known.upsert_key: key,
+            known.upsert_key_value: None if value is None else str(value),
+            known.object_payload: _json(row),
+        }
+
+    def _cut(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """The record with its texts as long as their fields are."""
+        if self._lengths is None:
+            described = _object(self._sf, self._names.error).describe()["fields"]
+            self._lengths = {str(one["name"]): int(one.get("length") or 0) for one in described}
+        return {name: _within(value, self._lengths.get(name, 0)) for name, value in record.items()}
+
+
+def create_integration(sf: SfClient, name: str, *, lambda_name: str = "", names: ExecutionNames | None = None) -> dict[str, Any]:
+    """The answer of Salesforce to a new integration, the parent of executions."""
+    known = (names or ExecutionNames()).qualified()
+    told = {known.lambda_name: lambda_name} if lambda_name else {}
+    return _object(sf, known.integration).create({"Name": name, **told})
+
+
+def _integration(sf: SfClient, name: str, *, names: ExecutionNames, create: bool) -> str:
+    quoted = name.replace("\\", "\\\\").replace("'", "\\'")
+    found = sf.query(f"SELECT Id FROM {names.integration} WHERE Name = '{quoted}' LIMIT 2")["records"]
+    doing = f"Looking for the {names.integration} named {name!r}"
+    if len(found) > 1:
+        raise FixConfig(doing, "there are several", hint="Give them names of their own.")
+    if found:
+        return str(found[0]["Id"])
+    if not create:
+        raise NotFound(doing, "there is none", hint="Create it, or pass create_missing_integration=True.")
+    return str(create_integration(sf, name, names=names)["id"])
+
+
+def _object(sf: SfClient, name: str) -> SfType:
+    found: SfType = getattr(sf, name)
+    return found
+
+
+def _json(value: object) -> str:
+    """As JSON; what JSON does not know (dates, Decimals) is text: it is a record for people."""
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _within(value: Any, length: int) -> Any:
+    if not isinstance(value, str) or not 0 < length < len(value):
+        return value
+    return value[: length - len(_CUT)] + _CUT if length > len(_CUT) else value[:length]

@@ -1,0 +1,216 @@
+"""Laws of files between a bucket and this machine: each under its own name, none outside of its folder, none left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from tests.connectors.files.server import bucket, s3
+from tests.consume.s3_samples import event, record
+
+from halocline import registry
+from halocline.buckets import Buckets
+from halocline.compat.kicksaw.s3_helpers import build_date_divided_s3_prefix, parse_kinesis_record, parse_s3_event_record
+from halocline.config import Settings
+from halocline.consume.s3_events import S3Events
+from halocline.consume.s3_files import delete_file, download_file, move_file, upload_file
+from halocline.consume.s3_keys import build_archive_s3_key, get_filename_from_s3_key, get_prefix_from_s3_key, timestamp_s3_key
+from halocline.consume.step_functions import cache_data_in_s3, pull_cached_data_from_s3
+from halocline.errors import FixConfig, NotFound
+from halocline.ledger import MemoryLedger
+from halocline.scratch import key_of, place_of, scratch
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[str]:
+    with s3() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def store() -> Buckets:
+    return registry.open_buckets()
+
+
+@pytest.fixture
+def name() -> str:
+    return bucket().name
+
+
+# ---- files
+
+
+def test_a_file_keeps_the_name_of_its_key(name: str, store: Buckets, tmp_path: Path) -> None:
+    """Below its folders, as they are in the bucket; uploaded again it has the same key."""
+    store.put(b"a,b\n", name, "in/2026/file one.csv")
+    path = download_file("in/2026/file one.csv", name)
+    assert path.parts[-3:] == ("in", "2026", "file one.csv")
+    assert path.read_bytes() == b"a,b\n"
+    assert upload_file(path, name) == "in/2026/file one.csv"
+    assert download_file("in/2026/file one.csv", name, tmp_path) == tmp_path / "in" / "2026" / "file one.csv"
+
+
+def test_two_buckets_do_not_meet_here(store: Buckets) -> None:
+    """The same key of two buckets is two files, at the same time."""
+    one, two = bucket().name, bucket().name
+    store.put(b"1", one, "f.csv")
+    store.put(b"2", two, "f.csv")
+    paths = [download_file("f.csv", where) for where in (one, two)]
+    assert [path.read_bytes() for path in paths] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["../../evil.csv", "/etc/evil.csv", "a/../../evil.csv", "a//b.csv", "./x.csv", "a\\..\\x.csv", "x" * 900, "a/"],
+)
+def test_a_key_never_leads_out(name: str, store: Buckets, tmp_path: Path, key: str) -> None:
+    """Whatever it says, the file lies below the folder."""
+    store.put(b"x", name, key)
+    inside = tmp_path / "inside"
+    path = download_file(key, name, inside)
+    assert path.is_relative_to(inside)
+    assert ".." not in path.parts
+    assert [one for one in tmp_path.rglob("*") if one.is_file()] == [path]
+
+
+def test_no_two_keys_have_one_place(tmp_path: Path) -> None:
+    """Also where what a file system cannot take is left out of them."""
+    keys = ["a/../b", "a/_/b", "a//b", "a/./b", "a/b", "a\nb", "a_b", "x" * 300, "x" * 301, "", "_"]
+    assert len({place_of(key, tmp_path) for key in keys}) == len(keys)
+
+
+def test_a_link_does_not_lead_out(tmp_path: Path) -> None:
+    """A folder that is a link to elsewhere is no place."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a").symlink_to(tmp_path / "outside")
+    with pytest.raises(FixConfig, match="outside of"):
+        place_of("a/f.csv", tmp_path / "root")
+
+
+def test_a_key_is_said_or_found(name: str, store: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path is its own key; of another only the name is."""
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    Path("out/r.csv").write_text("r")
+    assert upload_file("out/r.csv", name) == "out/r.csv"
+    assert upload_file(tmp_path / "out" / "r.csv", name) == "r.csv"
+    assert upload_file("out/r.csv", name, Path("x") / "y.csv") == "x/y.csv"
+    assert store.read(name, "x/y.csv") == b"r"
+    assert key_of(Path("../r.csv")) == "r.csv"
+
+
+def test_what_a_callback_brought_goes_with_it(name: str, store: Buckets, tmp_path: Path) -> None:
+    """A process that handles files for ever does not fill its disk; what was put elsewhere stays."""
+    store.put(b"x", name, "in/a.csv")
+    paths: list[Path] = []
+
+    def work(key: str, where: str) -> None:
+        paths.extend((download_file(key, where), download_file(key, where, tmp_path)))
+        assert all(path.exists() for path in paths)
+
+    S3Events(MemoryLedger(), Settings(tmp_path)).respond(event(record(bucket=name)), work)
+    assert [path.exists() for path in paths] == [False, True]
+
+
+def test_the_bytes_that_landed_are_brought(name: str, store: Buckets, tmp_path: Path) -> None:
+    """Each event has its own version, although the newest is another by then; outside of a callback it is the newest."""
+    client = boto3.client("s3")
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    versions = [client.put_object(Bucket=name, Key="in/a.csv", Body=body)["VersionId"] for body in (b"one", b"two")]
+    found: list[bytes] = []
+
+    def work(key: str, where: str) -> None:
+        found.append(download_file(key, where).read_bytes())
+
+    told = [record(bucket=name, version=version, sequencer=f"0{number}") for number, version in enumerate(versions)]
+    S3Events(MemoryLedger(), Settings(tmp_path)).respond(event(*reversed(told)), work)
+    assert found == [b"one", b"two"]
+    assert download_file("in/a.csv", name).read_bytes() == b"two"
+
+
+def test_scratch_of_two_works_is_apart() -> None:
+    with scratch() as one, scratch() as two:
+        assert one != two
+        assert key_of(two / "a" / "b") == "a/b"
+    assert not one.exists()
+    assert not two.exists()
+
+
+def test_moving_is_done_once(name: str, store: Buckets) -> None:
+    """To a new key or a new bucket; what was moved before is no error, what never was there is."""
+    other = bucket().name
+    store.put(b"x", name, "a")
+    move_file("a", "b", name)
+    move_file("a", "b", name)
+    assert [store.head(name, key) is not None for key in "ab"] == [False, True]
+    move_file("b", "b", name)
+    assert store.read(name, "b") == b"x"
+    move_file("b", "c", name, new_bucket=other, delete=False)
+    assert store.read(other, "c") == store.read(name, "b")
+    with pytest.raises(NotFound, match="no such object"):
+        move_file("nothing", "d", name)
+    delete_file("b", name)
+    delete_file("b", name)
+    assert store.head(name, "b") is None
+
+
+# ---- keys
+
+
+def test_keys_are_cut_and_joined() -> None:
+    """As the older library did, but for the instant."""
+    assert timestamp_s3_key("origin/a_file.csv", timestamp="T") == "a_file-T.csv"
+    assert timestamp_s3_key("origin/a_file.csv", True, "T") == "origin/a_file-T.csv"
+    assert timestamp_s3_key("a_file", keep_folder=True, timestamp="T") == "a_file-T"
+    assert (get_filename_from_s3_key("a/b/c.csv"), get_prefix_from_s3_key("a/b/c.csv")) == ("c.csv", "a/b")
+    assert (get_filename_from_s3_key("c.csv"), get_prefix_from_s3_key("c.csv")) == ("c.csv", "")
+    assert build_archive_s3_key("origin/a_file.csv", replace=True) == "archive/a_file.csv"
+    assert build_archive_s3_key("a/b/c/file.csv") == "archive/a/b/c/file.csv"
+    assert build_archive_s3_key("a/f.csv", "2026/07/") == "archive/2026/07/a/f.csv"
+    assert build_date_divided_s3_prefix(date(2022, 7, 5)) == Path("2022/07/05")
+
+
+def test_no_two_stamped_keys_are_the_same() -> None:
+    """Not even of one instant."""
+    assert len({timestamp_s3_key("a.csv") for _ in range(1_000)}) == 1_000
+
+
+def test_records_are_read_one_by_one() -> None:
+    """Of S3, whatever happened to the object, and of Kinesis."""
+    bare = {"s3": {"bucket": {"name": "b"}, "object": {"key": "Im+a+problem.csv"}}}
+    assert parse_s3_event_record(bare) == ("b", "Im a problem.csv")
+    assert parse_s3_event_record(record(event="ObjectRemoved:Delete"))[1] == "in/a.csv"
+    with pytest.raises(FixConfig):
+        parse_s3_event_record({})
+    assert parse_kinesis_record({"kinesis": {"data": "eyJOYW1lIjogIkJvYiJ9"}}) == {"Name": "Bob"}
+
+
+# ---- payloads of Step Functions
+
+
+@pytest.mark.parametrize("data", [{"greeting": "hi"}, [], None, "ä", [1, 2.5, True]])
+def test_a_payload_comes_back_as_it_was(name: str, data: Any) -> None:
+    """Under a key that no other has, or the one that was said; once taken with `delete` it is gone."""
+    keys = {cache_data_in_s3(data, name) for _ in range(3)}
+    assert len(keys) == 3
+    assert all(pull_cached_data_from_s3(name, key) == data for key in keys)
+    assert cache_data_in_s3(data, name, "my.json") == "my.json"
+    assert pull_cached_data_from_s3(name, "my.json", delete=True) == data
+    with pytest.raises(NotFound, match="delete=True has taken it"):
+        pull_cached_data_from_s3(name, "my.json")
+
+
+def test_what_is_no_json_is_told(name: str, store: Buckets) -> None:
+    """On its way in, and on its way out."""
+    with pytest.raises(FixConfig, match="no JSON"):
+        cache_data_in_s3({"at": date(2026, 1, 1)}, name)
+    with pytest.raises(FixConfig, match="no JSON"):
+        cache_data_in_s3(float("nan"), name)
+    store.put(b"{", name, "bad.json")
+    with pytest.raises(FixConfig, match="no JSON"):
+        pull_cached_data_from_s3(name, "bad.json")

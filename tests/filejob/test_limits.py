@@ -1,0 +1,84 @@
+"""Laws of limits: a file that would fill the memory or the disk is refused before it does, and says why."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from halocline.errors import FixConfig
+from halocline.filejob.limits import Limits, check
+
+MB = 1 << 20
+
+
+def packed(path: Path, piece: bytes, times: int) -> Path:
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(times):
+            file.write(piece)
+    return path
+
+
+def plain(path: Path, piece: bytes, times: int, *, head: bytes = b"", tail: bytes = b"") -> Path:
+    with path.open("wb") as file:
+        file.write(head)
+        for _ in range(times):
+            file.write(piece)
+        file.write(tail)
+    return path
+
+
+def test_a_file_that_expands_without_end_is_refused(tmp_path: Path) -> None:
+    """A few hundred kilobytes that would be a hundred megabytes: no more is unpacked than the limits say."""
+    bomb = packed(tmp_path / "bomb.csv.gz", b"a,b\n" * (MB // 4), 100)
+    with pytest.raises(FixConfig, match="over 200 times as many") as caught:
+        check(bomb, Limits())
+    assert caught.value.facts["limit"] == "ratio"
+    check(bomb, Limits(ratio=2_000))
+    with pytest.raises(FixConfig, match=r"larger than 8,388,608 bytes"):
+        check(bomb, Limits(ratio=2_000, unpacked_bytes=8 * MB))
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("one_line.csv", lambda path: plain(path, b"x" * MB, 40, head=b"a\n")),
+        ("one_line.jsonl", lambda path: plain(path, b"x" * MB, 40, head=b'{"a": "')),
+        ("open_quote.csv", lambda path: plain(path, b"x,y\n" * (MB // 4), 40, head=b'a,b\n1,"')),
+        ("many_quotes.csv", lambda path: plain(path, b'""' * (MB // 2), 40, head=b'a\n"')),
+        ("packed.csv.gz", lambda path: packed(path, b"x" * MB, 40)),
+    ],
+)
+def test_a_record_without_end_is_refused(tmp_path: Path, name: str, make: Callable[[Path], Path]) -> None:
+    """One line, or a quote that never closes: it is not read as a whole to find that out."""
+    path = make(tmp_path / name)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FixConfig, match=r"record \S+ is longer than 16,777,216 bytes"):
+            check(path, Limits())
+        assert tracemalloc.get_traced_memory()[1] < 64 * MB
+    finally:
+        tracemalloc.stop()
+
+
+def test_cells_of_many_lines_are_no_long_records(tmp_path: Path) -> None:
+    """Records end where they end: line ends in quotes belong to a cell, and many records may be longer than one may be."""
+    path = plain(tmp_path / "cells.csv", b'"one\ntwo ""three""\n",2\n' * 50_000, 20, head=b"a,b\n")
+    assert path.stat().st_size > 16 * MB
+    check(path, Limits())
+    check(plain(tmp_path / "lines.jsonl", b'{"a": "\\""}\n' * 50_000, 40), Limits())
+
+
+def test_a_json_file_is_read_as_a_whole_and_so_is_bounded(tmp_path: Path) -> None:
+    """The error names the form that is not."""
+    with pytest.raises(FixConfig, match="JSON Lines"):
+        check(plain(tmp_path / "large.json", b" " * MB, 3), Limits(json_bytes=2 * MB))
+
+
+def test_a_limit_is_a_number_of_bytes() -> None:
+    """Nothing would be let through by a limit of zero."""
+    with pytest.raises(FixConfig, match="ratio is 0"):
+        Limits(ratio=0)

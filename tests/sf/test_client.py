@@ -1,0 +1,168 @@
+"""Laws of SfClient: an org as users of simple-salesforce write it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.connectors.salesforce.writable import writable
+
+from halocline import SfClient, SoapAuthenticator, SyncPipeline
+from halocline.config import Settings
+from halocline.emulator.org import EmulatorConfig
+from halocline.emulator.seed import API_USERNAME
+from halocline.emulator.server import Emulator
+from halocline.errors import BadQuery, FixConfig, LoginRefused, NotFound, RejectRecord
+from halocline.ledger import MemoryLedger
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, SfClient]]:
+    folder = tmp_path_factory.mktemp("sf")
+    with writable(folder, page_size=500) as (emulator, client), MemoryLedger() as ledger:
+        client.limits()  # logged in before the checkpoint, so that each test finds the session there
+        emulator.checkpoint()
+        yield emulator, SfClient(client=client, settings=Settings(folder), ledger=ledger)
+
+
+@pytest.fixture
+def sf(org: tuple[Emulator, SfClient]) -> SfClient:
+    org[0].reset()
+    return org[1]
+
+
+@pytest.fixture
+def no_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ACCESS_TOKEN", "PRIVATE_KEY_PATH", "REFRESH_TOKEN", "CLIENT_ID", "USERNAME", "PASSWORD", "LOGIN_URL"):
+        monkeypatch.delenv(f"SF_{name}", raising=False)
+
+
+def test_a_record_lives(sf: SfClient) -> None:
+    """Created, read, changed, upserted and deleted, each with the answer that simple-salesforce gives."""
+    made = sf.Account.create({"Name": "a", "Ext__c": "K/1"})
+    assert (made["success"], made["errors"], set(made)) == (True, [], {"id", "success", "errors"})
+    assert sf.Account.get(made["id"])["Name"] == "a"
+    assert sf.Account.get_by_custom_id("Ext__c", "K/1")["attributes"]["type"] == "Account"
+    assert sf.Account.update(made["id"], {"Phone": "1"}) == 204
+    assert sf.Account.upsert("Ext__c/K%2F1", {"Name": "b"}) == 200
+    assert sf.Account.upsert("Ext__c/new one", {"Name": "c"}) == 201
+    assert {row["Ext__c"]: row["Name"] for row in sf.query("SELECT Name, Ext__c FROM Account")["records"]} == {
+        "K/1": "b",
+        "new one": "c",
+    }
+    assert sf.Account.delete(made["id"]) == 204
+    with pytest.raises(NotFound):
+        sf.Account.get(made["id"])
+
+
+def test_a_refusal_is_an_error(sf: SfClient) -> None:
+    """With Salesforce's code and words."""
+    with pytest.raises(RejectRecord, match="REQUIRED_FIELD_MISSING"):
+        sf.Account.create({"Phone": "1"})
+    with pytest.raises(RejectRecord, match="REQUIRED_FIELD_MISSING"):
+        sf.Account.upsert("Ext__c/x", {"Phone": "1"})
+    with pytest.raises(BadQuery, match="names no field and value"):
+        sf.Account.upsert("x", {"Phone": "1"})
+
+
+def test_a_query_answers_a_page_and_query_all_every_one(org: tuple[Emulator, SfClient], sf: SfClient) -> None:
+    """In Salesforce's own shape, with `attributes`."""
+    org[0].seed({"Account": 1_200})
+    first = sf.query("SELECT Id FROM Account")
+    assert (first["totalSize"], first["done"], len(first["records"])) == (1_200, False, 500)
+    assert len(sf.query_more(first["nextRecordsUrl"])["records"]) == 500
+    whole = sf.query_all("SELECT Id FROM Account")
+    assert (whole["done"], len({row["Id"] for row in whole["records"]})) == (True, 1_200)
+    assert len(list(sf.query_all_iter("SELECT Id FROM Account"))) == 1_200
+    assert "attributes" in whole["records"][0]
+    assert "attributes" not in sf.bulk.Account.query("SELECT Id FROM Account")[0]
+
+
+def test_it_is_a_login_too(sf: SfClient, tmp_path: Path) -> None:
+    """Whatever takes an authenticator takes it: a pipeline, too."""
+    with MemoryLedger() as ledger:
+        pipeline = SyncPipeline(sf, "Account", ledger=ledger, settings=Settings(tmp_path))
+        assert pipeline.sync([{"Name": "a"}]).success_count == 1
+    assert sf.query("SELECT Name FROM Account")["records"][0]["Name"] == "a"
+
+
+def test_names_of_python_are_no_objects(sf: SfClient) -> None:
+    """Copying does not go round for ever."""
+    assert copy.copy(sf).Account.name == "Account"
+    assert not hasattr(sf, "_nothing")
+    assert not hasattr(SfClient.__new__(SfClient), "client")
+    assert not hasattr(sf.bulk, "_nothing")
+    assert {"Account"} <= {one["name"] for one in sf.describe()["sobjects"]}
+    assert sf.Account.describe()["name"] == "Account"
+
+
+# ---- logging in
+
+
+def test_a_user_logs_in_as_before(org: tuple[Emulator, SfClient], no_login: None) -> None:
+    """User name, password, token and domain, by position."""
+    with SfClient(API_USERNAME, "halo", "cline", org[0].url) as sf:
+        assert sf.query("SELECT COUNT() FROM Account")["done"] is True
+        assert sf.sf_instance == org[0].url.partition("://")[2]
+        assert sf.session_id
+        assert sf.authenticate().notices
+
+
+def test_the_environment_logs_in(org: tuple[Emulator, SfClient], monkeypatch: pytest.MonkeyPatch, no_login: None) -> None:
+    """As our other clients, or by user name and password alone."""
+    config = org[0].config
+    monkeypatch.setenv("SF_USERNAME", API_USERNAME)
+    monkeypatch.setenv("SF_PASSWORD", "halocline")
+    monkeypatch.setenv("SF_DOMAIN", org[0].url)
+    with SfClient() as sf:
+        assert sf.limits()
+    monkeypatch.delenv("SF_PASSWORD")
+    monkeypatch.setenv("SF_CLIENT_ID", config.consumer_key)
+    monkeypatch.setenv("SF_CLIENT_SECRET", config.consumer_secret)
+    monkeypatch.setenv("SF_LOGIN_URL", org[0].url)
+    with SfClient() as sf:
+        assert sf.limits()
+
+
+def test_a_wrong_password_is_refused_once(org: tuple[Emulator, SfClient]) -> None:
+    """It is not tried again, for that would lock the user out, and is in no message."""
+    org[0].calls.clear()
+    login = SoapAuthenticator(API_USERNAME, "secret-word", login_url=org[0].url)
+    with pytest.raises(LoginRefused, match="INVALID_LOGIN") as refused:
+        login.authenticate()
+    assert len(org[0].calls) == 1
+    assert "secret-word" not in f"{refused.value} {refused.value.facts} {login!r}"
+
+
+def test_an_org_without_this_login_says_so() -> None:
+    """With what to use instead."""
+    with Emulator(EmulatorConfig(soap_login=False)) as org, pytest.raises(LoginRefused, match="client credentials"):
+        SoapAuthenticator(API_USERNAME, "halocline", login_url=org.url).authenticate()
+
+
+def test_half_a_login_is_an_error(no_login: None) -> None:
+    with pytest.raises(FixConfig, match="come together"):
+        SfClient("name")
+    with pytest.raises(FixConfig, match="is set"):
+        SfClient()
+
+
+@pytest.mark.parametrize(
+    ("domain", "url"),
+    [
+        ("", "https://login.salesforce.com"),
+        ("na", "https://login.salesforce.com"),
+        ("test", "https://test.salesforce.com"),
+        ("acme.my", "https://acme.my.salesforce.com"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:1"),
+    ],
+)
+def test_a_domain_is_the_host_before_salesforce(domain: str, url: str) -> None:
+    """As the older client has it, or a whole address."""
+    from halocline.sf.client import soap_login
+
+    assert soap_login("u", "p", security_token="t", domain=domain).login_url == url
