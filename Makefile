@@ -25,7 +25,7 @@ FIND_PYTHON = for name in python3.14 python3.13 python3.12 python3.11 python3 py
 	echo 'Halocline needs Python 3.11 to 3.14 with the venv module, and found none on PATH.' >&2; \
 	echo 'Install one (on Debian and Ubuntu: apt install python3 python3-venv), then run make again.' >&2; exit 1
 
-.PHONY: help demo test core-cli lint bench bench-name faults docs locks clean
+.PHONY: help demo test core-cli lint bench bench-name faults lambda docs locks clean
 
 help:  ## this list
 	@echo 'make <target>, where target is one of:'
@@ -49,13 +49,20 @@ lint: $(VENV)/.stamp  ## ruff, mypy --strict, import rules, unused code, example
 	@$(PY) tools/check_docs.py
 
 # What breaks things on purpose, the long tests included. Ended after FAULTS_S seconds, as a failure.
-FAULTS := $(patsubst %,tests/system/test_%.py,fault_loop random_kills kill taken_up two_runners stateful bad_disk push_crash_matrix)
+FAULTS := $(patsubst %,tests/system/test_%.py,fault_loop random_kills kill taken_up two_runners stateful bad_disk push_crash_matrix file_job_kills)
 FAULTS_S ?= 10800
 
 faults: $(VENV)/.stamp  ## every operation of a sync and of a push fails, loses its reply, or is where the process dies: up to three hours
 	@$(PY) -m pytest --long -n $(WORKERS) -rfE --session-timeout=$(FAULTS_S) $(PYTEST_ARGS) $(FAULTS)
 
-docs: $(VENV)/.stamp  ## the pages that the code itself tells: docs/emulator-coverage.md, docs/types.md
+# CONFIG=halocline.yaml puts your flows beside the handler; LAMBDA_ARGS="--arch arm64 --python 3.13 --extra postgres".
+CONFIG ?=
+LAMBDA_ARGS ?=
+
+lambda: $(VENV)/.stamp  ## build/lambda/halocline-lambda.zip: the function halocline.aws_lambda.handler; CONFIG=halocline.yaml
+	@$(PY) tools/make_lambda.py $(if $(CONFIG),--config $(CONFIG)) $(LAMBDA_ARGS)
+
+docs: $(VENV)/.stamp  ## the pages that the code itself tells: docs/emulator-coverage.md, docs/types.md, docs/halocline.schema.json
 	@$(PY) tools/make_pages.py
 
 clean:  ## removes what make made, environments included

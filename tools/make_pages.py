@@ -1,4 +1,5 @@
-"""Write the pages of the documentation that the code itself tells: what the emulator covers, and which type becomes which.
+"""Write the pages of the documentation that the code itself tells: what the emulator covers, which type becomes which, and the
+JSON schema of halocline.yaml.
 
 usage: make_pages.py [--check]
 
@@ -8,6 +9,7 @@ With --check nothing is written; a page that is not what the code says ends in e
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +28,7 @@ from halocline.emulator.soap.service import OPERATIONS
 from halocline.emulator.soql.dates import DATE_LITERALS
 from halocline.emulator.soql.parser import CLAUSES, LOCATION_FUNCTIONS, SCOPES
 from halocline.emulator.soql.values import AGGREGATES, DATE_FUNCTIONS, REFUSED_FUNCTIONS, SHOWING_FUNCTIONS
+from halocline.flows.json_schema import json_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,7 +36,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(arguments: list[str]) -> int:
     """Write the pages, or compare them with the code."""
     different = 0
-    for name, text in (("emulator-coverage.md", coverage()), ("types.md", type_map())):
+    schema = json.dumps(json_schema(), indent=2) + "\n"
+    for name, text in (("emulator-coverage.md", coverage()), ("types.md", type_map()), ("halocline.schema.json", schema)):
         page = ROOT / "docs" / name
         if "--check" not in arguments:
             page.write_text(text)

@@ -21,6 +21,11 @@ class Halt:
         """Let everybody end. Idempotent."""
         self._called.set()
 
+    @property
+    def is_called(self) -> bool:
+        """Whether everybody is to end."""
+        return self._called.is_set()
+
     def check(self, doing: str) -> None:
         """Go on, unless the end was called.
 

@@ -3,6 +3,7 @@
 in_order   work on each, some at a time, results in the order they were asked for; an interrupt ends all of it
 company    what they share
 relations  which of them refer to which
+column_of  which column is meant of which
 """
 
 from __future__ import annotations
@@ -134,6 +135,12 @@ def relations(survey: Survey | None, among: Collection[str]) -> dict[str, dict[s
             where = "refers_to" if name.lower() in run else "not_in_run"
             found[where].setdefault(run.get(name.lower(), name), []).append(reference.column)
     return {where: dict(sorted(objects.items())) for where, objects in found.items()}
+
+
+def column_of(sobject: str, column: str) -> str:
+    """The column that is meant of that object by `Email` or `Account.Email`; empty where it is another object's."""
+    owner, dot, name = column.partition(".")
+    return column if not dot else name if owner.lower() == sobject.lower() else ""
 
 
 class _TakingTurns:

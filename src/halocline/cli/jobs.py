@@ -88,10 +88,9 @@ class Asked:
 
     def _of(self, sobject: str, column: str) -> str:
         """The column as an option for that object means it; empty where it means another's."""
-        owner, dot, name = column.partition(".")
-        if not dot or self.soql is not None:
-            return column
-        return name if owner.lower() == sobject.lower() else ""
+        from halocline.several import column_of
+
+        return column if self.soql is not None else column_of(sobject, column)
 
     def _refuse_strange(self, column: str, names: Sequence[str]) -> None:
         owner, dot, _ = column.partition(".")

@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import typer
 
-from halocline.cli import demo, emulator, errors, plan, push, resume, retry, runs, sync, verify, version
+from halocline.cli import check, demo, emulator, errors, iam, init, plan, push, resume, retry, runs, sync, verify, version
+from halocline.cli import run as run_flows
 from halocline.cli.unneeded import leave_out
 
 _NOBODY_READS = 128 + 13  # as a shell tells of a program that SIGPIPE ended
@@ -31,6 +32,11 @@ app.command("verify", rich_help_panel="Salesforce to a table")(verify.verify)
 app.command("push", rich_help_panel="Anything to Salesforce")(push.push)
 app.command("retry", rich_help_panel="Anything to Salesforce")(retry.retry)
 app.command("resume", rich_help_panel="Anything to Salesforce")(resume.resume)
+app.command("init", rich_help_panel="Flows of halocline.yaml")(init.init)
+app.command("check", rich_help_panel="Flows of halocline.yaml")(check.check)
+app.command("run", rich_help_panel="Flows of halocline.yaml")(run_flows.run)
+app.command("iam", rich_help_panel="Flows of halocline.yaml")(iam.iam)
+app.command("schema", rich_help_panel="Flows of halocline.yaml")(init.schema)
 app.command("runs", rich_help_panel="What happened")(runs.runs)
 app.command("errors", rich_help_panel="What happened")(errors.errors)
 app.add_typer(emulator.app, name="emulator", rich_help_panel="A Salesforce on this laptop")

@@ -80,12 +80,10 @@ QuotaShare = Annotated[
     float | None,
     typer.Option(help="The share of the org's daily API calls at which to stop (0.95); 1: not before.", min=0, max=1),
 ]
+Config = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="The file with the flows (HALOCLINE_CONFIG; ./halocline.yaml).")
+]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run, by how its name begins, or `last`.")]
-
-
-def schema_in(uri: str, schema: str | None) -> str | None:
-    """The schema that was asked for; without any, a server's search path decides, and a file's is `main`."""
-    return "main" if schema is None and uri.lower().startswith("duckdb:") else schema
 
 
 def pairs(given: Sequence[str], option: str, *, example: str) -> dict[str, str]:

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import out, say_error, say_json, told
+from halocline.cli.answer import out, refuse, say_error, say_json, told
 from halocline.cli.jobs import Asked, relation_lines
+from halocline.cli.previewed import show
+from halocline.cli.quantity import quantity
 from halocline.cli.system import intelligent_sync, worst
 from halocline.errors import HaloclineError
+from halocline.place import schema_in
 
 if TYPE_CHECKING:
     from halocline.connector import Plan, Survey
+    from halocline.flows.connected import Connected
+    from halocline.flows.files import FileFlow
+    from halocline.flows.push import PushFlow
+    from halocline.flows.sync import SyncFlow
     from halocline.several import Looked
     from halocline.sync import IntelligentSync, SobjectSync
 
 
+_OF_FLOWS = {"ctx", "objects", "config", "as_json"}
+
+
 def plan(
-    objects: options.Objects = None,
+    ctx: typer.Context,
+    objects: Annotated[
+        list[str] | None, typer.Argument(metavar="OBJECT|FLOW", help="API names or patterns; without --to, names of flows.")
+    ] = None,
     *,
-    to: options.To,
+    to: Annotated[
+        str | None, typer.Option("--to", help="Where the table is; without it, OBJECT names flows.", metavar="URI")
+    ] = None,
+    config: options.Config = None,
     everything: options.Everything = False,
     exclude_object: options.ExcludeObject = None,
     parallel: options.Parallel = 4,
@@ -49,14 +66,17 @@ def plan(
     api_budget: options.ApiBudget = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say what a sync would do now, and why; nothing is read or changed."""
+    """Say what a sync, or a flow of halocline.yaml, would do now, and why; nothing is read or changed."""
     from halocline.events import silent
 
+    if to is None:
+        _refuse_idle(ctx)
+        raise typer.Exit(_flows(objects or [], config, as_json=as_json))
     asked = Asked(
         objects=objects or [],
         everything=everything,
         exclude_objects=exclude_object or [],
-        schema=options.schema_in(to, schema),
+        schema=schema_in(to, schema),
         table=table,
         soql=soql,
         fields=options.listed(fields),
@@ -102,7 +122,53 @@ def _all(system: IntelligentSync, jobs: list[SobjectSync], *, parallel: int, as_
     return worst(codes)
 
 
-def _tell(looked: Looked, related: dict[str, dict[str, list[str]]], *, as_json: bool) -> int:
+def _refuse_idle(ctx: typer.Context) -> None:
+    """Refuse what a flow says itself."""
+    for name in ctx.params:
+        source = ctx.get_parameter_source(name)
+        if name not in _OF_FLOWS and source is not None and source.name == "COMMANDLINE":
+            option = name.replace("_", "-")
+            refuse(f"without --to, flows are named, and a flow says itself what it does; give --to, or leave --{option} out.")
+
+
+def _flows(names: Sequence[str], config: str | None, *, as_json: bool) -> int:
+    """Say what would become of each flow; the exit code that all of them deserve."""
+    from halocline.flows.connected import Connected
+    from halocline.flows.reading import place, read
+
+    if not names:
+        refuse("name flows of halocline.yaml, or objects with --to.")
+    with told(as_json=as_json):
+        configuration = read(place(config))
+        flows = [(name, configuration.flow(name)) for name in names]
+        around = Connected(configuration.connections, configuration.folder)
+        return worst([code for name, flow in flows for code in _flow(name, flow, around, as_json=as_json)])
+
+
+def _flow(name: str, flow: SyncFlow | PushFlow | FileFlow, around: Connected, *, as_json: bool) -> Iterator[int]:
+    if flow.kind == "sync":
+        for looked in flow.plan(around):
+            yield _tell(looked, {"flow": name}, as_json=as_json)
+        return
+    if flow.kind == "push":
+        with flow.pipeline(name, around) as pipeline, flow.rows(around) as rows:
+            found = pipeline.preview(rows)
+        if as_json:
+            say_json({"flow": name, **found.to_json(), "success": True, "exit_code": 0})
+        else:
+            show(found)
+    else:
+        files = [str(where) for where in flow.waiting(name, around)]
+        if as_json:
+            say_json({"flow": name, "files": files, "success": True, "exit_code": 0})
+        else:
+            out.print(f"{name}: {quantity(len(files), 'file')} to take care of", markup=False)
+            for file in files:
+                out.print(f"  - {file}", markup=False)
+    yield 0
+
+
+def _tell(looked: Looked, related: Mapping[str, object], *, as_json: bool) -> int:
     """Show one plan; the exit code that it deserves.
 
     Raises: an error that is none of ours, which is a defect.

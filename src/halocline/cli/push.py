@@ -6,7 +6,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ import typer
 from halocline.cli import options
 from halocline.cli.answer import err, error_json, out, refuse, say_error, say_json, told
 from halocline.cli.previewed import show
-from halocline.cli.pushed import numbers, resumable, say
+from halocline.cli.pushed import resumable, say, say_so_far
 from halocline.cli.quantity import quantity
 from halocline.cli.system import org, settings_with
 from halocline.report import check_name, rejections_of, write
@@ -268,7 +268,7 @@ class _Job:
 
         result = cast("SyncResult | None", error.facts.get("result"))
         run = str(result.metadata.get("run") or "") if result is not None else ""
-        so_far = self._say_so_far(run)
+        so_far = say_so_far(run, as_json=self.as_json)
         try:
             self._write_errors(run)
         except HaloclineError as broken:  # the first failure is the one to tell last, and by its code
@@ -277,19 +277,6 @@ class _Job:
             raise error
         say_json({**so_far, **error_json(error)})
         raise typer.Exit(error.exit_code) from error
-
-    def _say_so_far(self, run: str) -> dict[str, object]:
-        """What is written stays written, whatever ended the push: tell it, or answer it for JSON; nothing of what never began."""
-        from halocline.config import Settings
-        from halocline.errors import NotFound
-        from halocline.ledger import open_ledger
-
-        with open_ledger(Settings.from_env().ledger) as ledger, suppress(NotFound):
-            if ledger.get(run).plan is not None:
-                if self.as_json:
-                    return numbers(ledger, run)
-                say(ledger, run, as_json=False)
-        return {}
 
     def _write_errors(self, run: str) -> None:
         """The file that was asked for, if only with its header: one of an earlier push would be taken for this one's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,20 @@ def say(
     if mirrored is not None:
         out.print(_mirror(mirrored), markup=False)
     return code
+
+
+def say_so_far(run: str, *, as_json: bool) -> dict[str, object]:
+    """What is written stays written, whatever ended the push: tell it, or answer it for JSON; nothing of what never began."""
+    from halocline.config import Settings
+    from halocline.errors import NotFound
+    from halocline.ledger import open_ledger
+
+    with open_ledger(Settings.from_env().ledger) as ledger, suppress(NotFound):
+        if ledger.get(run).plan is not None:
+            if as_json:
+                return numbers(ledger, run)
+            say(ledger, run, as_json=False)
+    return {}
 
 
 def _lasted_s(record: RunRecord) -> float:

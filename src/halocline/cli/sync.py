@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from halocline.cli.jobs import Asked, relation_lines
 from halocline.cli.quantity import quantity
 from halocline.cli.system import intelligent_sync, worst
 from halocline.errors import HaloclineError
+from halocline.place import schema_in
 
 if TYPE_CHECKING:
     from halocline.cli.progress import ProgressBar
@@ -65,7 +67,7 @@ def sync(
         objects=objects or [],
         everything=everything,
         exclude_objects=exclude_object or [],
-        schema=options.schema_in(to, schema),
+        schema=schema_in(to, schema),
         table=table,
         soql=soql,
         fields=options.listed(fields),
@@ -108,15 +110,15 @@ def _all(system: IntelligentSync, jobs: list[SobjectSync], bar: ProgressBar, *, 
     for ended in system.run_all(jobs, parallel=parallel, watch=bar.watch if len(jobs) > 1 else None):
         found = relations(ended.run.survey, among)
         related.append((ended.job.sobject, found))
-        codes.append(_tell(ended, found, as_json=as_json))
+        codes.append(tell(ended, found, as_json=as_json))
     if len(jobs) > 1 and not as_json:
         for line in relation_lines(related):
             err.print(line, markup=False)
     return worst(codes)
 
 
-def _tell(ended: Ended, related: dict[str, dict[str, list[str]]], *, as_json: bool) -> int:
-    """Say how one object went; the exit code that it deserves.
+def tell(ended: Ended, related: Mapping[str, object], *, as_json: bool) -> int:
+    """Say how one object went; the exit code that it deserves. `related` are further keys of the JSON answer.
 
     Raises: an error that is none of ours, which is a defect.
     """

@@ -12,6 +12,7 @@ from halocline.cli.jobs import Asked
 from halocline.cli.quantity import quantity
 from halocline.cli.system import intelligent_sync, worst
 from halocline.errors import HaloclineError
+from halocline.place import schema_in
 
 if TYPE_CHECKING:
     from halocline.cli.progress import ProgressBar
@@ -69,7 +70,7 @@ def verify(
         objects=objects or [],
         everything=everything,
         exclude_objects=exclude_object or [],
-        schema=options.schema_in(to, schema),
+        schema=schema_in(to, schema),
         table=table,
         soql=soql,
         fields=options.listed(fields),

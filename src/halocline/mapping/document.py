@@ -10,10 +10,11 @@ mapping:
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from halocline.document import parsed
 from halocline.errors import FixConfig
 
 
@@ -34,24 +35,10 @@ def read(path: Path) -> Mapping[str, object]:
 
 
 def _parsed(path: Path, doing: str) -> Any:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """YAML lets the last of two equal keys win in silence; here the second is refused."""
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-            seen: set[tuple[str, str]] = set()
-            for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-                if (key.tag, key.value) in seen:
-                    cause = f"line {key.start_mark.line + 1} says {key.value!r} a second time"
-                    raise FixConfig(doing, cause, hint="Give one source a list of targets.")
-                seen.add((key.tag, key.value))
-            return super().construct_mapping(node, deep=deep)
-
     try:
-        with path.open(encoding="utf-8") as file:
-            return yaml.load(file, Loader)  # noqa: S506 - a SafeLoader with one more check
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise FixConfig(doing, f"the file cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise FixConfig(doing, f"it is no YAML: {error}") from error
+    return parsed(text, doing, twice="Give one source a list of targets.").value

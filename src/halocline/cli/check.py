@@ -1,0 +1,33 @@
+"""`halocline check`: every connection tried, and what is wrong."""
+
+from __future__ import annotations
+
+import typer
+
+from halocline.cli import options
+from halocline.cli.answer import error_json, out, say_error, say_json, told
+from halocline.cli.system import worst
+
+
+def check(config: options.Config = None, *, as_json: options.Json = False) -> None:
+    """Read halocline.yaml, try every connection of it, and say what is wrong; nothing is changed."""
+    from halocline.events import silent
+    from halocline.flows.check import checks
+    from halocline.flows.connected import Connected
+    from halocline.flows.reading import place, read
+
+    codes = []
+    with told(as_json=as_json):
+        configuration = read(place(config))
+        around = Connected(configuration.connections, configuration.folder, sink=silent)
+        for one in checks(configuration, around):
+            codes.append(0 if one.error is None else one.error.exit_code)
+            if as_json:
+                told_of = {"found": one.found} if one.error is None else error_json(one.error)
+                say_json({"name": one.name, "success": one.error is None, **told_of, "exit_code": codes[-1]})
+            elif one.error is None:
+                out.print(f"ok      {one.name}: {one.found}", markup=False)
+            else:
+                out.print(f"failed  {one.name}", markup=False)
+                say_error(one.error, as_json=False)
+    raise typer.Exit(worst(codes))

@@ -1,0 +1,152 @@
+"""`halocline run`: flows of halocline.yaml, by their names."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from halocline.cli import options
+from halocline.cli.answer import err, error_json, out, refuse, say_error, say_json, told
+from halocline.cli.pushed import PARTLY, resumable, say, say_so_far
+from halocline.cli.quantity import quantity
+from halocline.cli.sync import tell as tell_synced
+from halocline.cli.system import worst
+from halocline.errors import HaloclineError
+
+if TYPE_CHECKING:
+    from halocline.cli.progress import ProgressBar
+    from halocline.filejob import FileOutcome
+    from halocline.flows.configuration import Configuration
+    from halocline.flows.connected import Connected
+    from halocline.flows.files import FileDone
+    from halocline.flows.push import PushDone
+    from halocline.flows.run import Done
+    from halocline.landed import Landed
+
+Flows = Annotated[list[str] | None, typer.Argument(metavar="FLOW", help="Names of flows in halocline.yaml.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every flow, in the file's order.")]
+
+
+def run(
+    flows: Flows = None,
+    *,
+    everything: Everything = False,
+    file: Annotated[
+        str | None, typer.Option("--file", metavar="S3-URI", help="Only this file of a file flow: s3://bucket/key.")
+    ] = None,
+    config: options.Config = None,
+    as_json: options.Json = False,
+) -> None:
+    """Run flows, one after the other; one that fails stops no other.
+
+    A flow of the kind file takes care of every file below its prefix that is not yet done.
+    """
+    from halocline.flows.reading import place, read
+
+    if bool(flows) == everything:
+        refuse("name flows, or say --all.")
+    if file is not None and (everything or len(flows or ()) != 1):
+        refuse("--file is of one flow; name that one.")
+    with told(as_json=as_json):
+        configuration = read(place(config))
+        names = list(configuration.flows) if everything else list(dict.fromkeys(flows or ()))
+        for name in names:
+            configuration.flow(name)  # before any is begun
+        codes = [_run(name, configuration, file=file, as_json=as_json) for name in names]
+    raise typer.Exit(worst(codes))
+
+
+def _run(name: str, configuration: Configuration, *, file: str | None, as_json: bool) -> int:
+    """Run one flow and say what became of what it carries; the exit code that it deserves."""
+    from halocline.cli.progress import ProgressBar
+    from halocline.flows.connected import Connected
+    from halocline.flows.run import run_flow
+
+    with ExitStack() as stack:
+        bar = stack.enter_context(ProgressBar(err, quiet=as_json))
+        stack.enter_context(resumable(bar))
+        around = Connected(configuration.connections, configuration.folder, sink=bar.sink, watch=bar.watch)
+        try:
+            files = None if file is None else [_lying(name, configuration, around, file=file)]
+            codes = [_tell(done, bar, as_json=as_json) for done in run_flow(name, configuration, around=around, files=files)]
+        except HaloclineError as error:
+            return _say_failed(name, error, as_json=as_json)
+    if not codes and not as_json:
+        out.print(f"{name}: nothing to do", markup=False)
+    return worst(codes)
+
+
+def _lying(name: str, configuration: Configuration, around: Connected, *, file: str) -> Landed:
+    """The file that --file names, as it lies there."""
+    from halocline.flows.connections import open_bucket_store
+    from halocline.flows.files import FileFlow, lying
+
+    flow = configuration.flow(name)
+    if not isinstance(flow, FileFlow):
+        refuse(f"--file is for flows of the kind file, and {name} is of the kind {flow.kind}.")
+    return lying(file, open_bucket_store(around.connection(flow.source)))
+
+
+def _say_failed(name: str, error: HaloclineError, *, as_json: bool, **more: object) -> int:
+    if as_json:
+        say_json({"flow": name, **more, **error_json(error)})
+    else:
+        say_error(error, as_json=False)
+    return error.exit_code
+
+
+def _tell(done: Done, bar: ProgressBar, *, as_json: bool) -> int:
+    """Say how one thing went; the exit code that it deserves."""
+    from halocline.flows.push import PushDone
+    from halocline.flows.sync import SyncDone
+
+    if isinstance(done, SyncDone):
+        return tell_synced(done.ended, {"flow": done.flow}, as_json=as_json)
+    if isinstance(done, PushDone):
+        return _tell_pushed(done, bar, as_json=as_json)
+    return _tell_file(done, as_json=as_json)
+
+
+def _tell_pushed(done: PushDone, bar: ProgressBar, *, as_json: bool) -> int:
+    from halocline.config import Settings
+    from halocline.ledger import open_ledger
+
+    told = {} if done.result is None else done.result.metadata
+    if done.error is not None:
+        so_far = say_so_far(str(told.get("run") or ""), as_json=as_json)
+        return _say_failed(done.flow, done.error, as_json=as_json, **so_far)
+    if done.result is None or (not done.result.total_records and "mirrored" not in told):
+        if as_json:
+            say_json({**done.to_json(), "exit_code": 0})
+        else:
+            out.print(f"{done.flow} -> {done.sobject}: 0 written, for there are no rows.", markup=False)
+        return 0
+    for notice in told["notices"]:
+        if notice not in bar.notices and not as_json:
+            err.print(notice, markup=False)
+    more = {"mirrored": told["mirrored"]} if "mirrored" in told else {}
+    with open_ledger(Settings.from_env().ledger) as ledger:
+        return say(ledger, told["run"], as_json=as_json, elapsed_s=told["elapsed_seconds"], notices=told["notices"], **more)
+
+
+def _tell_file(done: FileDone, *, as_json: bool) -> int:
+    if done.outcome is None:
+        if not isinstance(done.error, HaloclineError):
+            raise done.error or AssertionError("a file without an outcome says why")
+        return _say_failed(done.flow, done.error, as_json=as_json, file=str(done.where))
+    code = 0 if done.is_whole else PARTLY
+    if as_json:
+        say_json({**done.to_json(), "exit_code": code})
+    else:
+        out.print(f"{done.flow}: {_file_sentence(done.outcome)}", markup=False)
+    return code
+
+
+def _file_sentence(outcome: FileOutcome) -> str:
+    state = {"done": "", "unreadable": "could not be read, ", "again": "was taken care of before, ", "replaced": "was replaced, "}
+    counts = f"{outcome.written:,} written ({outcome.created:,} created, {outcome.updated:,} updated), {outcome.errors:,} not"
+    told = f"{outcome.where}: {state.get(outcome.state.value, '')}{quantity(outcome.rows, 'row')}, {counts}"
+    report = f"; report {outcome.error_key}" if outcome.error_key else ""
+    return told + report + (f"; {outcome.message}" if outcome.message else "")

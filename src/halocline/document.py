@@ -1,0 +1,87 @@
+"""YAML documents: plain data and nothing else, no key twice, and the line on which each thing stands."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from halocline.errors import FixConfig
+
+if TYPE_CHECKING:
+    import yaml
+
+Place = tuple[str | int, ...]
+"""The keys and indexes that lead to a value."""
+
+_MOST_VALUES = 100_000  # aliases of aliases make a few lines into more than a memory holds; no document of ours is near this
+_DEEPEST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML document as plain data, with the line (from 1) of each value that it holds."""
+
+    value: Any
+    lines: Mapping[Place, int]
+
+    def line(self, place: Place) -> int:
+        """The line of a value, or of the nearest thing that would hold it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+
+def parsed(text: str, doing: str, *, twice: str = "Leave one of them out.") -> Document:
+    """The document in a text; an empty one is None. `twice` is what to do about a key that comes a second time.
+
+    Raises: FixConfig, naming the line, for what is no YAML, for a key that comes twice, and for one that holds itself or is
+    larger than any memory.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML lets the last of two equal keys win in silence; here the second is refused."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+            seen: set[tuple[str, str]] = set()
+            for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+                if (key.tag, key.value) in seen:
+                    raise FixConfig(doing, f"line {key.start_mark.line + 1} says {key.value!r} a second time", hint=twice)
+                seen.add((key.tag, key.value))
+            return super().construct_mapping(node, deep=deep)
+
+    loader = Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return Document(None, {})
+        lines = _lines(node, doing)
+        return Document(loader.construct_document(node), lines)
+    except yaml.YAMLError as error:
+        raise FixConfig(doing, f"it is no YAML: {error}") from error
+    finally:
+        loader.dispose()
+
+
+def _lines(node: yaml.Node, doing: str) -> dict[Place, int]:
+    found: dict[Place, int] = {}
+    for place, line in _each(node, ()):
+        if len(found) >= _MOST_VALUES or len(place) > _DEEPEST:
+            raise FixConfig(doing, f"line {line}: aliases make it hold itself, or more than {_MOST_VALUES:,} values")
+        found.setdefault(place, line)
+    return found
+
+
+def _each(node: yaml.Node, place: Place) -> Iterator[tuple[Place, int]]:
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                yield (*place, key.value), key.start_mark.line + 1
+                yield from _each(value, (*place, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield (*place, index), value.start_mark.line + 1
+            yield from _each(value, (*place, index))

@@ -1,0 +1,202 @@
+"""Connections of `halocline.yaml`: where a system is, and how to log in. Secrets are references; none is ever in the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+
+from halocline import registry
+from halocline.buckets import Buckets
+from halocline.config import secret
+from halocline.errors import FixConfig
+from halocline.events import Sink, silent
+from halocline.flows.model import Model
+
+ENVIRONMENT = "salesforce:"
+"""The connection that is there without being named: the login of the `SF_*` variables."""
+
+_REFERENCE = re.compile(r"(env|file|aws-sm):.")
+_SCHEMES = ("duckdb", "postgresql", "postgres", "snowflake", "file", "s3")
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text says where a secret is, and is none; `file:PATH` does, and `file:///folder` is a URI."""
+    return _REFERENCE.match(text) is not None and "://" not in text
+
+
+def _referred(text: str) -> str:
+    if not is_reference(text):
+        raise ValueError("a secret stands here; write where it is instead: env:NAME, file:PATH or aws-sm:NAME#KEY")
+    return text
+
+
+def checked_address(text: str) -> str:
+    """A URI that is known and holds no password, or a reference to one.
+
+    Raises: ValueError, without the text.
+    """
+    scheme = text.partition(":")[0].lower()
+    if is_reference(text):
+        return text
+    if scheme not in _SCHEMES or "://" not in text:
+        raise ValueError(f"it is no URI that is known; begin with one of {', '.join(f'{one}://' for one in _SCHEMES)}, or env:")
+    if _PASSWORD.search(text):
+        raise ValueError("the URI holds a password; give it as `password: env:NAME` beside `uri:`, or the whole as env:NAME")
+    return text
+
+
+def _uri_or_org(text: str) -> str:
+    return text if text == ENVIRONMENT else checked_address(text)
+
+
+Secret = Annotated[str, AfterValidator(_referred), Field(json_schema_extra={"pattern": "^(env|file|aws-sm):."})]
+Address = Annotated[str, AfterValidator(checked_address)]
+
+
+class Org(Model):
+    """A Salesforce org. What is given decides how to log in; a value left out is not taken from the environment."""
+
+    kind: Literal["salesforce"]
+    login_url: str | None = None
+    """The org's My Domain, `https://<name>.my.salesforce.com`; or a reference."""
+    client_id: str | None = None
+    """The consumer key of the app; or a reference."""
+    client_secret: Secret | None = None
+    username: str | None = None
+    """Or a reference."""
+    password: Secret | None = None
+    security_token: Secret | None = None
+    private_key_path: str | None = None
+    """The file of the private key (JWT)."""
+    refresh_token: Secret | None = None
+    access_token: Secret | None = None
+    instance_url: str | None = None
+    """Where `access_token` is good for; or a reference."""
+    quota_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The share of the org's daily API calls at which to stop."""
+
+    def environ(self) -> dict[str, str]:
+        """The login as the variables that would say the same; secrets are looked up."""
+        told = self.model_dump(exclude={"kind", "quota_share"}, exclude_none=True)
+        return {f"SF_{name.upper()}": secret(value) for name, value in told.items()}
+
+
+class Place(Model):
+    """A database, or a folder of files, by its URI."""
+
+    kind: Literal["database", "folder"]
+    uri: Address
+    """`duckdb:///lake.duckdb`, `postgresql://user@host/database`, `snowflake://...`, `file:///folder`; or a reference."""
+    password: Secret | None = None
+
+
+class Bucket(Model):
+    """A bucket of Amazon S3, or of a store that speaks its language."""
+
+    kind: Literal["s3"]
+    bucket: str
+    region: str | None = None
+    """Unless what boto3 finds: AWS_REGION, the profile."""
+    profile: str | None = None
+    role: str | None = None
+    """The ARN of a role to assume."""
+    endpoint: str | None = None
+    """The address of another store than Amazon's."""
+
+    def settings(self) -> dict[str, str]:
+        """What `registry.open_buckets` takes."""
+        return self.model_dump(include={"region", "profile", "role", "endpoint"}, exclude_none=True)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return "uri"
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return "place" if kind in {"database", "folder"} else str(kind)
+
+
+Connection = Annotated[
+    Annotated[str, AfterValidator(_uri_or_org), Tag("uri")]
+    | Annotated[Org, Tag("salesforce")]
+    | Annotated[Place, Tag("place")]
+    | Annotated[Bucket, Tag("s3")],
+    Discriminator(
+        _kind,
+        custom_error_type="connection",
+        custom_error_message="a connection is a URI, or has a `kind`: salesforce, database, folder or s3",
+    ),
+]
+
+
+def kind_of(connection: Connection) -> str:
+    """What a connection leads to: `salesforce`, `bucket`, `place`; a reference may lead anywhere but to an org."""
+    if isinstance(connection, (Org, Bucket)):
+        return "salesforce" if isinstance(connection, Org) else "bucket"
+    scheme = (connection if isinstance(connection, str) else connection.uri).partition(":")[0].lower()
+    return {"salesforce": "salesforce", "s3": "bucket"}.get(scheme, "place")
+
+
+def secrets_of(connection: Connection) -> Iterator[str]:
+    """The references that a connection holds."""
+    values = [connection] if isinstance(connection, str) else connection.model_dump(exclude_none=True).values()
+    yield from (value for value in values if isinstance(value, str) and is_reference(value))
+
+
+def uri_of(connection: Connection) -> str:
+    """The URI of a database or folder, its secrets looked up.
+
+    Raises: FixConfig for a secret that is not there.
+    """
+    if isinstance(connection, Bucket):
+        return f"s3://{connection.bucket}"
+    if isinstance(connection, Org):
+        raise FixConfig("Opening a connection", "an org is no place for tables", hint="Name a database or a folder.")
+    address = connection if isinstance(connection, str) else connection.uri
+    uri = secret(address) if is_reference(address) else address
+    password = None if isinstance(connection, str) else connection.password
+    return uri if password is None else _with_password(uri, secret(password))
+
+
+def _with_password(uri: str, password: str) -> str:
+    parts = urlsplit(uri)
+    user, _, host = parts.netloc.rpartition("@")
+    if not user:
+        hint = "Write it as scheme://user@host/..."
+        raise FixConfig("Opening a connection", "a password is given, and its URI names no user", hint=hint)
+    return parts._replace(netloc=f"{user.partition(':')[0]}:{quote(password, safe='')}@{host}").geturl()
+
+
+def open_org(connection: Connection, *, sink: Sink = silent) -> registry.Connection:
+    """A client of the org, logged in when it is first asked; it is the caller's to close.
+
+    Raises: FixConfig for a login that lacks something, and for a secret that is not there.
+    """
+    share = connection.quota_share if isinstance(connection, Org) else None
+    options: dict[str, Any] = {} if share is None else {"quota_share": share}
+    environ = connection.environ() if isinstance(connection, Org) else None
+    return registry.connect("salesforce", registry.login("salesforce", environ), sink=sink, **options)
+
+
+def bucket_of(connection: Connection) -> tuple[str, str]:
+    """The bucket that a connection leads to, and the prefix that its URI has (`s3://bucket/prefix`)."""
+    if isinstance(connection, Bucket):
+        return connection.bucket, ""
+    parts = urlsplit(uri_of(connection))
+    if parts.scheme.lower() != "s3" or not parts.netloc:
+        raise FixConfig("Opening a connection", "it leads to no bucket", hint="Write s3://bucket, or kind: s3.")
+    prefix = parts.path.strip("/")
+    return parts.netloc, f"{prefix}/" if prefix else ""
+
+
+def open_bucket_store(connection: Connection) -> Buckets:
+    """The store that holds the bucket of a connection.
+
+    Raises: MissingExtra without boto3; FixConfig where it has no login or region.
+    """
+    settings: dict[str, Any] = connection.settings() if isinstance(connection, Bucket) else {}
+    return registry.open_buckets(**settings)

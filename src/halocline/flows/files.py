@@ -1,0 +1,219 @@
+"""Flows of the kind `file`: files that land in a bucket into a Salesforce object, with report, archive and execution record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
+
+from pydantic import Field, model_validator
+
+from halocline import filejob
+from halocline.errors import FixConfig, NotFound, RetryLater
+from halocline.filejob.names import flow_of
+from halocline.flows.connected import Connected
+from halocline.flows.connections import bucket_of, open_bucket_store, open_org
+from halocline.flows.model import Model
+from halocline.flows.push import Writing
+from halocline.landed import Landed
+from halocline.several import company
+
+if TYPE_CHECKING:
+    from halocline.buckets import Buckets
+    from halocline.filejob import FileJob, FileOutcome
+    from halocline.ledger import Ledger
+
+
+_LOOKED_AT = 20  # runs of one key, the newest first
+
+
+class Execution(Model):
+    """The record in Salesforce that tells of a file's run."""
+
+    sobject: str = Field(alias="object")
+    key: str | None = None
+    """An external id field (a text of 32 characters or more), by which the record is made once, whatever is repeated."""
+    fields: dict[str, Any] = Field(default_factory=dict)
+    """Field -> value, or a text in which {written}, {errors}, ... stand for what is known at the end."""
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        _as_value_error(self.made)
+        return self
+
+    def made(self) -> filejob.Execution:
+        """The record as a file job takes it."""
+        return filejob.Execution(self.sobject, self.fields, self.key)
+
+
+class FileFlow(Writing):
+    """Files that land below a prefix of a bucket into a Salesforce object."""
+
+    kind: Literal["file"]
+    source: str = Field(alias="from")
+    """The connection of the bucket, or s3://bucket."""
+    prefix: str = ""
+    """Keys that begin so belong to this flow."""
+    archive: str = "archive/"
+    """Where a file goes when its rows are told."""
+    errors: str = "errors/"
+    """Where the report of rows that are not written goes."""
+    empty_report: bool = False
+    """A report for files without such rows too."""
+    execution: Execution | None = None
+    queue: str | None = None
+    """The ARN of the SQS queue that brings the bucket's events to Lambda; for `halocline iam`."""
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        for name in ("archive", "errors"):
+            value = getattr(self, name)
+            if not value.endswith("/") or value.startswith("/"):
+                raise ValueError(f"{name} is a prefix such as {name}/: it ends with a slash and begins with none")
+        _as_value_error(lambda: self._job("flow", "bucket", prefix=self.prefix))
+        return self
+
+    def job(self, name: str, around: Connected) -> FileJob:
+        """The job of this flow, its mapping read.
+
+        Raises: FixConfig for a mapping or a bucket that cannot be.
+        """
+        return replace(self.reach(name, around), mapping=self.mapper(around))
+
+    def reach(self, name: str, around: Connected) -> FileJob:
+        """The job without its mapping: it tells which files are its own.
+
+        Raises: FixConfig for a connection that leads to no bucket.
+        """
+        bucket, above = bucket_of(around.connection(self.source))
+        return self._job(name, bucket, prefix=above + self.prefix)
+
+    def _job(self, name: str, bucket: str, *, prefix: str) -> FileJob:
+        return filejob.FileJob(
+            name=name,
+            bucket=bucket,
+            prefix=prefix,
+            sobject=self.sobject,
+            mode=self.mode,
+            key=self.key,
+            archive_prefix=self.archive,
+            error_prefix=self.errors,
+            execution=None if self.execution is None else self.execution.made(),
+            encoding=self.encoding,
+            delimiter=self.delimiter,
+            api=self.api,
+            batch_size=self.batch_size,
+            strict=self.strict,
+            nulls=self.nulls,
+            empty_report=self.empty_report,
+        )
+
+    def run(self, name: str, around: Connected, *, files: Iterable[Landed] | None = None) -> Iterator[FileDone]:
+        """Take care of files (None: of all that lie below the prefix), and yield what became of each; one stops no other.
+
+        A file that there is no time for is yielded with an error that says so.
+        Raises: an error of `halocline.errors` where nothing could be begun.
+        """
+        job = self.job(name, around)
+        with ExitStack() as stack:
+            buckets = open_bucket_store(around.connection(self.source))
+            client = open_org(around.org(self.to), sink=around.sink)
+            stack.callback(client.close)
+            books = stack.enter_context(company(around.ledger, around.settings)).books
+            for one in _waiting(job, buckets) if files is None else files:
+                where = _as_begun(one, job, buckets=buckets, ledger=books)
+                yield self._take_care(
+                    name, where, job, around, client=client.view(halt=around.halt), buckets=buckets, ledger=books
+                )
+
+    def waiting(self, name: str, around: Connected) -> list[Landed]:
+        """The files that `run` would take care of now.
+
+        Raises: what asking the bucket raises.
+        """
+        return list(_waiting(self.reach(name, around), open_bucket_store(around.connection(self.source))))
+
+    def _take_care(self, name: str, where: Landed, job: FileJob, around: Connected, **given: Any) -> FileDone:
+        if around.is_over():
+            return FileDone(name, where, None, _out_of_time(f"{name}: {where}"))
+        try:
+            outcome = filejob.run_file(job, where, settings=around.settings, sink=around.sink, deadline=around.ends_at, **given)
+        except Exception as error:  # noqa: BLE001 - one file stops no other; whoever runs the flow is told of each
+            return FileDone(name, where, None, error)
+        return FileDone(name, where, outcome)
+
+
+def _waiting(job: FileJob, buckets: Buckets) -> Iterator[Landed]:
+    """The files of a job that lie there now, in the order of their keys: what is taken care of lies in the archive."""
+    for one in buckets.each(job.bucket, job.prefix):
+        where = Landed(one.bucket, one.key, version=one.version, etag=one.etag, size=one.size)
+        if job.takes(where):
+            yield where
+
+
+def _as_begun(where: Landed, job: FileJob, *, buckets: Buckets, ledger: Ledger) -> Landed:
+    """The file as the run knows it that began it and did not end, so that it is gone on with and not begun anew.
+
+    By an event a file has a sequencer, by hand it has none; else it is the same file when version or etag is the same. An event
+    goes on with what was begun by hand, a hand with whatever was begun.
+    """
+    for record in ledger.runs(flow_of(job.name, where), limit=_LOOKED_AT):
+        about = cast("Mapping[str, Any]", (record.plan or {}).get("file") or {})
+        if record.state == "done" or "dedupe" not in about or about["dedupe"] == where.dedupe:
+            continue
+        _, _, mark, sequencer = json.loads(about["dedupe"])
+        if not sequencer or not where.sequencer:
+            found = buckets.head(where.bucket, where.key, version=where.version)
+            if found is not None and mark in {found.version, found.etag}:
+                version = mark if mark == found.version else None
+                return Landed(where.bucket, where.key, version=version, etag=found.etag, size=found.size, sequencer=sequencer)
+    return where
+
+
+def lying(uri: str, buckets: Buckets) -> Landed:
+    """The file at `s3://bucket/key` as it is now.
+
+    Raises: FixConfig for another text; NotFound where there is none.
+    """
+    bucket, slash, key = uri.removeprefix("s3://").partition("/")
+    if not (uri.startswith("s3://") and bucket and slash and key):
+        raise FixConfig("Reading --file", f"{uri!r} is no address of a file", hint="Write s3://bucket/key.")
+    found = buckets.head(bucket, key)
+    if found is None:
+        raise NotFound("Looking for the file", f"there is no {uri}", hint="A file that was taken care of is in the archive.")
+    return Landed(bucket, key, version=found.version, etag=found.etag, size=found.size)
+
+
+def _out_of_time(what: str) -> RetryLater:
+    return RetryLater(f"Running {what}", "there was no time left", hint="Delivered again, it goes on where it left off.")
+
+
+def _as_value_error(make: Any) -> None:
+    try:
+        make()
+    except FixConfig as error:
+        raise ValueError(f"{error.cause}. {error.hint}".rstrip(". ")) from error
+
+
+@dataclass(frozen=True, slots=True)
+class FileDone:
+    """A file of a flow, taken care of or not; `outcome` is None where it was not."""
+
+    flow: str
+    where: Landed
+    outcome: FileOutcome | None
+    error: Exception | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row of it is written."""
+        return self.error is None and self.outcome is not None and self.outcome.clean
+
+    def to_json(self) -> dict[str, object]:
+        """What is told to programs."""
+        told: dict[str, object] = {"flow": self.flow, "file": str(self.where), "success": self.is_whole}
+        if self.outcome is not None:
+            told |= self.outcome.to_json()
+        return told if self.error is None else {**told, "error": str(self.error)}

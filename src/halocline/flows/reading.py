@@ -1,0 +1,198 @@
+"""Reading `halocline.yaml`: the mistakes in it, each with its line and what may have been meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from halocline.config import variables
+from halocline.document import Document, Place, parsed
+from halocline.errors import FixConfig
+from halocline.flows import connections
+from halocline.flows.configuration import NAME, Configuration, Lambda, Said
+from halocline.flows.connections import Bucket, Connection, Org, checked_address, is_reference, kind_of
+from halocline.flows.files import Execution, FileFlow
+from halocline.flows.push import PushFlow
+from halocline.flows.sync import SyncFlow
+from halocline.mapping.near import near
+
+_LARGEST_BYTES = 1 << 20
+_SHOWN = 10  # mistakes told at a time
+
+
+def place(given: str | Path | None = None) -> Path:
+    """The file that is meant: the one given, or HALOCLINE_CONFIG's, or `halocline.yaml` here."""
+    return Path(given or variables("HALOCLINE_").get("CONFIG") or NAME).expanduser()
+
+
+def read(path: Path) -> Configuration:
+    """The configuration in a file.
+
+    Raises: FixConfig for a file that cannot be read, and for all mistakes in it, each with its line. No value of a connection
+    is ever in a message.
+    """
+    doing = f"Reading {path}"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        hint = "`halocline init` writes one; `--config FILE` or HALOCLINE_CONFIG names another."
+        raise FixConfig(doing, f"the file cannot be read ({error.strerror})", hint=hint) from error
+    if len(data) > _LARGEST_BYTES:
+        raise FixConfig(doing, f"it has {len(data):,} bytes; at most {_LARGEST_BYTES:,} are read")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FixConfig(doing, f"it is not UTF-8 ({error.reason} at byte {error.start:,})") from error
+    return understood(text, doing, folder=path.parent)
+
+
+def understood(text: str, doing: str = f"Reading {NAME}", *, folder: Path | None = None) -> Configuration:
+    """The configuration that a text is. Raises: FixConfig, as `read`."""
+    document = parsed(text, doing)
+    value = {} if document.value is None else document.value
+    strange = list(_strange_names(value, document))
+    if strange:
+        raise _told(doing, strange)
+    try:
+        said = Said.model_validate(value)
+    except ValidationError as error:
+        raise _told(doing, [_mistake(one, document) for one in error.errors(include_input=False, include_url=False)]) from None
+    found = [*_wrong_references(said, document), *_same_files(said, document)]
+    if found:
+        raise _told(doing, found)
+    return Configuration(said, folder or Path())
+
+
+def _strange_names(value: Any, document: Document) -> Iterator[tuple[int, str]]:
+    """Names of flows and connections that YAML takes for something else than a text (`no`, `1`, `2026-01-01`)."""
+    for where, line in document.lines.items():
+        part = value.get(where[0]) if isinstance(value, Mapping) else None
+        if len(where) == 2 and where[0] in {"connections", "flows"} and isinstance(part, Mapping) and where[1] not in part:
+            yield line, f"the name {where[1]!r} is no text to YAML; put it in quotes"
+
+
+def _told(doing: str, mistakes: list[tuple[int, str]]) -> FixConfig:
+    told = [f"line {line}: {text}" for line, text in sorted(set(mistakes))]
+    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return FixConfig(doing, "; ".join(told[:_SHOWN]) + more, mistakes=told)
+
+
+def _mistake(error: Any, document: Document) -> tuple[int, str]:
+    """One finding of pydantic as a line and a sentence of ours; it never holds the value."""
+    where = _place(error["loc"], document.value)
+    line, name = document.line(where), error["loc"][-1] if error["loc"] else "the file"
+    owner = _owner(where, error["type"])
+    match error["type"]:
+        case "extra_forbidden":
+            known = _known(error["loc"])
+            meant = near(str(name), known)
+            hint = f"Did you mean {' or '.join(meant)}?" if meant else f"There are {', '.join(known)}."
+            return line, f"{name!r} is unknown in {owner}. {hint}"
+        case "missing":
+            return line, f"{owner} lacks {name!r}"
+        case "union_tag_invalid":
+            return line, f"{owner} has an unknown kind. There are {error['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return line, f"{owner} lacks 'kind': sync, push or file"
+        case "literal_error":
+            return line, f"{name!r} in {owner} is none of {error['ctx']['expected']}"
+        case "value_error":
+            return line, f"{_own_words(error, where, owner)}"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return line, f"{name!r} in {owner} is no mapping of names to values" if where else f"{owner} is no mapping"
+        case _:
+            return line, f"{name!r} in {owner} is wrong: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _own_words(error: Any, where: Place, owner: str) -> str:
+    words = str(error["ctx"]["error"])
+    return f"{owner}: {words}" if len(where) <= 2 else f"{where[-1]!r} in {owner}: {words}"
+
+
+def _place(loc: tuple[str | int, ...], value: Any) -> Place:
+    """Where in the document a finding is: pydantic's path has the names of kinds in it, which the document has not."""
+    found: list[str | int] = []
+    for step in loc:
+        inside = value if isinstance(value, Mapping) else dict(enumerate(value)) if isinstance(value, list) else {}
+        if step in inside:
+            value = inside[step]
+            found.append(step)
+    return tuple(found)
+
+
+def _owner(where: Place, kind: str) -> str:
+    """What a mistake is in, in words."""
+    if len(where) >= 2 and where[0] in {"flows", "connections"}:
+        return f"the {str(where[0])[:-1]} {where[1]!r}"
+    return str(where[0]) if where and kind == "missing" else f"{where[0]!r}" if len(where) > 1 else "the file"
+
+
+def _known(loc: tuple[str | int, ...]) -> list[str]:
+    """The names that are known where an unknown one was found."""
+    model: type[BaseModel] = Said
+    for step in loc[:-1]:
+        model = _MODELS.get(str(step), model)
+    return [one.alias or name for name, one in model.model_fields.items()]
+
+
+_CONNECTIONS: dict[str, type[BaseModel]] = {"salesforce": Org, "place": connections.Place, "s3": Bucket}
+_FLOWS: dict[str, type[BaseModel]] = {"sync": SyncFlow, "push": PushFlow, "file": FileFlow}
+_MODELS: dict[str, type[BaseModel]] = {**_CONNECTIONS, **_FLOWS, "lambda": Lambda, "execution": Execution}
+
+
+def _wrong_references(said: Said, document: Document) -> Iterator[tuple[int, str]]:
+    """Names of connections that are not there, or lead to another kind of system."""
+    for name, flow in said.flows.items():
+        for key, connection, wanted in _references(flow):
+            told = _wrong_reference(said.connections, connection, wanted)
+            if told is not None:
+                yield document.line(("flows", name, key)), f"{key!r} in the flow {name!r} {told}"
+
+
+def _wrong_reference(known: Mapping[str, Connection], name: str, wanted: tuple[str, ...]) -> str | None:
+    """What is wrong with the name of a connection, or with the URI in its place, which is not shown."""
+    if name not in known and "://" not in name:
+        meant = near(name, known)
+        hint = f"Did you mean {' or '.join(meant)}?" if meant else f"There are {', '.join(known) or 'none'}."
+        return f"names the connection {name!r}, which is not there. {hint}"
+    try:
+        found = known[name] if name in known else checked_address(name)
+    except ValueError as error:
+        return f"is wrong: {error}"
+    if "place" in wanted and isinstance(found, Bucket) and found.settings():
+        return "leads to tables in a bucket, which take region, role and the like from the environment: write s3://bucket/folder"
+    if kind_of(found) in wanted or _may_be(found, wanted):
+        return None
+    return f"leads to {_A[kind_of(found)]}; {_A[wanted[0]]} belongs there"
+
+
+def _same_files(said: Said, document: Document) -> Iterator[tuple[int, str]]:
+    """Flows that would take the same files: nobody could say which of them a file belongs to."""
+    taken: dict[tuple[str, str], str] = {}
+    for name, flow in said.flows.items():
+        if isinstance(flow, FileFlow):
+            other = taken.setdefault((flow.source, flow.prefix), name)
+            if other != name:
+                yield document.line(("flows", name, "prefix")), f"the flow {name!r} takes the same files as {other!r}"
+
+
+_A = {"salesforce": "a Salesforce org", "bucket": "a bucket", "place": "a database or folder"}
+
+
+def _may_be(connection: Connection, wanted: tuple[str, ...]) -> bool:
+    return isinstance(connection, str) and is_reference(connection) and wanted != ("salesforce",)
+
+
+def _references(flow: SyncFlow | PushFlow | FileFlow) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(key, name of a connection, what it may lead to) for each connection that a flow names."""
+    org = ("salesforce",)
+    if isinstance(flow, SyncFlow):
+        named = [("from", flow.org, org), ("to", flow.to, ("place", "bucket"))]
+    elif isinstance(flow, PushFlow):
+        named = [("from", flow.source, ("place",)), ("to", flow.to, org)]
+    else:
+        named = [("from", flow.source, ("bucket",)), ("to", flow.to, org)]
+    yield from ((key, name, wanted) for key, name, wanted in named if name is not None)

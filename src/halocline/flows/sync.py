@@ -1,0 +1,199 @@
+"""Flows of the kind `sync`: Salesforce objects into tables, as `halocline sync` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from halocline import registry
+from halocline.errors import FixConfig
+from halocline.events import Noticed
+from halocline.flows.connected import Connected
+from halocline.flows.connections import open_org, uri_of
+from halocline.flows.model import Model
+from halocline.place import schema_in
+from halocline.several import PARALLEL, Ended, Looked, column_of
+
+if TYPE_CHECKING:
+    from halocline.sync import IntelligentSync, SobjectSync
+
+Hidden = Literal["hash", "null"] | None  # `null` without quotes is YAML's own
+
+
+class SyncFlow(Model):
+    """Salesforce objects into tables: all of it at first, then only what changed."""
+
+    kind: Literal["sync"]
+    org: str | None = Field(None, alias="from")
+    """The connection of the org; without any, the login of the SF_* variables."""
+    to: str
+    """The connection of the database or folder, or its URI."""
+    objects: list[str] = Field(default_factory=list)
+    """Names or patterns: Account, 'Acc*'."""
+    everything: bool = Field(default=False, alias="all")
+    """Every object that can be queried."""
+    exclude_objects: list[str] = Field(default_factory=list)
+    schema_name: str | None = Field(None, alias="schema")
+    table: str | None = None
+    """Where the table is not named like its one object."""
+    key: str = "Id"
+    soql: str | None = None
+    where: str | None = None
+    fields: list[str] | None = None
+    """Columns to carry; `Account.Name` means one object's, as in the next three."""
+    exclude: list[str] = Field(default_factory=list)
+    rename: dict[str, str] = Field(default_factory=dict)
+    mask: dict[str, Hidden] = Field(default_factory=dict)
+    """Column -> hash or null."""
+    contract: Literal["evolve", "freeze", "discard"] = "evolve"
+    deletes: Literal["soft", "hard", "ignore"] = "soft"
+    history: bool = False
+    lookback: Annotated[float, Field(ge=0)] | None = None
+    """Seconds before the last position to read again."""
+    formula_refresh: str = "never"
+    numbers: Literal["decimal", "double"] = "decimal"
+    full: bool = False
+    """Read everything each time, and replace the table."""
+    allow_empty: bool = False
+    max_delete_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    use_stage: bool = False
+    stage_name: str | None = None
+    bulk_threshold: Annotated[int, Field(ge=0)] | None = None
+    stage_threshold: Annotated[int, Field(ge=0)] | None = None
+    parallel: Annotated[int, Field(ge=1)] = PARALLEL
+    wait: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds to wait for another run of the same object to end."""
+    schedule: str | None = None
+    """The name of the EventBridge rule that starts it in Lambda."""
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        several = self.everything or len(self.objects) != 1
+        if self.soql is not None and (self.everything or self.exclude_objects or len(self.objects) > 1):
+            raise ValueError("soql reads one object; leave all, exclude_objects and further objects out")
+        if self.soql is not None and (self.where or self.fields is not None or self.exclude):
+            raise ValueError("soql says it all; leave where, fields and exclude out")
+        if self.soql is None and not self.objects and not self.everything:
+            raise ValueError("name objects, or say `all: true`, or give soql")
+        if self.everything and self.objects:
+            raise ValueError("all means every object; leave objects out, or all")
+        if self.table is not None and several and self.soql is None:
+            raise ValueError("table names one table; leave it out to sync several objects")
+        return self
+
+    @contextmanager
+    def system(self, around: Connected) -> Iterator[IntelligentSync]:
+        """The system that syncs this flow's objects, connected while the block lasts.
+
+        Raises: FixConfig for a login or a secret that is not there.
+        """
+        from halocline.sync import IntelligentSync
+
+        uri = uri_of(around.connection(self.to))
+        client = open_org(around.org(self.org), sink=around.sink)
+        with ExitStack() as stack:
+            stack.callback(client.close)
+            system = IntelligentSync(
+                uri, client, ledger=around.ledger, settings=around.settings, sink=around.sink, wait_s=self.wait
+            )
+            stack.callback(system.close)
+            if self.bulk_threshold is not None:
+                system.BULK_API_THRESHOLD = self.bulk_threshold
+            if self.stage_threshold is not None:
+                system.STAGE_THRESHOLD = self.stage_threshold
+            yield system
+
+    def jobs(self, system: IntelligentSync, around: Connected) -> list[SobjectSync]:
+        """One job for each object that is meant; the watcher is told of those that cannot be read.
+
+        Raises: NotFound for a pattern that no object matches; what asking the org raises.
+        """
+        if self.soql is not None:
+            return [self._job(name, around) for name in self.objects or [registry.object_of("salesforce", self.soql)]]
+        choice = system.choose(self.objects, exclude=self.exclude_objects, everything=self.everything)
+        for name, reason in choice.left_out:
+            around.sink(Noticed(f"Left out {name}: {reason}"))
+        if self.table is not None and len(choice.objects) > 1:
+            hint = "Leave table out, or name one object."
+            raise FixConfig("Reading the flow", f"table names one table, but {len(choice.objects)} objects are meant", hint=hint)
+        return [self._job(name, around) for name in choice.objects]
+
+    def _job(self, name: str, around: Connected) -> SobjectSync:
+        from halocline.sync import SobjectSync
+
+        fields = None if self.fields is None else self._meant(name, self.fields)
+        return SobjectSync(
+            name,
+            schema_in(uri_of(around.connection(self.to)), self.schema_name),
+            self.table or name,
+            match_field=self.key,
+            use_stage=self.use_stage,
+            stage_name=self.stage_name,
+            force_full_sync=self.full,
+            where_clause=self.where,
+            fields=fields if fields or not self.fields else None,
+            exclude=self._meant(name, self.exclude),
+            deletes=self.deletes,
+            numbers=self.numbers,
+            allow_empty=self.allow_empty,
+            max_delete_share=self.max_delete_share,
+            lookback_s=self.lookback,
+            rename={meant: new for old, new in self.rename.items() for meant in self._meant(name, [old])},
+            mask={meant: mask or "null" for old, mask in self.mask.items() for meant in self._meant(name, [old])},
+            soql=self.soql,
+            contract=self.contract,
+            formula_refresh=self.formula_refresh,
+            history=self.history,
+        )
+
+    def _meant(self, sobject: str, columns: list[str]) -> list[str]:
+        if self.soql is not None:  # parents' columns have a point too
+            return columns
+        return [meant for column in columns if (meant := column_of(sobject, column))]
+
+    def run(self, name: str, around: Connected) -> Iterator[SyncDone]:
+        """Sync the objects, and yield what became of each; a failure of one is in what is yielded.
+
+        Raises: an error of `halocline.errors` where nothing could be begun.
+        """
+        with self.system(around) as system:
+            jobs = self.jobs(system, around)
+            watch = around.watch if len(jobs) > 1 else None
+            for ended in system.run_all(jobs, parallel=self.parallel, watch=watch, halt=around.halt):
+                yield SyncDone(name, ended)
+
+    def plan(self, around: Connected) -> Iterator[Looked]:
+        """What `run` would do now with each object; nothing is read or changed."""
+        with self.system(around) as system:
+            yield from system.plan_all(self.jobs(system, around), parallel=self.parallel)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncDone:
+    """One object of a flow, synced or not."""
+
+    flow: str
+    ended: Ended
+
+    @property
+    def error(self) -> Exception | None:
+        """Why it was not."""
+        return self.ended.error
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every record is where it belongs."""
+        return self.error is None
+
+    def to_json(self) -> dict[str, object]:
+        """What is told to programs."""
+        from halocline.sync import answer
+
+        ended = self.ended
+        told = {"flow": self.flow, "run": ended.run.id, **answer(ended.job, ended.run, error=ended.error)}
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in told.items()}

@@ -1,0 +1,269 @@
+"""Laws of reading halocline.yaml: one clear error for each mistake, with its line and what may have been meant, and no secret."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halocline.errors import FixConfig, NotFound
+from halocline.flows.configuration import Said
+from halocline.flows.connections import Org, Place, bucket_of, kind_of, uri_of
+from halocline.flows.json_schema import json_schema
+from halocline.flows.reading import place, read, understood
+
+GOOD = """
+connections:
+  org: {kind: salesforce, client_secret: env:SECRET}
+  lake: duckdb:///lake.duckdb
+  warehouse: {kind: database, uri: postgresql://me@host/db, password: env:PASSWORD}
+  somewhere: env:WAREHOUSE
+  landing: {kind: s3, bucket: acme, role: arn:aws:iam::1:role/r}
+flows:
+  a: {kind: sync, from: org, to: lake, objects: [Account], mask: {Phone: null}}
+  b: {kind: push, from: somewhere, query: SELECT 1, to: org, object: Account, key: E__c, mapping: {x: E__c}}
+  c: {kind: file, from: landing, prefix: in/, to: org, object: Account, key: E__c}
+  d: {kind: push, file: x.csv, object: Account, mode: insert}
+  e: {kind: sync, to: s3://bucket/lake, all: true, wait: 30}
+"""
+
+
+def mistakes(text: str) -> list[str]:
+    """What is wrong with a text."""
+    with pytest.raises(FixConfig) as caught:
+        understood(text)
+    found: list[str] = caught.value.facts.get("mistakes") or [caught.value.cause]  # type: ignore[assignment]
+    return found
+
+
+def test_what_can_be_meant_is_understood() -> None:
+    """Connections by name, by URI and by reference; numbers of either kind; YAML's own null."""
+    found = understood(GOOD)
+    assert [flow.kind for flow in found.flows.values()] == ["sync", "push", "file", "push", "sync"]
+    assert [kind_of(one) for one in found.connections.values()] == ["salesforce", "place", "place", "place", "bucket"]
+    assert understood("").flows == {}
+
+
+LAKE = "connections: {lake: 'duckdb:///l.duckdb', org: {kind: salesforce}}\nflows:\n  f:\n"
+FILE = f"{LAKE}    kind: file\n    from: s3://b\n    object: A\n    key: E__c\n"
+SYNC = f"{LAKE}    kind: sync\n    to: lake\n    objects: [Account]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("flow: {}", 1, "'flow' is unknown in the file. Did you mean flows?"),
+        (f"{SYNC}    paralel: 3", 7, "'paralel' is unknown in the flow 'f'. Did you mean parallel or all?"),
+        (f"{SYNC}    zzz: 3", 7, "'zzz' is unknown in the flow 'f'. There are kind, from, to,"),
+        (f"{SYNC}    parallel: many", 7, "'parallel' in the flow 'f' is wrong: input should be a valid integer"),
+        (f"{SYNC}    parallel: 0", 7, "greater than or equal to 1"),
+        (f"{SYNC}    parallel: '3'", 7, "valid integer"),
+        (f"{SYNC}    deletes: gone", 7, "'deletes' in the flow 'f' is none of 'soft', 'hard' or 'ignore'"),
+        (f"{SYNC}    history: 'no'", 7, "'history' in the flow 'f' is wrong: input should be a valid boolean"),
+        (f"{SYNC}    fields: Name", 7, "'fields' in the flow 'f' is wrong: input should be a valid list"),
+        (f"{SYNC}    mask: {{Phone: hide}}", 7, "'Phone' in the flow 'f' is none of 'hash' or 'null'"),
+        (f"{SYNC}    soql: SELECT Id FROM Account\n    where: Id != null", 3, "soql says it all"),
+        (f"{LAKE}    kind: sync\n    to: lake", 3, "name objects, or say `all: true`, or give soql"),
+        (
+            f"{LAKE}    kind: sync\n    to: lak\n    all: true",
+            5,
+            "names the connection 'lak', which is not there. Did you mean lake?",
+        ),
+        (f"{LAKE}    kind: sync\n    to: org\n    all: true", 5, "leads to a Salesforce org; a database or folder belongs there"),
+        (
+            f"{LAKE}    kind: sync\n    from: lake\n    to: lake\n    all: true",
+            5,
+            "leads to a database or folder; a Salesforce org",
+        ),
+        (f"{LAKE}    kind: sink", 3, "the flow 'f' has an unknown kind. There are 'sync', 'push', 'file'"),
+        (f"{LAKE}    to: lake", 3, "the flow 'f' lacks 'kind': sync, push or file"),
+        (f"{LAKE}    - kind: sync", 3, "no mapping"),
+        (f"{LAKE}    kind: push\n    object: A\n    key: E__c", 3, "give a query or a file, one of the two"),
+        (f"{LAKE}    kind: push\n    object: A\n    file: x.csv", 3, "an upsert needs a key"),
+        (f"{LAKE}    kind: push\n    key: E__c\n    file: x.csv", 3, "the flow 'f' lacks 'object'"),
+        (
+            f"{LAKE}    kind: file\n    from: lake\n    object: A\n    key: E__c",
+            5,
+            "leads to a database or folder; a bucket belongs there",
+        ),
+        (
+            f"{LAKE}    kind: file\n    from: s3://b\n    object: A\n    key: E__c\n    errors: bad",
+            3,
+            "errors is a prefix such as errors/",
+        ),
+        (f"{LAKE}    kind: file\n    from: s3://b\n    object: A\n    key: E__c\n    encoding: utf8x", 3, "unknown encoding"),
+        (
+            FILE + "    execution:\n      object: R__c\n      fields: {N__c: '{eror}'}",
+            8,
+            "names 'eror', which nobody knows",
+        ),
+        (
+            f"{LAKE}    kind: file\n    from: s3://b\n    object: A\n    key: E__c\n    execution:\n      objct: R__c",
+            8,
+            "lacks 'object'",
+        ),
+        (
+            "connections:\n  x: {kind: salesforce, client_ids: a}",
+            2,
+            "'client_ids' is unknown in the connection 'x'. Did you mean client_id",
+        ),
+        (
+            "connections: {b: {kind: s3, bucket: b, region: x}}\nflows: {f: {kind: sync, to: b, all: true}}",
+            2,
+            "take region, role and the like from the environment",
+        ),
+        (f"{LAKE}    kind: file\n    from: file:///folder\n    object: A\n    key: E__c", 5, "a bucket belongs there"),
+        ("connections:\n  x: {kind: oracle}", 2, "a connection is a URI, or has a `kind`: salesforce, database, folder or s3"),
+        ("connections:\n  x: mysql://host/db", 2, "it is no URI that is known; begin with one of duckdb://"),
+        ("connections:\n  no: duckdb:///x", 2, "the name 'no' is no text to YAML; put it in quotes"),
+        ("lambda:\n  margin: 0", 2, "greater than or equal to 1"),
+        ("flows: 3", 1, "no mapping"),
+        ("- flows", 1, "the file is no mapping"),
+        ("flows: {}\nflows: {}", 2, "says 'flows' a second time"),
+        ("flows: {x: &a {y: *a}}", 1, "aliases make it hold itself"),
+        ("a: !!python/object:os.system x", 1, "it is no YAML"),
+        ("a: [", 1, "it is no YAML"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(text: str, line: int, says: str) -> None:
+    """And with what may have been meant."""
+    told = mistakes(text)
+    assert any(says in one for one in told), told
+    assert any(f"line {line}" in one for one in told), told
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    """In the order of their lines."""
+    text = f"{SYNC}    one: 1\n    two: 2\n  g: {{kind: push}}\n"
+    assert [one.split(":")[0] for one in mistakes(text)] == ["line 7", "line 8", "line 9"]
+    assert len(mistakes("flows: {" + ", ".join(f"f{n}: {{}}" for n in range(30)) + "}")) == 30
+
+
+SECRET = "hunter2-is-secret"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"connections:\n  x: {{kind: salesforce, client_secret: {SECRET}}}",
+        f"connections:\n  x: {{kind: salesforce, password: [{SECRET}]}}",
+        f"connections:\n  x: postgresql://me:{SECRET}@host/db",
+        f"connections:\n  x: {{kind: database, uri: 'postgresql://me:{SECRET}@host/db'}}",
+        f"connections:\n  x: {{kind: database, uri: 'postgresql://me@host/db', password: {SECRET}}}",
+        f"connections:\n  x: {SECRET}",
+        f"connections:\n  x: {{kind: salesforce, access_token: {SECRET}, wrong: 1}}",
+        f"flows:\n  x: {{kind: sync, all: true, to: 'postgresql://me:{SECRET}@host/db'}}",
+        f"flows:\n  x: {{kind: push, object: A, key: E__c, query: SELECT 1, from: 'mysql://me:{SECRET}@host/db'}}",
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_never_shown(text: str) -> None:
+    """Where a reference belongs, and in URIs."""
+    with pytest.raises(FixConfig) as caught:
+        understood(text)
+    assert (SECRET in str(caught.value), SECRET in repr(caught.value.facts), caught.value.__cause__) == (False, False, None)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["connections", "flows", "kind", "sync", "push", "file", "to", "from", "object", "x", "lambda"]),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_whatever_a_file_holds_is_understood_or_told(value: Any) -> None:
+    """No other error, whatever the shape."""
+    text = yaml.safe_dump(value)
+    try:
+        understood(text)
+    except FixConfig as error:
+        told = error.cause
+    else:
+        told = "line"
+    assert "line" in told or "YAML" in told
+
+
+# ---- files and connections
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """That it is not there, is no UTF-8, or is larger than any configuration."""
+    with pytest.raises(FixConfig, match="`halocline init` writes one"):
+        read(tmp_path / "halocline.yaml")
+    for data, says in ((b"\xff\xfe", "is not UTF-8"), (b"#" * (2 << 20), "at most 1,048,576 are read")):
+        (tmp_path / "halocline.yaml").write_bytes(data)
+        with pytest.raises(FixConfig, match=says):
+            read(tmp_path / "halocline.yaml")
+    (tmp_path / "halocline.yaml").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert read(tmp_path / "halocline.yaml").folder == tmp_path
+
+
+def test_the_file_is_named_by_option_or_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it is halocline.yaml here."""
+    monkeypatch.delenv("HALOCLINE_CONFIG", raising=False)
+    assert (place(), place("x.yaml")) == (Path("halocline.yaml"), Path("x.yaml"))
+    monkeypatch.setenv("HALOCLINE_CONFIG", "/etc/h.yaml")
+    assert (place(), place("x.yaml")) == (Path("/etc/h.yaml"), Path("x.yaml"))
+
+
+def test_an_unknown_flow_is_told_with_near_names() -> None:
+    """And with all there are."""
+    with pytest.raises(NotFound, match=r"there is none called 'aa'.*There are a, b, c, d, e"):
+        understood(GOOD).flow("aa")
+
+
+def test_secrets_are_looked_up_when_they_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A password goes into its URI quoted; a login becomes the variables that would say the same."""
+    monkeypatch.setenv("PASSWORD", "a@b/c:d")
+    database = Place(kind="database", uri="postgresql://me@host:5/db", password="env:PASSWORD")
+    assert uri_of(database) == "postgresql://me:a%40b%2Fc%3Ad@host:5/db"
+    with pytest.raises(FixConfig, match="its URI names no user"):
+        uri_of(Place(kind="database", uri="postgresql://host/db", password="env:PASSWORD"))
+    (tmp_path / "id").write_text("consumer\n")
+    org = Org(kind="salesforce", client_id=f"file:{tmp_path}/id", client_secret="env:PASSWORD", quota_share=0.5)
+    assert org.environ() == {"SF_CLIENT_ID": "consumer", "SF_CLIENT_SECRET": "a@b/c:d"}
+    assert (uri_of("file:///data/lake"), uri_of("env:PASSWORD")) == ("file:///data/lake", "a@b/c:d")
+    folder = Place(kind="folder", uri="s3://b/lake")
+    assert (kind_of(folder), bucket_of(folder)) == ("bucket", ("b", "lake/"))
+    assert bucket_of("s3://b/x/y") == ("b", "x/y/")
+
+
+# ---- the sample and the schema
+
+
+def test_the_sample_can_be_read_with_and_without_its_comments() -> None:
+    """What `halocline init` writes is understood, and so is every line of it that is commented out."""
+    text = files("halocline.flows").joinpath("sample.yaml").read_text()
+    assert list(understood(text).flows) == ["accounts"]
+    head, _, body = text.partition("\nconnections:")
+    opened = "\n".join(line.replace("# ", "", 1) if line.strip().startswith("# ") else line for line in body.splitlines())
+    found = understood(f"connections:{opened}")
+    assert (list(found.flows), list(found.connections)) == (
+        ["accounts", "to_org", "companies"],
+        ["org", "lake", "warehouse", "landing"],
+    )
+    assert "halocline schema" in head
+
+
+def test_the_schema_says_what_is_read() -> None:
+    """Each object of it is closed, names every key, and describes what is not plain from its name."""
+    schema = json_schema()
+    json.dumps(schema)
+    assert set(schema["properties"]) == {"connections", "flows", "lambda"}
+    for name in ("SyncFlow", "PushFlow", "FileFlow", "Org", "Place", "Bucket", "Execution", "Lambda"):
+        assert schema["$defs"][name]["additionalProperties"] is False
+    assert {"from", "all", "schema"} <= schema["$defs"]["SyncFlow"]["properties"].keys()
+    assert schema["$defs"]["Org"]["properties"]["client_secret"]["anyOf"][0]["pattern"] == "^(env|file|aws-sm):."
+    assert Said.model_validate({}).flows == {}

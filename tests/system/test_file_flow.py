@@ -1,0 +1,159 @@
+"""Laws of flows of files: a YAML file and nothing else does the typical use case, from the command line as by event."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from halocline import aws_lambda
+from halocline.connectors.aws.s3 import S3
+from halocline.consume.aws_lambda import _configuration
+from halocline.emulator.server import Emulator, EmulatorConfig
+from halocline.errors import Stop
+from halocline.flows.reading import understood
+from tests.connectors.files.server import s3
+from tests.system import push_desk
+from tests.system.flow_desk import FLOWS, SCHEMA, FlowDesk, failures, flow_desk, sqs_event
+from tests.system.push_desk import desk_at
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+EXECUTION = """    execution:
+      object: Run__c
+      key: Key__c
+      fields: {Rows__c: "{rows}", Errors__c: "{errors}", Report__c: "{error_report_link}"}
+    queue:"""
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    folder = tmp_path_factory.mktemp("org")
+    schemas = (folder / "account.yaml", folder / "run.yaml")
+    for path, text in zip(schemas, (push_desk.SCHEMA, SCHEMA), strict=True):
+        path.write_text(text, encoding="utf-8")
+    with s3(), Emulator(EmulatorConfig(schemas=schemas)) as running:
+        running.checkpoint()
+        yield running
+
+
+@pytest.fixture
+def desk(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlowDesk:
+    return flow_desk(desk_at(emulator, tmp_path, monkeypatch), FLOWS.replace("    queue:", EXECUTION))
+
+
+def test_files_that_lie_there_are_taken_care_of(desk: FlowDesk) -> None:
+    """Each by itself: rows, report, archive and record; what is done is not done again."""
+    desk.land("in/a.csv", "key,name\na,A\nb,\n")
+    desk.land("in/b.csv", "key,name\nc,C\n")
+    told = desk.desk.type("run", "companies")
+    first, second = told.out.splitlines()
+    assert told.exit_code == 3, told
+    assert re.match(
+        r"companies: s3://\S+/in/a\.csv: 2 rows, 1 written \(1 created, 0 updated\), 1 not; report errors/in/a-\w+", first
+    )
+    assert "in/b.csv: 1 row, 1 written" in second
+    assert desk.desk.accounts() == [("a", "A"), ("c", "C")]
+    runs = desk.desk.emulator.query("SELECT Key__c, Rows__c, Errors__c, Report__c FROM Run__c ORDER BY Rows__c")
+    assert [(run["Rows__c"], run["Errors__c"]) for run in runs] == [(1, 0), (2, 1)]
+    with urllib.request.urlopen(runs[1]["Report__c"]) as page:
+        assert b"REQUIRED_FIELD_MISSING" in page.read()
+    assert [name.split("/")[0] for name in desk.names()] == ["archive", "archive", "errors"]
+    told = desk.desk.type("run", "companies")
+    assert (told.exit_code, told.out) == (0, "companies: nothing to do\n")
+
+
+def test_one_file_may_be_named(desk: FlowDesk) -> None:
+    """The others stay; one that is not there, or is none of the flow's, is told."""
+    desk.land("in/a.csv", "key,name\na,A\n")
+    desk.land("in/b.csv", "key,name\nb,B\n")
+    desk.land("elsewhere.csv", "key,name\nx,X\n")
+    (document,) = desk.desk.documents("run", "companies", "--file", f"{desk.bucket}/in/b.csv")
+    wanted = {"flow": "companies", "state": "done", "written": 1, "success": True, "exit_code": 0}
+    assert document == {**document, **wanted}
+    assert desk.desk.accounts() == [("b", "B")]
+    for file, says in (("in/c.csv", "there is no s3://"), ("elsewhere.csv", "is none of its files")):
+        told = desk.desk.type("run", "companies", "--file", f"{desk.bucket}/{file}")
+        assert (told.exit_code, says in told.err) == (2, True), told
+    told = desk.desk.type("run", "companies", "--file", "elsewhere.csv")
+    assert (told.exit_code, "Write s3://bucket/key" in told.err) == (2, True)
+    assert desk.desk.type("plan", "companies").out == f"companies: 1 file to take care of\n  - {desk.bucket}/in/a.csv\n"
+
+
+def test_a_file_that_is_none_stops_no_other(desk: FlowDesk) -> None:
+    """It is reported on and archived like any other, and its flow goes on."""
+    desk.land("in/a.csv", b"\xff\xfe\x00\x00")
+    desk.land("in/b.csv", "key,name\nb,B\n")
+    told = desk.desk.type("run", "companies")
+    assert (told.exit_code, "could not be read" in told.out, desk.desk.accounts()) == (3, True, [("b", "B")]), told
+    assert desk.names()[0].startswith("archive/in/a")
+
+
+@pytest.mark.parametrize("versions", [False, True])
+@pytest.mark.parametrize("by_hand_first", [False, True])
+def test_what_one_way_began_the_other_goes_on_with(
+    desk: FlowDesk, monkeypatch: pytest.MonkeyPatch, *, by_hand_first: bool, versions: bool
+) -> None:
+    """An event's run that stopped behind its inserts is gone on with by hand, and the other way round: no row comes twice."""
+    for name, value in desk.desk.env.items():
+        monkeypatch.setenv(name, value)
+    _configuration.cache_clear()
+    path = Path("halocline.yaml")
+    path.write_text(path.read_text().replace("    key: Ext__c\n    mapping", "    mode: insert\n    mapping"))
+    if versions:
+        desk.bucket.client.put_bucket_versioning(Bucket=desk.bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    event = sqs_event({"Records": [desk.land("in/a.csv", "key,name\na,A\n")]})
+    if versions:
+        found = desk.bucket.client.head_object(Bucket=desk.bucket.name, Key="in/a.csv")
+        body = json.loads(event["Records"][0]["body"])
+        body["Records"][0]["s3"]["object"]["versionId"] = found["VersionId"]
+        event["Records"][0]["body"] = json.dumps(body)
+
+    def by_hand() -> bool:
+        return desk.desk.type("run", "companies").exit_code == 0
+
+    def by_event() -> bool:
+        return failures(aws_lambda.handler(event, desk.context)) == []
+
+    first, second = (by_hand, by_event) if by_hand_first else (by_event, by_hand)
+    with monkeypatch.context() as patch:
+        patch.setattr(S3, "copy", _no_copy)
+        assert not first()
+    assert second()
+    assert first()
+    assert desk.desk.accounts() == [("a", "A")]
+    assert len(desk.desk.emulator.query("SELECT Id FROM Run__c")) == 1
+    assert [name.split("/")[0] for name in desk.names()] == ["archive"]
+
+
+def _no_copy(*_: object, **__: object) -> None:
+    raise Stop("Copying", "the bucket is closed")
+
+
+def test_the_bucket_is_checked(desk: FlowDesk) -> None:
+    """Listed, with what its flows are for; one that is not there is told."""
+    told = desk.desk.type("check")
+    assert (told.exit_code, f"ok      landing: {desk.bucket}/: can be listed, and is empty" in told.out) == (0, True), told
+    assert f"flow companies: files below {desk.bucket}/in/ go into Account" in told.out
+    text = Path("halocline.yaml").read_text()
+    Path("halocline.yaml").write_text(text.replace(desk.bucket.name, "nowhere-to-be-found"))
+    told = desk.desk.type("check")
+    assert (told.exit_code, "failed  landing" in told.out) == (2, True), told
+
+
+@pytest.mark.parametrize("page", ["flows.md", "lambda.md"])
+def test_what_the_pages_show_can_be_read(page: str) -> None:
+    """Every block of YAML that is a whole file is understood; every block of JSON is JSON."""
+    text = (DOCS / page).read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    whole = [block for block in blocks if "flows:" in block]
+    assert whole
+    for block in whole:
+        assert understood(block).flows
+    for block in re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        json.loads(block)
