@@ -22,6 +22,7 @@ ROWS = 2_000
 MERGES = ("ours", "on conflict", "merge")
 LAST = re.compile(r"extract: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
 LAST_OF_POSTGRES = re.compile(r"postgres: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
+LAST_OF_FILES = re.compile(r"files: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
 LAST_OF_PUSH = re.compile(r"push: vs_best_peer=none vs_floor=(\S+) pipeline_vs_kinetic=none peak_mb=(\d+)((?: \w+=\S+)*)")
 FIELDS = {"Id": "id", "Description": "textarea", "BillingCity": "string", "CreatedDate": "datetime", "AnnualRevenue": "currency"}
 AWKWARD = (
@@ -217,3 +218,56 @@ def test_latency_meets_every_call(push: ModuleType, tmp_path: Path) -> None:
         target.slow_down(0.02)
         with pytest.raises(Exception, match="of 0 requests 0 had latency"):
             target.quicken()
+
+
+# ---- files
+
+
+@pytest.fixture
+def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The modules of the benchmarks, found as a benchmark finds them."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    yield
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] == "measuring":
+            del sys.modules[name]
+
+
+@pytest.mark.system
+def test_files_measures_jobs_that_were_done_and_ends_with_its_figures() -> None:
+    """Ours by all its ways and the floor do the whole job, and every message goes all the way, or there are no figures."""
+    few = {"ROWS": "200", "MESSAGES": "40", "LATENCY_MESSAGES": "20", "LATENCY_MS": "2", "ROUNDS": "1", "ONLY_PEERS": "none"}
+    command = [sys.executable, str(ROOT / "benchmarks" / "files.py")]
+    done = subprocess.run(command, env={**os.environ, **few}, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.strip().splitlines()
+    last = LAST_OF_FILES.fullmatch(told[-1])
+    assert last, told[-1]
+    assert float(last[1]) > 0
+    assert int(last[2]) > 50  # Arrow alone is more
+    assert all(f" {where}_{phase}_vs_boto3=" in last[3] for where in ("queue", "far") for phase in ("send", "receive", "delete"))
+    turns = [line.split("round 1")[1].split(" wall ")[0].strip() for line in told if "rows, round 1" in line]
+    assert sorted(turns) == ["floor", "ours", "ours, Orchestrator", "ours, halocline run"]
+
+
+@pytest.mark.system
+def test_a_file_job_that_lacks_a_part_is_noticed(measuring: None, tmp_path: Path) -> None:
+    """Rows, report and archive are looked at; what is as it should be passes."""
+    landing, target = import_module("measuring.landing"), import_module("measuring.target")
+    path = tmp_path / "landed.csv"
+    made = run([sys.executable, str(ROOT / "benchmarks/measuring/landing_rows.py")], {"path": str(path), "rows": 40}).told
+    truth, broken = made["truth"], made["broken"]
+    wanted = {"sobject": target.SOBJECT, "key_field": target.KEY}
+    with import_module("measuring.cloud").cloud(tmp_path) as aws, landing.landing(tmp_path, path, aws) as place:
+        with pytest.raises(target.Undone, match="0 records"):
+            place.check(truth, broken, tmp_path)
+        cost = place.measured([sys.executable, str(ROOT / "benchmarks/contenders/files_floor.py")], wanted, env={})
+        place.check(truth, broken, tmp_path)
+        assert cost.told["refused"] == len(broken) == 20
+        assert cost.told["aws_calls"] == 4
+        with pytest.raises(target.Undone, match="the report tells of"):
+            place.check(truth, broken[1:], tmp_path)
+        path.write_text("other")
+        with pytest.raises(target.Undone, match="is another file"):
+            place.check(truth, broken, tmp_path)

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-OURS = ("halocline", "duckdb", "psycopg", "pyarrow", "httpx2", "isal")
+OURS = ("halocline", "duckdb", "psycopg", "pyarrow", "httpx2", "isal", "boto3", "pydantic")
 PEERS = (
     *("kinetic-core", "lht", "simple-salesforce", "dlt", "duckdb", "pandas", "sqlalchemy", "pyarrow"),
     *("adbc-driver-postgresql", "psycopg2-binary", "requests"),
+    *("kicksaw-integration-utils", "boto3", "pydantic"),
 )
 _ASK = """
 import sys

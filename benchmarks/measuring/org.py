@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -64,6 +65,13 @@ class Door:
         if reply.status >= 300:
             raise RuntimeError(f"{method} {path}: {reply.status} {words.decode()}")
         return words
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU of the emulator so far, user and system together."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii")
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def connection(self) -> http.client.HTTPConnection:
         """A connection to the plain door."""

@@ -36,12 +36,15 @@ class Undone(Exception):
 
 
 class Target(Door):
-    """An org with the object Customer__c; `store` is its file."""
+    """An org with the object Customer__c; `store` is its file, `schemas` say which objects it has instead."""
 
-    def __init__(self, store: Path) -> None:
-        schema = store.parent / "customer.yaml"
-        schema.write_text(_SCHEMA, encoding="utf-8")
-        super().__init__(["--store", str(store), "--schema", str(schema), "--daily-api-requests", "1000000"])
+    def __init__(self, store: Path, *, schemas: Sequence[str] = (_SCHEMA,), options: Sequence[str] = ()) -> None:
+        more = list(options)
+        for number, text in enumerate(schemas):
+            path = store.parent / f"schema-{number}.yaml"
+            path.write_text(text, encoding="utf-8")
+            more += ["--schema", str(path)]
+        super().__init__(["--store", str(store), *more, "--daily-api-requests", "1000000"])
 
     def slow_down(self, latency_s: float) -> None:
         """From now on every API request waits so long before it is worked on; requests wait side by side."""
@@ -70,18 +73,19 @@ class Target(Door):
 
         Raises: Undone, saying what differs.
         """
-        counted = self._query(f"SELECT COUNT(Id) n, SUM(Revenue__c) r, SUM(Employees__c) e FROM {SOBJECT}")[0]
+        counted = self.query(f"SELECT COUNT(Id) n, SUM(Revenue__c) r, SUM(Employees__c) e FROM {SOBJECT}")[0]
         if counted["n"] != truth["rows"]:
             raise Undone(f"the org holds {counted['n']:,} records, not {truth['rows']:,}")
         if [counted["r"], counted["e"]] != truth["sums"]:
             raise Undone(f"the sums of the org's records are {counted['r']}, {counted['e']}, not {truth['sums']}")
         for wanted in truth["sample"]:
             names = ", ".join(wanted)
-            there = self._query(f"SELECT {names} FROM {SOBJECT} WHERE {KEY} = '{wanted[KEY]}'")
+            there = self.query(f"SELECT {names} FROM {SOBJECT} WHERE {KEY} = '{wanted[KEY]}'")
             if there != [wanted]:
                 raise Undone(f"the org holds {there}, not {wanted}")
 
-    def _query(self, soql: str) -> list[dict[str, Any]]:
+    def query(self, soql: str) -> list[dict[str, Any]]:
+        """The records of the first page of a query's answer."""
         records: list[dict[str, Any]] = self.call("GET", f"{API}/query?q={quote(soql)}")["records"]
         return [{name: value for name, value in record.items() if name != "attributes"} for record in records]
 
