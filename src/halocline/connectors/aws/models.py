@@ -16,7 +16,7 @@ from halocline.errors import FixConfig
 
 Model = TypeVar("Model")
 
-_UNSENDABLE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "\ufffe\uffff"}
+_UNSENDABLE = {sign: f"\\u{ord(sign):04x}" for sign in "\ufffe\uffff"}
 """The two characters that JSON leaves as they are and SQS refuses.
 Source: "SendMessage", read November 2026,
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
@@ -64,7 +64,11 @@ def codec_of(model: type[Model]) -> Codec[Model]:
 def _json(codec: Codec[Any]) -> Codec[Any]:
     def encode(message: Any) -> str:
         body = codec.encode(message)
-        return body if body.isascii() else body.translate(_UNSENDABLE)
+        if body.isascii() or not any(sign in body for sign in _UNSENDABLE):
+            return body
+        for sign, escaped in _UNSENDABLE.items():
+            body = body.replace(sign, escaped)
+        return body
 
     return Codec(encode, codec.decode)
 
