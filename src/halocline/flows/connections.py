@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
@@ -21,7 +21,10 @@ ENVIRONMENT = "salesforce:"
 
 _REFERENCE = re.compile(r"(env|file|aws-sm):.")
 _SCHEMES = ("duckdb", "postgresql", "postgres", "snowflake", "file", "s3")
-_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+_PASSWORD = re.compile(r"://(?!/)[^@]*:[^@]*@")  # a key of AWS has slashes
+_SECRET_NAME = re.compile(
+    r"(password|passwd|pwd|passphrase|passcode|secret|token|private_key|access_key|api_?key)$", re.IGNORECASE
+)
 
 
 def is_reference(text: str) -> bool:
@@ -45,7 +48,9 @@ def checked_address(text: str) -> str:
         return text
     if scheme not in _SCHEMES or "://" not in text:
         raise ValueError(f"it is no URI that is known; begin with one of {', '.join(f'{one}://' for one in _SCHEMES)}, or env:")
-    if _PASSWORD.search(text):
+    if _PASSWORD.search(text) or any(
+        _SECRET_NAME.search(name) for name, _ in parse_qsl(text.partition("?")[2].replace(";", "&"))
+    ):
         raise ValueError("the URI holds a password; give it as `password: env:NAME` beside `uri:`, or the whole as env:NAME")
     return text
 
@@ -81,9 +86,9 @@ class Org(Model):
     """The share of the org's daily API calls at which to stop."""
 
     def environ(self) -> dict[str, str]:
-        """The login as the variables that would say the same; secrets are looked up."""
+        """The login as the variables that would say the same; references stay for whoever reads those to look up, once."""
         told = self.model_dump(exclude={"kind", "quota_share"}, exclude_none=True)
-        return {f"SF_{name.upper()}": secret(value) for name, value in told.items()}
+        return {f"SF_{name.upper()}": value for name, value in told.items()}
 
 
 class Place(Model):
@@ -141,6 +146,16 @@ def kind_of(connection: Connection) -> str:
     return {"salesforce": "salesforce", "s3": "bucket"}.get(scheme, "place")
 
 
+def leads_to_bucket(connection: Connection) -> bool:
+    """Whether a connection leads to a bucket; where only its reference tells, that is looked up.
+
+    Raises: FixConfig for a secret that is not there.
+    """
+    if isinstance(connection, (Org, Bucket)):
+        return isinstance(connection, Bucket)
+    return _address(connection).lower().startswith("s3://")
+
+
 def secrets_of(connection: Connection) -> Iterator[str]:
     """The references that a connection holds."""
     values = [connection] if isinstance(connection, str) else connection.model_dump(exclude_none=True).values()
@@ -148,7 +163,7 @@ def secrets_of(connection: Connection) -> Iterator[str]:
 
 
 def uri_of(connection: Connection) -> str:
-    """The URI of a database or folder, its secrets looked up.
+    """The URI of a database or folder; a password by reference stays one in it, for the connector to look up, once.
 
     Raises: FixConfig for a secret that is not there.
     """
@@ -156,10 +171,14 @@ def uri_of(connection: Connection) -> str:
         return f"s3://{connection.bucket}"
     if isinstance(connection, Org):
         raise FixConfig("Opening a connection", "an org is no place for tables", hint="Name a database or a folder.")
-    address = connection if isinstance(connection, str) else connection.uri
-    uri = secret(address) if is_reference(address) else address
+    uri = _address(connection)
     password = None if isinstance(connection, str) else connection.password
-    return uri if password is None else _with_password(uri, secret(password))
+    return uri if password is None else _with_password(uri, password)
+
+
+def _address(connection: str | Place) -> str:
+    address = connection if isinstance(connection, str) else connection.uri
+    return secret(address) if is_reference(address) else address
 
 
 def _with_password(uri: str, password: str) -> str:

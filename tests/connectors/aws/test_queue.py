@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from halocline import Invalid, SQSQueue, registry
 from halocline.connectors.aws import SQS, Offload, intake
 from halocline.connectors.aws.batches import Batches, Entry, Watch, pack, spread
 from halocline.connectors.aws.sqs import MAX_BYTES
-from halocline.errors import AccessDenied, FixConfig, HaloclineError, NetworkFailed, NotFound, RetryLater, Stop
-from halocline.queues import Message, Queue, Reply
+from halocline.errors import AccessDenied, FixConfig, HaloclineError, LoginRefused, NetworkFailed, NotFound, RetryLater, Stop
+from halocline.flows.policy import _POLLED
+from halocline.queues import Delivery, Message, Queue, Reply
 from halocline.retry import Pace, Policy
 from halocline.testing.aws import FakeAWS
 
@@ -162,6 +164,80 @@ def test_what_is_received_is_fresh(aws_now: FakeAWS) -> None:
     assert len(intake.Intake(queue, 30, wait_s=0).run(lambda: next(ticks))) == 20
     ticks = iter([0.0, 0.0, 29.0])
     assert len(intake.Intake(queue, 30, wait_s=0, visibility_s=40).run(lambda: next(ticks))) == 10
+
+
+@dataclass
+class Told:
+    """A queue that hands out what it is told to, in time that passes while it waits."""
+
+    answers: list[list[Delivery]]
+    hidden_s: int = 30
+    now_s: float = 0.0
+    waits: list[float] = field(default_factory=list)
+
+    def receive(self, limit: int, *, wait_s: float, visibility_s: int | None) -> list[Delivery]:
+        self.waits.append(wait_s)
+        self.now_s += wait_s - 0.5 if wait_s else 0.0
+        return self.answers.pop(0)[:limit]
+
+    def intake(self, limit: int, *, wait_s: float, **more: int) -> list[Delivery]:
+        return intake.Intake(self, limit, wait_s=wait_s, **more).run(lambda: self.now_s)  # type: ignore[arg-type]  # a queue as far as is asked
+
+
+def test_a_poll_ends_while_what_came_is_fresh() -> None:
+    """The last poll waits no longer than half of the visibility lasts, and none begins for less than a second."""
+    one = Delivery("h1", "a", "1")
+    queue = Told([[one], []])
+    queue.now_s, queue.hidden_s = 100.0, 60
+    assert queue.intake(100, wait_s=20) == [one]
+    assert queue.waits == [20, 10]  # 19.5 of 30 seconds are over
+    queue = Told([[one], []])
+    assert queue.intake(100, wait_s=1, visibility_s=3) == [one]
+    assert queue.waits == [1, 1]
+    queue = Told([[one]])
+    assert queue.intake(100, wait_s=0, visibility_s=1) == [one]
+
+
+def test_a_message_that_comes_again_counts_once() -> None:
+    """With its newest handle, which is the one that SQS takes; as many others as were asked for come all the same."""
+    first, again, other = Delivery("h1", "a", "1"), Delivery("h2", "a", "1", 2), Delivery("h3", "b", "2")
+    queue = Told([[first], [again], [other]])
+    assert queue.intake(2, wait_s=1) == [again, other]
+    queue = Told([[again], [first], [other]])  # polls beside each other may end the other way round
+    assert queue.intake(2, wait_s=1) == [again, other]
+    queue = Told([[Delivery("h1", "a"), Delivery("h2", "a")]])  # nobody said which message each is
+    assert len(queue.intake(2, wait_s=1)) == 2
+
+
+def test_what_was_received_does_not_hang_on_a_look_at_the_queue(queue: SQSQueue[Job], aws_now: FakeAWS) -> None:
+    """It is not asked for its settings when nothing more is wanted; and when it does not tell, what came is returned."""
+    queue.send_messages(jobs(12))
+    assert len(queue.receive_messages(10, 0)[0]) == 10
+    assert queue.receive_message(0)[1] is not None
+    assert aws_now.calls.count("sqs.GetQueueAttributes") == 0
+    aws_now.faults.add("refuse", operation="GetQueueAttributes", code="Odd", status=400, times=9)
+    assert len(queue.receive_messages(2, 0)[0]) == 1
+    assert aws_now.calls.count("sqs.GetQueueAttributes") == 1
+
+
+def test_none_are_asked_for_where_none_are_wanted(queue: SQSQueue[Job]) -> None:
+    """And none is hidden from others by it."""
+    queue.send_messages(jobs(1))
+    assert (queue.queue.receive(0), queue.receive_messages(0)) == ([], ([], []))
+    assert len(queue.queue.receive(1, wait_s=0)) == 1
+
+
+def test_receiving_and_deleting_needs_no_more_rights_than_lambda(aws_now: FakeAWS) -> None:
+    """Of the queue, as `halocline iam` writes them; large messages too, whether their bodies can be had or not."""
+    queue = SQSQueue(SQSQueue(name=new_queue(), message_model=str).url, str, offload=new_bucket())
+    queue.send_messages(["small", "x" * 300_000, "y" * 300_000])
+    aws_now.calls.clear()
+    aws_now.faults.add("refuse", service="s3", operation="GetObject")
+    handles, messages = queue.receive_messages(wait_time_seconds=0)
+    assert len(messages) == 2
+    assert all(queue.delete_messages(handles))
+    used = {name for name in aws_now.calls._counts if name.startswith("sqs.")}
+    assert {f"sqs:{name.removeprefix('sqs.').removesuffix('Batch')}" for name in used} == set(_POLLED)
 
 
 def test_an_error_in_the_middle_loses_no_handle(queue: SQSQueue[Job], aws_now: FakeAWS) -> None:
@@ -343,8 +419,100 @@ def test_no_message_overtakes_a_refused_one_of_its_group(aws_now: FakeAWS) -> No
     messages = [Message(f"{number}" if number != 3 else "\0", group="ab"[number % 2]) for number in range(30)]
     replies = queue.send(messages)
     assert [index for index, reply in enumerate(replies) if reply.code == "InvalidMessageContents"] == [3]
-    assert [index for index, reply in enumerate(replies) if reply.code == "Held"] == list(range(11, 30, 2))
+    assert [index for index, reply in enumerate(replies) if reply.code == "Held"] == list(range(5, 30, 2))
     assert [int(one.body) for one in aws_now.messages(name) if one.group == "a"] == list(range(0, 30, 2))
+    assert [int(one.body) for one in aws_now.messages(name) if one.group == "b"] == [1]
+
+
+def test_what_comes_behind_a_message_that_is_too_large_is_held(aws_now: FakeAWS) -> None:
+    """What comes before it and other groups are sent."""
+    name = new_queue(FifoQueue="true", ContentBasedDeduplication="true")
+    queue = SQSQueue(name=name, message_model=str, group=lambda text: text[0])
+    replies = queue.send_messages(["a1", "a" * (MAX_BYTES + 1), "b1", "a2", "b2"])
+    assert [reply.code for reply in replies] == ["", "MessageTooLong", "", "Held", ""]
+    assert [one.body for one in aws_now.messages(name) if one.group == "b"] == ["b1", "b2"]
+    assert [one.body for one in aws_now.messages(name) if one.group == "a"] == ["a1"]
+
+
+@pytest.mark.parametrize("groups", [1, 3, 40])
+def test_no_refusal_changes_the_order_of_a_group(groups: int) -> None:
+    """Whichever entries of a call are refused, for now or for good: of each group a first part was taken, in its order."""
+    dice, taken = random.Random(groups), list[int]()
+
+    def call(entries: list[dict[str, Any]]) -> dict[str, Any]:
+        told: dict[str, list[dict[str, Any]]] = {"Successful": [], "Failed": []}
+        for entry in entries:
+            roll = dice.random()
+            if roll < 0.3:
+                told["Failed"].append({"Id": entry["Id"], "Code": "Odd", "SenderFault": roll < 0.02})
+            else:
+                told["Successful"].append({"Id": entry["Id"], "MessageId": "m"})
+                taken.append(entry["number"])
+        return told
+
+    entries = [Entry(number, {"number": number}, group=str(dice.randrange(groups))) for number in range(300)]
+    replies = Batches("Sending", call, policy=Policy(attempts=4), pace=Pace(sleep=lambda _: None)).run(entries, in_order=True)
+    assert sorted(taken) == [number for number, reply in sorted(replies.items()) if reply]
+    assert 0 < len(taken) < 300 == len(replies)
+    for group in {entry.group for entry in entries}:
+        sent = [entry.index for entry in entries if entry.group == group]
+        came = [number for number in taken if number in set(sent)]
+        assert came == sent[: len(came)]
+        assert {replies[number].code for number in sent[len(came) + 1 :]} <= {"Held"}
+
+
+@pytest.mark.parametrize(("sizes", "calls"), [([10] * 10, 10), ([1] * 25, 3), ([12], 12), ([9, *[1] * 81], 9), ([20] * 11, 22)])
+def test_groups_share_calls(sizes: list[int], calls: int) -> None:
+    """There are as many calls as ten entries a call want, or as the longest group is long."""
+    asked: list[int] = []
+
+    def call(entries: list[dict[str, Any]]) -> dict[str, Any]:
+        asked.append(len({entry["group"] for entry in entries}))
+        return {"Successful": [{"Id": entry["Id"], "MessageId": "m"} for entry in entries]}
+
+    groups = [group for group, size in enumerate(sizes) for _ in range(size)]
+    entries = [Entry(index, {"group": group}, 3, str(group)) for index, group in enumerate(groups)]
+    assert all(Batches("Sending", call, max_bytes=30).run(entries, in_order=True).values())
+    assert (len(asked), sum(asked)) == (calls, len(entries))
+    asked.clear()
+    Batches("Sending", call, max_bytes=7).run(entries, in_order=True)
+    assert max(asked) <= 2  # entries of 3 bytes, 7 a call
+
+
+def test_who_may_only_send_sends_in_order_too(aws_now: FakeAWS) -> None:
+    """Whether the queue tells repeats by content is then left to SQS, and asked for once a call of ours."""
+    name = new_queue(FifoQueue="true", ContentBasedDeduplication="true")
+    queue = SQSQueue(name=name, message_model=str, group="g")
+    aws_now.faults.add("refuse", operation="GetQueueAttributes", times=100)
+    assert all(queue.send_messages(["one", "two", "one"]))
+    assert [one.body for one in aws_now.messages(name)] == ["one", "two"]
+    assert aws_now.calls.count("sqs.GetQueueAttributes") == 1
+    plain = SQSQueue(name=new_queue(FifoQueue="true"), message_model=str, group="g")
+    assert [reply.code for reply in plain.send_messages(["one", "two"])] == ["InvalidParameterValue", "Held"]
+
+
+def test_a_repeat_of_a_large_message_is_dropped(aws_now: FakeAWS) -> None:
+    """As one of a small message is, by its contents, though it lies in another object."""
+    bucket, name = new_bucket(), new_queue(FifoQueue="true", ContentBasedDeduplication="true")
+    queue = SQSQueue(name=name, message_model=str, group="g", offload=Offload(registry.open_buckets(), bucket, over_bytes=10))
+    SQSQueue(name=name, message_model=str, group="g").send_message("x" * 20)
+    assert all(queue.send_messages(["x" * 20, "y" * 20, "y" * 20]))
+    assert all(queue.send_messages(["y" * 20]))
+    assert len(aws_now.messages(name)) == 2
+
+
+def test_what_is_refused_at_once_leaves_no_object(aws_now: FakeAWS) -> None:
+    """No group, no way to tell repeats, a delay that is none."""
+    bucket = new_bucket()
+    large = Offload(registry.open_buckets(), bucket, over_bytes=10)
+    fifo = SQSQueue(name=new_queue(FifoQueue="true"), message_model=str, offload=large)
+    with pytest.raises(FixConfig, match="dedupe"):
+        fifo.send_messages(["x" * 20], group="g")
+    with pytest.raises(FixConfig, match="group"):
+        fifo.send_messages(["x" * 20], dedupe=str)
+    with pytest.raises(FixConfig, match="900"):
+        SQSQueue(name=new_queue(), message_model=str, offload=large).send_message("x" * 20, delay_s=901)
+    assert "Contents" not in beside("s3").list_objects_v2(Bucket=bucket)
 
 
 @pytest.mark.parametrize("server", [fake, moto])
@@ -399,12 +567,14 @@ def test_a_pointer_of_an_older_client_is_followed(aws_now: FakeAWS) -> None:
 
 
 def test_a_pointer_elsewhere_is_not_followed(aws_now: FakeAWS) -> None:
-    """Into another bucket, to nothing, to bytes, from a queue without a bucket, or no pointer at all: `Invalid`, and told why."""
+    """Into another bucket, to nothing, to bytes, without a key, from a queue without a bucket, or no pointer at all: `Invalid`,
+    and told why.
+    """
     bucket, other = new_bucket(), new_bucket()
     beside("s3").put_object(Bucket=other, Key="k", Body=b"text")
     beside("s3").put_object(Bucket=bucket, Key="b", Body=b"\xff")
     queue = SQSQueue(name=new_queue(), message_model=str, offload=bucket)
-    for where, key in ((other, "k"), (bucket, "none"), (bucket, "b")):
+    for where, key in ((other, "k"), (bucket, "none"), (bucket, "b"), (bucket, "")):
         _pointer(queue, where, key)
     beside("sqs").send_message(
         QueueUrl=queue.url,
@@ -413,11 +583,31 @@ def test_a_pointer_elsewhere_is_not_followed(aws_now: FakeAWS) -> None:
     )
     handles, messages = queue.receive_messages(wait_time_seconds=0)
     told = [message.error for message in messages if isinstance(message, Invalid)]
-    assert [
-        word for word, error in zip(("trusted", "NoSuchKey", "UTF-8", "no pointer"), told, strict=True) if word not in error
-    ] == []
+    words = ("trusted", "NoSuchKey", "UTF-8", "Key", "no pointer")
+    assert [word for word, error in zip(words, told, strict=True) if word not in error] == []
     queue.hand_back(handles)
     assert {type(one) for one in SQSQueue(queue.url, str).receive_messages(wait_time_seconds=0)[1]} == {Invalid}
+
+
+def test_a_message_reaches_nothing_beside_the_prefix(aws_now: FakeAWS) -> None:
+    """In the own bucket nothing is read or deleted elsewhere; in a trusted one anything is read and nothing deleted."""
+    bucket, other = new_bucket(), new_bucket()
+    for where in (bucket, other):
+        beside("s3").put_object(Bucket=where, Key="books/2026", Body=b"text")
+    offload = Offload(registry.open_buckets(), bucket, prefix="large/", trusted=frozenset({other}))
+    queue = SQSQueue(name=new_queue(), message_model=str, offload=offload)
+    for where, key in ((bucket, "books/2026"), (bucket, "large/../books/2026"), (other, "books/2026")):
+        _pointer(queue, where, key)
+    handles, messages = queue.receive_messages(wait_time_seconds=0)
+    refused, gone, text = messages
+    assert text == "text"
+    assert isinstance(refused, Invalid)
+    assert f"only below s3://{bucket}/large/" in refused.error
+    assert isinstance(gone, Invalid)  # S3 knows no folders, and so no way up
+    marked = handles[2].replace(other, bucket)  # as a handle would be, had that pointer been followed
+    assert all(queue.delete_messages([*handles, marked]))
+    for where in (bucket, other):
+        assert [one["Key"] for one in beside("s3").list_objects_v2(Bucket=where)["Contents"]] == ["books/2026"]
 
 
 def test_a_trusted_bucket_and_a_kept_object(aws_now: FakeAWS) -> None:
@@ -435,7 +625,8 @@ def test_a_trusted_bucket_and_a_kept_object(aws_now: FakeAWS) -> None:
 
 
 def test_a_body_that_cannot_be_had_just_now_stays_in_the_queue(aws_now: FakeAWS, monkeypatch: pytest.MonkeyPatch) -> None:
-    """S3 is away: the message is not returned, and comes again. An object that could not be deleted is told."""
+    """S3 is away: the message is not returned, and comes again in its time. An object that could not be deleted is told."""
+    aws_now.clock.freeze()
     bucket = new_bucket()
     queue = SQSQueue(name=new_queue(), message_model=str, offload=bucket)
     queue.send_messages(["x" * 300_000, "small"])
@@ -443,6 +634,10 @@ def test_a_body_that_cannot_be_had_just_now_stays_in_the_queue(aws_now: FakeAWS,
     (kept,), messages = queue.receive_messages(2, 0)
     assert messages == ["small"]
     aws_now.faults.remove(fault)
+    assert queue.receive_message(0) == (None, None)
+    aws_now.clock.advance(31)
+    assert aws_now.calls.count("sqs.ChangeMessageVisibility*") == 0
+    assert queue.delete_message(kept)
     (handle,), messages = queue.receive_messages(2, 0)
     assert messages == ["x" * 300_000]
     fault = aws_now.faults.add("refuse", service="s3", operation="DeleteObject", times=10)
@@ -450,6 +645,48 @@ def test_a_body_that_cannot_be_had_just_now_stays_in_the_queue(aws_now: FakeAWS,
     aws_now.faults.remove(fault)
     assert all(queue.delete_messages([handle]))
     assert "Contents" not in beside("s3").list_objects_v2(Bucket=bucket)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"code": "AccessDenied"}, AccessDenied),
+        ({"code": "InvalidAccessKeyId"}, LoginRefused),
+        ({"code": "InternalError", "status": 500}, RetryLater),
+    ],
+)
+def test_a_body_that_this_login_cannot_have_costs_no_other_message(
+    aws_now: FakeAWS, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], kind: type[HaloclineError]
+) -> None:
+    """It is left out, and comes again; where there is no other message, what is wrong is raised."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    aws_now.clock.freeze()
+    queue = SQSQueue(name=new_queue(), message_model=str, offload=new_bucket())
+    queue.send_messages(["x" * 300_000, "small"])
+    rule = aws_now.faults.add("refuse", service="s3", operation="GetObject", **{"times": 5, **fault})
+    handles, messages = queue.receive_messages(wait_time_seconds=0)
+    assert messages == ["small"]
+    assert all(queue.delete_messages(handles))
+    aws_now.clock.advance(31)
+    with pytest.raises(kind, match="s3://"):
+        queue.receive_messages(wait_time_seconds=0)
+    aws_now.clock.advance(31)
+    aws_now.faults.remove(rule)
+    assert queue.receive_message(0)[1] == "x" * 300_000
+
+
+def test_what_comes_behind_a_body_that_is_kept_back_waits(aws_now: FakeAWS) -> None:
+    """In its group of a FIFO queue; later they come in their order."""
+    aws_now.clock.freeze()
+    name = new_queue(FifoQueue="true", ContentBasedDeduplication="true")
+    queue = SQSQueue(name=name, message_model=str, group=lambda text: text[0], offload=new_bucket())
+    queue.send_messages(["a1", "a" * 300_000, "a2", "b1", "a3"])
+    aws_now.faults.add("refuse", service="s3", operation="GetObject")
+    handles, messages = queue.receive_messages(wait_time_seconds=0)
+    assert sorted(str(one) for one in messages) == ["a1", "b1"]
+    queue.delete_messages(handles)
+    aws_now.clock.advance(31)
+    assert queue.receive_messages(wait_time_seconds=0)[1] == ["a" * 300_000, "a2", "a3"]
 
 
 def test_a_queue_that_is_not_there_is_told(aws_now: FakeAWS) -> None:

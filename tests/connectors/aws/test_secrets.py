@@ -83,7 +83,7 @@ def test_every_connection_takes_references(name: str, tmp_path: Path, monkeypatc
     variables = {"SF_CLIENT_ID": "id", "SF_CLIENT_SECRET": reference, "SF_LOGIN_URL": "https://x.my.salesforce.com"}
     found = from_env(variables)
     assert isinstance(found, ClientCredentialsAuthenticator)
-    assert found.client_secret == "p@ss/word"
+    assert secret(found.client_secret) == "p@ss/word"  # as each login looks it up
     beside("secretsmanager").create_secret(Name=f"{name}/uri", SecretString=f"duckdb:///{tmp_path}/lake.duckdb")
     duckdb.connect(tmp_path / "lake.duckdb").close()
     uri = f"aws-sm:{name}/uri"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 from botocore.credentials import AssumeRoleCredentialFetcher
-from tests.connectors.aws.servers import fake
+from tests.connectors.aws.servers import beside, fake
 
 from halocline.connectors.aws import SQS, Access
 from halocline.connectors.aws import session as module
@@ -110,6 +111,19 @@ def test_a_role_is_assumed_with_the_own_login_and_anew_before_its_keys_end(
     assert (asked[0]["RoleArn"], asked[0]["ExternalId"]) == (ROLE, "x1")
     assert session.client("s3").list_buckets()["Buckets"] == []
     assert SQS("http://127.0.0.1/123456789012/q", Access(role=ROLE, external_id="x1"))._wire._session is session
+
+
+def test_keys_may_lie_in_secrets_manager() -> None:
+    """They are got with the login that is found; making that one does not wait for the one that it is made for."""
+    held = {"id": "AKIAHELD", "secret": "sesame"}
+    beside("secretsmanager").create_secret(Name="prod/keys", SecretString=json.dumps(held))
+    code = (
+        "from halocline.connectors.aws import Access\nfrom halocline.connectors.aws.session import session_of\n"
+        "keys = {'key_id': 'aws-sm:prod/keys#id', 'secret_key': 'aws-sm:prod/keys#secret'}\n"
+        "print(session_of(Access.of(keys)).credentials()[:2])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout.strip() == "('AKIAHELD', 'sesame')"
 
 
 def test_a_role_without_a_login_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,15 @@ def test_a_fifo_topic_keeps_order_and_drops_repeats() -> None:
     assert [one["Body"] for one in received(url)] == [str(number) for number in range(12)]
 
 
+def test_what_comes_behind_a_refused_message_is_held() -> None:
+    """In its group; one that is too large counts as refused."""
+    topic, url = opened(fifo=True)
+    bodies = ["a1", "b1", "a" + "x" * 262_144, "a2", "b2"]
+    replies = topic.publish_all([Message(body, group=body[0], dedupe=body[:9]) for body in bodies])
+    assert [reply.code for reply in replies] == ["", "", "MessageTooLong", "Held", ""]
+    assert sorted(one["Body"] for one in received(url)) == ["a1", "b1", "b2"]
+
+
 def test_a_topic_that_cannot_be_is_told() -> None:
     """No ARN, no such topic, a delay."""
     with pytest.raises(FixConfig, match="arn:aws:sns"):

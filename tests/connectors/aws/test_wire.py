@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from moto import mock_aws
 from tests.connectors.aws.servers import fake
 
+from halocline import SQSQueue
 from halocline.connectors.aws import Access
 from halocline.connectors.aws.session import Session
 from halocline.connectors.aws.wire import Wire, _read
-from halocline.errors import LoginRefused, NetworkFailed, RetryLater, Stop
+from halocline.errors import LoginRefused, NetworkFailed, NotFound, RetryLater, Stop
 from halocline.retry import Pace, Policy
 from halocline.testing.aws import FakeAWS
 
@@ -108,6 +112,26 @@ def test_an_answer_that_is_none_is_told(status: int, content: bytes, code: str) 
     with pytest.raises(ClientError) as told:
         _read("ListQueues", status, {}, content)
     assert told.value.response["Error"]["Code"] == code
+
+
+def test_whoever_answers_in_place_of_aws_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under moto's `mock_aws` a queue works as boto3's client does, and no socket is opened."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a call left the mock")
+
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with mock_aws():
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        boto3.client("sqs").create_queue(QueueName="mocked")
+        queue: SQSQueue[str] = SQSQueue(name="mocked", message_model=str)
+        assert all(queue.send_messages(["one", "two"]))
+        handles, messages = queue.receive_messages(wait_time_seconds=0)
+        assert sorted(str(one) for one in messages) == ["one", "two"]
+        assert all(queue.delete_messages(handles))
+        with pytest.raises(NotFound):
+            SQSQueue(name="nobodys", message_model=str)
 
 
 def test_an_endpoint_that_is_not_there_is_told() -> None:

@@ -37,6 +37,7 @@ from halocline.connectors.salesforce.auth import (
 )
 from halocline.connectors.salesforce.transport import Transport
 from halocline.errors import FixConfig, HaloclineError, LoginRefused, NetworkFailed, RetryLater
+from halocline.flows.connections import Org
 from halocline.retry import Policy
 
 SECRETS = ("s3cret-canary", "passw0rd-canary", "t0ken-canary", "refresh-canary")
@@ -481,6 +482,42 @@ def test_a_refresh_token_in_the_environment_is_used() -> None:
     with serving(granting(lambda: server.url)) as server:
         from_env({"SF_CLIENT_ID": "id", "SF_REFRESH_TOKEN": "r", "SF_LOGIN_URL": server.url}).authenticate()
         assert server.asked[0].form == {"grant_type": "refresh_token", "client_id": "id", "refresh_token": "r"}
+
+
+SAID = {"SF_CLIENT_ID": "env:OUTER", "SF_USERNAME": "u"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "sent"),
+    [
+        ({"SF_CLIENT_SECRET": "env:OUTER"}, ["client_secret"]),
+        ({"SF_REFRESH_TOKEN": "env:OUTER", "SF_CLIENT_SECRET": "env:OUTER"}, ["refresh_token", "client_secret"]),
+        ({"SF_PASSWORD": "env:OUTER", "SF_CLIENT_SECRET": "env:OUTER"}, ["password", "client_secret"]),
+    ],
+)
+def test_a_reference_is_followed_once(monkeypatch: pytest.MonkeyPatch, environ: Mapping[str, str], sent: list[str]) -> None:
+    """A secret may begin as a reference does: it is sent as it is, whether it came from the environment or a connection."""
+    monkeypatch.setenv("OUTER", "env:INNER")
+    monkeypatch.setenv("INNER", "nobody asked for it")
+    with serving(granting(lambda: server.url)) as server:
+        told = {**SAID, **environ, "SF_LOGIN_URL": server.url}
+        from_env(told).authenticate()
+        org = Org(kind="salesforce", **{name.removeprefix("SF_").lower(): value for name, value in told.items()})  # type: ignore[arg-type]  # texts
+        from_env(org.environ()).authenticate()
+        for asked in server.asked:
+            assert {name: asked.form[name] for name in ["client_id", *sent]} == dict.fromkeys(["client_id", *sent], "env:INNER")
+        assert len(server.asked) == 2
+
+
+def test_a_refresh_token_may_be_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked up once; the token that a login gave in its place is sent as it is."""
+    monkeypatch.setenv("REFRESH", "first")
+    with serving(granting(lambda: server.url, refresh_token="env:SECOND")) as server:
+        session = RefreshTokenAuthenticator("id", "env:REFRESH", login_url=server.url).authenticate()
+        session.renew(session.token())
+        assert [asked.form["refresh_token"] for asked in server.asked] == ["first", "env:SECOND"]
+    with pytest.raises(FixConfig, match="NOWHERE"):
+        RefreshTokenAuthenticator("id", "env:NOWHERE")
 
 
 @pytest.mark.parametrize(

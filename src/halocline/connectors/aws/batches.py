@@ -6,11 +6,13 @@ Refused entries that are not our fault are sent again; a call that is refused fo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from halocline.errors import HaloclineError, RetryLater, Stop
@@ -59,35 +61,75 @@ class Batches:
     pace: Pace = PACE
 
     def run(self, entries: Sequence[Entry], *, in_order: bool = False) -> dict[int, Reply]:
-        """A reply by index for every entry. With `in_order`, one call after the other, and no entry overtakes one of its group
-        that was refused.
+        """A reply by index for every entry; one of more than `max_bytes` is refused (`MessageTooLong`).
 
-        After a call that failed as a whole, no further one begins.
+        With `in_order`, one call after the other, and an entry is sent when the one before it in its group was taken: what comes
+        after one that was not is `Held`. After a call that failed as a whole, no further one begins.
         Raises: what that call raised, where nothing at all was taken.
         """
-        batches = list(pack(entries, max_bytes=self.max_bytes))
         state = _State()
         if in_order:
-            for batch in batches:
-                self._in_order(batch, state)
+            self._in_order(entries, state)
         else:
-            spread([partial(self._whole, batch, state) for batch in batches])
+            fitting = [entry for entry in entries if self._fits(entry, state)]
+            spread([partial(self._whole, batch, state) for batch in pack(fitting, max_bytes=self.max_bytes)])
         if state.failure is not None and not any(state.replies.values()):
             raise state.failure
         return state.replies
 
-    def _in_order(self, batch: Sequence[Entry], state: _State) -> None:
-        held = Reply(code="Held", error="not sent: an earlier message of its group was not taken")
-        state.replies.update({entry.index: held for entry in batch if entry.group in state.held})
-        asked = [entry for entry in batch if entry.group not in state.held]
-        if asked:
-            self._whole(asked, state)
-        state.held |= {entry.group for entry in asked if not state.replies[entry.index]}
+    def _in_order(self, entries: Sequence[Entry], state: _State) -> None:
+        """Send the heads of lines, one line a group, the longest lines first: so many groups cost no more calls than any order.
+
+        Never two of a group in a call: SQS takes and refuses each entry of a call by itself, the second without the first too.
+        Source: "SendMessageBatch", https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html,
+        read November 2026 ("can result in a combination of successful and unsuccessful actions").
+        """
+        waiting = [(-len(line), line[0].index, line) for line in self._lines(entries, state)]
+        heapify(waiting)
+        while waiting:
+            lines = self._heads(waiting)
+            self._whole([line[0] for line in lines], state)
+            for line in lines:
+                first = line.popleft()
+                if not state.replies[first.index]:
+                    state.leave(line)
+                elif line:
+                    heappush(waiting, (-len(line), line[0].index, line))
+
+    def _lines(self, entries: Sequence[Entry], state: _State) -> Iterable[deque[Entry]]:
+        """What can be sent, by group; what lies behind an entry that is too long is held."""
+        lines: dict[str | None, deque[Entry]] = {}
+        ended: set[str | None] = set()
+        for entry in entries:
+            if entry.group in ended:
+                state.leave([entry])
+            elif self._fits(entry, state):
+                lines.setdefault(entry.group, deque()).append(entry)
+            else:
+                ended.add(entry.group)
+        return lines.values()
+
+    def _heads(self, waiting: list[tuple[int, int, deque[Entry]]]) -> list[deque[Entry]]:
+        """The lines whose first entries go into one call, taken off the heap."""
+        taken: list[deque[Entry]] = []
+        size = 0
+        while waiting and len(taken) < MOST:
+            size += waiting[0][2][0].size_bytes
+            if taken and self.max_bytes and size > self.max_bytes:
+                break
+            taken.append(heappop(waiting)[2])
+        return taken
+
+    def _fits(self, entry: Entry, state: _State) -> bool:
+        if not self.max_bytes or entry.size_bytes <= self.max_bytes:
+            return True
+        error = f"the message has {entry.size_bytes:,d} bytes with its attributes; {self.max_bytes:,d} can be sent at most"
+        state.replies[entry.index] = Reply(code="MessageTooLong", error=error)
+        return False
 
     def _whole(self, batch: Sequence[Entry], state: _State) -> None:
         if state.failure is not None:
-            untried = Reply(code="NotTried", error=f"not tried: {state.failure}")
-            state.replies.update({entry.index: untried for entry in batch})
+            state.leave(batch)
             return
         try:
             self._insist(batch, state.replies)
@@ -202,8 +244,14 @@ class _State:
     """What calls, perhaps at the same time, have come to; each adds keys of its own."""
 
     replies: dict[int, Reply] = field(default_factory=dict)
-    held: set[str | None] = field(default_factory=set)
     failure: HaloclineError | None = None
+
+    def leave(self, entries: Iterable[Entry]) -> None:
+        """Say of entries why they were not sent."""
+        reply = Reply(code="Held", error="not sent: an earlier message of its group was not taken")
+        if self.failure is not None:
+            reply = Reply(code="NotTried", error=f"not tried: {self.failure}")
+        self.replies.update({entry.index: reply for entry in entries})
 
 
 class _Refused(RetryLater):

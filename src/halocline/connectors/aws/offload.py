@@ -65,8 +65,10 @@ def unmarked(handle: str) -> tuple[str, Pointer | None]:
 class Offload:
     """Where large messages go: objects below `prefix` of `bucket`, for bodies of more than `over_bytes` with their attributes.
 
-    Pointers are followed into `bucket` and those of `trusted` only: a message may come from anybody who may send. `keep` leaves
-    the object when its message is deleted, where several queues got the same pointer.
+    A message may come from anybody who may send, and so may its pointer: it is followed to objects below `prefix`, which are
+    deleted with their message, and into the buckets of `trusted`, where nothing is deleted. So nothing else should lie below
+    `prefix`, or in the bucket where there is none. `keep` leaves the object when its message is deleted, where several queues got
+    the same pointer.
     """
 
     buckets: Buckets
@@ -85,22 +87,21 @@ class Offload:
     def fetch(self, pointer: Pointer) -> str:
         """The body behind a pointer.
 
-        Raises: FixConfig for a bucket that is not trusted, or a body that is no text; NotFound; RetryLater.
+        Raises: FixConfig for a place that messages may not point to, or a body that is no text; NotFound; RetryLater.
         """
         doing = f"Reading the large message s3://{pointer.bucket}/{pointer.key}"
-        if not self.is_trusted(pointer):
-            hint = "Name the bucket in `trusted` where its owner may make you read from it."
-            raise FixConfig(doing, "the bucket is not one that messages may point into", hint=hint)
+        if not self._is_own(pointer) and pointer.bucket not in self.trusted:
+            hint = "Name the bucket in `trusted` where whoever sends may make you read from all of it."
+            raise FixConfig(doing, f"messages may not point there, only below s3://{self.bucket}/{self.prefix}", hint=hint)
         try:
             return self.buckets.read(pointer.bucket, pointer.key).decode()
         except UnicodeDecodeError as error:
             raise FixConfig(doing, "the object is no UTF-8 text") from error
 
     def remove(self, pointer: Pointer) -> None:
-        """Delete the body of a message that was deleted."""
-        if not self.keep and self.is_trusted(pointer):
+        """Delete the body of a message that was deleted, where it is ours to delete."""
+        if not self.keep and self._is_own(pointer):
             self.buckets.delete(pointer.bucket, pointer.key)
 
-    def is_trusted(self, pointer: Pointer) -> bool:
-        """Whether messages may point into that bucket."""
-        return pointer.bucket == self.bucket or pointer.bucket in self.trusted
+    def _is_own(self, pointer: Pointer) -> bool:
+        return pointer.bucket == self.bucket and pointer.key.startswith(self.prefix)

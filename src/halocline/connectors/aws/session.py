@@ -47,7 +47,7 @@ class Access:
 
     `role` is the ARN of a role to assume with that login (HALOCLINE_AWS_ROLE), with `external_id` where its owner asks for one
     (HALOCLINE_AWS_EXTERNAL_ID). `endpoint` is a URL in place of Amazon's. `key_id`, `secret_key` and `token` are a login of their
-    own, as they are or by reference (`env:NAME`, `file:PATH`).
+    own, as they are or by reference (`env:NAME`, `file:PATH`, or `aws-sm:NAME#KEY`, which the login found by boto3 is asked for).
     """
 
     region: str | None = None
@@ -123,7 +123,7 @@ def session_of(access: Access) -> Session:
         return _session(access, frozenset(variables("AWS_").items()), os.getpid())
 
 
-_MAKING = threading.Lock()
+_MAKING = threading.RLock()  # a session whose keys are in Secrets Manager makes the one that it gets them with
 
 
 @lru_cache(maxsize=_KEPT)

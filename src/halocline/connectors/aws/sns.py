@@ -67,21 +67,15 @@ class Topic:
         return reply.message_id
 
     def publish_all(self, messages: Sequence[Message], *, subject: str | None = None) -> list[Reply]:
-        """Publish messages, any number, ten at a time; those of one group of a FIFO topic in their order.
+        """Publish messages, any number, ten at a time; those of one group of a FIFO topic one after the other.
 
         A message after one of its group that was refused is held back (`Held`); one that is too large is refused
         (`MessageTooLong`).
         Raises: what a call raised, where nothing was taken; FixConfig for a message with a delay, which topics do not know.
         """
-        replies: dict[int, Reply] = {}
         entries = [self._entry(index, message, subject=subject) for index, message in enumerate(messages)]
-        for entry in entries:
-            if entry.size_bytes > self._max_bytes:
-                error = f"the message has {entry.size_bytes:,d} bytes with its attributes; the topic takes {self._max_bytes:,d}"
-                replies[entry.index] = Reply(code="MessageTooLong", error=error)
-        fitting = [entry for entry in entries if entry.index not in replies]
         doing = f"Publishing to the topic {self.name}"
-        replies |= Batches(doing, self._call, max_bytes=self._max_bytes).run(fitting, in_order=self.is_fifo)
+        replies = Batches(doing, self._call, max_bytes=self._max_bytes).run(entries, in_order=self.is_fifo)
         return [replies[index] for index in range(len(entries))]
 
     def _call(self, entries: list[dict[str, Any]]) -> Mapping[str, Any]:

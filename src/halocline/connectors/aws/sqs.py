@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from halocline.connectors.aws.offload import OLD_SIZE, SIZE, Offload, Pointer, u
 from halocline.connectors.aws.s3 import S3
 from halocline.connectors.aws.session import Access, session_of
 from halocline.connectors.aws.wire import Wire
-from halocline.errors import AccessDenied, FixConfig, HaloclineError, RetryLater
+from halocline.errors import AccessDenied, FixConfig, HaloclineError, LoginRefused, RetryLater
 from halocline.queues import Delivery, Message, Reply
 
 MAX_BYTES = 1_048_576
@@ -78,31 +79,28 @@ class SQS:
         return self.name.endswith(".fifo")
 
     def send(self, messages: Sequence[Message]) -> list[Reply]:
-        """Send messages, any number, ten and a mebibyte at a time; those of one group of a FIFO queue in their order.
+        """Send messages, any number, ten and a mebibyte at a time; those of one group of a FIFO queue one after the other.
 
         A message after one of its group that was refused is held back (`Held`); one that is too large and cannot go by way of S3
         is refused (`MessageTooLong`). Sending again after a lost reply may send twice, save with `dedupe` in a FIFO queue.
         Raises: what a call raised, where nothing was taken; FixConfig for a FIFO message without a group.
         """
-        replies: dict[int, Reply] = {}
-        entries = []
-        for index, message in enumerate(messages):
-            entry = self._entry(index, message)
-            if entry.size_bytes > MAX_BYTES:
-                error = f"the message has {entry.size_bytes:,d} bytes with its attributes; SQS takes {MAX_BYTES:,d}"
-                replies[index] = Reply(code="MessageTooLong", error=error)
-            entries.append(entry)
-        fitting = [entry for entry in entries if entry.index not in replies]
-        replies |= self._run("Sending to", "SendMessageBatch", entries=fitting, max_bytes=MAX_BYTES, in_order=self.is_fifo)
-        return [replies[index] for index in range(len(messages))]
+        self._check(messages)
+        entries = [self._entry(index, message) for index, message in enumerate(messages)]
+        replies = self._run("Sending to", "SendMessageBatch", entries=entries, max_bytes=MAX_BYTES, in_order=self.is_fifo)
+        return [replies[index] for index in range(len(entries))]
 
     def receive(self, limit: int = MOST, *, wait_s: float = LONGEST_POLL_S, visibility_s: int | None = None) -> list[Delivery]:
-        """At most `limit` messages and at most ten; none only when none came in `wait_s` (at most 20).
+        """At most `limit` messages and at most ten; none only when none came in `wait_s` (at most 20), or none was asked for.
 
-        A large message whose body cannot be had just now stays in the queue; where it never can, `failure` says why.
+        A large message whose body cannot be had just now, or not by this login, is left out, and comes again when its visibility
+        ends; where nobody can have it, `failure` says why.
+        Raises: what kept the body back (RetryLater, LoginRefused, AccessDenied), where all that came was left out.
         """
+        if limit < 1:
+            return []
         wanted: dict[str, Any] = {
-            "MaxNumberOfMessages": max(1, min(limit, MOST)),
+            "MaxNumberOfMessages": min(limit, MOST),
             "WaitTimeSeconds": max(0, min(LONGEST_POLL_S, math.ceil(wait_s))),
             "MessageAttributeNames": ["All"],
             "MessageSystemAttributeNames": _SYSTEM,
@@ -146,10 +144,13 @@ class SQS:
 
     @property
     def hidden_s(self) -> int:
-        """For how long the queue hides what it hands out, where a call does not say so; 30 where we may not ask."""
+        """For how long the queue hides what it hands out, where a call does not say so; 30 (SQS's default) where we cannot know.
+
+        It is asked for with messages at hand, whose handles an error would lose.
+        """
         try:
             return int(self.attributes().get("VisibilityTimeout", USUAL_HIDDEN_S))
-        except AccessDenied:
+        except HaloclineError:
             return USUAL_HIDDEN_S
 
     def _call(self, doing: str, operation: str, *, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,41 +166,63 @@ class SQS:
 
         return Batches(f"{doing} the queue {self.name}", call, max_bytes=max_bytes).run(entries, in_order=in_order)
 
+    def _check(self, messages: Sequence[Message]) -> None:
+        """Raises: FixConfig for what no queue of this kind takes, before anything of it is in S3."""
+        if not self.is_fifo:
+            for message in messages:
+                _check_delay(message.delay_s)
+            return
+        doing = f"Sending to the queue {self.name}"
+        if any(message.group is None for message in messages):
+            raise FixConfig(doing, "a FIFO queue wants a group for every message", hint="Give group=: what must stay in order.")
+        if any(message.dedupe is None for message in messages) and not self._may_tell_by_content():
+            hint = "Give dedupe=: a text per message that a repeat has too; or turn on ContentBasedDeduplication."
+            raise FixConfig(doing, "this FIFO queue does not tell repeats by what they hold", hint=hint)
+
+    def _may_tell_by_content(self) -> bool:
+        """Whether the queue tells repeats by what they hold; True to a login that may only send: SQS itself refuses then."""
+        try:
+            return self.attributes().get("ContentBasedDeduplication") == "true"
+        except AccessDenied:
+            return True
+
     def _entry(self, index: int, message: Message) -> Entry:
-        body, attributes = message.body, dict(message.attributes)
+        body, attributes, dedupe = message.body, dict(message.attributes), message.dedupe
         size = size_of(body, attributes)
         if self._offload is not None and size > self._offload.over_bytes:
-            attributes[SIZE] = len(body.encode())
+            content = body.encode()
+            attributes[SIZE] = len(content)
             body = self._offload.store(body).body
             size = size_of(body, attributes)
+            if dedupe is None:  # SQS would tell repeats by the pointer, which is never the same; this is what it makes of a body
+                dedupe = hashlib.sha256(content).hexdigest()
         wire: dict[str, Any] = {"MessageBody": body}
         if attributes:
             wire["MessageAttributes"] = {name: to_wire(value) for name, value in attributes.items()}
-        if message.group is not None:
-            wire["MessageGroupId"] = message.group
-        if self.is_fifo:
-            wire |= self._ordered(message)
-        elif message.delay_s is not None:
-            wire["DelaySeconds"] = _delay(message.delay_s)
+        more = {"MessageDeduplicationId": dedupe} if self.is_fifo else {"DelaySeconds": message.delay_s}
+        wire |= {name: value for name, value in {"MessageGroupId": message.group, **more}.items() if value is not None}
         return Entry(index, wire, size, message.group)
 
-    def _ordered(self, message: Message) -> dict[str, str]:
-        doing = f"Sending to the queue {self.name}"
-        if message.group is None:
-            raise FixConfig(doing, "a FIFO queue wants a group for every message", hint="Give group=: what must stay in order.")
-        if message.dedupe is not None:
-            return {"MessageDeduplicationId": message.dedupe}
-        if self.attributes().get("ContentBasedDeduplication") != "true":
-            hint = "Give dedupe=: a text per message that a repeat has too; or turn on ContentBasedDeduplication."
-            raise FixConfig(doing, "this FIFO queue does not tell repeats by what they hold", hint=hint)
-        return {}
-
     def _fetched(self, deliveries: list[Delivery]) -> list[Delivery]:
-        """The deliveries with the bodies of large messages."""
+        """The deliveries with the bodies of large messages; without those that are to come again, and in a FIFO queue without
+        what comes behind them in their group.
+        """
         if not any(SIZE in one.attributes or OLD_SIZE in one.attributes for one in deliveries):
             return deliveries
-        whole = [self._followed(one) for one in deliveries]
-        return [one for one in whole if one is not None]
+        whole: list[Delivery] = []
+        kept_back: HaloclineError | None = None
+        behind: set[str | None] = set()
+        for delivery in deliveries:
+            if delivery.group in behind:
+                continue
+            try:
+                whole.append(self._followed(delivery))
+            except (RetryLater, LoginRefused, AccessDenied) as error:
+                kept_back = error  # no hand_back: while S3 is away, it would use up the receives before the dead letter queue
+                behind |= {delivery.group} if self.is_fifo else set()
+        if kept_back is not None and not whole:
+            raise kept_back
+        return whole
 
     def _removed(self, reply: Reply, pointer: Pointer | None) -> Reply:
         if pointer is None or self._offload is None or not reply:
@@ -210,7 +233,11 @@ class SQS:
             return Reply(code="ObjectLeft", error=f"the message is deleted, its object in S3 is not: {error}")
         return reply
 
-    def _followed(self, delivery: Delivery) -> Delivery | None:
+    def _followed(self, delivery: Delivery) -> Delivery:
+        """The delivery with its body, or why there is none.
+
+        Raises: RetryLater, LoginRefused, AccessDenied, after which another try may have it.
+        """
         if SIZE not in delivery.attributes and OLD_SIZE not in delivery.attributes:
             return delivery
         pointer = Pointer.read(delivery.body)
@@ -221,10 +248,9 @@ class SQS:
         kept = {name: value for name, value in delivery.attributes.items() if name not in (SIZE, OLD_SIZE)}
         try:
             body = self._offload.fetch(pointer)
-        except RetryLater:
-            self.hand_back([delivery.handle])  # it comes again
-            return None
-        except FixConfig as error:
+        except (RetryLater, LoginRefused, AccessDenied):
+            raise
+        except HaloclineError as error:
             return replace(delivery, failure=str(error))
         return replace(delivery, body=body, handle=pointer.marked(delivery.handle), attributes=kept)
 
@@ -249,7 +275,6 @@ def _hidden(seconds: int) -> int:
     return seconds
 
 
-def _delay(seconds: int) -> int:
-    if not 0 <= seconds <= _LONGEST_DELAY_S:
+def _check_delay(seconds: int | None) -> None:
+    if seconds is not None and not 0 <= seconds <= _LONGEST_DELAY_S:
         raise FixConfig("Delaying a message", f"{seconds} is no time for it", hint=f"Give 0 to {_LONGEST_DELAY_S} seconds.")
-    return seconds

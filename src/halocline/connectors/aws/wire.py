@@ -1,7 +1,8 @@
 """Wire: calls of a JSON service of AWS (SQS) with the login, endpoint, proxies and connections of boto3's client, and no more.
 
 boto3 computes most of a millisecond a call, with its own descriptions of services in hand; a queue's calls are small and many, so
-this is what bounds them. A call here is signed, sent and read for a fraction of that (figures: docs/aws.md).
+this is what bounds them. A call here is signed, sent and read for a fraction of that (figures: docs/aws.md). Whoever answers in
+place of AWS within boto3 (moto's `mock_aws`) answers here too.
 Source: "AWS Signature Version 4 for API requests", https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv4.html;
 "Making requests using AWS JSON protocol in Amazon SQS",
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-json.html, read November 2026.
@@ -42,9 +43,10 @@ class Wire:
         client = session.client(service)
         model = client.meta.service_model
         self._session = session
-        self._send: Callable[[AWSPreparedRequest], Any] = (
-            client._endpoint.http_session.send
-        )  # proxies and certificates are set there
+        # Proxies and certificates are set there.
+        self._send: Callable[[AWSPreparedRequest], Any] = client._endpoint.http_session.send
+        self._events = client.meta.events
+        self._event = f"before-send.{model.service_id.hyphenize()}"
         self._url: str = client.meta.endpoint_url.rstrip("/") + "/"
         self._host = urlsplit(self._url).netloc
         self._path = urlsplit(self._url).path
@@ -66,7 +68,9 @@ class Wire:
         def once() -> dict[str, Any]:
             with gate(doing, rights=rights):
                 request = AWSPreparedRequest("POST", self._url, self._headers(operation, digest), body, stream_output=False)
-                answer = self._send(request)
+                # As botocore's endpoint asks before it sends: https://github.com/boto/botocore/blob/develop/botocore/endpoint.py
+                _, answer = self._events.emit_until_response(f"{self._event}.{operation}", request=request)
+                answer = self._send(request) if answer is None else answer
                 return _read(operation, answer.status_code, answer.headers, answer.content)
 
         return retry(once, self._policy, pace=self._pace)

@@ -2,7 +2,8 @@
 
     authenticator.authenticate() -> Session -> token() for every call -> renew(stale) when Salesforce says it has expired
 
-Secrets are kept out of representations and messages. `http://` is accepted for this machine only.
+Secrets are kept out of representations and messages. One that is given by reference is looked up where it is used: at each login;
+a refresh token, which a login may replace, once. `http://` is accepted for this machine only.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ LEGACY_NOTICE = (
 _LOGIN_POLICY = Policy(attempts=4, budget_s=120.0)
 _DOING = "Logging in to Salesforce"
 _SECRET_FIELDS = ("client_secret", "password", "refresh_token", "assertion")
+_LOOKED_UP_LATER = {"SF_CLIENT_SECRET", "SF_PASSWORD", "SF_SECURITY_TOKEN", "SF_REFRESH_TOKEN"}  # by the authenticator
 _SHARED_HOSTS = ("login.salesforce.com", "test.salesforce.com")
 
 
@@ -205,6 +207,7 @@ class RefreshTokenAuthenticator:
     Where the app rotates refresh tokens, the newest is kept, and `on_rotate` is called with it before the session is used, so
     that it can be stored: the old one is worth nothing any more, and using it once more would end all sessions. So where
     tokens rotate (`on_rotate` is given, or one has rotated), a login whose answer was lost is not repeated.
+    Raises: as `config.secret`, where `refresh_token` is a reference to what is not there.
     Source: Salesforce Help, "OAuth 2.0 Refresh Token Flow for Renewed Sessions", read November 2026.
     """
 
@@ -220,7 +223,7 @@ class RefreshTokenAuthenticator:
         self.client_id = client_id
         self.login_url = login_url
         self._client_secret = client_secret
-        self._refresh_token = refresh_token
+        self._refresh_token = secret(refresh_token)
         self._on_rotate = on_rotate
         self._rotates = on_rotate is not None
 
@@ -350,6 +353,23 @@ _FLOWS: Mapping[str, Callable[[Mapping[str, str]], Authenticator]] = {
 }
 
 
+def later(login: Callable[[], Authenticator]) -> Session:
+    """A session that logs in at its first use, by what `login` gives then; its notices are known from then on."""
+    opened: Session | None = None
+    token: Token | None = None
+
+    def fetch() -> Token:
+        nonlocal opened, token
+        if opened is None:
+            opened = login().authenticate()
+            session.notices = opened.notices
+        token = opened.token() if token is None else opened.renew(token)
+        return token
+
+    session = Session(fetch)
+    return session
+
+
 def session_from(access_info: Mapping[str, object] | Session | Authenticator) -> Session:
     """The session of whatever describes one: a session, an authenticator, or a dict with `access_token` and `instance_url`.
 
@@ -405,14 +425,17 @@ def _is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Environment:
-    """The `SF_*` variables as one flow reads them; each may be a reference to a secret."""
+    """The `SF_*` variables as one flow reads them; each may be a reference, and those of secrets stay what they are: what is
+    behind a reference is followed no further.
+    """
 
     environ: Mapping[str, str] | None
     flow: str
 
     def get(self, name: str) -> str | None:
         environ = os.environ if self.environ is None else self.environ
-        return secret(environ.get(name) or "") or None
+        text = environ.get(name) or ""
+        return (text if name in _LOOKED_UP_LATER else secret(text)) or None
 
     @property
     def login_url(self) -> str:
