@@ -69,7 +69,7 @@ def _by_orchestrator(wanted: dict[str, Any]) -> int:
 
     leave_out()
     from halocline.orchestrator import Orchestrator
-    from halocline.sf import SfClient
+    from halocline.sf_client import SfClient
 
     class Landing(Orchestrator):
         @property

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from halocline.mapping import ConditionalFieldMapper, FieldMapper
     from halocline.orchestrator import Orchestrator
     from halocline.pipeline import SyncMode, SyncPipeline, SyncResult, SyncStatus
-    from halocline.sf import SfClient
+    from halocline.sf_client import SfClient
     from halocline.sync import IntelligentSync, sync_sobject_intelligent
 
 _HOME = {
@@ -43,7 +43,7 @@ _HOME = {
     "SQSQueue": "halocline.connectors.aws",
     "SalesforceClient": "halocline.connectors.salesforce",
     "SessionAuthenticator": "halocline.connectors.salesforce",
-    "SfClient": "halocline.sf",
+    "SfClient": "halocline.sf_client",
     "SoapAuthenticator": "halocline.connectors.salesforce",
     "Stop": "halocline.errors",
     "SyncMode": "halocline.pipeline",

@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 
+from halocline.errors import Changed
+
 _SEQUENCER_DIGITS = 64  # longer than any sequencer seen (16 to 18 digits); the vendor states no limit
 
 
@@ -70,7 +72,23 @@ def handling(where: Landed) -> Iterator[None]:
         _at_hand.reset(token)
 
 
-def version_at_hand(bucket: str, key: str) -> str | None:
-    """The version of the object that is being dealt with; None where it is another object, or its bucket keeps no versions."""
+def at_hand(bucket: str, key: str) -> Landed | None:
+    """The landing that is being dealt with, where it is of this object."""
     where = _at_hand.get()
-    return where.version if where is not None and (where.bucket, where.key) == (bucket, key) else None
+    return where if where is not None and (where.bucket, where.key) == (bucket, key) else None
+
+
+@contextmanager
+def telling(where: Landed | None) -> Iterator[None]:
+    """Where the block finds another object in the place of the one that landed, its error says so: see `is_superseded`."""
+    try:
+        yield
+    except Changed as error:
+        if where is not None:
+            error.facts["landing"] = where.dedupe
+        raise
+
+
+def is_superseded(where: Landed, error: BaseException) -> bool:
+    """Whether an error says that the bytes which landed are gone, for others have taken their place."""
+    return isinstance(error, Changed) and error.facts.get("landing") == where.dedupe

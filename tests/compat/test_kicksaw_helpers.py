@@ -111,7 +111,9 @@ def test_what_is_not_deleted_is_tried_again_and_told() -> None:
     acknowledge_messages(Stubborn({"once"}), "q", messages)
 
 
-@pytest.mark.parametrize("module", ["compat.kicksaw.s3_helpers", "compat.kicksaw.csv_helpers", "consume.s3_events", "sf.client"])
+@pytest.mark.parametrize(
+    "module", ["compat.kicksaw.s3_helpers", "compat.kicksaw.csv_helpers", "consume.s3_events", "sf_client.client", "s3_files"]
+)
 def test_helpers_load_no_driver(module: str) -> None:
     """A Lambda that starts cold pays for what it uses only."""
     assert modules_after(f"import halocline.{module}") & DRIVERS == set()

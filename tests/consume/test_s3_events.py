@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import pytest
 from tests.consume.s3_samples import TEST_EVENT, event, eventbridge, record, sns, sns_lambda, sqs
 
 from halocline.config import Settings
-from halocline.consume.s3_events import Handling, Landed, News, S3Events, landed, notices, respond_to_s3_event
-from halocline.errors import FixConfig, NotAllHandled
+from halocline.consume.s3_events import Handling, Landed, News, S3Events, in_order, landed, notices, respond_to_s3_event
+from halocline.errors import FixConfig, HaloclineError, NotAllHandled, StorageFailed
 from halocline.ledger import Ledger, MemoryLedger, SqliteLedger
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -102,6 +102,20 @@ def test_what_is_not_known_is_an_error(unknown: object, said: str) -> None:
         landed(unknown)
 
 
+def test_the_message_is_one_of_sqs() -> None:
+    """The id that SNS gives names nothing that could be handed back to a queue."""
+    bare = {"MessageId": "m-0", "ReceiptHandle": "r", "Body": json.dumps(sns(event()))}
+    found = [notices(told)[0].message for told in (event(), sns(event()), sns_lambda(event()), sqs(sns(event())), bare)]
+    assert found == ["", "", "", "m-0", "m-0"]
+
+
+def test_what_is_not_known_names_its_object() -> None:
+    """Where it has one; two of them are two, though they look the same."""
+    odd = record(event="ObjectTagging:Put")
+    found = in_order(notices(event(odd, odd)))
+    assert [(one.news, str(one.where)) for one in found] == [(News.UNKNOWN, "s3://drop/in/a.csv")] * 2
+
+
 def test_what_is_not_known_hides_nothing_beside_it() -> None:
     """The landing next to it is told."""
     assert [one.news for one in notices(sqs("?", event()))] == [News.UNKNOWN, News.LANDED]
@@ -148,7 +162,7 @@ class Desk:
         return (more, named) if more or named else key.upper()
 
     def respond(self, told: object, *more: object, **named: object) -> list[Any]:
-        return S3Events(self.ledger, self.settings).respond(told, self.work, *more, **named)
+        return S3Events(self.ledger, self.settings, flow="desk").respond(told, self.work, *more, **named)
 
     @property
     def keys(self) -> list[str]:
@@ -211,7 +225,7 @@ def test_own_prefixes_are_left_out(desk: Desk) -> None:
     """So that the archive and the reports start nothing; other prefixes can be named."""
     told = event(record("archive/in/a"), record("errors/e.csv"), record("in/a"), record("mine/x"))
     assert [one.handling for one in desk.respond(told)] == ["ignored", "ignored", "done", "done"]
-    results = S3Events(MemoryLedger(), desk.settings, ignore=("mine/",)).respond(told, desk.work)
+    results = S3Events(MemoryLedger(), desk.settings, ignore=("mine/",), flow="f").respond(told, desk.work)
     assert [one.handling for one in results] == ["done", "done", "done", "ignored"]
 
 
@@ -229,22 +243,167 @@ def test_an_unknown_event_fails_when_the_rest_is_done(desk: Desk) -> None:
     assert [one.handling for one in failed.value.results] == [Handling.FAILED, Handling.DONE]  # type: ignore[attr-defined]
 
 
-def test_two_callbacks_each_have_the_file(desk: Desk) -> None:
-    """What one has done says nothing of the other; `flow` gives them one name."""
-    told = event()
-    desk.respond(told)
-    S3Events(desk.ledger, desk.settings).respond(told, lambda *_: desk.called.append(("other", "")))
-    assert desk.keys == ["in/a.csv", "other"]
+CALLED: list[object] = []
 
 
-def test_two_lambdas_are_two_callbacks(desk: Desk) -> None:
-    """Although they have one name; what is partial is the function that it wraps."""
+def plainly(key: str, bucket: str, *more: object, **named: object) -> None:
+    CALLED.append(("plainly", *more, *named.items()))
+
+
+def otherwise(key: str, bucket: str) -> None:
+    CALLED.append(("otherwise",))
+
+
+class Named:
+    """Work with a name of its own."""
+
+    def __init__(self, key: str, bucket: str = "") -> None:
+        CALLED.append((key,))
+
+    def go(self, key: str, bucket: str) -> None:
+        CALLED.append(("go",))
+
+    def __call__(self, key: str, bucket: str) -> None:
+        CALLED.append(("call",))
+
+    @staticmethod
+    def still(key: str, bucket: str) -> None:
+        CALLED.append(("still",))
+
+
+@wraps(plainly)
+def imposter(key: str, bucket: str) -> None:
+    CALLED.append(("imposter",))
+
+
+@pytest.fixture
+def called() -> list[object]:
+    CALLED.clear()
+    return CALLED
+
+
+def test_two_pieces_of_work_each_have_the_file(desk: Desk, called: list[object]) -> None:
+    """Two functions, a class, one function with other arguments: what one has done says nothing of the others."""
     here = S3Events(desk.ledger, desk.settings)
-    here.respond(event(), lambda key, _: desk.called.append((key, "1")))
-    here.respond(event(), lambda key, _: desk.called.append((key, "2")))
-    assert [one for _, one in desk.called] == ["1", "2"]
-    here.respond(event(), partial(desk.work, more=1))
-    assert [one.handling for one in desk.respond(event())] == [Handling.DUPLICATE]
+    for _ in range(2):
+        here.respond(event(), plainly)
+        here.respond(event(), otherwise)
+        here.respond(event(), Named)
+        here.respond(event(), Named.still)
+        here.respond(event(), plainly, "Account")
+        here.respond(event(), plainly, "Contact")
+        here.respond(event(), plainly, a=1, b=2)
+        here.respond(event(), plainly, b=2, a=1)
+        here.respond(event(), plainly, flow="orders")
+    expected = ["plainly", "otherwise", "in/a.csv", "still", "plainly", "plainly", "plainly", "plainly"]
+    assert [one[0] for one in called] == expected  # type: ignore[index]
+    assert called[4:6] == [("plainly", "Account"), ("plainly", "Contact")]
+    assert called[-1] == ("plainly", ("flow", "orders"))
+
+
+@pytest.mark.parametrize(
+    ("callback", "args"),
+    [
+        pytest.param(Named("x").go, (), id="a bound method"),
+        pytest.param(partial(plainly, 1), (), id="a partial"),
+        pytest.param(Named("x"), (), id="an object"),
+        pytest.param(lambda key, bucket: None, (), id="a lambda"),
+        pytest.param(imposter, (), id="a wrapper under the name of what it wraps"),
+        pytest.param(plainly, (object(),), id="an argument that is no JSON"),
+    ],
+)
+def test_work_that_has_no_name_needs_one(desk: Desk, called: list[object], callback: Any, args: tuple[object, ...]) -> None:
+    """For another may look the same. It is told before anything is called; with `flow` it is handled."""
+    called.clear()
+    with pytest.raises(FixConfig, match="flow="):
+        S3Events(desk.ledger, desk.settings).respond(event(), callback, *args)
+    assert called == []
+    assert desk.ledger.runs() == []
+    (result,) = S3Events(desk.ledger, desk.settings, flow="f").respond(event(), callback, *args)
+    assert result.handling is Handling.DONE
+    assert S3Events(desk.ledger, desk.settings, flow="f").respond(event(), plainly)[0].handling is Handling.DUPLICATE
+
+
+def test_two_lambda_functions_are_two(desk: Desk, called: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although both have a `handler.plainly`, and one ledger."""
+    here = S3Events(desk.ledger, desk.settings)
+    for function in ("one", "two", "one"):
+        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", function)
+        here.respond(event(), plainly)
+    assert called == [("plainly",)] * 2
+
+
+def test_two_scripts_are_two(tmp_path: Path) -> None:
+    """Although all are `__main__`, or have an `app`; run again, each is the same. What is typed in has no name."""
+    text = "import json, sys\nfrom pathlib import Path\nfrom halocline.config import Settings\n"
+    text += "from halocline.consume.s3_events import S3Events\nfrom app import other\n"
+    text += "def work(*_):\n    pass\n"
+    text += "here = S3Events(settings=Settings(Path(sys.argv[1])))\n"
+    text += "print([str(here.respond(sys.argv[2], one)[0].handling) for one in (work, other)])\n"
+    found = []
+    for name in ("a", "b", "a"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "app.py").write_text("def other(*_):\n    pass\n")
+        (tmp_path / name / "main.py").write_text(text)
+        found.append(_output([str(tmp_path / name / "main.py"), str(tmp_path), json.dumps(event())]))
+    assert found == ["['done', 'done']", "['done', 'done']", "['duplicate', 'duplicate']"]
+    typed = text.replace("from app import other\n", "").replace("(work, other)", "(work,)")
+    assert "is in no file" in _output(["-c", typed, str(tmp_path), json.dumps(event())])
+
+
+def _output(arguments: list[str]) -> str:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    return (done.stdout or done.stderr).strip()
+
+
+class Broken:
+    """A ledger of which one method fails for the second file."""
+
+    def __init__(self, ledger: Ledger, broken: str) -> None:
+        self._ledger = ledger
+        self._broken = broken
+        self._calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._ledger, name)
+        if name != self._broken:
+            return real
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._calls += 1
+            if self._calls == 2:
+                raise StorageFailed("Asking the ledger", "it is away")
+            return real(*args, **kwargs)
+
+        return call
+
+
+@pytest.mark.parametrize("method", ["claim", "abandon_dead", "runs", "start", "finish"])
+def test_a_ledger_that_is_away_fails_one_file(desk: Desk, method: str) -> None:
+    """And loses no result: the others are told, and only that one comes again."""
+    told = event(*(record(f"in/{number}") for number in range(3)))
+    broken: Any = Broken(desk.ledger, method)
+    with pytest.raises(NotAllHandled, match=r"1 of 3 .*it is away") as failed:
+        S3Events(broken, desk.settings, flow="desk").respond(told, desk.work)
+    assert [one.handling for one in failed.value.results] == ["done", "failed", "done"]  # type: ignore[attr-defined]
+    assert [one.handling for one in desk.respond(told)] == [Handling.DUPLICATE, Handling.DONE, Handling.DUPLICATE]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_a_ledger_that_is_away_hides_no_failure(desk: Desk, error: BaseException) -> None:
+    """What the callback raised is told; an interrupt stays one."""
+
+    def work(key: str, bucket: str) -> None:
+        desk.called.append((key, bucket))
+        if key == "in/1":
+            raise error
+
+    broken: Any = Broken(desk.ledger, "finish")
+    with pytest.raises((NotAllHandled, KeyboardInterrupt)) as failed:
+        S3Events(broken, desk.settings, flow="f").respond(event(*(record(f"in/{number}") for number in range(3))), work)
+    assert isinstance(failed.value, HaloclineError) is isinstance(error, ValueError)
+    assert (failed.value.__cause__ or failed.value) is error
+    assert desk.keys == ["in/0", "in/1", "in/2"][: 2 if isinstance(error, KeyboardInterrupt) else 3]
 
 
 def test_a_file_whose_process_died_runs_again(tmp_path: Path) -> None:
@@ -296,16 +455,11 @@ def test_an_interrupt_is_no_result(desk: Desk) -> None:
     assert [one.handling for one in here.respond(event(), desk.work)] == [Handling.DONE]
 
 
-def test_the_environment_names_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: list[object]) -> None:
     """Without arguments what was done is kept there, for the next process."""
     monkeypatch.setenv("HALOCLINE_HOME", str(tmp_path))
-    called: list[str] = []
-
-    def work(key: str, bucket: str) -> None:
-        called.append(key)
-
-    respond_to_s3_event(event(), work)
-    respond_to_s3_event(event(), work)
-    assert called == ["in/a.csv"]
+    respond_to_s3_event(event(), plainly)
+    respond_to_s3_event(event(), plainly)
+    assert called == [("plainly",)]
     with SqliteLedger(tmp_path / "ledger.sqlite") as ledger:
         assert [run.state for run in ledger.runs()] == ["done"]

@@ -158,7 +158,7 @@ def test_the_low_level_example(world: World, tmp_path: Path) -> None:
             return salesforce.bulk.Account.upsert(rows, "My_External_ID__c")
 
     left = world.run("low-level-example", serialize_and_push_to_sfdc=serialize_and_push_to_sfdc)
-    told = event(record("in/accounts one.csv", bucket=world.bucket))
+    told = event(record("in/accounts one.csv", bucket=world.bucket, etag=""))
     left["handler"](told, None)
     left["handler"](told, None)
     assert len(pushed) == 1
@@ -167,7 +167,7 @@ def test_the_low_level_example(world: World, tmp_path: Path) -> None:
     (line,) = world.report()
     assert (line["code"], line["message"]) == ("REQUIRED_FIELD_MISSING", "Required fields are missing: [Name]")
     with pytest.raises(NotAllHandled, match="NotFound"):
-        left["handler"](event(record("in/nothing.csv", bucket=world.bucket)), None)
+        left["handler"](event(record("in/nothing.csv", bucket=world.bucket, etag="")), None)
 
 
 def test_the_names_are_where_the_documents_import_them_from() -> None:

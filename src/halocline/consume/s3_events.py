@@ -5,8 +5,6 @@ event -> notices -> in order -> for each file: lease -> done before? -> callback
 
 from __future__ import annotations
 
-import os
-import socket
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -14,12 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from halocline.config import Settings
+from halocline.consume.callbacks import Callback, name_of
 from halocline.consume.s3_notices import News, Notice, notices
 from halocline.errors import LeaseHeld, NotAllHandled
-from halocline.events import Sink, silent
-from halocline.heartbeat import Turn, held
-from halocline.landed import Landed, handling
+from halocline.events import Noticed, Sink, silent
+from halocline.heartbeat import Turn
+from halocline.landed import Landed, handling, is_superseded
 from halocline.ledger import Ledger, open_ledger
+from halocline.once import once
 from halocline.scratch import scratch
 
 __all__ = ["Handled", "Handling", "Landed", "News", "Notice", "S3Events", "landed", "notices", "respond_to_s3_event"]
@@ -27,13 +27,12 @@ __all__ = ["Handled", "Handling", "Landed", "News", "Notice", "S3Events", "lande
 OWN_PREFIXES = ("archive/", "errors/")
 """Where archived files and error reports land by default: news of them must not start the work that put them there."""
 
-Callback = Callable[..., object]
-
 
 class Handling(StrEnum):
     """What became of one piece of news.
 
-    DONE now; DUPLICATE: done before; BUSY: another process is at it; FAILED. Nothing to do for: IGNORED (a prefix of our own),
+    DONE now; DUPLICATE: done before; BUSY: another process is at it; FAILED; SUPERSEDED: its bytes were overwritten before they
+    could be read, and the ones that are there now have an event of their own. Nothing to do for: IGNORED (a prefix of our own),
     REMOVED (an object that is gone), TEST (S3 tried whether it is heard).
     """
 
@@ -41,6 +40,7 @@ class Handling(StrEnum):
     DUPLICATE = "duplicate"
     BUSY = "busy"
     FAILED = "failed"
+    SUPERSEDED = "superseded"
     IGNORED = "ignored"
     REMOVED = "removed"
     TEST = "test"
@@ -53,7 +53,7 @@ _TO_REPEAT = frozenset({Handling.BUSY, Handling.FAILED})
 class Handled:
     """One piece of news and what became of it: `value` is what the callback returned, `error` what it raised.
 
-    `message` is the id of the queue message that it came in, "" for none.
+    `message` is the id of the SQS message that it came in, "" for none.
     """
 
     handling: Handling
@@ -91,7 +91,7 @@ def in_order(found: Iterable[Notice]) -> list[Notice]:
     groups: dict[tuple[str, str] | int, list[Notice]] = {}
     seen = set()
     for number, notice in enumerate(found):
-        if notice.where is None:
+        if notice.where is None or notice.error is not None:
             groups[number] = [notice]
             continue
         mark = (notice.news, notice.where.dedupe if notice.where.distinct else number)
@@ -104,7 +104,8 @@ def in_order(found: Iterable[Notice]) -> list[Notice]:
 def respond_to_s3_event(event: object, callback: Callback, *args: object, **kwargs: object) -> list[Handled]:
     """Call `callback(key, bucket, *args, **kwargs)` for every file that landed, with the settings of the environment.
 
-    See `S3Events`, which takes settings. Raises: as `S3Events.respond`.
+    All that is behind the callback is the callback's own. See `S3Events`, which takes settings, and a name for the work.
+    Raises: as `S3Events.respond`.
     """
     return S3Events().respond(event, callback, *args, **kwargs)
 
@@ -114,10 +115,10 @@ class S3Events:
     """How events are responded to.
 
     A file counts as handled when its callback has returned; that is kept in the ledger (None: that of `settings`, which are the
-    environment's otherwise), under the name `flow` (None: the callback's own; where one function does several pieces of work,
-    give each a name). Keys that begin with one of `ignore` are left out. Two processes share what they know when they share the
-    ledger. A file of which no version, etag or sequencer is told cannot be told from the one before it, and is handled whenever
-    an event says so.
+    environment's otherwise), under the name `flow`. None makes one: of the Lambda function or the program, the callback and its
+    arguments (see `name_of` of `halocline.consume.callbacks`), so that other arguments are other work; with a name they are not.
+    Keys that begin with one of `ignore` are left out. Two processes share what they know when they share the ledger. A file of
+    which no version, etag or sequencer is told cannot be told from the one before it, and is handled whenever an event says so.
     """
 
     ledger: Ledger | None = None
@@ -130,13 +131,14 @@ class S3Events:
         """Call `callback(key, bucket, *args, **kwargs)` for every file that landed; what became of each piece of news, in order.
 
         A file that was handled before is left out; one whose callback failed, or whose process died, may run again. A failure
-        stops no other file. Files of one key go in the order in which they landed. What `download_file` brought for a callback is
-        deleted after it.
-        Raises: NotAllHandled when all have had their turn, for files that failed or that another process is at, and for events
-        that are not known: so that the queue delivers it again. Its `results` are what is returned otherwise.
+        stops no other file, nor does one of the ledger while it is asked or told of a file. Files of one key go in the order in
+        which they landed. What `download_file` brought for a callback is deleted after it.
+        Raises: FixConfig, and nobody is called, when there is no `flow` and none can be made of the callback or its arguments;
+        NotAllHandled when all have had their turn, for files that failed or that another process is at, and for events that are
+        not known: so that the queue delivers it again. Its `results` are what is returned otherwise.
         """
         settings = self.settings or Settings.from_env()
-        flow = self.flow or f"s3-event:{_name(callback)}"
+        flow = self.flow or f"s3-event:{name_of(callback, args=args, kwargs=kwargs)}"
         with ExitStack() as stack:
             ledger = self.ledger or stack.enter_context(open_ledger(settings.ledger))
             once = _Once(ledger, flow, Turn(settings.lease_s), self.sink)
@@ -148,9 +150,9 @@ class S3Events:
         return results
 
     def _handle(self, notice: Notice, call: Callable[[Landed], object], *, once: _Once) -> Handled:
-        if notice.where is None:
+        if notice.where is None or notice.error is not None:
             handling = Handling.TEST if notice.news is News.TEST else Handling.FAILED
-            return Handled(handling, error=notice.error, message=notice.message)
+            return Handled(handling, notice.where, error=notice.error, message=notice.message)
         if notice.news is News.REMOVED or notice.where.key.startswith(tuple(self.ignore)):
             handling = Handling.REMOVED if notice.news is News.REMOVED else Handling.IGNORED
             return Handled(handling, notice.where, message=notice.message)
@@ -167,30 +169,24 @@ class _Once:
     sink: Sink
 
     def handle(self, where: Landed, call: Callable[[Landed], object], *, message: str) -> Handled:
-        run = uuid.uuid4().hex
-        flow = f"{self.flow} {where.dedupe if where.distinct else run}"
+        name = f"{self.flow} {where.dedupe if where.distinct else uuid.uuid4().hex}"
+        begun, value = False, None
         try:
-            with held(self.ledger, flow, owner=run, turn=self.turn, sink=self.sink) as lease:
-                self.ledger.abandon_dead(flow)
-                if any(one.state == "done" for one in self.ledger.runs(flow)):
+            with once(self.ledger, name, turn=self.turn, sink=self.sink) as due:
+                if not due:
                     return Handled(Handling.DUPLICATE, where, message=message)
-                self.ledger.start(flow, run=run, pid=os.getpid(), host=socket.gethostname(), lease=lease)
-                return self._run(run, where, call, message=message)
-        except LeaseHeld as error:
-            return Handled(Handling.BUSY, where, error=error, message=message)
-
-    def _run(self, run: str, where: Landed, call: Callable[[Landed], object], *, message: str) -> Handled:
-        try:
-            with scratch(), handling(where):
-                value = call(where)
-        except Exception as error:  # noqa: BLE001 - whatever the user's callback raises is its result, and is told at the end
-            self.ledger.finish(run, state="failed", error=f"{type(error).__name__}: {error}")
-            return Handled(Handling.FAILED, where, error=error, message=message)
-        except BaseException as error:
-            self.ledger.finish(run, state="failed", error=type(error).__name__)
-            raise
-        self.ledger.finish(run, state="done")
+                begun = True
+                with scratch(), handling(where):
+                    value = call(where)
+        except Exception as error:  # noqa: BLE001 - of the callback or the ledger: it is this file's result
+            return Handled(self._judged(where, error, begun=begun), where, value=value, error=error, message=message)
         return Handled(Handling.DONE, where, value=value, message=message)
+
+    def _judged(self, where: Landed, error: Exception, *, begun: bool) -> Handling:
+        if is_superseded(where, error):
+            self.sink(Noticed(f"{where} was overwritten before it was handled; what is there now has an event of its own."))
+            return Handling.SUPERSEDED
+        return Handling.BUSY if isinstance(error, LeaseHeld) and not begun else Handling.FAILED
 
 
 def _check(results: Sequence[Handled]) -> None:
@@ -201,15 +197,6 @@ def _check(results: Sequence[Handled]) -> None:
     cause = f"{len(again):,} of {len(results):,} were not handled: {'; '.join(map(str, again))}"
     hint = "Delivered again, the others are not repeated."
     raise NotAllHandled("Responding to an event of S3", cause, hint=hint, results=results) from again[0].error
-
-
-def _name(callback: Callback) -> str:
-    """What a callback is called, the same in every process; what wraps another is called as that one, a lambda by its line."""
-    inner = getattr(callback, "func", callback)
-    named = inner if hasattr(inner, "__qualname__") else type(inner)
-    code = getattr(inner, "__code__", None)
-    line = f":{code.co_firstlineno}" if code is not None and code.co_name == "<lambda>" else ""
-    return f"{named.__module__}.{named.__qualname__}{line}"
 
 
 def _order(notice: Notice) -> str:

@@ -37,7 +37,7 @@ class News(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One piece of news: of which object (None for a test and the unknown), in which queue message (`message`, "" for none).
+    """One piece of news: of which object (None for a test, and where none is named), in which message of SQS ("" for none).
 
     `error` says of the unknown what it is; it is for the caller to raise.
     """
@@ -77,9 +77,8 @@ def _read_text(text: str | bytes, *, message: str, depth: int) -> Iterator[Notic
 
 
 def _read_object(event: Mapping[str, Any], *, message: str, depth: int) -> Iterator[Notice]:
-    inner = _inside(event)
+    inner, name = _inside(event)
     if inner is not None:
-        name = str(event.get("messageId") or event.get("MessageId") or "")
         yield from _read(inner, message=message or name, depth=depth + 1)
     elif isinstance(event.get("Records"), list) and event["Records"]:
         for record in event["Records"]:
@@ -94,25 +93,26 @@ def _read_object(event: Mapping[str, Any], *, message: str, depth: int) -> Itera
         yield _unknown("nothing in it says what happened to an object of S3", event, message=message)
 
 
-def _inside(event: Mapping[str, Any]) -> Any:
-    """What an envelope holds: an SQS message of Lambda (`body`) or of a poll (`Body`), an SNS one alone or in a queue."""
+def _inside(event: Mapping[str, Any]) -> tuple[Any, str]:
+    """What an envelope holds: an SQS message of Lambda (`body`) or of a poll (`Body`), an SNS one alone or in a queue.
+
+    And the id of the SQS message; that of SNS names nothing that could be delivered again.
+    """
     if event.get("eventSource") == "aws:sqs" or ("receiptHandle" in event and "body" in event):
-        return event.get("body", "")
+        return event.get("body", ""), str(event.get("messageId") or "")
     if "Body" in event and "MessageId" in event:
-        return event["Body"]
+        return event["Body"], str(event["MessageId"])
     if isinstance(event.get("Sns"), Mapping):
-        return event["Sns"]
+        return event["Sns"], ""
     if event.get("Type") == "Notification" and "Message" in event:
-        return event["Message"]
-    return None
+        return event["Message"], ""
+    return None, ""
 
 
 def _notification(record: Mapping[str, Any], *, message: str) -> Notice:
     """Keys are encoded as in a form: `a b+ä` comes as `a+b%2B%C3%A4`, and is decoded once."""
     name = str(record.get("eventName", "ObjectCreated:")).removeprefix("s3:")  # one made by hand may lack it
     news = _news(name, created="ObjectCreated:", removed=("ObjectRemoved:", "LifecycleExpiration:"))
-    if news is News.UNKNOWN:
-        return _unknown(f"{name or 'its event'} tells of no file that landed", record, message=message)
     try:
         stored = record["s3"]["object"]
         key = unquote_plus(stored["key"], errors="strict")
@@ -120,6 +120,8 @@ def _notification(record: Mapping[str, Any], *, message: str) -> Notice:
         where = _landed(bucket, key, stored=stored, etag="eTag", version="versionId", at=record.get("eventTime"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return _unknown(f"bucket and key cannot be read from it ({error!r})", record, message=message)
+    if news is News.UNKNOWN:
+        return _unknown(f"{name or 'its event'} tells of no file that landed", record, message=message, where=where)
     return Notice(news, where, message)
 
 
@@ -130,14 +132,14 @@ def _from_eventbridge(event: Mapping[str, Any], *, message: str) -> Notice:
     """
     name = str(event.get("detail-type", ""))
     news = _news(name, created="Object Created", removed=("Object Deleted",))
-    if news is News.UNKNOWN:
-        return _unknown(f"{name or 'its event'} tells of no file that landed", event, message=message)
     try:
         stored = event["detail"]["object"]
         bucket = event["detail"]["bucket"]["name"]
         where = _landed(bucket, stored["key"], stored=stored, etag="etag", version="version-id", at=event.get("time"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return _unknown(f"bucket and key cannot be read from it ({error!r})", event, message=message)
+    if news is News.UNKNOWN:
+        return _unknown(f"{name or 'its event'} tells of no file that landed", event, message=message, where=where)
     return Notice(news, where, message)
 
 
@@ -170,8 +172,8 @@ def _instant(text: object) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _unknown(cause: str, value: object, *, message: str) -> Notice:
+def _unknown(cause: str, value: object, *, message: str, where: Landed | None = None) -> Notice:
     shown = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
     doing = f"{_DOING} in message {message}" if message else _DOING
-    return Notice(News.UNKNOWN, message=message, error=FixConfig(doing, f"{cause}: {shown}", hint=_HINT, message=message))
+    return Notice(News.UNKNOWN, where, message, error=FixConfig(doing, f"{cause}: {shown}", hint=_HINT, message=message))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halocline.compat.kicksaw.orchestrator import Orchestrator
-from halocline.sf import SfClient
+from halocline.sf_client import SfClient
 
 SalesforceClient = SfClient
 

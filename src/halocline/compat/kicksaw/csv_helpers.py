@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from halocline.consume.s3_keys import unique_stamp
 from halocline.filejob.report import HEADERS, append
+from halocline.s3_keys import unique_stamp
 from halocline.scratch import folder
 from halocline.spool import storage
 

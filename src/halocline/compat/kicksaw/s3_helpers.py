@@ -1,4 +1,4 @@
-"""See `halocline.consume.s3_events`, `s3_files` and `s3_keys` there."""
+"""See `halocline.consume.s3_events`, `halocline.s3_files` and `halocline.s3_keys`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from halocline.consume.s3_events import notices, respond_to_s3_event
-from halocline.consume.s3_files import delete_file, download_file, move_file, upload_file
-from halocline.consume.s3_keys import build_archive_s3_key, get_filename_from_s3_key, get_prefix_from_s3_key, timestamp_s3_key
 from halocline.errors import FixConfig
+from halocline.s3_files import delete_file, download_file, move_file, upload_file
+from halocline.s3_keys import build_archive_s3_key, get_filename_from_s3_key, get_prefix_from_s3_key, timestamp_s3_key
 
 __all__ = [
     "build_archive_s3_key",
@@ -33,9 +33,13 @@ __all__ = [
 def parse_s3_event_record(record: Mapping[str, Any]) -> tuple[str, str]:
     """Bucket and key (decoded) of one record of a notification, whatever it tells of the object.
 
-    Raises: FixConfig for a record that names none.
+    Raises: FixConfig for a record that names none, and for an event with several.
     """
-    (notice,) = notices(record)
+    found = notices(record)
+    if len(found) != 1:
+        hint = "Give them one by one, or the event to respond_to_s3_event."
+        raise FixConfig("Reading an event of S3", f"it has {len(found)} records, and not one", hint=hint)
+    (notice,) = found
     if notice.where is None:
         raise notice.error or FixConfig("Reading an event of S3", "it names no object")
     return notice.where.bucket, notice.where.key

@@ -1,8 +1,8 @@
-"""See `halocline.sf`."""
+"""See `halocline.sf_client`."""
 
 from __future__ import annotations
 
-from halocline.sf import BulkType, SfBulk, SfClient
+from halocline.sf_client import BulkType, SfBulk, SfClient
 
 SFBulkHandler = SfBulk
 SFBulkType = BulkType

@@ -15,7 +15,7 @@ import httpx2
 
 from halocline.budget import Spend
 from halocline.connectors.salesforce import records
-from halocline.connectors.salesforce.auth import Authenticator, Session, from_env, session_from
+from halocline.connectors.salesforce.auth import Authenticator, Session, from_env, later, session_from
 from halocline.connectors.salesforce.collections import CALL_ROWS, WIDTH, Collections, Operation, Order
 from halocline.connectors.salesforce.transport import ORG_OF_TOKEN, VERSION, Transport
 from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, Truncated
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PAGE_ROWS = 2000  # the most that a page holds; REST API Developer Guide, "Query Options Header"
 _LEAST_PAGE_ROWS = 200  # likewise
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+_SEVERAL = 300  # the status of a record whose key others have as well
 _COUNT = re.compile(r"\s*select\s+count\s*\(", re.IGNORECASE)
 
 
@@ -86,6 +87,18 @@ class SalesforceClient:
     ) -> SalesforceClient:
         """A client logged in as the `SF_*` variables say. Raises: FixConfig saying what is missing; LoginRefused."""
         return cls(from_env(environ), version=version, **options)
+
+    @classmethod
+    def later(cls, login: Callable[[], Authenticator] | Mapping[str, str]) -> SalesforceClient:
+        """A client that logs in when it is first used, by what `login` gives then, or as these `SF_*` variables say.
+
+        Raises: FixConfig saying which variables are missing; what they refer to is looked up at the first use.
+        """
+        if not isinstance(login, Mapping):
+            return cls(later(login))
+        environ = dict(login)
+        from_env(dict.fromkeys((name for name, value in environ.items() if value), "-"))  # their names, and no secret
+        return cls(later(lambda: from_env(environ)))
 
     def __enter__(self) -> SalesforceClient:
         return self
@@ -144,6 +157,35 @@ class SalesforceClient:
         params = {"fields": ",".join(fields)} if fields else None
         record: dict[str, Any] = self.transport.send("GET", path, params=params, doing=f"Getting {sobject} {record_id}").json()
         return self._plain(record)
+
+    def record(self, sobject: str, value: str, *, key: str = "Id") -> dict[str, Any]:
+        """One record as Salesforce sends it, `attributes` and all: by its id, or by the value of the external id field `key`.
+
+        Raises: NotFound; BadQuery when several records have that value.
+        Source: REST API Developer Guide, "sObject Rows by External ID".
+        """
+        path = [_name(sobject), *([] if key.lower() == "id" else [_name(key)]), quote(value, safe="")]
+        doing = f"Getting {sobject} {value}"
+        reply = self.transport.send("GET", f"sobjects/{'/'.join(path)}", accept=(200, _SEVERAL), doing=doing)
+        if reply.status == _SEVERAL:
+            raise BadQuery(doing, f"several records have that {key}", records=reply.json())
+        record: dict[str, Any] = reply.json()
+        return record
+
+    def page(self, soql: str, *, include_deleted: bool = False) -> dict[str, Any]:
+        """The first page of a query as Salesforce sends it: `totalSize`, `done`, `records`, and `nextRecordsUrl` till `done`."""
+        return self._first(soql, _Asking(f"Querying ({_short(soql)})"), include_deleted=include_deleted)
+
+    def page_at(self, link: str) -> dict[str, Any]:
+        """The page behind a `nextRecordsUrl`, likewise."""
+        return self._page(link, _Asking("Querying"))
+
+    def pages_from(self, page: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+        """The records of a page, and of each one behind it as it is taken.
+
+        Raises: Truncated when fewer records come than were announced.
+        """
+        return self._follow(page, _Asking("Querying"))
 
     def count(self, soql_or_sobject: str, where: str | None = None, *, include_deleted: bool = False) -> int:
         """How many records an object has (`where` holds), or the answer to a `SELECT COUNT() ...`.

@@ -1,4 +1,4 @@
-"""KicksawSalesforce: an org, and an execution record whose children are refused rows and logs. See `halocline.sf.execution`."""
+"""KicksawSalesforce: an org, and an execution record whose children are refused rows and logs. See `halocline.execution`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Self
 
 from halocline.config import Settings
 from halocline.errors import FixConfig
+from halocline.execution import Execution, ExecutionNames, LogLevel, create_integration
 from halocline.ledger import Ledger
-from halocline.sf import SfBulk, SfClient
-from halocline.sf.execution import Execution, ExecutionNames, LogLevel, create_integration
+from halocline.mapping.near import near
+from halocline.sf_client import SfBulk, SfClient
 
 __all__ = ["KicksawSalesforce", "LogLevel"]
 
@@ -24,7 +25,7 @@ class KicksawSalesforce(SfClient):
     `connection_object` is a dict with `username`, `password`, `security_token`, `domain`, or with `client`, one of ours. Without
     `execution_object_id` a new execution is recorded, of the integration of that name. Every refused row of `bulk` gets child
     records. The names in the org are those of the class: a subclass may have others, or `names` says them.
-    Raises: as `Execution.begin`.
+    Raises: FixConfig for a connection with other keys, and as SfClient; as `Execution.begin`.
     """
 
     NAMESPACE: ClassVar[str] = ""
@@ -62,7 +63,7 @@ class KicksawSalesforce(SfClient):
         ledger: Ledger | None = None,
     ) -> None:
         told = _by_name(given)
-        connection = dict(told.get("connection_object", connection_object) or {})
+        connection = _connection(told.get("connection_object", connection_object))
         login = (connection.get(name) for name in _LOGIN)
         super().__init__(*login, client=connection.get("client"), settings=settings, ledger=ledger)
         names = names or self._names()
@@ -148,6 +149,15 @@ class KicksawSalesforce(SfClient):
             status_code=cls.STATUS_CODE,
             associated_entity=cls.ASSOCIATED_ENTITY,
         )
+
+
+def _connection(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Raises: FixConfig for a key that no connection has: without its value another org could be the one that is written to."""
+    connection, known = dict(given or {}), (*_LOGIN, "client")
+    for key in connection.keys() - set(known):
+        close = near(str(key), known) or known
+        raise FixConfig("Reading a connection", f"it has no key {key!r}", hint=f"Did you mean {' or '.join(close)}?")
+    return connection
 
 
 def _by_name(given: tuple[Any, ...]) -> dict[str, Any]:

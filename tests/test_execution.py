@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.connectors.salesforce.writable import HastyPace
 
 from halocline import SfClient
 from halocline.compat.kicksaw import KicksawSalesforce
@@ -16,11 +15,13 @@ from halocline.compat.kicksaw.integrations import LogLevel
 from halocline.config import Settings
 from halocline.connectors.salesforce.auth import ClientCredentialsAuthenticator
 from halocline.connectors.salesforce.client import SalesforceClient
+from halocline.emulator.faults import FOREVER
 from halocline.emulator.org import EmulatorConfig
 from halocline.emulator.server import Emulator
-from halocline.errors import FixConfig, NotFound, Stop
+from halocline.errors import FixConfig, NotFound, RetryLater, Stop
+from halocline.execution import ExecutionNames
 from halocline.ledger import MemoryLedger
-from halocline.sf.execution import ExecutionNames
+from tests.connectors.salesforce.writable import HastyPace
 
 pytestmark = pytest.mark.system
 
@@ -137,14 +138,77 @@ def test_every_refused_row_has_its_error(here: Here) -> None:
     assert json.loads(error["ObjectPayload__c"]) == {"Ext__c": "b"}
 
 
-def test_no_errors_are_no_call(here: Here) -> None:
-    """Nothing is inserted, described or asked."""
+def test_no_errors_are_no_records(here: Here) -> None:
+    """Nothing is inserted; the error object is looked at once, before the first rows are sent."""
     client = here.made()
     here.emulator.calls.clear()
     client.bulk.Account.update([])
-    client.bulk.Account.upsert([{"Ext__c": "a", "Name": "a"}], "Ext__c")
-    assert not [call for call in here.emulator.calls if "IntegrationError__c" in call.path]
+    assert not list(here.emulator.calls)
+    for _ in range(2):
+        client.bulk.Account.upsert([{"Ext__c": "a", "Name": "a"}], "Ext__c")
+    asked = [call.path.rpartition("/")[2] for call in here.emulator.calls if "IntegrationError__c" in call.path]
+    assert asked == ["describe"]
     assert here.of("IntegrationError__c") == []
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (ExecutionNames(upsert_key_value="UpsertKeyVal__c"), r"no UpsertKeyVal__c \(near: UpsertKeyValue__c"),
+        (ExecutionNames(object_payload="Id"), "no Id that can be written"),
+        (ExecutionNames(error="Nothing__c"), "Nothing__c"),
+    ],
+)
+def test_errors_that_could_not_be_recorded_are_told_before_rows_are_sent(here: Here, names: ExecutionNames, said: str) -> None:
+    """So that the same call, once it is mended, writes every row once."""
+    rows = [{"Name": "a"}, {"Name": "b"}, {"Ext__c": "no name"}]
+    with pytest.raises(FixConfig, match=said):
+        here.made(names=names).bulk.Account.insert(rows)
+    assert here.of("Account") == []
+    assert [one["success"] for one in here.made().bulk.Account.insert(rows)] == [True, True, False]
+    assert (len(here.of("Account")), len(here.of("IntegrationError__c"))) == (2, 1)
+
+
+def test_answers_are_not_lost_with_their_error_records(here: Here) -> None:
+    """The org goes away between the rows and their errors: what became of the rows is told, and that they were sent."""
+    client = here.made()
+    here.emulator.faults.add("cut", path="/jobs/ingest", object="IntegrationError__c", times=FOREVER)
+    with pytest.raises(Stop, match="would be sent again") as stopped:
+        client.bulk.Account.insert([{"Name": "a"}, {"Ext__c": "no name"}])
+    here.emulator.faults.clear()
+    facts: Any = stopped.value.facts
+    assert [one["success"] for one in facts["results"]] == [one["success"] for one in facts["answers"]] == [True, False]
+    assert facts["results"][0]["id"] == here.of("Account")[0]["Id"]
+    assert [one["success"] for one in facts["recorded"]] == [False]
+
+
+def test_a_write_that_is_cut_off_records_its_errors_at_its_end(here: Here) -> None:
+    """Once: by the call that does the rest."""
+    client, rows = here.made(), [{"Ext__c": "a", "Name": "a"}, {"Ext__c": "b"}]
+    here.emulator.faults.add("lose_reply", path="/jobs/ingest/", method="PATCH", times=1)
+    here.emulator.faults.add("cut", path="/jobs/ingest/", method="GET", times=FOREVER)
+    with pytest.raises(RetryLater) as cut:
+        client.bulk.Account.insert(rows)
+    assert len(cut.value.facts["results"]) == 2  # type: ignore[arg-type]
+    here.emulator.faults.clear()
+    assert here.of("IntegrationError__c") == []
+    assert [one["success"] for one in client.bulk.Account.insert(rows)] == [True, False]
+    assert (len(here.of("Account")), len(here.of("IntegrationError__c"))) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("connection", "said"),
+    [
+        ({"user": "u", "password": "p"}, "Did you mean username"),
+        ({"security_tokn": "t"}, "Did you mean security_token"),
+        ({"security_token": "t"}, "without user name and password"),
+        ({"username": "u"}, "come together"),
+    ],
+)
+def test_a_connection_that_cannot_be_is_told(here: Here, connection: dict[str, str], said: str) -> None:
+    """Else the environment would log in, perhaps to another org."""
+    with pytest.raises(FixConfig, match=said):
+        KicksawSalesforce(connection, "it's \\ one", {}, **here.options)
 
 
 def test_an_error_record_that_is_refused_is_told(here: Here) -> None:
@@ -152,7 +216,9 @@ def test_an_error_record_that_is_refused_is_told(here: Here) -> None:
     names = ExecutionNames(object_payload="IntegrationExecution__c")  # a lookup cannot hold the row
     with pytest.raises(Stop, match="Recording errors in IntegrationError__c: 1 of 1 were refused") as stopped:
         here.made(names=names).bulk.Account.insert([{"Ext__c": "x"}, {"Ext__c": "y", "Name": "y"}])
-    assert [one["success"] for one in stopped.value.facts["answers"]] == [False, True]  # type: ignore[attr-defined]
+    facts: Any = stopped.value.facts
+    assert [one["success"] for one in facts["answers"]] == [one["success"] for one in facts["results"]] == [False, True]
+    assert [one["success"] for one in facts["recorded"]] == [False]
 
 
 def test_logs_are_children(here: Here) -> None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
 
-from halocline.errors import FixConfig, NotFound, Stop
+from halocline.errors import FixConfig, HaloclineError, NotFound, Stop
+from halocline.mapping.near import near
 from halocline.push.order import WriteOrder
 
 if TYPE_CHECKING:
-    from halocline.sf.bulk import Answer, BulkType, Row
-    from halocline.sf.client import SfClient
-    from halocline.sf.sobject import SfType
+    from halocline.sf_client.bulk import Answer, BulkType, Row
+    from halocline.sf_client.client import SfClient
+    from halocline.sf_client.sobject import SfType
 
 _CUT = "..."
 
@@ -73,7 +74,7 @@ class Execution:
         self.id = execution_id
         self._sf = sf
         self._names = (names or ExecutionNames()).qualified()
-        self._lengths: dict[str, int] | None = None
+        self._error_fields: dict[str, Mapping[str, Any]] | None = None  # asked for once, when rows are first sent
 
     @classmethod
     def begin(
@@ -133,22 +134,34 @@ class Execution:
     def record_errors(self, order: WriteOrder, rows: Sequence[Row], *, answers: Sequence[Answer]) -> int:
         """Record what was refused of a bulk write, a child record for each error of each row, and say how many; none, no call.
 
-        Texts are cut to what their fields hold. Raises: Stop when Salesforce refuses an error record, with the answers of both
-        in `facts`; what ends a push.
+        Texts are cut to what their fields hold. Raises: Stop when an error record was refused, or could not be sent, with the
+        rows' answers as `facts["results"]` and `facts["answers"]`, those of the error records as `facts["recorded"]`.
         """
         pairs = zip(rows, answers, strict=True)
         found = [self._error(order, row, error) for row, told in pairs if not told["success"] for error in told["errors"]]
         if not found:
             return 0
         children: BulkType = getattr(replace(self._sf.bulk, execution=None), self._names.error)
-        results = children.insert([self._cut(one) for one in found])
+        try:
+            results = children.insert([self._cut(one) for one in found])
+        except HaloclineError as error:
+            raise self._unrecorded(str(error), answers, recorded=error.facts.get("results", [])) from error
         bad = [one["errors"][0] for one in results if not one["success"]]
         if bad:
             cause = f"{len(bad):,} of {len(found):,} were refused, the first with {bad[0]['statusCode']}: {bad[0]['message']}"
-            hint = "The rows themselves were sent; what became of them is in facts['answers']."
-            doing = f"Recording errors in {self._names.error}"
-            raise Stop(doing, cause, hint=hint, answers=list(answers), recorded=results)
+            raise self._unrecorded(cause, answers, recorded=results)
         return len(found)
+
+    def expect_error_fields(self, order: WriteOrder) -> None:
+        """Raises: NotFound, FixConfig where error records could not be made: before rows are sent whose errors would be lost."""
+        known = {name: str(one["name"]) for name, one in self._described().items() if one.get("createable", True)}
+        wanted = self._error(order, {}, {"statusCode": "", "message": ""})
+        missing = [name for name in wanted if name.lower() not in known]
+        if missing:
+            close = {name: near(name, known.values()) for name in missing}
+            told = ", ".join(f"{name} (near: {', '.join(found)})" if found else name for name, found in close.items())
+            hint = "Create them, let the user write them, or name others: names=ExecutionNames(...)."
+            raise FixConfig(f"Checking the fields of {self._names.error}", f"it has no {told} that can be written", hint=hint)
 
     @property
     def _object(self) -> SfType:
@@ -170,10 +183,20 @@ class Execution:
 
     def _cut(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """The record with its texts as long as their fields are."""
-        if self._lengths is None:
+        lengths = {name: int(one.get("length") or 0) for name, one in self._described().items()}
+        return {name: _within(value, lengths.get(name.lower(), 0)) for name, value in record.items()}
+
+    def _described(self) -> Mapping[str, Mapping[str, Any]]:
+        """The fields of error records, by their names in lower case."""
+        if self._error_fields is None:
             described = _object(self._sf, self._names.error).describe()["fields"]
-            self._lengths = {str(one["name"]): int(one.get("length") or 0) for one in described}
-        return {name: _within(value, self._lengths.get(name, 0)) for name, value in record.items()}
+            self._error_fields = {str(one["name"]).lower(): one for one in described}
+        return self._error_fields
+
+    def _unrecorded(self, cause: str, answers: Sequence[Answer], *, recorded: object) -> Stop:
+        told = list(answers)
+        hint = "The rows themselves were sent, and would be sent again; what became of them is in facts['answers']."
+        return Stop(f"Recording errors in {self._names.error}", cause, hint=hint, results=told, answers=told, recorded=recorded)
 
 
 def create_integration(sf: SfClient, name: str, *, lambda_name: str = "", names: ExecutionNames | None = None) -> dict[str, Any]:

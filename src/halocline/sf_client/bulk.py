@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from halocline import registry
 from halocline.config import Settings
-from halocline.errors import HaloclineError, JobFailed
+from halocline.errors import FixConfig, HaloclineError, JobFailed
 from halocline.ledger import Ledger
+from halocline.mapping.near import near
 from halocline.push.destination import Told, WritePlan
 from halocline.push.fields import checked
 from halocline.push.order import Api, SyncMode, WriteOrder
@@ -27,7 +28,7 @@ from halocline.spool import Spool
 
 if TYPE_CHECKING:
     from halocline.connectors.salesforce.client import SalesforceClient
-    from halocline.sf.execution import Execution
+    from halocline.execution import Execution
 
 Row: TypeAlias = Mapping[str, Any]
 Answer: TypeAlias = dict[str, Any]
@@ -56,61 +57,128 @@ class BulkType:
     `errors` holds dicts with `statusCode`, `message`, `fields`. A row of which it is not known whether it was written has the
     statusCode IN_DOUBT. Rows of an upsert that share a key travel as one, the later values win, and all get its answer.
     `batch_size` and `use_serial` of older clients are taken and mean nothing: rows are cut by what Salesforce takes, sorted by
-    parent, and locked ones tried again.
-    Raises: FixConfig before anything is sent for names that the object does not have; what ends a push on its way (login, quota,
-    network), then with `facts["results"]`, the answers as far as they are known. The same call later does the rest, and no more.
+    parent, and locked ones tried again. `bypass_results` and `include_detailed_results` are refused: every row has its answer.
+    Raises: FixConfig before anything is sent for names that the object does not have, and for error records that could not be
+    made; what ends a push on its way (login, quota, network), then with `facts["results"]`, the answers as far as they are known:
+    the same call later does the rest of a write that was cut off so, and no more, and error records are made by the call that
+    ends it. Stop when the rows were sent and their error records could not be made: the same call would send the rows again, and
+    what became of them is in `facts["results"]` and `facts["answers"]`, of the error records in `facts["recorded"]`.
     """
 
     bulk: SfBulk
     object_name: str
 
-    def insert(self, data: Iterable[Row], batch_size: int = 0, use_serial: bool = False) -> list[Answer]:  # noqa: ARG002, FBT001, FBT002
+    def insert(
+        self,
+        data: Iterable[Row],
+        batch_size: int | str = 0,
+        use_serial: bool = False,
+        bypass_results: bool = False,
+        include_detailed_results: bool = False,
+    ) -> list[Answer]:
         """Create a record for every row; by Bulk, whatever the number, for a job can be asked afterwards what it did."""
+        _refuse(bypass_results=bypass_results, include_detailed_results=include_detailed_results)
         return self._write(WriteOrder(self.object_name, SyncMode.INSERT, api=Api.BULK), data)
 
-    def update(self, data: Iterable[Row], *, batch_size: int = 0, use_serial: bool = False) -> list[Answer]:  # noqa: ARG002
+    def update(
+        self,
+        data: Iterable[Row],
+        batch_size: int | str = 0,
+        use_serial: bool = False,
+        bypass_results: bool = False,
+        include_detailed_results: bool = False,
+    ) -> list[Answer]:
         """Change the records that the rows name by `Id`."""
+        _refuse(bypass_results=bypass_results, include_detailed_results=include_detailed_results)
         return self._write(WriteOrder(self.object_name, SyncMode.UPDATE), data)
 
     def upsert(
         self,
         data: Iterable[Row],
         external_id_field: str,
-        batch_size: int = 0,  # noqa: ARG002
-        use_serial: bool = False,  # noqa: ARG002, FBT001, FBT002
+        batch_size: int | str = 0,
+        use_serial: bool = False,
+        bypass_results: bool = False,
+        include_detailed_results: bool = False,
     ) -> list[Answer]:
         """Change the records that have the rows' external ids, create those that do not exist."""
+        _refuse(bypass_results=bypass_results, include_detailed_results=include_detailed_results)
         mode = SyncMode.UPDATE if external_id_field.lower() == "id" else SyncMode.UPSERT
         return self._write(WriteOrder(self.object_name, mode, external_id_field), data)
 
-    def delete(self, data: Iterable[Row], batch_size: int = 0, use_serial: bool = False) -> list[Answer]:  # noqa: ARG002, FBT001, FBT002
+    def delete(
+        self,
+        data: Iterable[Row],
+        batch_size: int | str = 0,
+        use_serial: bool = False,
+        bypass_results: bool = False,
+        include_detailed_results: bool = False,
+    ) -> list[Answer]:
         """Put the records that the rows name by `Id` in the recycle bin."""
+        _refuse(bypass_results=bypass_results, include_detailed_results=include_detailed_results)
         return self._write(WriteOrder(self.object_name, SyncMode.DELETE), data)
 
-    def hard_delete(self, data: Iterable[Row], *, batch_size: int = 0, use_serial: bool = False) -> list[Answer]:  # noqa: ARG002
+    def hard_delete(
+        self,
+        data: Iterable[Row],
+        batch_size: int | str = 0,
+        use_serial: bool = False,
+        bypass_results: bool = False,
+        include_detailed_results: bool = False,
+    ) -> list[Answer]:
         """Delete records for good, past the recycle bin."""
+        _refuse(bypass_results=bypass_results, include_detailed_results=include_detailed_results)
         return self._write(WriteOrder(self.object_name, SyncMode.HARD_DELETE), data)
 
     def submit_dml(
-        self, function_name: str, data: Iterable[Row], *, external_id_field: str | None = None, **options: Any
+        self,
+        function_name: str,
+        data: Iterable[Row],
+        external_id_field: str | None = None,
+        batch_size: int | str = 0,
+        use_serial: bool = False,
+        bypass_results: bool = False,
+        include_detailed_results: bool = False,
     ) -> list[Answer]:
-        """The write of that name: `insert`, `update`, `upsert`, `delete`, `hard_delete`."""
-        write = {one.value: getattr(self, one.value) for one in SyncMode}[function_name]
-        answers: list[Answer] = write(data, external_id_field, **options) if external_id_field else write(data, **options)
-        return answers
+        """The write of that name: `insert`, `update`, `upsert` (which alone needs the field), `delete`, `hard_delete`.
 
-    def query(self, data: str, **_: Any) -> list[dict[str, Any]]:
-        """The records that a SOQL query answers, without `attributes`."""
-        return list(self.bulk.client.query(data))
+        Raises: FixConfig for any other name; as the write of that name.
+        """
+        _refuse(bypass_results=bypass_results, include_detailed_results=include_detailed_results)
+        doing = f"Writing {self.object_name} by submit_dml"
+        names = [one.value for one in SyncMode]
+        if function_name not in names:
+            close = near(function_name, names) or names
+            raise FixConfig(doing, f"there is no write {function_name!r}", hint=f"Did you mean {' or '.join(close)}?")
+        if function_name != SyncMode.UPSERT:
+            return list(getattr(self, function_name)(data))
+        if external_id_field is None:
+            raise FixConfig(doing, "an upsert needs an external id field", hint='submit_dml("upsert", rows, "Ext__c")')
+        return self.upsert(data, external_id_field)
 
-    def query_all(self, data: str, **_: Any) -> list[dict[str, Any]]:
+    def query(self, data: str, lazy_operation: bool = False, *, wait: float = 0) -> list[dict[str, Any]]:
+        """The records that a SOQL query answers, without `attributes`. `wait` is taken and means nothing.
+
+        Raises: FixConfig for `lazy_operation`.
+        """
+        return self._records(data, lazy_operation=lazy_operation, include_deleted=False)
+
+    def query_all(self, data: str, lazy_operation: bool = False, *, wait: float = 0) -> list[dict[str, Any]]:
         """As `query`, with deleted records."""
-        return list(self.bulk.client.query(data, include_deleted=True))
+        return self._records(data, lazy_operation=lazy_operation, include_deleted=True)
+
+    def _records(self, soql: str, *, lazy_operation: bool, include_deleted: bool) -> list[dict[str, Any]]:
+        if lazy_operation:
+            hint = "SfClient().client.query(soql) gives the records one by one, as they are taken."
+            raise FixConfig(f"Querying {self.object_name}", "lazy_operation is not to be had here", hint=hint)
+        return list(self.bulk.client.query(soql, include_deleted=include_deleted))
 
     def _write(self, order: WriteOrder, data: Iterable[Row]) -> list[Answer]:
-        rows = list(data)
+        rows, execution = list(data), self.bulk.execution
         if not rows:
             return []
+        if execution is not None:
+            execution.expect_error_fields(order)
         answers = _Answers(order.mode)
         try:
             self._push(order, rows, answers)
@@ -119,8 +187,8 @@ class BulkType:
                 error.facts["results"] = answers.of(len(rows))
                 raise
         told = answers.of(len(rows))
-        if self.bulk.execution is not None:
-            self.bulk.execution.record_errors(order, rows, answers=told)
+        if execution is not None:
+            execution.record_errors(order, rows, answers=told)
         return told
 
     def _push(self, order: WriteOrder, data: Sequence[Row], answers: _Answers) -> None:
@@ -170,6 +238,14 @@ class _Answers:
         """The answers in the order of the rows."""
         unknown = "nothing is known of this row: the push ended before"
         return [self.found.get(number) or _not_written(_UNKNOWN, unknown) for number in range(rows)]
+
+
+def _refuse(**options: bool) -> None:
+    """Raises: FixConfig for an option of older clients that would leave rows without their answers."""
+    for name, wanted in options.items():
+        if wanted:
+            hint = "Leave it out: the answers are a list, one for each row."
+            raise FixConfig("Writing many rows", f"{name} is not to be had here", hint=hint)
 
 
 def _not_written(code: str, message: str, *, fields: Sequence[str] = (), id: str | None = None) -> Answer:  # noqa: A002

@@ -9,20 +9,20 @@ from typing import Any
 
 import boto3
 import pytest
-from tests.connectors.files.server import bucket, s3
-from tests.consume.s3_samples import event, record
 
 from halocline import registry
 from halocline.buckets import Buckets
 from halocline.compat.kicksaw.s3_helpers import build_date_divided_s3_prefix, parse_kinesis_record, parse_s3_event_record
 from halocline.config import Settings
-from halocline.consume.s3_events import S3Events
-from halocline.consume.s3_files import delete_file, download_file, move_file, upload_file
-from halocline.consume.s3_keys import build_archive_s3_key, get_filename_from_s3_key, get_prefix_from_s3_key, timestamp_s3_key
+from halocline.consume.s3_events import Handling, S3Events
 from halocline.consume.step_functions import cache_data_in_s3, pull_cached_data_from_s3
-from halocline.errors import FixConfig, NotFound
+from halocline.errors import Changed, FixConfig, NotAllHandled, NotFound
 from halocline.ledger import MemoryLedger
+from halocline.s3_files import delete_file, download_file, move_file, upload_file
+from halocline.s3_keys import build_archive_s3_key, get_filename_from_s3_key, get_prefix_from_s3_key, timestamp_s3_key
 from halocline.scratch import key_of, place_of, scratch
+from tests.connectors.files.server import bucket, s3
+from tests.consume.s3_samples import event, record
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -113,7 +113,7 @@ def test_what_a_callback_brought_goes_with_it(name: str, store: Buckets, tmp_pat
         paths.extend((download_file(key, where), download_file(key, where, tmp_path)))
         assert all(path.exists() for path in paths)
 
-    S3Events(MemoryLedger(), Settings(tmp_path)).respond(event(record(bucket=name)), work)
+    S3Events(MemoryLedger(), Settings(tmp_path), flow="f").respond(event(record(bucket=name, etag="")), work)
     assert [path.exists() for path in paths] == [False, True]
 
 
@@ -128,9 +128,39 @@ def test_the_bytes_that_landed_are_brought(name: str, store: Buckets, tmp_path: 
         found.append(download_file(key, where).read_bytes())
 
     told = [record(bucket=name, version=version, sequencer=f"0{number}") for number, version in enumerate(versions)]
-    S3Events(MemoryLedger(), Settings(tmp_path)).respond(event(*reversed(told)), work)
+    S3Events(MemoryLedger(), Settings(tmp_path), flow="f").respond(event(*reversed(told)), work)
     assert found == [b"one", b"two"]
     assert download_file("in/a.csv", name).read_bytes() == b"two"
+
+
+def test_bytes_that_were_overwritten_are_told(name: str, store: Buckets, tmp_path: Path) -> None:
+    """Without versions the older event finds its bytes gone: it gets no others, and is not delivered again for ever."""
+    client = boto3.client("s3")
+    etags = [client.put_object(Bucket=name, Key="in/a.csv", Body=body)["ETag"] for body in (b"one", b"two")]
+    found: list[bytes] = []
+    told: list[object] = []
+
+    def work(key: str, where: str) -> None:
+        found.append(download_file(key, where).read_bytes())
+
+    with MemoryLedger() as ledger:
+        records = [record(bucket=name, etag=etag.strip('"'), sequencer=f"0{n}") for n, etag in enumerate(etags)]
+        here = S3Events(ledger, Settings(tmp_path), flow="f", sink=told.append)
+        results = here.respond(event(*records), work)
+        assert [one.handling for one in results] == [Handling.SUPERSEDED, Handling.DONE]
+        assert found == [b"two"]
+        assert "overwritten" in str(told)
+        assert sorted(run.state for run in ledger.runs()) == ["done", "failed"]
+
+
+def test_a_replaced_object_of_another_kind_is_a_failure(tmp_path: Path) -> None:
+    """Only the file of the event is superseded; what else was replaced while the callback worked is its own trouble."""
+
+    def work(key: str, where: str) -> None:
+        raise Changed("Copying", "it was replaced")
+
+    with pytest.raises(NotAllHandled):
+        S3Events(MemoryLedger(), Settings(tmp_path), flow="f").respond(event(), work)
 
 
 def test_scratch_of_two_works_is_apart() -> None:
@@ -154,9 +184,82 @@ def test_moving_is_done_once(name: str, store: Buckets) -> None:
     assert store.read(other, "c") == store.read(name, "b")
     with pytest.raises(NotFound, match="no such object"):
         move_file("nothing", "d", name)
+    with pytest.raises(NotFound, match="no such object"):
+        move_file("never", "b", name)  # the object at the target came from elsewhere
     delete_file("b", name)
     delete_file("b", name)
     assert store.head(name, "b") is None
+
+
+def versioned(name: str, *bodies: bytes) -> list[str]:
+    """The versions of `in/a.csv`, oldest first."""
+    client = boto3.client("s3")
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return [client.put_object(Bucket=name, Key="in/a.csv", Body=body)["VersionId"] for body in bodies]
+
+
+@pytest.mark.parametrize("bodies", [(b"one", b"two"), (b"same", b"same")])
+def test_the_version_that_landed_is_moved(name: str, store: Buckets, tmp_path: Path, bodies: tuple[bytes, bytes]) -> None:
+    """Each event archives what it was about; the key is deleted by the event of the newest, and by no other."""
+    versions = versioned(name, *bodies)
+    there: list[bool] = []
+
+    def work(key: str, where: str) -> None:
+        move_file(key, f"archive/{len(there)}.csv", where)
+        there.append(store.head(where, key) is not None)
+
+    told = [record(bucket=name, version=version, sequencer=f"0{number}") for number, version in enumerate(versions)]
+    S3Events(MemoryLedger(), Settings(tmp_path), flow="f").respond(event(*told), work)
+    assert [store.read(name, f"archive/{number}.csv") for number in range(2)] == list(bodies)
+    assert there == [True, False]
+
+
+def test_a_newer_object_is_neither_moved_nor_deleted(name: str, store: Buckets, tmp_path: Path) -> None:
+    """Without versions too: it has an event of its own."""
+    client = boto3.client("s3")
+    etag = client.put_object(Bucket=name, Key="in/a.csv", Body=b"one")["ETag"].strip('"')
+
+    def work(key: str, where: str) -> None:
+        store.put(b"two", where, key)
+        delete_file(key, where)
+        move_file(key, "archive/a.csv", where)
+
+    here = S3Events(MemoryLedger(), Settings(tmp_path), flow="f")
+    (result,) = here.respond(event(record(bucket=name, etag=etag)), work)
+    assert result.handling is Handling.SUPERSEDED
+    assert (store.read(name, "in/a.csv"), store.head(name, "archive/a.csv")) == (b"two", None)
+
+
+def test_what_landed_is_deleted(name: str, store: Buckets, tmp_path: Path) -> None:
+    """With and without versions; a key of another event is deleted as anywhere else."""
+    etag = boto3.client("s3").put_object(Bucket=name, Key="in/a.csv", Body=b"one")["ETag"].strip('"')
+    store.put(b"x", name, "in/b.csv")
+
+    def work(key: str, where: str) -> None:
+        delete_file(key, where)
+        delete_file(key, where)
+        delete_file("in/b.csv", where)
+
+    here = S3Events(MemoryLedger(), Settings(tmp_path), flow="f")
+    here.respond(event(record(bucket=name, etag=etag)), work)
+    (version,) = versioned(name, b"two")
+    here.respond(event(record(bucket=name, version=version)), work)
+    assert [store.head(name, key) for key in ("in/a.csv", "in/b.csv")] == [None, None]
+
+
+def test_yesterdays_copy_is_no_move_of_today(name: str, store: Buckets, tmp_path: Path) -> None:
+    """The archive's key is the same every day: what is there is the file of an event only if it was made of it."""
+    first = boto3.client("s3").put_object(Bucket=name, Key="in/a.csv", Body=b"one")["ETag"].strip('"')
+
+    def work(key: str, where: str) -> None:
+        move_file(key, build_archive_s3_key(key), where)
+
+    here = S3Events(MemoryLedger(), Settings(tmp_path), flow="f")
+    assert here.respond(event(record(bucket=name, etag=first, sequencer="01")), work)[0].handling is Handling.DONE
+    again = S3Events(MemoryLedger(), Settings(tmp_path), flow="f")  # it was moved, and that was forgotten
+    assert again.respond(event(record(bucket=name, etag=first, sequencer="01")), work)[0].handling is Handling.DONE
+    with pytest.raises(NotAllHandled, match="NotFound"):
+        here.respond(event(record(bucket=name, etag="of-today", sequencer="02")), work)
 
 
 # ---- keys
@@ -185,8 +288,10 @@ def test_records_are_read_one_by_one() -> None:
     bare = {"s3": {"bucket": {"name": "b"}, "object": {"key": "Im+a+problem.csv"}}}
     assert parse_s3_event_record(bare) == ("b", "Im a problem.csv")
     assert parse_s3_event_record(record(event="ObjectRemoved:Delete"))[1] == "in/a.csv"
-    with pytest.raises(FixConfig):
-        parse_s3_event_record({})
+    assert parse_s3_event_record(record(event="ObjectRestore:Completed")) == ("drop", "in/a.csv")
+    for odd in ({}, event(record(), record("in/b.csv")), {"Records": []}):
+        with pytest.raises(FixConfig):
+            parse_s3_event_record(odd)
     assert parse_kinesis_record({"kinesis": {"data": "eyJOYW1lIjogIkJvYiJ9"}}) == {"Name": "Bob"}
 
 

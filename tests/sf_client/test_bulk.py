@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from halocline.emulator.faults import FOREVER
 from halocline.emulator.server import Emulator
 from halocline.errors import FixConfig, RetryLater
 from halocline.ledger import MemoryLedger
+from halocline.sf_client import BulkType
 
 pytestmark = pytest.mark.system
 
@@ -74,6 +75,45 @@ def test_each_operation_does_what_it_says(here: Here) -> None:
     assert here.sf.bulk.Account.hard_delete([{"Id": ids[1]}])[0]["id"] == ids[1]
     assert here.sf.bulk.Account.submit_dml("upsert", [{"Id": ids[2], "Name": "last"}], external_id_field="Id")[0]["success"]
     assert here.names() == ["last"]
+
+
+def test_the_older_clients_calls_are_taken(here: Here) -> None:
+    """By position as by name, for every write alike; what would leave rows without answers is refused before anything is sent."""
+    bulk = here.sf.bulk.Account
+    made = [one["id"] for one in bulk.insert(rows(3), 5000, True)]
+    assert bulk.update([{"Id": made[0], "Name": "a"}], 5000, False)[0]["success"]
+    assert bulk.upsert([{"Ext__c": "e00001", "Name": "b"}], "Ext__c", "auto", use_serial=True)[0]["success"]
+    assert bulk.delete([{"Id": made[0]}], 5000)[0]["success"]
+    assert bulk.hard_delete([{"Id": made[1]}], 5000, True)[0]["success"]
+    assert bulk.submit_dml("upsert", [{"Ext__c": "e00002", "Name": "c"}], "Ext__c", 5000)[0]["success"]
+    assert bulk.submit_dml("insert", [{"Name": "d"}], None, 5000, True)[0]["success"]
+    assert here.names() == ["c", "d"]
+    assert [one["Name"] for one in bulk.query("SELECT Name FROM Account ORDER BY Name", wait=5)] == ["c", "d"]
+    assert len(bulk.query_all("SELECT Name FROM Account", False)) == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda bulk: bulk.submit_dml("upsrt", rows(1)), "Did you mean upsert"),
+        (lambda bulk: bulk.submit_dml("merge", rows(1)), "there is no write 'merge'"),
+        (lambda bulk: bulk.submit_dml("upsert", rows(1)), "needs an external id field"),
+        (lambda bulk: bulk.submit_dml("insert", rows(1), bypass_results=True), "bypass_results is not"),
+        (lambda bulk: bulk.insert(rows(1), bypass_results=True), "bypass_results is not"),
+        (lambda bulk: bulk.update(rows(1), include_detailed_results=True), "include_detailed_results is not"),
+        (lambda bulk: bulk.upsert(rows(1), "Ext__c", bypass_results=True), "bypass_results is not"),
+        (lambda bulk: bulk.delete(rows(1), bypass_results=True), "bypass_results is not"),
+        (lambda bulk: bulk.hard_delete(rows(1), bypass_results=True), "bypass_results is not"),
+        (lambda bulk: bulk.query("SELECT Id FROM Account", lazy_operation=True), "lazy_operation is not"),
+        (lambda bulk: bulk.query_all("SELECT Id FROM Account", True), "lazy_operation is not"),
+    ],
+)
+def test_what_is_not_to_be_had_is_refused(here: Here, call: Callable[[BulkType], object], said: str) -> None:
+    """With what to do instead, and before anything is sent."""
+    here.emulator.calls.clear()
+    with pytest.raises(FixConfig, match=said):
+        call(here.sf.bulk.Account)
+    assert not list(here.emulator.calls)
 
 
 def test_one_row_and_none(here: Here) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from halocline.errors import BadQuery, HaloclineError, RejectRecord, RetryLater
 from halocline.outcome import Fate, RowResult
 
 if TYPE_CHECKING:
     from halocline.connectors.salesforce.client import SalesforceClient
-
-_SEVERAL = 300  # the status of a get or an upsert whose key several records have
 
 
 class SfType:
@@ -38,11 +36,11 @@ class SfType:
 
     def get(self, record_id: str) -> dict[str, Any]:
         """The record with its `attributes`. Raises: NotFound."""
-        return self._get(quote(record_id, safe=""))
+        return self._client.record(self.name, record_id)
 
     def get_by_custom_id(self, custom_id_field: str, custom_id: object) -> dict[str, Any]:
         """The record whose external id has that value. Raises: NotFound; BadQuery when several have it."""
-        return self._get(f"{quote(custom_id_field, safe='')}/{quote(str(custom_id), safe='')}")
+        return self._client.record(self.name, str(custom_id), key=custom_id_field)
 
     def update(self, record_id: str, data: Mapping[str, Any]) -> int:
         """Change one record; 204. Raises: RejectRecord; NotFound."""
@@ -82,14 +80,6 @@ class SfType:
         """The records made or changed between two instants: `ids`, `latestDateCovered`."""
         ids, covered = self._client.updated(self.name, start, end)
         return {"ids": ids, "latestDateCovered": covered}
-
-    def _get(self, path: str) -> dict[str, Any]:
-        doing = f"Getting {self.name} {unquote(path)}"
-        reply = self._client.transport.send("GET", f"sobjects/{quote(self.name, safe='')}/{path}", accept=(200, 300), doing=doing)
-        if reply.status == _SEVERAL:
-            raise BadQuery(doing, "several records have that value", records=reply.json())
-        record: dict[str, Any] = reply.json()
-        return record
 
 
 def _refusal(doing: str, result: RowResult) -> HaloclineError:

@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from halocline.sf.bulk import BulkType, SfBulk
-    from halocline.sf.client import SfClient
-    from halocline.sf.sobject import SfType
+    from halocline.sf_client.bulk import BulkType, SfBulk
+    from halocline.sf_client.client import SfClient
+    from halocline.sf_client.sobject import SfType
 
 _HOME = {"BulkType": "bulk", "SfBulk": "bulk", "SfClient": "client", "SfType": "sobject"}
 

@@ -11,11 +11,13 @@ from tests.connectors.salesforce.writable import writable
 
 from halocline import SfClient, SoapAuthenticator, SyncPipeline
 from halocline.config import Settings
+from halocline.connectors.salesforce import soap_login
 from halocline.emulator.org import EmulatorConfig
 from halocline.emulator.seed import API_USERNAME
 from halocline.emulator.server import Emulator
-from halocline.errors import BadQuery, FixConfig, LoginRefused, NotFound, RejectRecord
+from halocline.errors import BadQuery, FixConfig, LoginRefused, NotFound, RejectRecord, RetryLater
 from halocline.ledger import MemoryLedger
+from halocline.retry import Policy
 
 pytestmark = pytest.mark.system
 
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.system
 @pytest.fixture(scope="module")
 def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, SfClient]]:
     folder = tmp_path_factory.mktemp("sf")
-    with writable(folder, page_size=500) as (emulator, client), MemoryLedger() as ledger:
+    with writable(folder) as (emulator, client), MemoryLedger() as ledger:
         client.limits()  # logged in before the checkpoint, so that each test finds the session there
         emulator.checkpoint()
         yield emulator, SfClient(client=client, settings=Settings(folder), ledger=ledger)
@@ -37,7 +39,17 @@ def sf(org: tuple[Emulator, SfClient]) -> SfClient:
 
 @pytest.fixture
 def no_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ACCESS_TOKEN", "PRIVATE_KEY_PATH", "REFRESH_TOKEN", "CLIENT_ID", "USERNAME", "PASSWORD", "LOGIN_URL"):
+    for name in (
+        "ACCESS_TOKEN",
+        "CLIENT_SECRET",
+        "PRIVATE_KEY_PATH",
+        "REFRESH_TOKEN",
+        "CLIENT_ID",
+        "USERNAME",
+        "PASSWORD",
+        "LOGIN_URL",
+        "DOMAIN",
+    ):
         monkeypatch.delenv(f"SF_{name}", raising=False)
 
 
@@ -71,13 +83,14 @@ def test_a_refusal_is_an_error(sf: SfClient) -> None:
 
 def test_a_query_answers_a_page_and_query_all_every_one(org: tuple[Emulator, SfClient], sf: SfClient) -> None:
     """In Salesforce's own shape, with `attributes`."""
-    org[0].seed({"Account": 1_200})
+    org[0].seed({"Account": 2_100})
     first = sf.query("SELECT Id FROM Account")
-    assert (first["totalSize"], first["done"], len(first["records"])) == (1_200, False, 500)
-    assert len(sf.query_more(first["nextRecordsUrl"])["records"]) == 500
+    assert (first["totalSize"], first["done"], len(first["records"])) == (2_100, False, 2_000)
+    assert len(sf.query_more(first["nextRecordsUrl"])["records"]) == 100
     whole = sf.query_all("SELECT Id FROM Account")
-    assert (whole["done"], len({row["Id"] for row in whole["records"]})) == (True, 1_200)
-    assert len(list(sf.query_all_iter("SELECT Id FROM Account"))) == 1_200
+    assert (whole["done"], len({row["Id"] for row in whole["records"]})) == (True, 2_100)
+    assert len(list(sf.query_all_iter("SELECT Id FROM Account"))) == 2_100
+    assert sf.query_more(first["nextRecordsUrl"].rpartition("/")[2], identifier_is_url=False)["totalSize"] == 2_100
     assert "attributes" in whole["records"][0]
     assert "attributes" not in sf.bulk.Account.query("SELECT Id FROM Account")[0]
 
@@ -144,11 +157,75 @@ def test_an_org_without_this_login_says_so() -> None:
         SoapAuthenticator(API_USERNAME, "halocline", login_url=org.url).authenticate()
 
 
-def test_half_a_login_is_an_error(no_login: None) -> None:
-    with pytest.raises(FixConfig, match="come together"):
-        SfClient("name")
+def test_a_login_that_cannot_be_is_an_error(org: tuple[Emulator, SfClient], no_login: None) -> None:
+    """Nothing that was given is left out in silence, and another login taken."""
+    client = org[1].client
+    for half in (("name",), ("name", ""), ("", ""), (None, "word")):
+        with pytest.raises(FixConfig, match="come together"):
+            SfClient(*half)
     with pytest.raises(FixConfig, match="is set"):
         SfClient()
+    with pytest.raises(FixConfig, match="without user name and password"):
+        SfClient(security_token="t")
+    for beside in ({"username": "u", "password": "p"}, {"domain": "test"}, {"security_token": "t"}):
+        with pytest.raises(FixConfig, match="a login beside it"):
+            SfClient(client=client, **beside)
+
+
+def test_a_domain_goes_before_that_of_the_environment(
+    org: tuple[Emulator, SfClient], monkeypatch: pytest.MonkeyPatch, no_login: None
+) -> None:
+    """By password and by app; a session id has an address of its own, so there it cannot be honoured."""
+    emulator = org[0]
+    for name in ("DOMAIN", "LOGIN_URL"):
+        monkeypatch.setenv(f"SF_{name}", "http://127.0.0.1:1")
+    monkeypatch.setenv("SF_USERNAME", API_USERNAME)
+    monkeypatch.setenv("SF_PASSWORD", "halocline")
+    with SfClient(domain=emulator.url) as sf:
+        assert sf.limits()
+    monkeypatch.delenv("SF_PASSWORD")
+    monkeypatch.setenv("SF_CLIENT_ID", emulator.config.consumer_key)
+    monkeypatch.setenv("SF_CLIENT_SECRET", emulator.config.consumer_secret)
+    with SfClient(domain=emulator.url) as sf:
+        assert sf.limits()
+    monkeypatch.setenv("SF_ACCESS_TOKEN", "00D!x")
+    monkeypatch.setenv("SF_INSTANCE_URL", emulator.url)
+    with pytest.raises(FixConfig, match="good for its own only"):
+        SfClient(domain="test")
+
+
+@pytest.mark.parametrize("by_password", [True, False])
+def test_nothing_is_asked_or_looked_up_until_it_is_needed(
+    org: tuple[Emulator, SfClient], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_login: None, by_password: bool
+) -> None:
+    """A client of a module costs its import nothing: the network may be away, and the secret it refers to come later."""
+    emulator = org[0]
+    secret, kept = (tmp_path / name for name in ("word", "kept"))
+    monkeypatch.setenv("SF_USERNAME" if by_password else "SF_CLIENT_ID", API_USERNAME if by_password else "env:KEY")
+    monkeypatch.setenv("SF_PASSWORD" if by_password else "SF_CLIENT_SECRET", f"file:{secret}")
+    monkeypatch.setenv("SF_DOMAIN" if by_password else "SF_LOGIN_URL", emulator.url)
+    emulator.calls.clear()
+    with SfClient() as sf:
+        assert (sf.Account.name, sf.bulk.Account.object_name) == ("Account", "Account")
+        assert not list(emulator.calls)
+        secret.write_text("halocline\n" if by_password else f"{emulator.config.consumer_secret}\n")
+        monkeypatch.setenv("KEY", emulator.config.consumer_key)
+        kept.write_text(str(sf.limits()))
+    assert kept.read_text()
+    monkeypatch.setattr(soap_login, "_POLICY", Policy(attempts=2, base_s=0.001))
+    with SfClient("nobody", "nothing", "", "http://127.0.0.1:1") as sf, pytest.raises(RetryLater):
+        sf.authenticate()
+
+
+def test_a_session_that_expired_is_renewed(org: tuple[Emulator, SfClient]) -> None:
+    """By the same login, as often as it takes; its notices are known once it is made."""
+    with SfClient(API_USERNAME, "halocline", None, org[0].url) as sf:
+        session = sf.authenticate()
+        assert session.notices
+        first = session.token()
+        second = session.renew(first)
+        assert session.renew(first) == second == session.token()
+        assert sf.limits()
 
 
 @pytest.mark.parametrize(
@@ -163,6 +240,6 @@ def test_half_a_login_is_an_error(no_login: None) -> None:
 )
 def test_a_domain_is_the_host_before_salesforce(domain: str, url: str) -> None:
     """As the older client has it, or a whole address."""
-    from halocline.sf.client import soap_login
+    from halocline.sf_client.client import soap_login as login
 
-    assert soap_login("u", "p", security_token="t", domain=domain).login_url == url
+    assert login("u", "p", security_token="t", domain=domain).login_url == url
