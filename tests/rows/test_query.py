@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -141,6 +143,14 @@ def test_a_file_of_duckdb_is_asked_and_left_as_it_is(lake: str, tmp_path: Path) 
         connection.execute("DROP TABLE t")
     with pytest.raises(BadQuery, match="read-only mode"):
         rows_of(Query(lake, "CREATE TABLE u (a INTEGER)"), folder=tmp_path / "run")
+
+
+def test_duckdb_draws_nothing_into_standard_output(lake: str) -> None:
+    """Where Python runs no script, DuckDB shows a bar while a query takes long, in the midst of what a program says."""
+    sql = "SELECT current_setting('enable_progress_bar') AS shown"
+    code = f"from halocline.registry import open_query\nprint(open_query({lake!r}, {sql!r}).read_all().to_pylist())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[{'shown': False}]\n"
 
 
 @pytest.mark.parametrize(("given", "limit", "threads"), [(None, "488.2 MiB", 4), ("64MB", "61.0 MiB", None)])

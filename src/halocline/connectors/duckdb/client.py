@@ -160,5 +160,6 @@ def _tune(connection: Cursor, folder: Path) -> None:
     # A table has no order, and keeping that of the files makes DuckDB insert on one thread:
     # measured 2.5 s against 3.3 s for a million rows of 20 columns on two cores.
     connection.execute("SET preserve_insertion_order = false")
+    connection.execute("SET enable_progress_bar = false")  # without a script it draws one into our standard output
     if not rows(connection, "SELECT path FROM duckdb_databases() WHERE database_name = current_database()")[0][0]:
         connection.execute(f"SET temp_directory = {literal(str(folder / 'duckdb-temp'))}")
