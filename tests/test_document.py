@@ -41,6 +41,14 @@ def test_an_empty_document_is_nothing() -> None:
         ("a: !!python/name:os.system", "it is no YAML"),
         ("a: 1\n---\nb: 2", "it is no YAML"),
         ("\ta: 1", "it is no YAML"),
+        ("a: 1\nb: [1, 2\nc: 3", "it is no YAML: line 3: expected ',' or ']', but got ':'"),
+        ("a: 1\nb: *there", "it is no YAML: line 2: found undefined alias '...'"),
+        ("a: 1\nb: \x07", "it is no YAML: line 2: special characters are not allowed"),
+        ("a: 1\nb: 2026-02-30", "line 2 holds no timestamp that can be. Put it in quotes"),
+        (f"a: 1\nb:\n  c: [{'9' * 5_000}]", "line 3 holds no int that can be"),
+        ("a: !!bool x", "line 1 holds no bool that can be"),
+        ("a: !!timestamp x", "line 1 holds no timestamp that can be"),
+        ("[" * 5_000, "it is no YAML: it goes deeper than"),
     ],
 )
 def test_what_is_no_document_is_refused(text: str, says: str) -> None:
@@ -48,3 +56,4 @@ def test_what_is_no_document_is_refused(text: str, says: str) -> None:
     with pytest.raises(FixConfig) as caught:
         parsed(text, "Reading", twice="Once is enough.")
     assert says in str(caught.value)
+    assert caught.value.__cause__ is None

@@ -1,4 +1,4 @@
-"""Make the zip of the Lambda function `halocline.aws_lambda.handler`: the package, what it needs, and your halocline.yaml.
+"""Make the zip of the Lambda function `halocline.aws_lambda.handler`: the package, what it needs, your halocline.yaml.
 
 usage: make_lambda.py [--python 3.13] [--arch x86_64|arm64] [--config halocline.yaml] [--extra postgres ...] [--out FILE]
                       [--level 0-9] [--installed] [--no-bytecode]
@@ -6,6 +6,9 @@ usage: make_lambda.py [--python 3.13] [--arch x86_64|arm64] [--config halocline.
 Dependencies come by pip as wheels for Lambda's platform, in the versions that requirements/dev.txt pins. Where they cannot be
 fetched, and with --installed, those of this environment are copied instead, if it has Lambda's platform and that Python; else
 nothing is made. boto3 is in Lambda's own runtime. The same input gives the same bytes.
+
+Files that flows name (`mapping`, `file`) are copied to the same places beside halocline.yaml; one that is not below its folder,
+not there, or in the way of what the function needs, is refused.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from halocline.errors import HaloclineError
+from halocline.flows.reading import read
+
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT_BYTES = 250 << 20
 """Unzipped. Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
@@ -47,9 +53,9 @@ def main(arguments: list[str]) -> int:
         shutil.copytree(
             ROOT / "src" / "halocline", folder / "halocline", ignore=shutil.ignore_patterns("__pycache__", "emulator")
         )
-        if asked.config:
-            shutil.copyfile(asked.config, folder / "halocline.yaml")
         _prune(folder)
+        if asked.config:
+            _configure(folder, asked.config)
         if not asked.no_bytecode:
             _compile(folder, asked.python)
         unzipped = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -157,6 +163,34 @@ def _prune(folder: Path) -> None:
         inside = path.relative_to(folder).as_posix() + ("/" if path.is_dir() else "")
         if NOT_NEEDED.search(inside) and path.exists():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _configure(folder: Path, config: Path) -> None:
+    """Copy a configuration that can be read, and the files that its flows read."""
+    try:
+        flows = read(config).flows
+    except HaloclineError as error:
+        sys.exit(f"make lambda: {error}")
+    named = [(name, path) for name, flow in flows.items() for path in _files_of(flow)]
+    shutil.copyfile(config, folder / "halocline.yaml")
+    home, copied = config.resolve().parent, set[Path]()
+    for name, path in named:
+        source, target = home / path, folder / path
+        if Path(path).is_absolute() or not source.resolve().is_relative_to(home) or ".." in Path(path).parts:
+            sys.exit(f"make lambda: the flow {name} names {path}, which is not below the folder of {config.name}: put it there")
+        if not source.is_file():
+            sys.exit(f"make lambda: the flow {name} names {path}, and there is no such file")
+        if target not in copied and (target.exists() or (folder / Path(path).parts[0]).is_file()):
+            sys.exit(f"make lambda: the flow {name} names {path}, where the function has a file of its own: call it another name")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        copied.add(target)
+
+
+def _files_of(flow: object) -> list[str]:
+    """The paths that a flow names."""
+    found = (getattr(flow, "mapping", None), getattr(flow, "file", None))
+    return [one for one in found if isinstance(one, str)]
 
 
 def _compile(folder: Path, python: str) -> None:

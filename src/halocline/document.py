@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ Place = tuple[str | int, ...]
 
 _MOST_VALUES = 100_000  # aliases of aliases make a few lines into more than a memory holds; no document of ours is near this
 _DEEPEST = 60
+_QUOTED = re.compile(r"""(['"])(?P<plain><[a-z ]+>|.)\1|(['"]).*\3""")
+"""What PyYAML quotes of a text: kinds of token and characters are plain, and `*x`, `!x`, `&x` may be the start of a secret."""
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What PyYAML lets through from the values that it makes: `2026-02-30`, `!!bool x`, a number of 5,000 digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,8 @@ class Document:
 def parsed(text: str, doing: str, *, twice: str = "Leave one of them out.") -> Document:
     """The document in a text; an empty one is None. `twice` is what to do about a key that comes a second time.
 
-    Raises: FixConfig, naming the line, for what is no YAML, for a key that comes twice, and for one that holds itself or is
-    larger than any memory.
+    Raises: FixConfig, naming the line, for what is no YAML, for a value that cannot be, for a key that comes twice, and for one
+    that holds itself or is larger than any memory. What stands in the line is not shown, nor kept as a cause: it may be a secret.
     """
     import yaml
 
@@ -51,17 +56,40 @@ def parsed(text: str, doing: str, *, twice: str = "Leave one of them out.") -> D
                 seen.add((key.tag, key.value))
             return super().construct_mapping(node, deep=deep)
 
-    loader = Loader(text)
+        def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
+            try:
+                return super().construct_object(node, deep=deep)
+            except _UNREADABLE:
+                kind = str(node.tag).rpartition(":")[2]
+                hint = "Put it in quotes if it is a text."
+                raise FixConfig(doing, f"line {node.start_mark.line + 1} holds no {kind} that can be", hint=hint) from None
+
     try:
-        node = loader.get_single_node()
-        if node is None:
-            return Document(None, {})
-        lines = _lines(node, doing)
-        return Document(loader.construct_document(node), lines)
+        loader = Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return Document(None, {})
+            lines = _lines(node, doing)
+            return Document(loader.construct_document(node), lines)
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
-        raise FixConfig(doing, f"it is no YAML: {error}") from error
-    finally:
-        loader.dispose()
+        raise FixConfig(doing, f"it is no YAML: {_problem(error, text)}") from None
+    except RecursionError:
+        raise FixConfig(doing, f"it is no YAML: it goes deeper than {_DEEPEST} levels") from None
+
+
+def _problem(error: yaml.YAMLError, text: str) -> str:
+    """What is wrong, and in which line, without anything that stands there."""
+    import yaml
+
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        told = _QUOTED.sub(lambda found: found[0] if found["plain"] else "'...'", error.problem or "it cannot be read")
+        return told if mark is None else f"line {mark.line + 1}: {told}"
+    where = getattr(error, "position", 0)  # of a character that no YAML may hold
+    return f"line {text.count(chr(10), 0, where) + 1}: {getattr(error, 'reason', 'it cannot be read')}"
 
 
 def _lines(node: yaml.Node, doing: str) -> dict[Place, int]:

@@ -3,7 +3,7 @@
 in_order   work on each, some at a time, results in the order they were asked for; an interrupt ends all of it
 company    what they share
 relations  which of them refer to which
-column_of  which column is meant of which
+Columns    which columns are meant of which
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from halocline.batch import JSON, Position
 from halocline.budget import Budget, Spend
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from halocline.sync import SobjectSync
 
 PARALLEL = 4  # objects at a time; each may have four result pages on their way, and an org serves 25 long calls at once
+_SHOWN = 5  # names in a line for people; programs get all of them
 _LOOK_S = 0.25  # seconds between two looks at whether waiting for a turn makes sense still
 T = TypeVar("T")
 J = TypeVar("J")
@@ -137,10 +138,55 @@ def relations(survey: Survey | None, among: Collection[str]) -> dict[str, dict[s
     return {where: dict(sorted(objects.items())) for where, objects in found.items()}
 
 
-def column_of(sobject: str, column: str) -> str:
-    """The column that is meant of that object by `Email` or `Account.Email`; empty where it is another object's."""
-    owner, dot, name = column.partition(".")
-    return column if not dot else name if owner.lower() == sobject.lower() else ""
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of several objects are carried, left out, renamed and masked; `Account.Email` means one object's only.
+
+    `paths`: a query says which columns there are, and a point in a name leads to a parent.
+    """
+
+    fields: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
+    mask: Mapping[str, str] = field(default_factory=dict)
+    paths: bool = False
+
+    def check(self, objects: Sequence[str]) -> None:
+        """Every column with an object is of one of these: a mask of another would hide nothing.
+
+        Raises: FixConfig.
+        """
+        known = {name.lower() for name in objects}
+        for column in (*(self.fields or ()), *self.exclude, *self.rename, *self.mask):
+            owner, dot, _ = column.partition(".")
+            if dot and not self.paths and owner.lower() not in known:
+                cause = f"{column} names a column of {owner}, which is not among the objects ({listed(objects)})"
+                raise FixConfig("Reading the columns", cause, hint="Write OBJECT.COLUMN, or a column alone for all of them.")
+
+    def of(self, sobject: str) -> dict[str, Any]:
+        """What they say of that object, as fields of `SobjectSync`."""
+        fields = None if self.fields is None else self._meant(sobject, self.fields)
+        return {
+            "fields": fields if fields or not self.fields else None,
+            "exclude": self._meant(sobject, self.exclude),
+            "rename": {meant: new for old, new in self.rename.items() for meant in self._meant(sobject, [old])},
+            "mask": {meant: mask for old, mask in self.mask.items() for meant in self._meant(sobject, [old])},
+        }
+
+    def _meant(self, sobject: str, columns: Sequence[str]) -> list[str]:
+        if self.paths:
+            return list(columns)
+        found = []
+        for column in columns:
+            owner, dot, name = column.partition(".")
+            if not dot or owner.lower() == sobject.lower():
+                found.append(name if dot else column)
+        return found
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in one line for people: the first ones, and how many there are beside them."""
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
 
 
 class _TakingTurns:

@@ -31,7 +31,7 @@ flows:
     objects: [Account]
     fields: [Id, Name, Ext__c]
     mask: {Account.Ext__c: null}
-    rename: {Account.Name: label, Contact.Name: other}
+    rename: {Account.Name: label}
   from_file:
     kind: push
     to: org
@@ -83,6 +83,25 @@ def test_a_folder_is_no_secret_in_a_file(desk: PushDesk) -> None:
     told = desk.type("run", "accounts")
     assert (told.exit_code, "1 inserted" in told.out) == (0, True), told
     assert list((desk.folder / "lake").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("mask: {Account.Ext__c", "mask: {Acount.Ext__c"),
+        ("rename: {Account.Name", "rename: {Lead.Name"),
+        ("fields: [Id, ", "fields: [Id, Lead.Email, "),
+        ("fields: [Id, Name, Ext__c]", "exclude: [Acount.Ext__c]"),
+    ],
+)
+def test_a_column_of_an_object_that_is_not_meant_is_refused(desk: PushDesk, old: str, new: str) -> None:
+    """A misspelt mask would carry what it is to hide; nothing is read."""
+    desk.file("halocline.yaml", FLOWS.replace(old, new))
+    for verb in ("run", "plan"):
+        told = desk.type(verb, "accounts")
+        assert (told.exit_code, "which is not among the objects (Account)" in told.err) == (2, True), told
+    with duckdb.connect("lake.duckdb") as lake:
+        assert lake.execute("SELECT table_name FROM information_schema.tables WHERE table_name = 'Account'").fetchall() == []
 
 
 def test_a_push_flow_is_run(desk: PushDesk) -> None:

@@ -79,7 +79,6 @@ def test_a_path_in_a_query_is_a_column() -> None:
         ({"everything": True}, "leave the names out"),
         ({"table": "t"}, "--table names one table"),
         ({"soql": "SELECT Id FROM Account"}, "--soql reads one object"),
-        ({"exclude": ["Lead.Name"]}, "which is not among the objects"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_code_2(
@@ -90,6 +89,13 @@ def test_arguments_that_do_not_go_together_are_code_2(
         jobs(**asked)
     assert ended.value.exit_code == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", [{"exclude": ["Lead.Name"]}, {"mask": ["Lead.Name=hash"]}, {"fields": ["Lead.Name"]}])
+def test_a_column_of_another_object_is_refused(asked: dict[str, Any]) -> None:
+    """It would be of no effect, and nobody would know."""
+    with pytest.raises(FixConfig, match=r"Lead, which is not among the objects \(Account, Contact\)"):
+        jobs(**asked)
 
 
 @pytest.mark.parametrize("given", ["Name", "=x", "Name=", "Name = "])

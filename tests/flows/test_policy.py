@@ -18,6 +18,7 @@ from tests.system.push_desk import desk_at, push_org
 from halocline import aws_lambda
 from halocline.consume.aws_lambda import _configuration
 from halocline.emulator.server import Emulator
+from halocline.errors import FixConfig
 from halocline.flows.configuration import Configuration
 from halocline.flows.connected import Connected
 from halocline.flows.policy import policy
@@ -200,6 +201,18 @@ def test_tables_in_a_bucket_are_written_below_their_prefix(configuration: Config
     found = statements("lake", configuration)
     assert found["Tables"][1] == ["arn:aws:s3:::tables/raw/*"]
     assert found["FindFiles"] == (["s3:ListBucket"], ["arn:aws:s3:::tables"])
+
+
+def test_a_bucket_by_reference_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its policy is that of the bucket; without the reference there is none, rather than an empty one."""
+    text = FLOWS.replace("to: s3://tables/raw", "to: lake").replace("connections:", "connections:\n  lake: env:LAKE_URI", 1)
+    monkeypatch.setenv("LAKE_URI", "s3://tables/raw")
+    assert statements("lake", understood(text))["Tables"][1] == ["arn:aws:s3:::tables/raw/*"]
+    monkeypatch.setenv("LAKE_URI", "postgresql://h/d")
+    assert set(statements("lake", understood(text))) == {"ReadSecrets"}
+    monkeypatch.delenv("LAKE_URI")
+    with pytest.raises(FixConfig, match="LAKE_URI is not set"):
+        statements("lake", understood(text))
 
 
 def test_an_assumed_role_has_a_policy_of_its_own(configuration: Configuration) -> None:

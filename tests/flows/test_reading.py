@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halocline.connectors.postgres.client import conninfo
 from halocline.errors import FixConfig, NotFound
 from halocline.flows.configuration import Said
 from halocline.flows.connections import Org, Place, bucket_of, kind_of, uri_of
@@ -52,6 +53,10 @@ def test_what_can_be_meant_is_understood() -> None:
 
 LAKE = "connections: {lake: 'duckdb:///l.duckdb', org: {kind: salesforce}}\nflows:\n  f:\n"
 FILE = f"{LAKE}    kind: file\n    from: s3://b\n    object: A\n    key: E__c\n"
+TWO = (
+    "connections: {one: s3://b/in, two: {kind: s3, bucket: b}}\nflows:\n"
+    "  f: {kind: file, from: one, prefix: x/, object: A, key: E__c}\n"
+)
 SYNC = f"{LAKE}    kind: sync\n    to: lake\n    objects: [Account]\n"
 
 
@@ -119,6 +124,15 @@ SYNC = f"{LAKE}    kind: sync\n    to: lake\n    objects: [Account]\n"
             "take region, role and the like from the environment",
         ),
         (f"{LAKE}    kind: file\n    from: file:///folder\n    object: A\n    key: E__c", 5, "a bucket belongs there"),
+        (f"{FILE}  g: {{kind: file, from: s3://b, object: A, key: E__c}}", 8, "the flow 'g' takes the same files as 'f'"),
+        (f"{TWO}  g: {{kind: file, from: two, prefix: in/x/, object: A, key: E__c}}", 4, "takes the same files as 'f'"),
+        (
+            f"{FILE}  g: {{kind: file, from: s3://b, prefix: errors/x/, object: A, key: E__c, errors: e/}}",
+            8,
+            "the files of the flow 'g' lie below 'errors/', where the flow 'f' puts its own",
+        ),
+        (f"{LAKE}    kind: file\n    from: s3:///x\n    object: A\n    key: E__c", 5, "it leads to no bucket"),
+        ("x: 1\nflows: {a: 2026-02-30}", 2, "holds no timestamp that can be"),
         ("connections:\n  x: {kind: oracle}", 2, "a connection is a URI, or has a `kind`: salesforce, database, folder or s3"),
         ("connections:\n  x: mysql://host/db", 2, "it is no URI that is known; begin with one of duckdb://"),
         ("connections:\n  no: duckdb:///x", 2, "the name 'no' is no text to YAML; put it in quotes"),
@@ -158,15 +172,44 @@ SECRET = "hunter2-is-secret"
         f"connections:\n  x: {{kind: database, uri: 'postgresql://me@host/db', password: {SECRET}}}",
         f"connections:\n  x: {SECRET}",
         f"connections:\n  x: {{kind: salesforce, access_token: {SECRET}, wrong: 1}}",
+        f"connections:\n  x: postgresql://me@host/db?password={SECRET}",
+        f"connections:\n  x: postgresql://host/db?user=me&sslmode=require&sslpassword={SECRET}",
+        f"connections:\n  x: postgresql://me@host/db?p%61ssword={SECRET}",
+        f"connections:\n  x: snowflake://me@account/db?private_key_passphrase={SECRET}",
+        f"connections:\n  x: snowflake://me@account/db?warehouse=w;token={SECRET}",
+        f"connections:\n  x: s3://AKIA:{SECRET}/SEC+RET@bucket/x",
+        f"connections:\n  x: postgresql://:{SECRET}?x@host/db",
+        f"connections:\n  x: {{kind: salesforce, client_secret: '{SECRET}\n  y: 1",
+        f"connections:\n  x: {{kind: salesforce, client_secret: {SECRET}: x}}",
+        f"connections:\n  x: {{kind: salesforce, client_secret: *{SECRET}}}",
+        f"connections:\n  x: {{kind: salesforce, client_secret: !{SECRET} }}",
+        f"connections:\n  x: {{kind: salesforce, client_secret: !x!{SECRET} y}}",
+        f'connections:\n  x: {{kind: salesforce, client_secret: "{SECRET}\\q"}}',
+        f"connections:\n  x: {{kind: salesforce, client_secret: !!int {SECRET}}}",
         f"flows:\n  x: {{kind: sync, all: true, to: 'postgresql://me:{SECRET}@host/db'}}",
         f"flows:\n  x: {{kind: push, object: A, key: E__c, query: SELECT 1, from: 'mysql://me:{SECRET}@host/db'}}",
     ],
 )
 def test_a_secret_in_the_file_is_refused_and_never_shown(text: str) -> None:
-    """Where a reference belongs, and in URIs."""
+    """Where a reference belongs, in URIs, and in a line that is no YAML."""
     with pytest.raises(FixConfig) as caught:
         understood(text)
     assert (SECRET in str(caught.value), SECRET in repr(caught.value.facts), caught.value.__cause__) == (False, False, None)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql://me@host:5432/db?sslmode=require&options=-c%20x=a@b",
+        "postgresql://me@host/db?sslkey=/k/client.key&passfile=/k/pass",
+        "snowflake://me@account/db?private_key_path=/k/key.p8&warehouse=w",
+        "duckdb:///C:/data/me@home/lake.duckdb",
+        "file:///data/a:b@c",
+    ],
+)
+def test_a_uri_without_a_secret_is_taken(uri: str) -> None:
+    """Ports, paths of keys, and an @ elsewhere."""
+    assert understood(f"connections: {{x: '{uri}'}}").connections["x"] == uri
 
 
 @given(
@@ -225,15 +268,16 @@ def test_an_unknown_flow_is_told_with_near_names() -> None:
 
 
 def test_secrets_are_looked_up_when_they_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A password goes into its URI quoted; a login becomes the variables that would say the same."""
+    """By what opens the connection, and once: a password goes into its URI as the reference that it is, as a login's do."""
     monkeypatch.setenv("PASSWORD", "a@b/c:d")
     database = Place(kind="database", uri="postgresql://me@host:5/db", password="env:PASSWORD")
-    assert uri_of(database) == "postgresql://me:a%40b%2Fc%3Ad@host:5/db"
+    assert uri_of(database) == "postgresql://me:env%3APASSWORD@host:5/db"
+    assert "password=a@b/c:d " in f"{conninfo(uri_of(database))} "
     with pytest.raises(FixConfig, match="its URI names no user"):
         uri_of(Place(kind="database", uri="postgresql://host/db", password="env:PASSWORD"))
     (tmp_path / "id").write_text("consumer\n")
     org = Org(kind="salesforce", client_id=f"file:{tmp_path}/id", client_secret="env:PASSWORD", quota_share=0.5)
-    assert org.environ() == {"SF_CLIENT_ID": "consumer", "SF_CLIENT_SECRET": "a@b/c:d"}
+    assert org.environ() == {"SF_CLIENT_ID": f"file:{tmp_path}/id", "SF_CLIENT_SECRET": "env:PASSWORD"}
     assert (uri_of("file:///data/lake"), uri_of("env:PASSWORD")) == ("file:///data/lake", "a@b/c:d")
     folder = Place(kind="folder", uri="s3://b/lake")
     assert (kind_of(folder), bucket_of(folder)) == ("bucket", ("b", "lake/"))

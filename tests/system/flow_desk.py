@@ -69,6 +69,7 @@ class Context:
     """What Lambda hands over; `left_ms` may be a series of answers, the last of which stays."""
 
     left_ms: list[int] = field(default_factory=lambda: [60_000])
+    aws_request_id: str = ""
 
     def get_remaining_time_in_millis(self) -> int:
         return self.left_ms.pop(0) if len(self.left_ms) > 1 else self.left_ms[0]

@@ -85,6 +85,29 @@ def test_one_file_may_be_named(desk: FlowDesk) -> None:
     assert desk.desk.type("plan", "companies").out == f"companies: 1 file to take care of\n  - {desk.bucket}/in/a.csv\n"
 
 
+def test_a_flow_leaves_the_files_of_another(desk: FlowDesk) -> None:
+    """Also what another put below its own prefixes; by --file it is refused, and its flow is named."""
+    path = Path("halocline.yaml")
+    path.write_text(
+        path.read_text()
+        .replace("prefix: in/\n", "prefix: ''\n")
+        .replace("prefix: in/other/\n", "prefix: in/other/\n    archive: in/done/\n")
+    )
+    desk.land("in/other/b.csv", "Ext__c,Name\nb,B\n")
+    desk.land("in/done/in/other/old.csv", "key,name\nold,Old\n")
+    assert desk.desk.type("plan", "companies").out == "companies: 0 files to take care of\n"
+    told = desk.desk.type("run", "companies")
+    assert (told.exit_code, told.out, desk.desk.accounts()) == (0, "companies: nothing to do\n", [])
+    for key, says in (
+        ("in/other/b.csv", "it belongs to the flow other"),
+        ("in/done/in/other/old.csv", "it is none of its files"),
+    ):
+        told = desk.desk.type("run", "companies", "--file", f"{desk.bucket}/{key}")
+        assert (told.exit_code, says in told.err) == (2, True), told
+    assert desk.desk.type("run", "other").exit_code == 0
+    assert desk.desk.accounts() == [("b", "B")]
+
+
 def test_a_file_that_is_none_stops_no_other(desk: FlowDesk) -> None:
     """It is reported on and archived like any other, and its flow goes on."""
     desk.land("in/a.csv", b"\xff\xfe\x00\x00")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ import pytest
 from halocline import aws_lambda
 from halocline.consume.aws_lambda import _configuration
 from halocline.emulator.server import Emulator, EmulatorConfig
-from halocline.errors import FixConfig, NotAllHandled, NotFound, RetryLater
+from halocline.errors import FixConfig, NotAllHandled, NotFound, RetryLater, Stop
+from halocline.flows.connected import Connected
+from halocline.flows.files import FileFlow
+from halocline.flows.push import PushDone, PushFlow
 from tests.connectors.files.server import s3
 from tests.figures import SAYS, Says
 from tests.system import push_desk
@@ -202,6 +207,147 @@ def test_a_flow_is_called_by_its_name(desk: FlowDesk) -> None:
         handle(desk, {"flow": "compani"})
 
 
+PUSHES = """
+  ins: {kind: push, file: two.csv, to: org, object: Account, mode: insert, schedule: nightly}
+  ins2: {kind: push, file: none.csv, to: org, object: Account, mode: insert, schedule: nightly}
+lambda: {"""
+
+
+@pytest.fixture
+def pushes(desk: FlowDesk) -> FlowDesk:
+    """A desk with an insert of two rows, and one whose file is not there yet."""
+    rewritten(desk, "lambda: {", PUSHES.lstrip("\n"))
+    desk.desk.file("two.csv", "Name\nA\nB\n")
+    return desk
+
+
+def names(desk: FlowDesk) -> list[str]:
+    """The accounts in the order in which they were made."""
+    return [one["Name"] for one in desk.desk.emulator.query("SELECT Name, Id FROM Account ORDER BY Id")]
+
+
+NIGHTLY = {"detail-type": "Scheduled Event", "resources": ["arn:aws:events:us-east-1:1:rule/nightly"]}
+BOTH = {"flows": ["ins", "ins2"]}
+
+
+@pytest.mark.parametrize(
+    ("event", "request_id"),
+    [
+        (sqs_event(BOTH), ""),
+        (NIGHTLY | {"id": "e1"}, ""),
+        (NIGHTLY, "r1"),
+        (BOTH, "r1"),
+        (BOTH | {"id": "execution-1"}, ""),
+    ],
+    ids=["message", "event", "event-repeated", "call-repeated", "call-with-id"],
+)
+def test_a_flow_that_was_done_is_passed_over(pushes: FlowDesk, event: dict[str, Any], request_id: str) -> None:
+    """Beside one that fails, and at every delivery behind; what asks anew is done anew."""
+    pushes.context.aws_request_id = request_id
+
+    def is_done(asked: dict[str, Any]) -> bool:
+        try:
+            return failures(handle(pushes, asked)) == [] if "Records" in asked else handle(pushes, asked)["done"]
+        except NotFound:
+            return False
+
+    assert [is_done(event) for _ in range(3)] == [False, False, False]
+    assert names(pushes) == ["A", "B"]
+    pushes.desk.file("none.csv", "Name\nC\n")
+    assert [is_done(event) for _ in range(2)] == [True, True]
+    assert names(pushes) == ["A", "B", "C"]
+    pushes.context.aws_request_id = "another"
+    assert is_done({"flow": "ins2"})
+    assert names(pushes) == ["A", "B", "C", "C"]
+
+
+def test_what_is_passed_over_is_told(pushes: FlowDesk) -> None:
+    """In the answer, as a file that was taken care of before."""
+    event = {"flow": "ins", "id": "x"}
+    assert handle(pushes, event)["results"][0]["written"] == 2
+    assert handle(pushes, event) == {"done": True, "results": [{"flow": "ins", "success": True, "state": "again"}]}
+
+
+def test_a_key_in_a_message_that_comes_again_is_done(desk: FlowDesk) -> None:
+    """The file is in the archive by then; it is not looked for any more."""
+    desk.land("in/a.csv", "key,name\na,A\n")
+    event = sqs_event({"flow": "companies", "key": "in/a.csv"})
+    assert [failures(handle(desk, event)) for _ in range(2)] == [[], []]
+    assert desk.desk.accounts() == [("a", "A")]
+
+
+def test_a_file_of_another_flow_is_refused(desk: FlowDesk) -> None:
+    """Whoever names it is told whose it is."""
+    desk.land("in/other/a.csv", "Ext__c,Name\na,A\n")
+    with pytest.raises(FixConfig, match="it belongs to the flow other"):
+        handle(desk, {"flow": "companies", "key": "in/other/a.csv"})
+    assert handle(desk, {"flow": "companies"}) == {"done": True, "results": []}
+
+
+BAD_CALLS: list[tuple[dict[str, Any], str]] = [
+    ({"flows": None}, "names no flows"),
+    ({"flows": 5}, "names no flows"),
+    ({"flows": "ins"}, "names no flows"),
+    ({"flows": []}, "names no flows"),
+    ({"flows": ["ins", 5]}, "names no flows"),
+    ({"flow": ["ins"]}, "names no flows"),
+    ({"flow": "ins", "flows": ["ins"]}, "both flow and flows"),
+    ({"flow": "companies", "bucket": "b"}, "a bucket is given without a key"),
+    ({"flow": "companies", "key": None}, "key is no text"),
+    ({"flow": "companies", "key": ""}, "key is no text"),
+    ({"flow": "companies", "key": "x", "bucket": 5}, "bucket is no text"),
+    ({"flows": ["companies", "other"], "key": "x"}, "several flows"),
+    ({"flow": "ins", "key": "x"}, "the flow ins takes no files"),
+    ({"flow": "ins", "id": 7}, "id is no text"),
+    ({"flow": "ins", "on_timeout": "fail"}, "on_timeout is unknown"),
+]
+
+
+def test_a_call_of_another_shape_fails_alone(pushes: FlowDesk, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a batch the messages beside it are done, and none does something else than was meant."""
+    pushes.land("in/a.csv", "key,name\na,A\n")
+    bodies = [call for call, _ in BAD_CALLS]
+    assert failures(handle(pushes, sqs_event(*bodies, {"flow": "ins"}))) == [f"m{n}" for n in range(len(bodies))]
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    found = {one["message"]: one["error"] for one in told if one.get("message")}
+    assert [found[f"m{n}"] for n, (_, says) in enumerate(BAD_CALLS) if says not in found[f"m{n}"]] == []
+    assert (names(pushes), pushes.names()) == (["A", "B"], ["in/a.csv"])
+
+
+def test_a_defect_in_one_item_ends_no_other(pushes: FlowDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a flow raises is its own failure; its place is in the log."""
+    record = pushes.land("in/a.csv", "key,name\na,A\n")
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by a defect")
+
+    monkeypatch.setattr(FileFlow, "run", broken)
+    event = sqs_event({"Records": [record]}, {"flow": "companies"}, {"flow": "ins"})
+    assert failures(handle(pushes, event)) == ["m0", "m1"]
+    assert names(pushes) == ["A", "B"]
+    with pytest.raises(Stop, match="ZeroDivisionError: by a defect"):
+        handle(pushes, {"Records": [record]})
+
+
+def test_flows_run_in_the_order_asked(pushes: FlowDesk) -> None:
+    """Not in that of their names; a schedule's in the file's order."""
+    pushes.desk.file("none.csv", "Name\nC\n")
+    answer = handle(pushes, {"flows": ["ins2", "companies", "ins"]})
+    assert [one["flow"] for one in answer["results"]] == ["ins2", "ins"]
+    rewritten(pushes, "lambda: {", PUSHES.lstrip("\n").replace("ins2:", "z:").replace("ins:", "y:").replace("z:", "a:"))
+    assert [one["flow"] for one in handle(pushes, NIGHTLY)["results"]] == ["y", "a"]
+
+
+def test_rows_that_are_refused_are_no_failure(pushes: FlowDesk) -> None:
+    """Sent again they would be refused again: the push is done, and the answer says how many are not written."""
+    pushes.desk.file("two.csv", "Ext__c,Name\na,\nb,\n")
+    answer = handle(pushes, {"flow": "ins"})
+    (told,) = answer["results"]
+    assert (answer["done"], told["success"], told["written"], told["not_written"]) == (True, False, 0, 2)
+    assert failures(handle(pushes, sqs_event({"flow": "ins"}))) == []
+    assert "REQUIRED_FIELD_MISSING" in pushes.desk.type("errors", told["run"]).out
+
+
 # ---- time
 
 
@@ -247,6 +393,59 @@ def test_step_functions_may_ask_for_the_rest(desk: FlowDesk) -> None:
     desk.context.left_ms = [60_000]
     assert handle(desk, answer["continue"])["done"] is True
     assert desk.desk.accounts() == [("a", "A")]
+
+
+def test_out_of_time_one_file_tells_it_for_all(desk: FlowDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flow with many files ends at the first that there is no time for; the next call goes on there."""
+    for number in range(20):
+        desk.land(f"in/{number:02}.csv", f"key,name\nk{number},N\n")
+    taken = itertools.count()
+    monkeypatch.setattr(Connected, "is_over", lambda _: next(taken) >= 3)  # asked once before the flow, and before each file
+    event = {"flow": "companies", "on_timeout": "return"}
+    answer = handle(desk, event)
+    states = [one.get("state", "late") for one in answer["results"]]
+    assert (answer["done"], states) == (False, ["done", "done", "late"])
+    monkeypatch.undo()
+    for name, value in desk.desk.env.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_what_time_would_not_help_is_no_matter_of_time(pushes: FlowDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure that would come again is raised, though the time is over when it is told, and though others were late."""
+    over = threading.Event()
+    monkeypatch.setattr(Connected, "is_over", lambda _: over.is_set())
+
+    def missing(*_: object, **__: object) -> None:
+        over.set()
+        raise FixConfig("Reading", "a thing that is not there")
+
+    monkeypatch.setattr(PushFlow, "rows", missing)
+    with pytest.raises(NotAllHandled, match="a thing that is not there"):
+        handle(pushes, {"flows": ["ins", "companies"], "on_timeout": "return"})
+
+
+def test_a_push_that_is_cut_off_is_to_be_called_again(pushes: FlowDesk) -> None:
+    """Its halt is a matter of time; the next call goes on with its run, and no row comes twice."""
+    pushes.desk.file("two.csv", "Name\n" + "".join(f"N{n:03}\n" for n in range(900)))
+    pushes.desk.emulator.faults.add("delay", path="composite", seconds=1.0, times=1_000)
+    event: dict[str, Any] = {"flow": "ins", "on_timeout": "return"}
+    pushes.context.left_ms = [1_500]  # of which one second is for work
+    answer = handle(pushes, event)
+    assert (answer["done"], answer["continue"]) == (False, {"flows": ["ins"], "on_timeout": "return"})
+    pushes.desk.emulator.faults.clear()
+    pushes.context.left_ms = [60_000]
+    assert handle(pushes, answer["continue"])["done"] is True
+    assert sorted(names(pushes)) == [f"N{n:03}" for n in range(900)]
+
+
+def test_an_answer_is_no_longer_than_a_state_may_be(desk: FlowDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many results the first are in it, and how many are not; all are in the log."""
+    many = [PushDone("x" * 200, "Account", None) for _ in range(2_000)]
+    monkeypatch.setattr(FileFlow, "run", lambda *_, **__: iter(many))
+    answer = handle(desk, {"flow": "companies", "on_timeout": "return"})
+    assert len(json.dumps(answer)) < 256 << 10
+    assert len(answer["results"]) + answer["results_left_out"] == 2_000
+    assert len(answer["results"]) > 500
 
 
 def test_a_login_may_lie_in_secrets_manager(desk: FlowDesk) -> None:

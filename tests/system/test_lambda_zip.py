@@ -25,7 +25,7 @@ FLOWS = """
 connections:
   org: {kind: salesforce, login_url: env:SF_LOGIN_URL, client_id: env:SF_CLIENT_ID, client_secret: env:SF_CLIENT_SECRET}
 flows:
-  accounts: {kind: push, file: FILE, to: org, object: Account, key: Ext__c}
+  accounts: {kind: push, file: data/some.csv, mapping: maps/m.yaml, to: org, object: Account, key: Ext__c}
 """
 EVENT = {"flow": "accounts"}
 PROGRAM = """
@@ -64,8 +64,10 @@ def tool() -> ModuleType:
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What Lambda makes of a zip that holds a flow: files in a folder."""
     folder = tmp_path_factory.mktemp("lambda")
-    (folder / "some.csv").write_text("Ext__c,Name\na,A\n")
-    (folder / "halocline.yaml").write_text(FLOWS.replace("FILE", str(folder / "some.csv")))
+    for name, text in {"data/some.csv": "key,name\na,A\n", "maps/m.yaml": "mapping: {key: Ext__c, name: Name}\n"}.items():
+        (folder / name).parent.mkdir()
+        (folder / name).write_text(text)
+    (folder / "halocline.yaml").write_text(FLOWS)
     made = folder / "made.zip"
     words = ["--installed", "--no-bytecode", "--level", "0", "--config", str(folder / "halocline.yaml"), "--out", str(made)]
     assert tool().main(words) == 0
@@ -90,6 +92,37 @@ def test_the_handler_runs_with_the_zip_alone(task: Path, emulator: Emulator, tmp
     assert strange == []
     loaded = {name.partition(".")[0] for name in told["files"]}
     assert loaded & {"boto3", "botocore", "duckdb", "psycopg", "pandas", "typer", "rich", "pytest", "numpy"} == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("../some.csv", "is not below the folder of halocline.yaml"),
+        ("/etc/hostname", "is not below the folder of halocline.yaml"),
+        ("link.csv", "is not below the folder of halocline.yaml"),
+        ("none.csv", "there is no such file"),
+        ("pydantic/x.csv", "where the function has a file of its own"),
+        ("halocline.yaml", "where the function has a file of its own"),
+    ],
+)
+def test_a_file_that_the_function_would_lack_is_refused(tmp_path: Path, path: str, says: str) -> None:
+    """Now, and not when its first event comes."""
+    home, folder = tmp_path / "home", tmp_path / "task"
+    for made in (home / "pydantic", folder / "pydantic"):
+        made.mkdir(parents=True)
+        (made / "x.csv").write_text("Ext__c\n")
+    (tmp_path / "some.csv").write_text("Ext__c\n")
+    (home / "link.csv").symlink_to(tmp_path / "some.csv")
+    (home / "halocline.yaml").write_text(f"flows: {{a: {{kind: push, file: {path}, object: Account, key: Ext__c}}}}")
+    with pytest.raises(SystemExit, match=says):
+        tool()._configure(folder, home / "halocline.yaml")
+
+
+def test_a_configuration_with_a_mistake_is_not_packed(tmp_path: Path) -> None:
+    """It is told with its line."""
+    (tmp_path / "halocline.yaml").write_text("flows: {a: {kind: psh}}")
+    with pytest.raises(SystemExit, match="line 1: the flow 'a' has an unknown kind"):
+        tool()._configure(tmp_path, tmp_path / "halocline.yaml")
 
 
 def test_the_zip_holds_no_test_and_no_emulator(task: Path) -> None:

@@ -12,9 +12,8 @@ from halocline.cli.answer import err, refuse, say_json
 from halocline.cli.quantity import quantity
 
 if TYPE_CHECKING:
+    from halocline.several import Columns
     from halocline.sync import IntelligentSync, SobjectSync
-
-_SHOWN = 5  # names in a line for people; JSON has all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +49,19 @@ class Asked:
     def jobs(self, system: IntelligentSync, *, as_json: bool) -> list[SobjectSync]:
         """One job for each object; what patterns had to leave out is told.
 
-        Raises: NotFound for a pattern that matches nothing; FixConfig for an option that cannot be read.
+        Raises: NotFound for a pattern that matches nothing; FixConfig for an option that cannot be read, and for a column of an
+        object that is not meant.
         """
+        from halocline.several import Columns, listed
+
         names = self._names(system, as_json=as_json)
         if self.table is not None and len(names) > 1:
-            refuse(f"--table names one table, but {len(names)} objects are meant ({', '.join(names[:_SHOWN])}).")
+            refuse(f"--table names one table, but {len(names)} objects are meant ({listed(names)}).")
         renames = options.pairs(self.rename, "--rename", example="Name=account_name")
         masks = options.pairs(self.mask, "--mask", example="Email=hash")
-        for name in (*(self.fields or ()), *self.exclude, *renames, *masks):
-            self._refuse_strange(name, names)
-        return [self._job(name, renames, masks) for name in names]
+        columns = Columns(self.fields, self.exclude, renames, masks, paths=self.soql is not None)
+        columns.check(names)
+        return [self._job(name, columns) for name in names]
 
     def _names(self, system: IntelligentSync, *, as_json: bool) -> Sequence[str]:
         if self.soql is not None:
@@ -70,47 +72,29 @@ class Asked:
         tell_left_out(choice.left_out, as_json=as_json)
         return choice.objects
 
-    def _job(self, name: str, renames: dict[str, str], masks: dict[str, str]) -> SobjectSync:
+    def _job(self, name: str, columns: Columns) -> SobjectSync:
         from halocline.sync import SobjectSync
 
-        fields = None if self.fields is None else [f for f in (self._of(name, one) for one in self.fields) if f]
-        return SobjectSync(
-            name,
-            self.schema,
-            self.table or name,
-            fields=fields if fields or not self.fields else None,
-            exclude=[f for f in (self._of(name, one) for one in self.exclude) if f],
-            rename={f: new for old, new in renames.items() if (f := self._of(name, old))},
-            mask={f: mask for old, mask in masks.items() if (f := self._of(name, old))},
-            soql=self.soql,
-            **self.each,
-        )
-
-    def _of(self, sobject: str, column: str) -> str:
-        """The column as an option for that object means it; empty where it means another's."""
-        from halocline.several import column_of
-
-        return column if self.soql is not None else column_of(sobject, column)
-
-    def _refuse_strange(self, column: str, names: Sequence[str]) -> None:
-        owner, dot, _ = column.partition(".")
-        if dot and self.soql is None and owner.lower() not in {name.lower() for name in names}:
-            refuse(f"{column} names a column of {owner}, which is not among the objects ({', '.join(names[:_SHOWN])}).")
+        return SobjectSync(name, self.schema, self.table or name, soql=self.soql, **columns.of(name), **self.each)
 
 
 def tell_left_out(left_out: Sequence[tuple[str, str]], *, as_json: bool) -> None:
     """Say which objects are left out and why: a line a reason for people, a document an object for programs."""
+    from halocline.several import listed
+
     if as_json:
         for name, reason in left_out:
             say_json({"sobject": name, "left_out": reason, "exit_code": 0})
         return
     for reason, group in groupby(sorted(left_out, key=lambda one: one[1]), key=lambda one: one[1]):
         names = [name for name, _ in group]
-        err.print(f"Left out {quantity(len(names), 'object')}: {reason} ({_shown(names)})", markup=False)
+        err.print(f"Left out {quantity(len(names), 'object')}: {reason} ({listed(names)})", markup=False)
 
 
 def relation_lines(related: Sequence[tuple[str, dict[str, dict[str, list[str]]]]]) -> list[str]:
     """Which objects refer to which, in sentences, from what `several.relations` says of each."""
+    from halocline.several import listed
+
     lines, outside = [], dict[str, list[str]]()
     for name, found in related:
         inside = [
@@ -120,9 +104,5 @@ def relation_lines(related: Sequence[tuple[str, dict[str, dict[str, list[str]]]]
             lines.append(f"{name} refers to {', '.join(inside)}")
         for other, columns in found["not_in_run"].items():
             outside.setdefault(other, []).append(f"{name}.{columns[0]}" if len(columns) == 1 else f"{name}: {', '.join(columns)}")
-    lines += [f"Not in this run: {other}, to which {_shown(refer)} refer" for other, refer in sorted(outside.items())]
+    lines += [f"Not in this run: {other}, to which {listed(refer)} refer" for other, refer in sorted(outside.items())]
     return lines
-
-
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")

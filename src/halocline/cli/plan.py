@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from halocline.connector import Plan, Survey
     from halocline.flows.connected import Connected
     from halocline.flows.files import FileFlow
+    from halocline.flows.owners import Owners
     from halocline.flows.push import PushFlow
     from halocline.flows.sync import SyncFlow
     from halocline.several import Looked
@@ -134,6 +135,7 @@ def _refuse_idle(ctx: typer.Context) -> None:
 def _flows(names: Sequence[str], config: str | None, *, as_json: bool) -> int:
     """Say what would become of each flow; the exit code that all of them deserve."""
     from halocline.flows.connected import Connected
+    from halocline.flows.owners import Owners
     from halocline.flows.reading import place, read
 
     if not names:
@@ -142,10 +144,13 @@ def _flows(names: Sequence[str], config: str | None, *, as_json: bool) -> int:
         configuration = read(place(config))
         flows = [(name, configuration.flow(name)) for name in names]
         around = Connected(configuration.connections, configuration.folder)
-        return worst([code for name, flow in flows for code in _flow(name, flow, around, as_json=as_json)])
+        owners = Owners.among(configuration, around) if any(flow.kind == "file" for _, flow in flows) else None
+        return worst([code for name, flow in flows for code in _flow(name, flow, around, owners, as_json=as_json)])
 
 
-def _flow(name: str, flow: SyncFlow | PushFlow | FileFlow, around: Connected, *, as_json: bool) -> Iterator[int]:
+def _flow(
+    name: str, flow: SyncFlow | PushFlow | FileFlow, around: Connected, owners: Owners | None, *, as_json: bool
+) -> Iterator[int]:
     if flow.kind == "sync":
         for looked in flow.plan(around):
             yield _tell(looked, {"flow": name}, as_json=as_json)
@@ -158,7 +163,8 @@ def _flow(name: str, flow: SyncFlow | PushFlow | FileFlow, around: Connected, *,
         else:
             show(found)
     else:
-        files = [str(where) for where in flow.waiting(name, around)]
+        assert owners is not None, "there is a flow of files"
+        files = [str(where) for where in flow.waiting(name, around, owners=owners)]
         if as_json:
             say_json({"flow": name, "files": files, "success": True, "exit_code": 0})
         else:

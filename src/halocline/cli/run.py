@@ -145,7 +145,8 @@ def _tell_file(done: FileDone, *, as_json: bool) -> int:
 
 
 def _file_sentence(outcome: FileOutcome) -> str:
-    state = {"done": "", "unreadable": "could not be read, ", "again": "was taken care of before, ", "replaced": "was replaced, "}
+    state = {"unreadable": "could not be read, ", "again": "was taken care of before, ", "replaced": "was replaced, "}
+    state["superseded"] = "came after a newer one and was not sent, "
     counts = f"{outcome.written:,} written ({outcome.created:,} created, {outcome.updated:,} updated), {outcome.errors:,} not"
     told = f"{outcome.where}: {state.get(outcome.state.value, '')}{quantity(outcome.rows, 'row')}, {counts}"
     report = f"; report {outcome.error_key}" if outcome.error_key else ""

@@ -5,7 +5,8 @@
     EventBridge
     {"flow": ...}    likewise; with "on_timeout": "return" the answer says {"done": false, "continue": {...}}, for Step Functions
 
-Delivered again, nothing is done twice: a file job finds its own steps, a push its run, a sync its position.
+Delivered again, nothing is done twice, as far as the ledger reaches: a file job finds its own steps; of flows that are asked for
+by name, those that were done for this message, event or `id` are passed over, and what was cut off goes on.
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html, read November 2026.
 """
 
@@ -15,7 +16,8 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import groupby
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
     from halocline.consume.s3_notices import Notice
     from halocline.flows.configuration import Configuration
     from halocline.flows.connected import Connected
-    from halocline.flows.files import FileFlow
+    from halocline.flows.owners import Owners
     from halocline.flows.run import Done
 
 _DOING = "Handling an event in Lambda"
-_FLOW_KEYS = {"flow", "flows", "bucket", "key", "on_timeout"}
+_FLOW_KEYS = {"flow", "flows", "bucket", "key", "id", "on_timeout"}
+_MOST_BYTES = 200_000  # of results in an answer; a state of Step Functions holds 256 KiB, and `continue` has to fit too
 _MOST_MARGIN = 1 / 3  # of the time that there is: a function with a short time-out is to do something all the same
 _SCHEDULED = {"Scheduled Event", "Scheduled Event - Scheduler"}
 
@@ -60,7 +63,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     settings = Settings.from_env()
     with open_ledger(settings.ledger) as ledger:
         around = Connected(configuration.connections, configuration.folder, settings, ledger, ends_at=ends_at)
-        return Function(configuration, around).respond(event)
+        return Function(configuration, around, str(getattr(context, "aws_request_id", "") or "")).respond(event)
 
 
 @cache  # a warm function reads its file once
@@ -76,24 +79,43 @@ def _configuration(path: str) -> Configuration:
 class Item:
     """One piece of work out of an event: a flow, and a file of it or none. `error` says why it cannot be begun.
 
-    `message` is the id of its SQS message ("" for none), `group` that message's FIFO group.
+    `where` is a file that landed; `key` (in `bucket`, "" for the flow's own) one that is asked for. `id` tells this asking from
+    every other ("" where nothing does). `message` is the id of its SQS message ("" for none), `group` that message's FIFO group.
     """
 
     flow: str = ""
     where: Landed | None = None
+    bucket: str = ""
+    key: str = ""
+    id: str = ""
     message: str = ""
     group: str = ""
     error: HaloclineError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A piece of work that was not done; `is_late`: for want of time only, so that it is to be asked for again."""
+
+    item: Item
+    error: HaloclineError
+    is_late: bool
+
+
 @dataclass(slots=True)
 class Function:
-    """One invocation: the configuration, what its flows are run with, and what was said so far."""
+    """One invocation: the configuration, what its flows are run with, and what was said so far.
+
+    `request` is its id, which stays when Lambda repeats an event that nobody waits for. Source:
+    https://repost.aws/knowledge-center/lambda-function-duplicate-invocations, read November 2026.
+    """
 
     configuration: Configuration
     around: Connected
+    request: str = ""
     told: list[dict[str, Any]] = field(default_factory=list)
-    failed: list[tuple[Item, HaloclineError]] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    owners: Owners | None = None
 
     def respond(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Do what the event asks for, and answer in the form that its sender understands.
@@ -106,11 +128,24 @@ class Function:
         if _FLOW_KEYS & event.keys() & {"flow", "flows"}:
             return self._respond_to_call(event)
         if event.get("detail-type") in _SCHEDULED:
-            self._work([Item(name) for name in self._scheduled(event)])
+            asked = str(event.get("id") or self.request)
+            self._work([Item(name, id=asked) for name in self._scheduled(event)])
         else:
             self._work(self._files(event))
         self._refuse_failures()
-        return {"done": True, "results": self.told}
+        return self._answer(done=True)
+
+    def _answer(self, *, done: bool, **more: Any) -> dict[str, Any]:
+        """What was done, as much of it as every sender can take; the log has all of it."""
+        kept: list[dict[str, Any]] = []
+        size = 0
+        for one in self.told:
+            size += len(json.dumps(one, default=str))
+            if size > _MOST_BYTES:
+                more["results_left_out"] = len(self.told) - len(kept)
+                break
+            kept.append(one)
+        return {"done": done, "results": kept, **more}
 
     # ---- SQS
 
@@ -123,52 +158,48 @@ class Function:
             items += self._files({"Records": [one for one in together if one["messageId"] not in calls]})
             items += [item for one in together for item in self._of_message(one["messageId"], calls)]
         self._work([replace(item, group=groups.get(item.message, "")) for item in items], in_order=fifo)
-        again = {item.message for item, _ in self.failed}
+        again = {one.item.message for one in self.failed}
         return {"batchItemFailures": [{"itemIdentifier": name} for name in groups if name in again]}
 
     def _of_message(self, message: str, calls: Mapping[str, Mapping[str, Any]]) -> list[Item]:
         try:
-            return [replace(item, message=message) for item in self._called(calls[message])] if message in calls else []
-        except HaloclineError as error:
-            return [Item(message=message, error=error)]
+            called = self._called(calls[message], id=message) if message in calls else []
+        except Exception as error:  # noqa: BLE001 - it is this message's, and the others go on
+            return [Item(message=message, error=_ours(_DOING, error))]
+        return [replace(item, message=message) for item in called]
 
     # ---- calls: {"flow": ...}
 
     def _respond_to_call(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        items = self._called(event)
+        items = self._called(event, id=self.request)
         self._work(items)
-        late = [item for item, error in self.failed if self._is_late(error)]
-        if event.get("on_timeout") == "return" and late and len(late) == len(self.failed):
-            rest = {**event, "flows": [item.flow for item in late]}
+        if event.get("on_timeout") == "return" and self.failed and all(one.is_late for one in self.failed):
+            rest = {**event, "flows": [one.item.flow for one in self.failed]}
             rest.pop("flow", None)
-            return {"done": False, "results": self.told, "continue": rest}
+            return self._answer(done=False, **{"continue": rest})
         self._refuse_failures()
-        return {"done": True, "results": self.told}
+        return self._answer(done=True)
 
-    def _called(self, call: Mapping[str, Any]) -> list[Item]:
-        """The work that somebody asks for by name.
+    def _called(self, call: Mapping[str, Any], *, id: str) -> list[Item]:  # noqa: A002 - what events call it
+        """The work that somebody asks for by name; `id` is that of the asking, where the call has none itself.
 
-        Raises: FixConfig for a key that is not known, NotFound for a flow.
+        Raises: FixConfig for a call that cannot be meant, NotFound for a flow.
         """
-        odd = sorted(call.keys() - _FLOW_KEYS)
-        if odd:
-            raise FixConfig(_DOING, f"the key {odd[0]!r} is unknown", hint=f"There are {', '.join(sorted(_FLOW_KEYS))}.")
-        names = [call["flow"]] if "flow" in call else list(call["flows"])
-        for name in names:
-            self.configuration.flow(str(name))
-        if "key" not in call:
-            return [Item(str(name)) for name in names]
-        return [Item(name, self._lying(name, call)) for name in names]
+        names = _names_in(call)
+        kinds = {self.configuration.flow(name).kind for name in names}
+        if "key" in call and kinds != {"file"}:
+            raise FixConfig(_DOING, f"a key is given, and the flow {names[0]} takes no files", hint="Leave bucket and key out.")
+        bucket, key = call.get("bucket", ""), call.get("key", "")
+        return [Item(name, bucket=bucket, key=key, id=call.get("id", id)) for name in names]
 
-    def _lying(self, name: str, call: Mapping[str, Any]) -> Landed:
+    def _lying(self, item: Item) -> Landed:
         from halocline.flows.connections import open_bucket_store
         from halocline.flows.files import FileFlow, lying
 
-        flow = self.configuration.flow(name)
-        if not isinstance(flow, FileFlow):
-            raise FixConfig(_DOING, f"a key is given, and the flow {name} takes no files", hint="Leave bucket and key out.")
-        bucket = call.get("bucket") or flow.reach(name, self.around).bucket
-        return lying(f"s3://{bucket}/{call['key']}", open_bucket_store(self.around.connection(flow.source)))
+        flow = self.configuration.flow(item.flow)
+        assert isinstance(flow, FileFlow), "the call was checked"
+        bucket = item.bucket or flow.reach(item.flow, self.around).bucket
+        return lying(f"s3://{bucket}/{item.key}", open_bucket_store(self.around.connection(flow.source)))
 
     def _scheduled(self, event: Mapping[str, Any]) -> list[str]:
         """The flows that a rule of EventBridge starts: those that name it as their `schedule`.
@@ -195,40 +226,40 @@ class Function:
 
     def _of_notice(self, notice: Notice) -> Item | None:
         from halocline.consume.s3_notices import News
+        from halocline.flows.owners import Owners
 
         if notice.error is not None:
             return Item(message=notice.message, error=notice.error)
         if notice.news is not News.LANDED or notice.where is None:
             return None
         where = notice.where
-        jobs = {name: flow.reach(name, self.around) for name, flow in self._file_flows()}
-        takers = [name for name, job in jobs.items() if job.takes(where)]
-        if takers:
-            return Item(max(takers, key=lambda name: len(jobs[name].prefix)), where, notice.message)
-        own = any(where.bucket == job.bucket and where.key.startswith(job.own_prefixes) for job in jobs.values())
-        if own or where.key.endswith("/") or self.configuration.said.aws_lambda.unmatched == "ignore":
+        try:
+            owners = self.owners = self.owners or Owners.among(self.configuration, self.around)
+        except Exception as error:  # noqa: BLE001 - what was called by name beside it goes on
+            return Item(where=where, message=notice.message, error=_ours(_DOING, error))
+        name = owners.of(where)
+        if name is not None:
+            return Item(name, where, message=notice.message)
+        if owners.is_own(where) or where.key.endswith("/") or self.configuration.said.aws_lambda.unmatched == "ignore":
             return None
         hint = "Narrow the bucket's notification to the prefixes of flows, or set `lambda: {unmatched: ignore}`."
         return Item(where=where, message=notice.message, error=FixConfig(_DOING, f"no flow takes {where}", hint=hint))
 
-    def _file_flows(self) -> Iterator[tuple[str, FileFlow]]:
-        from halocline.flows.files import FileFlow
-
-        yield from ((name, flow) for name, flow in self.configuration.flows.items() if isinstance(flow, FileFlow))
-
     # ---- work
 
     def _work(self, items: Sequence[Item], *, in_order: bool = False) -> None:
-        """Run what there is, one after the other; a failure stops no other, but those behind it in its FIFO group."""
-        ordered = items if in_order else sorted(items, key=lambda item: (item.flow, item.where is None))
+        """Run what there is, in the order asked for; a failure stops no other, but those behind it in its FIFO group.
+
+        The files of a flow are taken together, with one login, at the place of the first; in a FIFO queue those side by side.
+        """
         stopped: set[str] = set()
-        for (name, _), together in groupby(ordered, key=lambda item: (item.flow, item.where is None)):
-            self._work_on(name, list(together), stopped, in_order=in_order)
+        for together in _together(items, in_order=in_order):
+            self._work_on(together[0].flow, together, stopped, in_order=in_order)
 
     def _work_on(self, name: str, items: list[Item], stopped: set[str], *, in_order: bool) -> None:
         for item in items:
             if item.error is not None:
-                self._fail(item, item.error, stopped)
+                self._fail(self._failure(item, item.error), stopped)
         todo = [item for item in items if item.error is None]
         for item in [item for item in todo if item.where is None]:
             if self._may_begin(item, stopped, in_order=in_order):
@@ -238,16 +269,45 @@ class Function:
             self._run_files(name, files, stopped, in_order=in_order)
 
     def _run(self, item: Item, stopped: set[str]) -> None:
-        """Run a flow that was called by its name; its first failure is the item's."""
+        """Do what was asked for by name; of several failures, one that more time would not have helped is the item's."""
+        found: list[Failure] = []
+        try:
+            self._run_once(item, found)
+        except Exception as error:  # noqa: BLE001 - it is this item's, and the others go on
+            if not found or error is not found[0].error:
+                found.append(self._failure(item, _ours(f"Running the flow {item.flow}", error)))
+        if found:
+            self._fail(min(found, key=lambda one: one.is_late), stopped)
+
+    def _run_once(self, item: Item, found: list[Failure]) -> None:
+        """Unless this asking was done before. Raises: the first failure, so that it does not count as done."""
+        with self._once(item) as due:
+            if not due:
+                self._keep({"flow": item.flow, "success": True, "state": "again"})
+                return
+            for done in self._asked(item):
+                error = self._tell(done)
+                if error is not None:
+                    found.append(self._failure(item, error))
+            if found:
+                raise found[0].error
+
+    def _once(self, item: Item) -> AbstractContextManager[bool]:
+        """Whether an asking is due; one that cannot be told from others always is."""
+        from halocline.heartbeat import Turn
+        from halocline.once import once
+
+        ledger = self.around.ledger
+        if not item.id or ledger is None:
+            return nullcontext(enter_result=True)
+        name = f"lambda:{json.dumps([item.flow, item.bucket, item.key, item.id], ensure_ascii=False)}"
+        return once(ledger, name, turn=Turn(self.around.settings.lease_s), sink=self.around.sink)
+
+    def _asked(self, item: Item) -> Iterator[Done]:
         from halocline.flows.run import run_flow
 
-        try:
-            found = list(map(self._tell, run_flow(item.flow, self.configuration, around=self.around)))
-        except HaloclineError as error:
-            found = [error]
-        failures = [error for error in found if error is not None]
-        if failures:
-            self._fail(item, failures[0], stopped)
+        files = [self._lying(item)] if item.key else None
+        yield from run_flow(item.flow, self.configuration, around=self.around, files=files)
 
     def _run_files(self, name: str, items: list[Item], stopped: set[str], *, in_order: bool) -> None:
         """Run a flow for files; each is drawn when the one before it is done, so that a failure can hold those behind it."""
@@ -263,58 +323,112 @@ class Function:
                     yield item.where
 
         ended = 0
+        rest: HaloclineError = _late()
         try:
             for done in run_flow(name, self.configuration, around=self.around, files=drawn()):
                 error = self._tell(done)
                 ended += 1
                 if error is not None:
-                    self._fail(begun[-1], error, stopped)
-        except HaloclineError as error:
-            known = {id(item) for item in begun[:ended]} | {id(item) for item, _ in self.failed}
-            for item in items:
-                if id(item) not in known:
-                    self._fail(item, error, stopped)
+                    self._fail(self._failure(begun[-1], error), stopped)
+        except Exception as error:  # noqa: BLE001 - it is this flow's, and the others go on
+            rest = _ours(f"Running the flow {name}", error)
+        known = {id(item) for item in begun[:ended]} | {id(one.item) for one in self.failed}
+        for item in items:
+            if id(item) not in known:
+                self._fail(self._failure(item, rest), stopped)
 
     def _may_begin(self, item: Item, stopped: set[str], *, in_order: bool) -> bool:
         """Whether it is an item's turn; one that waits for another of its group, or has no time left, is handed back."""
         if in_order and item.group in stopped:
             cause = f"one before it in the group {item.group!r} was not handled"
-            self._fail(item, RetryLater(_DOING, cause, hint="It comes again, in its order."), stopped)
+            waits = RetryLater(_DOING, cause, hint="It comes again, in its order.")
+            self._fail(self._failure(item, waits), stopped)
             return False
         if self.around.is_over():
-            self._fail(item, RetryLater(_DOING, _LATE, hint="It goes on at the next delivery."), stopped)
+            self._fail(self._failure(item, _late()), stopped)
             return False
         return True
 
     def _tell(self, done: Done) -> HaloclineError | None:
         """Keep and log what became of something; its error, if it has one."""
-        self.told.append(done.to_json())
-        _log(self.told[-1])
-        if done.error is None or isinstance(done.error, HaloclineError):
-            return done.error
-        traceback.print_exception(done.error)  # a defect: its place is in the log, and the others go on
-        return Stop(f"Running the flow {done.flow}", f"{type(done.error).__name__}: {done.error}")
+        self._keep(done.to_json())
+        return None if done.error is None else _ours(f"Running the flow {done.flow}", done.error)
 
-    def _fail(self, item: Item, error: HaloclineError, stopped: set[str]) -> None:
-        self.failed.append((item, error))
+    def _keep(self, told: dict[str, Any]) -> None:
+        self.told.append(told)
+        _log(told)
+
+    def _failure(self, item: Item, error: HaloclineError) -> Failure:
+        """A failure, judged at its moment: an end that came because the time was over is one that time would have helped."""
+        ended = isinstance(error, RetryLater) or (type(error) is Stop and "defect" not in error.facts)  # as a halt ends things
+        return Failure(item, error, ended and self.around.is_over())
+
+    def _fail(self, failure: Failure, stopped: set[str]) -> None:
+        item, error = failure.item, failure.error
+        self.failed.append(failure)
         stopped.add(item.group)
         file = None if item.where is None else str(item.where)
         _log({"flow": item.flow, "file": file, "message": item.message, "failed": type(error).__name__, "error": str(error)})
 
-    def _is_late(self, error: HaloclineError) -> bool:
-        return self.around.is_over() and (isinstance(error, RetryLater) or self.around.halt.is_called)
-
     def _refuse_failures(self) -> None:
         """Raises: the error of the one thing that failed, or one that names all."""
         if len(self.failed) == 1:
-            raise self.failed[0][1]
+            raise self.failed[0].error
         if self.failed:
-            cause = "; ".join(f"{item.where or item.flow or 'an event'}: {error}" for item, error in self.failed)
+            cause = "; ".join(f"{one.item.where or one.item.flow or 'an event'}: {one.error}" for one in self.failed)
             hint = "Delivered again, what is done is not done twice."
             raise NotAllHandled(_DOING, f"{len(self.failed)} were not handled: {cause}", results=self.told, hint=hint)
 
 
-_LATE = "there was no time left"
+def _together(items: Sequence[Item], *, in_order: bool) -> Iterable[list[Item]]:
+    """The items in groups of one flow, each at the place of its first; `in_order` moves none before another."""
+
+    def kind(item: Item) -> tuple[str, bool]:
+        return item.flow, item.where is None
+
+    if in_order:
+        return [list(together) for _, together in groupby(items, key=kind)]
+    groups: dict[tuple[str, bool], list[Item]] = {}
+    for item in items:
+        groups.setdefault(kind(item), []).append(item)
+    return groups.values()
+
+
+def _late() -> RetryLater:
+    return RetryLater(_DOING, "there was no time left", hint="It goes on at the next delivery.")
+
+
+def _ours(doing: str, error: Exception) -> HaloclineError:
+    """An error as one of ours; what is none is a defect, whose place is in the log."""
+    if isinstance(error, HaloclineError):
+        return error
+    traceback.print_exception(error)
+    return Stop(doing, f"{type(error).__name__}: {error}", defect=True)
+
+
+def _names_in(call: Mapping[str, Any]) -> list[str]:
+    """The flows that a call names.
+
+    Raises: FixConfig for a call of another shape, rather than to do something else than was meant.
+    """
+    odd = sorted(map(str, call.keys() - _FLOW_KEYS))
+    if odd:
+        raise FixConfig(_DOING, f"the key {odd[0]!r} is unknown", hint=f"There are {', '.join(sorted(_FLOW_KEYS))}.")
+    if ("flow" in call) == ("flows" in call):
+        raise FixConfig(_DOING, "the call has both flow and flows", hint="Give one of the two.")
+    names = [call["flow"]] if "flow" in call else call["flows"]
+    if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
+        raise FixConfig(_DOING, "the call names no flows", hint='Write {"flow": "NAME"}, or {"flows": ["NAME", "NAME"]}.')
+    for name in ("bucket", "key", "id"):
+        if name in call and (not isinstance(call[name], str) or not call[name]):
+            raise FixConfig(_DOING, f"{name} is no text, or empty", hint="Leave it out, or give it a text.")
+    if call.get("on_timeout", "return") != "return":
+        raise FixConfig(_DOING, "on_timeout is unknown", hint='Write "on_timeout": "return", or leave it out.')
+    if "bucket" in call and "key" not in call:
+        raise FixConfig(_DOING, "a bucket is given without a key", hint="Give the key of a file in it, or leave bucket out.")
+    if "key" in call and len(names) > 1:
+        raise FixConfig(_DOING, "a key is given, and several flows", hint="A file is of one flow; name that one.")
+    return names
 
 
 def _is_sqs(record: object) -> bool:

@@ -13,7 +13,16 @@ from halocline.connector import Target
 from halocline.errors import HaloclineError
 from halocline.flows.configuration import Configuration
 from halocline.flows.connected import Connected
-from halocline.flows.connections import ENVIRONMENT, Connection, bucket_of, kind_of, open_bucket_store, open_org, uri_of
+from halocline.flows.connections import (
+    ENVIRONMENT,
+    Connection,
+    bucket_of,
+    kind_of,
+    leads_to_bucket,
+    open_bucket_store,
+    open_org,
+    uri_of,
+)
 from halocline.flows.files import FileFlow
 from halocline.flows.push import PushFlow
 from halocline.flows.sync import SyncFlow
@@ -67,14 +76,13 @@ def _ledger(around: Connected) -> str:
 
 
 def _connection(connection: Connection, around: Connected, *, is_asked: bool) -> str:
-    kind = kind_of(connection)
-    if kind == "salesforce":
+    if kind_of(connection) == "salesforce":
         client = open_org(connection, sink=around.sink)
         try:
             return registry.look("salesforce", client)
         finally:
             client.close()
-    if kind == "bucket" or uri_of(connection).startswith("s3://"):
+    if leads_to_bucket(connection):
         bucket, prefix = bucket_of(connection)
         found = len(list(islice(open_bucket_store(connection).each(bucket, prefix), 1)))
         return f"s3://{bucket}/{prefix}: {'can be listed' if found else 'can be listed, and is empty'}"

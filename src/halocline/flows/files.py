@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from pydantic import Field, model_validator
 
 from halocline import filejob
-from halocline.errors import FixConfig, NotFound, RetryLater
+from halocline.errors import FixConfig, HaloclineError, NotFound, RetryLater
 from halocline.filejob.names import flow_of
 from halocline.flows.connected import Connected
 from halocline.flows.connections import bucket_of, open_bucket_store, open_org
@@ -23,6 +23,7 @@ from halocline.several import company
 if TYPE_CHECKING:
     from halocline.buckets import Buckets
     from halocline.filejob import FileJob, FileOutcome
+    from halocline.flows.owners import Owners
     from halocline.ledger import Ledger
 
 
@@ -110,10 +111,10 @@ class FileFlow(Writing):
             empty_report=self.empty_report,
         )
 
-    def run(self, name: str, around: Connected, *, files: Iterable[Landed] | None = None) -> Iterator[FileDone]:
-        """Take care of files (None: of all that lie below the prefix), and yield what became of each; one stops no other.
+    def run(self, name: str, around: Connected, *, owners: Owners, files: Iterable[Landed] | None = None) -> Iterator[FileDone]:
+        """Take care of files (None: of all that lie there and are this flow's), and yield what became of each.
 
-        A file that there is no time for is yielded with an error that says so.
+        One stops no other. The first file that there is no time for is yielded with an error that says so, and is the last.
         Raises: an error of `halocline.errors` where nothing could be begun.
         """
         job = self.job(name, around)
@@ -122,22 +123,28 @@ class FileFlow(Writing):
             client = open_org(around.org(self.to), sink=around.sink)
             stack.callback(client.close)
             books = stack.enter_context(company(around.ledger, around.settings)).books
-            for one in _waiting(job, buckets) if files is None else files:
-                where = _as_begun(one, job, buckets=buckets, ledger=books)
+            for one in _waiting(name, owners, buckets) if files is None else files:
+                if around.is_over():
+                    yield FileDone(name, one, None, _out_of_time(f"{name}: {one}"))
+                    return
+                try:
+                    owners.check(name, one)
+                    where = _as_begun(one, job, buckets=buckets, ledger=books)
+                except HaloclineError as error:
+                    yield FileDone(name, one, None, error)
+                    continue
                 yield self._take_care(
                     name, where, job, around, client=client.view(halt=around.halt), buckets=buckets, ledger=books
                 )
 
-    def waiting(self, name: str, around: Connected) -> list[Landed]:
+    def waiting(self, name: str, around: Connected, *, owners: Owners) -> list[Landed]:
         """The files that `run` would take care of now.
 
         Raises: what asking the bucket raises.
         """
-        return list(_waiting(self.reach(name, around), open_bucket_store(around.connection(self.source))))
+        return list(_waiting(name, owners, open_bucket_store(around.connection(self.source))))
 
     def _take_care(self, name: str, where: Landed, job: FileJob, around: Connected, **given: Any) -> FileDone:
-        if around.is_over():
-            return FileDone(name, where, None, _out_of_time(f"{name}: {where}"))
         try:
             outcome = filejob.run_file(job, where, settings=around.settings, sink=around.sink, deadline=around.ends_at, **given)
         except Exception as error:  # noqa: BLE001 - one file stops no other; whoever runs the flow is told of each
@@ -145,11 +152,12 @@ class FileFlow(Writing):
         return FileDone(name, where, outcome)
 
 
-def _waiting(job: FileJob, buckets: Buckets) -> Iterator[Landed]:
-    """The files of a job that lie there now, in the order of their keys: what is taken care of lies in the archive."""
+def _waiting(name: str, owners: Owners, buckets: Buckets) -> Iterator[Landed]:
+    """The files of a flow that lie there now, in the order of their keys: what is taken care of lies in the archive."""
+    job = owners.jobs[name]
     for one in buckets.each(job.bucket, job.prefix):
         where = Landed(one.bucket, one.key, version=one.version, etag=one.etag, size=one.size)
-        if job.takes(where):
+        if owners.of(where) == name:
             yield where
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from halocline.config import Settings
 from halocline.flows.configuration import Configuration
 from halocline.flows.connected import Connected
-from halocline.flows.connections import Bucket, Connection, bucket_of, kind_of, secrets_of
+from halocline.flows.connections import Bucket, Connection, bucket_of, leads_to_bucket, secrets_of
 from halocline.flows.files import FileFlow
 from halocline.flows.push import PushFlow
 from halocline.flows.sync import SyncFlow
@@ -39,7 +39,8 @@ Statement = dict[str, Any]
 def policy(name: str, configuration: Configuration, *, around: Connected, assumed: bool = False) -> dict[str, Any]:
     """The policy of a flow; of the role that its bucket's connection assumes, with `assumed`.
 
-    Raises: NotFound for a flow that is not there; FixConfig for a connection that leads to no bucket.
+    Raises: NotFound for a flow that is not there; FixConfig for a connection that leads to no bucket, and for one by a reference
+    that is not there: only behind it is told which bucket it is.
     """
     flow = configuration.flow(name)
     store, statements = _store(flow, around)
@@ -64,7 +65,7 @@ def _store(flow: SyncFlow | PushFlow | FileFlow, around: Connected) -> tuple[Con
             _statement("ArchiveAndReport", _PUT, [_objects(job.bucket, one) for one in own]),
             _listing(job.bucket, [job.prefix, *own]),
         ]
-    if kind_of(connection) != "bucket":
+    if not leads_to_bucket(connection):
         return connection, []
     bucket, prefix = bucket_of(connection)
     return connection, [_statement("Tables", _TABLE, [_objects(bucket, prefix)]), _listing(bucket, [prefix])]

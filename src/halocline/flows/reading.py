@@ -13,7 +13,7 @@ from halocline.document import Document, Place, parsed
 from halocline.errors import FixConfig
 from halocline.flows import connections
 from halocline.flows.configuration import NAME, Configuration, Lambda, Said
-from halocline.flows.connections import Bucket, Connection, Org, checked_address, is_reference, kind_of
+from halocline.flows.connections import Bucket, Connection, Org, bucket_of, checked_address, is_reference, kind_of, secrets_of
 from halocline.flows.files import Execution, FileFlow
 from halocline.flows.push import PushFlow
 from halocline.flows.sync import SyncFlow
@@ -170,13 +170,34 @@ def _wrong_reference(known: Mapping[str, Connection], name: str, wanted: tuple[s
 
 
 def _same_files(said: Said, document: Document) -> Iterator[tuple[int, str]]:
-    """Flows that would take the same files: nobody could say which of them a file belongs to."""
+    """Flows whose files nobody could tell apart: those of another flow too, or all below what another flow puts there itself."""
+    flows = {name: flow for name, flow in said.flows.items() if isinstance(flow, FileFlow)}
+    reach: dict[str, tuple[str, str]] = {}
+    for name, flow in flows.items():
+        if _wrong_reference(said.connections, flow.source, ("bucket",)) is None:
+            try:
+                reach[name] = _reach(said.connections.get(flow.source, flow.source), flow.prefix)
+            except FixConfig as error:
+                yield document.line(("flows", name, "from")), f"'from' in the flow {name!r} is wrong: {error.cause}. {error.hint}"
     taken: dict[tuple[str, str], str] = {}
-    for name, flow in said.flows.items():
-        if isinstance(flow, FileFlow):
-            other = taken.setdefault((flow.source, flow.prefix), name)
-            if other != name:
-                yield document.line(("flows", name, "prefix")), f"the flow {name!r} takes the same files as {other!r}"
+    for name, (bucket, prefix) in reach.items():
+        line = document.line(("flows", name, "prefix"))
+        other = taken.setdefault((bucket, prefix), name)
+        if other != name:
+            yield line, f"the flow {name!r} takes the same files as {other!r}"
+        for beside in (one for one in reach if one != name):
+            own = next((one for one in (flows[beside].archive, flows[beside].errors) if prefix.startswith(one)), None)
+            if own is not None and reach[beside][0] == bucket:
+                yield line, f"the files of the flow {name!r} lie below {own!r}, where the flow {beside!r} puts its own"
+
+
+def _reach(connection: Connection, prefix: str) -> tuple[str, str]:
+    """The bucket and the whole prefix; for a bucket by reference, which is not looked up here, the reference in its place."""
+    references = [] if isinstance(connection, Bucket) else list(secrets_of(connection))
+    if references:
+        return " ".join(references), prefix
+    bucket, above = bucket_of(connection)
+    return bucket, above + prefix
 
 
 _A = {"salesforce": "a Salesforce org", "bucket": "a bucket", "place": "a database or folder"}

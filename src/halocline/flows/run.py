@@ -11,6 +11,7 @@ from halocline.errors import FixConfig
 from halocline.flows.configuration import Configuration
 from halocline.flows.connected import Connected
 from halocline.flows.files import FileDone, FileFlow
+from halocline.flows.owners import Owners
 from halocline.flows.push import PushDone
 from halocline.flows.sync import SyncDone
 from halocline.landed import Landed
@@ -29,7 +30,7 @@ def run_flow(
     flow = configuration.flow(name)
     with _in_time(around):
         if isinstance(flow, FileFlow):
-            yield from flow.run(name, around, files=files)
+            yield from flow.run(name, around, owners=Owners.among(configuration, around), files=files)
         elif files is None:
             yield from flow.run(name, around)
         else:

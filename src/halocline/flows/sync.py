@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from halocline.flows.connected import Connected
 from halocline.flows.connections import open_org, uri_of
 from halocline.flows.model import Model
 from halocline.place import schema_in
-from halocline.several import PARALLEL, Ended, Looked, column_of
+from halocline.several import PARALLEL, Columns, Ended, Looked
 
 if TYPE_CHECKING:
     from halocline.sync import IntelligentSync, SobjectSync
@@ -111,22 +111,29 @@ class SyncFlow(Model):
     def jobs(self, system: IntelligentSync, around: Connected) -> list[SobjectSync]:
         """One job for each object that is meant; the watcher is told of those that cannot be read.
 
-        Raises: NotFound for a pattern that no object matches; what asking the org raises.
+        Raises: NotFound for a pattern that no object matches; FixConfig for a column of an object that is not meant; what asking
+        the org raises.
         """
+        names = self._names(system, around)
+        mask = {column: mask or "null" for column, mask in self.mask.items()}
+        columns = Columns(self.fields, self.exclude, self.rename, mask, paths=self.soql is not None)
+        columns.check(names)
+        return [self._job(name, columns, around) for name in names]
+
+    def _names(self, system: IntelligentSync, around: Connected) -> Sequence[str]:
         if self.soql is not None:
-            return [self._job(name, around) for name in self.objects or [registry.object_of("salesforce", self.soql)]]
+            return self.objects or [registry.object_of("salesforce", self.soql)]
         choice = system.choose(self.objects, exclude=self.exclude_objects, everything=self.everything)
         for name, reason in choice.left_out:
             around.sink(Noticed(f"Left out {name}: {reason}"))
         if self.table is not None and len(choice.objects) > 1:
             hint = "Leave table out, or name one object."
             raise FixConfig("Reading the flow", f"table names one table, but {len(choice.objects)} objects are meant", hint=hint)
-        return [self._job(name, around) for name in choice.objects]
+        return choice.objects
 
-    def _job(self, name: str, around: Connected) -> SobjectSync:
+    def _job(self, name: str, columns: Columns, around: Connected) -> SobjectSync:
         from halocline.sync import SobjectSync
 
-        fields = None if self.fields is None else self._meant(name, self.fields)
         return SobjectSync(
             name,
             schema_in(uri_of(around.connection(self.to)), self.schema_name),
@@ -136,25 +143,17 @@ class SyncFlow(Model):
             stage_name=self.stage_name,
             force_full_sync=self.full,
             where_clause=self.where,
-            fields=fields if fields or not self.fields else None,
-            exclude=self._meant(name, self.exclude),
             deletes=self.deletes,
             numbers=self.numbers,
             allow_empty=self.allow_empty,
             max_delete_share=self.max_delete_share,
             lookback_s=self.lookback,
-            rename={meant: new for old, new in self.rename.items() for meant in self._meant(name, [old])},
-            mask={meant: mask or "null" for old, mask in self.mask.items() for meant in self._meant(name, [old])},
             soql=self.soql,
             contract=self.contract,
             formula_refresh=self.formula_refresh,
             history=self.history,
+            **columns.of(name),
         )
-
-    def _meant(self, sobject: str, columns: list[str]) -> list[str]:
-        if self.soql is not None:  # parents' columns have a point too
-            return columns
-        return [meant for column in columns if (meant := column_of(sobject, column))]
 
     def run(self, name: str, around: Connected) -> Iterator[SyncDone]:
         """Sync the objects, and yield what became of each; a failure of one is in what is yielded.
