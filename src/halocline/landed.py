@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from halocline.errors import Changed
 
@@ -34,10 +34,14 @@ class Landed:
     def dedupe(self) -> str:
         """The same text for every delivery of the same landing, by whichever way it came, and for no other.
 
-        Duplicates have the same sequencer.
+        Duplicates have the same sequencer. Of a file without one, and without a version, the second in which it landed tells the
+        same bytes from those that landed there before.
         Source: https://repost.aws/knowledge-center/s3-duplicate-sqs-messages, read November 2026.
         """
-        parts = [self.bucket, self.key, self.version or self.etag or "", self.sequencer.upper()]
+        when = self.sequencer.upper()
+        if not when and self.version is None and self.at is not None:
+            when = self.at.astimezone(UTC).isoformat(timespec="seconds")
+        parts = [self.bucket, self.key, self.version or self.etag or "", when]
         return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
 
     @property

@@ -6,6 +6,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,31 @@ def test_files_that_lie_there_are_taken_care_of(desk: FlowDesk) -> None:
     assert [name.split("/")[0] for name in desk.names()] == ["archive", "archive", "errors"]
     told = desk.desk.type("run", "companies")
     assert (told.exit_code, told.out) == (0, "companies: nothing to do\n")
+
+
+def test_the_same_file_dropped_once_more_is_new_work(desk: FlowDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mapping mended, whoever drops the very same bytes again gets them carried; as long as one drop lies there it is one."""
+    path, right = Path("halocline.yaml"), Path("halocline.yaml").read_text()
+    path.write_text(right.replace("name: Name", "nmae: Name"))
+    desk.land("in/a.csv", "key,name\na,A\n")
+    told = desk.desk.type("run", "companies")
+    assert (told.exit_code, desk.desk.accounts()) == (3, [])
+    with monkeypatch.context() as patch:  # a second later, which S3 and moto tell only by their clock
+        patch.setattr("moto.s3.models.utcnow", lambda: datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=2))
+        desk.land("in/a.csv", "key,name\na,A\n")
+    path.write_text(right)
+    told = desk.desk.type("run", "companies")
+    assert (told.exit_code, desk.desk.accounts()) == (0, [("a", "A")]), told
+    assert [name.split("/")[0] for name in desk.names()] == ["archive", "archive", "errors"]
+
+
+def test_the_rows_of_a_file_are_those_of_its_push(desk: FlowDesk) -> None:
+    """`halocline errors` and `retry` of a file's run show and send what the push of its rows left."""
+    desk.land("in/a.csv", "key,name\na,A\nb,\n")
+    (document,) = desk.desk.documents("run", "companies")
+    by_file, by_push = (desk.desk.type("errors", document[name]) for name in ("run", "push_run"))
+    assert "REQUIRED_FIELD_MISSING" in by_file.out
+    assert by_file.out == by_push.out
 
 
 def test_one_file_may_be_named(desk: FlowDesk) -> None:

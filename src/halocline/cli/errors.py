@@ -16,7 +16,7 @@ from halocline.cli import options
 from halocline.cli.answer import err, out, refuse, told
 from halocline.cli.left import standing
 from halocline.cli.quantity import quantity
-from halocline.cli.system import the_run
+from halocline.cli.system import the_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,7 +48,7 @@ def errors(
     from halocline.ledger import open_ledger
 
     with told(as_json=as_json), open_ledger(Settings.from_env().ledger) as ledger:
-        record = the_run(ledger, run)
+        record = the_rows(ledger, run)
         read, more = partial(report.rejections_of, ledger, record.run), standing(record, ledger)
         if csv is not None:
             _write(csv, partial(report.write_csv, read, run=record.run, encoding="utf-8-sig" if excel else "utf-8"))

@@ -10,7 +10,7 @@ from halocline.cli import options
 from halocline.cli.answer import err, out, say_error, say_json, told
 from halocline.cli.pushed import resumable, say
 from halocline.cli.quantity import quantity
-from halocline.cli.system import pushing, the_run
+from halocline.cli.system import pushing, the_rows
 from halocline.errors import Stopped
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def retry(
         pushing(bar.sink, quota_share=quota_share, api_budget=api_budget) as here,
         resumable(bar),
     ):
-        record = the_run(here.ledger, run)
+        record = the_rows(here.ledger, run)
         try:
             done = library.retry(
                 record.run,

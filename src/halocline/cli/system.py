@@ -99,6 +99,17 @@ def worst(codes: Sequence[int]) -> int:
     return max(codes, key=_SEVERITY.index, default=0)
 
 
+def the_rows(ledger: Ledger, start: str) -> RunRecord:
+    """As `the_run`; in the place of a file's run the push of its rows, where they are booked."""
+    record = the_run(ledger, start)
+    if record.method != "file_job":
+        return record
+    from halocline.filejob.journal import steps_of
+
+    pushed = steps_of(record).get("submit", {}).get("push")
+    return ledger.get(pushed) if pushed else record
+
+
 def the_run(ledger: Ledger, start: str) -> RunRecord:
     """The one run whose name begins so; the newest for `last`.
 

@@ -45,7 +45,8 @@ def checks(configuration: Configuration, around: Connected) -> Iterator[Checked]
     asked = {uri for flow in configuration.flows.values() if isinstance(flow, PushFlow) and (uri := flow.source) is not None}
     for name in _names(configuration):
         connection = around.connection(name)
-        shown = name if name in configuration.connections or name == ENVIRONMENT else f"{name.partition('://')[0]}://..."
+        shown = {ENVIRONMENT: "salesforce by the SF_* variables"}.get(name, f"{name.partition('://')[0]}://...")
+        shown = name if name in configuration.connections else shown
         yield _tried(shown, lambda one=connection, is_asked=name in asked: _connection(one, around, is_asked=is_asked))  # type: ignore[misc]  # bound as it is now
     for name, flow in configuration.flows.items():
         if not isinstance(flow, SyncFlow):

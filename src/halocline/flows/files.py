@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
@@ -156,7 +157,7 @@ def _waiting(name: str, owners: Owners, buckets: Buckets) -> Iterator[Landed]:
     """The files of a flow that lie there now, in the order of their keys: what is taken care of lies in the archive."""
     job = owners.jobs[name]
     for one in buckets.each(job.bucket, job.prefix):
-        where = Landed(one.bucket, one.key, version=one.version, etag=one.etag, size=one.size)
+        where = Landed(one.bucket, one.key, version=one.version, etag=one.etag, size=one.size, at=one.modified)
         if owners.of(where) == name:
             yield where
 
@@ -171,12 +172,14 @@ def _as_begun(where: Landed, job: FileJob, *, buckets: Buckets, ledger: Ledger) 
         about = cast("Mapping[str, Any]", (record.plan or {}).get("file") or {})
         if record.state == "done" or "dedupe" not in about or about["dedupe"] == where.dedupe:
             continue
-        _, _, mark, sequencer = json.loads(about["dedupe"])
+        _, _, mark, when = json.loads(about["dedupe"])
+        sequencer = str(about.get("sequencer") or "")
         if not sequencer or not where.sequencer:
             found = buckets.head(where.bucket, where.key, version=where.version)
             if found is not None and mark in {found.version, found.etag}:
                 version = mark if mark == found.version else None
-                return Landed(where.bucket, where.key, version=version, etag=found.etag, size=found.size, sequencer=sequencer)
+                at = datetime.fromisoformat(when) if when and not sequencer else None
+                return replace(where, version=version, etag=found.etag, size=found.size, sequencer=sequencer, at=at)
     return where
 
 
@@ -191,7 +194,7 @@ def lying(uri: str, buckets: Buckets) -> Landed:
     found = buckets.head(bucket, key)
     if found is None:
         raise NotFound("Looking for the file", f"there is no {uri}", hint="A file that was taken care of is in the archive.")
-    return Landed(bucket, key, version=found.version, etag=found.etag, size=found.size)
+    return Landed(bucket, key, version=found.version, etag=found.etag, size=found.size, at=found.modified)
 
 
 def _out_of_time(what: str) -> RetryLater:
