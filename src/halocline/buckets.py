@@ -8,6 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+METADATA_BYTES = 2_048
+"""Of the names and values of an object's own metadata together.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html, read November 2026. Whether the prefix of the
+headers counts it does not say; here it does.
+"""
+_PREFIX_BYTES = len("x-amz-meta-")
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -57,7 +65,7 @@ class Buckets(Protocol):
         """Make an object; with `if_new`, False where there is one of this name that holds something else."""
 
     def copy(self, old: Stored, bucket: str, key: str, *, metadata: Mapping[str, str] | None = None) -> Stored:
-        """Copy exactly that object, of any size; `metadata` is added to its own."""
+        """Copy exactly that object, of any size; `metadata` is added to its own, as `together` has it."""
 
     def delete(self, bucket: str, key: str, *, version: str | None = None, etag: str | None = None) -> None:
         """Delete the object; where there is none, nothing is done."""
@@ -67,3 +75,10 @@ class Buckets(Protocol):
 
     def link(self, bucket: str, key: str, *, seconds: int) -> str:
         """An address under which anyone can read the object for so long."""
+
+
+def together(own: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
+    """The metadata of a copy: an object's own and what is added; the latter alone where both are more than a store takes."""
+    pairs = {**own, **added}
+    size = sum(_PREFIX_BYTES + len(name.encode()) + len(value.encode()) for name, value in pairs.items())
+    return pairs if not added or size <= METADATA_BYTES else dict(added)

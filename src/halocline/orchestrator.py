@@ -28,10 +28,10 @@ from halocline.config import Settings
 from halocline.errors import Changed, NotFound
 from halocline.events import Noticed, Sink, silent
 from halocline.filejob import names
-from halocline.filejob.archive import LANDED, RUN, VERSION, Archive, archived_elsewhere, metadata_of
+from halocline.filejob.archive import LANDED, RUN, VERSION, Archive, archived_elsewhere, landed_at, metadata_of
 from halocline.filejob.job import LINK_S
 from halocline.filejob.journal import Noted, StepBook
-from halocline.filejob.record import STEP, Recorder, Wanted, records_of
+from halocline.filejob.record import STEP, Recorder, Wanted, plain, records_of
 from halocline.filejob.report import CONTENT_TYPE, append
 from halocline.filejob.results import told_apart
 from halocline.heartbeat import Turn, held
@@ -54,10 +54,11 @@ class Orchestrator:
     ("errors") and `error_report_file_name` are taken as they are given. Without `execution_object_name` no record is made.
 
     The same file may be taken up again, after a crash or by an event that is delivered twice: what was done is not done again,
-    and where the file lies in the archive by then it is fetched from there. `landed` tells which object an event was about
-    (None: the one under the key now). `execution_external_id` names a text field of the execution object that then holds the
-    run's name; the record is found by it. `buckets`, `ledger` and `settings` are the environment's otherwise, and so is
-    `sf_client` (a SalesforceClient, an SfClient, or a client of simple-salesforce), which is only used for the execution record.
+    and where the file lies in the archive by then, also where another class has put it there, it is fetched from there. `landed`
+    tells which object an event was about (None: the one under the key now). `execution_external_id` names a text field of the
+    execution object that then holds the run's name; the record is found by it. `buckets`, `ledger` and `settings` are the
+    environment's otherwise, and so is `sf_client` (a SalesforceClient, an SfClient, or a client of simple-salesforce), which is
+    only used for the execution record.
     Raises: NotFound for a file that is not there and never was archived; Changed for one that was written over since its event.
     """
 
@@ -211,7 +212,7 @@ class Orchestrator:
         found: Noted = {"sum": hashlib.sha256(self._report_path.read_bytes()).hexdigest(), "key": self.error_file_s3_key}
         if self._book is not None and self._book.steps.get("report") == found:
             return self.error_file_s3_key
-        metadata = metadata_of(self._run, self._stored, found=self._counts)
+        metadata = metadata_of(self._run, self._stored, job=self._job, found=self._counts)
         self._buckets.upload(
             self._report_path, self.bucket_name, self.error_file_s3_key, content_type=CONTENT_TYPE, metadata=metadata
         )
@@ -224,11 +225,12 @@ class Orchestrator:
 
         A newer object under the key of the file stays. May be repeated.
         """
-        if self._copy is not None and self._copy.metadata.get(RUN) == self._run:
+        if self._copy is not None and self._is_own_copy:
             return self._copy.key
-        metadata = metadata_of(self._run, self._stored, found=self._counts)
-        if Archive(self._buckets, self._stored, self.archive_file_s3_key, metadata, self.downloaded_file).move():
-            return self.archive_file_s3_key
+        metadata = metadata_of(self._run, self._stored, job=self._job, found=self._counts)
+        archive = Archive(self._buckets, self._stored, self.archive_file_s3_key, metadata, self.downloaded_file, self._sink)
+        if archive.move():
+            return archive.key
         self._sink(Noticed(f"{self._where} was written over before it could be archived."))
         return None
 
@@ -247,9 +249,14 @@ class Orchestrator:
     def _recorded(self, book: StepBook) -> str:
         assert self.execution_object_name is not None, "the caller has just asked"
         instead = f"https://{self.bucket_name}.s3.amazonaws.com/{quote(self.error_file_s3_key)}"
-        body = dict(self.execution_sfdc_hash)  # it may ask for the link
+        body = plain(self.execution_sfdc_hash)  # it may ask for the link
         wanted = Wanted(self.execution_object_name, body, self.execution_external_id, self._link or "", instead)
         return Recorder(records_of(self._client()), book, self._sink).make(wanted)
+
+    @property
+    def _is_own_copy(self) -> bool:
+        """Whether the copy that the file was found as is one that this run has made."""
+        return self._copy is not None and self._copy.metadata.get(RUN) == self._run
 
     @property
     def _mark(self) -> str:
@@ -296,10 +303,10 @@ class Orchestrator:
             if ledger.get(self._run).state == "done":
                 yield None
                 return
-            if book.fresh and self._copy is not None:  # another ledger knows of the run that archived the file
-                book.note("submit", {"restored": True})
             self._book = book
             try:
+                if not book.steps:  # an archived file was begun under another ledger, which is lost; noted before any step is
+                    book.note_all({"begun": {}, **({"submit": {"restored": True}} if self._is_own_copy else {})})
                 yield book
             except BaseException as error:
                 book.fail(error)
@@ -354,13 +361,20 @@ class Orchestrator:
         near = names.below(f"{self.archive_folder.rstrip('/')}/", self.s3_object_key, mark="", ending="")
         source = names.source_mark(self.bucket_name, self.s3_object_key)
         version = None if landed is None else landed.version or landed.etag
-        copy = archived_elsewhere(self._buckets, self.bucket_name, near=near, source=source, version=version)
+        mine, others = archived_elsewhere(
+            self._buckets, self.bucket_name, near=near, source=source, version=version, job=self._job
+        )
+        is_mine = mine is not None and (others is None or landed_at(mine) >= landed_at(others))
+        copy = mine if is_mine else others
         if copy is None:
             return None
-        where = landed or Landed(self.bucket_name, self.s3_object_key)
         etag, modified = copy.metadata[VERSION], _instant(copy.metadata.get(LANDED))
-        stored = replace(copy, key=self.s3_object_key, etag=etag, version=where.version, modified=modified)
-        return where, copy.metadata[RUN], stored, copy
+        version = None if landed is None else landed.version
+        stored = replace(copy, key=self.s3_object_key, etag=etag, version=version, modified=modified)
+        if not is_mine:  # another job has archived what this one has not seen
+            where = landed or _landing(stored)
+            return where, names.run_of(self._job, where), stored, copy
+        return landed or Landed(self.bucket_name, self.s3_object_key), copy.metadata[RUN], stored, copy
 
 
 def _landing(stored: Stored) -> Landed:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from halocline.errors import FixConfig
-from halocline.filejob.limits import Limits, check
+from halocline.filejob.limits import Limits, _Records, check
 
 MB = 1 << 20
 
@@ -70,6 +74,30 @@ def test_cells_of_many_lines_are_no_long_records(tmp_path: Path) -> None:
     assert path.stat().st_size > 16 * MB
     check(path, Limits())
     check(plain(tmp_path / "lines.jsonl", b'{"a": "\\""}\n' * 50_000, 40), Limits())
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_a_quote_inside_of_a_field_opens_nothing(tmp_path: Path, delimiter: str) -> None:
+    """As the reader has it: of inches and nicknames the file may have as many as it likes, and any number of rows after them."""
+    line = b'1,5" pipe\n"2,5"" pipe ",x"\n'.replace(b",", delimiter.encode())
+    check(plain(tmp_path / "inches.csv", b"1,plain\n" * (MB // 8), 20, head=b"a,b\n" + line), Limits(), delimiter=delimiter)
+    opened = plain(tmp_path / "open.csv", b"1\n" * MB, 10, head=b'a,b\n1,"x'.replace(b",", delimiter.encode()))
+    with pytest.raises(FixConfig, match="is longer than"):
+        check(opened, Limits(), delimiter=delimiter)
+
+
+@given(st.lists(st.sampled_from(['"', '""', ",", "\n", "x"]), max_size=30).map("".join), st.integers(1, 7))
+def test_records_end_where_the_reader_ends_them(text: str, size: int) -> None:
+    """Wherever the pieces of the file are cut, as long as it is a file that the reader takes."""
+    data = f"{text}\n"
+    try:
+        rows = len(list(csv.reader(io.StringIO(data, newline=""), strict=True)))
+    except csv.Error:
+        assume(False)
+    counted = _Records(",")
+    for at in range(0, len(data), size):
+        counted.longest(data.encode()[at : at + size])
+    assert counted.ended == rows
 
 
 def test_a_json_file_is_read_as_a_whole_and_so_is_bounded(tmp_path: Path) -> None:

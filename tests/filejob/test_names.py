@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halocline.filejob.names import KEY_BYTES, below, flow_of, local_name, run_of, source_mark
+from halocline.filejob.names import KEY_BYTES, below, flow_of, job_mark, local_name, run_of, source_mark
 from halocline.landed import Landed
 
 ODD_KEYS = (
@@ -71,6 +71,23 @@ def test_a_file_of_one_name_in_two_folders_keeps_its_folders() -> None:
     assert below("archive/", "in/a/f.csv", mark="m1") == "archive/in/a/f-m1.csv"
     assert below("archive/", "in/b/f.csv.gz", mark="m2") == "archive/in/b/f-m2.csv.gz"
     assert below("errors/", "in/b/f.csv", mark="m2", ending="-errors.csv") == "errors/in/b/f-m2-errors.csv"
+
+
+@pytest.mark.parametrize("key", ["in/f.csv", "in/" + "x" * 1_000 + ".csv.gz", "in/" + "é" * 508 + ".csv", "y/" * 512])
+def test_whatever_is_made_of_a_key_begins_alike(key: str) -> None:
+    """So that it is found by listing a bucket, also where the end of the name had to be left out."""
+    near = below("archive/", key, mark="", ending="")
+    for mark in ("0123456789abcdef", "20261121T120000-0123456789abcdef"):
+        assert below("archive/", key, mark=mark).startswith(near)
+        assert below("archive/", key, mark=mark, ending="-errors.csv").startswith(near)
+
+
+def test_a_job_has_a_short_mark_of_plain_letters() -> None:
+    """For metadata: as it is called where that is short, and never that of another job."""
+    assert job_mark("companies") == "companies"
+    marks = [job_mark(name) for name in ("企業" * 200, "企業" * 201, "a b", "a%20b")]
+    assert len(set(marks)) == 4
+    assert all(one.isascii() and one.isprintable() and len(one) < 128 for one in marks)
 
 
 def test_a_flow_is_a_key() -> None:

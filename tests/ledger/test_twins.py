@@ -41,6 +41,7 @@ deeds = st.one_of(
         st.none() | lease,
     ),
     deed(lambda r, s: lambda x: x.finish(r, state=s, counts=Counts(1), receipts=[r]), run, st.sampled_from(["done", "failed"])),
+    deed(lambda r, le: lambda x: x.note(r, plan={"of": r}, lease=le), run, st.none() | lease),
     deed(lambda r: lambda x: x.acked(r), run),
     deed(lambda f: lambda x: x.abandon_dead(f), flow),
     deed(lambda r, c: lambda x: x.journal(r).intend(c, [c]), run, chunk),

@@ -22,6 +22,7 @@ from halocline.connectors.salesforce.auth import ClientCredentialsAuthenticator
 from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.consume.s3_events import landed
 from halocline.emulator.server import Emulator, EmulatorConfig
+from halocline.errors import NetworkFailed
 from halocline.events import Event
 from halocline.filejob import Execution, FileJob, FileOutcome, run_file
 from halocline.landed import Landed
@@ -251,6 +252,40 @@ class FileWorld:
         found = sum(call.method != "GET" and call.kind != "token" for call in self.emulator.calls)
         self.emulator.calls.clear()
         return found
+
+
+class Meddling:
+    """Buckets in which something happens right after one kind of call. Otherwise those it is made of."""
+
+    def __init__(self, inner: Any, after: str, deed: Any) -> None:
+        self._inner, self._after, self._deed = inner, after, deed
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        if name != self._after:
+            return method
+
+        def called(*values: Any, **options: Any) -> Any:
+            answer, deed = method(*values, **options), self._deed
+            self._deed = lambda: None
+            deed()
+            return answer
+
+        return called
+
+
+class Failing:
+    """Buckets whose network is away at the n-th call of one kind. Otherwise those it is made of."""
+
+    def __init__(self, inner: Any, kind: str, at: int = 1) -> None:
+        self._inner, self._kind, self._left = inner, kind, at
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._kind:
+            self._left -= 1
+            if self._left == 0:
+                raise NetworkFailed(f"Calling {name}", "the network is away")
+        return getattr(self._inner, name)
 
 
 def _plain(records: list[dict[str, Any]]) -> list[tuple[Any, ...]]:

@@ -11,19 +11,22 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from halocline.buckets import Stored
+from halocline.connector import Lease
 from halocline.consume.s3_events import landed
 from halocline.emulator.faults import FOREVER
-from halocline.errors import BadQuery, FixConfig, LeaseHeld, NotFound, RetryLater, StillRunning, Stop
-from halocline.filejob import Execution, FileJob, FileOutcome, FileState, Limits
+from halocline.errors import BadQuery, FixConfig, LeaseHeld, LeaseLost, NetworkFailed, NotFound, RetryLater, StillRunning, Stop
+from halocline.filejob import Execution, FileJob, FileOutcome, FileState, Limits, run
 from halocline.landed import Landed
 from halocline.ledger import MemoryLedger
-from tests.system.file_world import EXECUTION, FileWorld, Say, broken, csv_of, fetched, file_world, small
+from tests.system.file_world import EXECUTION, Failing, FileWorld, Meddling, Say, broken, csv_of, fetched, file_world, small
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -225,105 +228,6 @@ def test_a_job_never_takes_what_it_puts_into_the_bucket(world: FileWorld) -> Non
         FileJob(name="j", bucket="b", sobject="Account", key="Ext__c", prefix="archive/in/")
 
 
-# ---- files that change, and files that are gone
-
-
-def test_a_file_that_was_replaced_before_it_was_read_is_left_to_its_own_event(world: FileWorld) -> None:
-    """The older event does nothing; the newer does all."""
-    old, new = world.drop("in/f.csv", small(2, 0)), world.drop("in/f.csv", small(3, 1))
-    assert world.deliver(old).state is FileState.REPLACED
-    assert (world.state()[0], world.records()) == ([], [])
-    assert world.deliver(new).written == 3
-    assert world.deliver(old).state is FileState.AGAIN
-
-
-class Meddling:
-    """Buckets in which something happens right after one kind of call. Otherwise those it is made of."""
-
-    def __init__(self, inner: Any, after: str, deed: Any) -> None:
-        self._inner, self._after, self._deed = inner, after, deed
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._inner, name)
-        if name != self._after:
-            return method
-
-        def called(*values: Any, **options: Any) -> Any:
-            answer, deed = method(*values, **options), self._deed
-            self._deed = lambda: None
-            deed()
-            return answer
-
-        return called
-
-
-def test_a_file_that_is_replaced_while_it_is_at_work_is_archived_as_it_was_read(world: FileWorld) -> None:
-    """What was read is what was sent, reported on and archived; the newer file lies where it was put, and has its own run."""
-    where, newer = world.drop("in/f.csv", small(4, 1)), list[Landed]()
-    meddling = Meddling(world.buckets, "download", lambda: newer.append(world.drop("in/f.csv", small(5, 0))))
-    outcome = world.deliver(where, buckets=meddling)
-    assert outcome.written == 4
-    assert world.objects()[str(outcome.archive_key)] == small(4, 1)
-    assert world.objects()["in/f.csv"] == small(5, 0)
-    assert world.deliver(newer[0]).written == 5
-    assert "in/f.csv" not in world.objects()
-
-
-def test_a_newer_file_survives_the_deletion_of_the_older(world: FileWorld) -> None:
-    """It lands between the copy and the deletion."""
-    where, newer = world.drop("in/f.csv", small(4, 1)), list[Landed]()
-    meddling = Meddling(world.buckets, "copy", lambda: newer.append(world.drop("in/f.csv", small(5, 0))))
-    world.deliver(where, buckets=meddling)
-    assert world.objects()["in/f.csv"] == small(5, 0)
-
-
-def test_a_file_that_is_replaced_after_a_push_died_is_gone_on_with_from_what_was_put_aside(world: FileWorld) -> None:
-    """Its rows are all sent, and its report has them by number; the newer file is left to its event."""
-    world.with_job(api="bulk")
-    where = world.drop("in/f.csv", small())
-    world.emulator.faults.add("cut", kind="ingest.upload", where="before", times=FOREVER)
-    with pytest.raises(RetryLater):
-        world.deliver(where)
-    world.emulator.faults.clear()
-    newer = world.drop("in/f.csv", small(2, 0))
-    outcome = world.deliver(where)
-    assert (outcome.state, outcome.written, outcome.errors, outcome.archive_key) == (FileState.DONE, 12, 3, None)
-    assert sorted(line["row"] for line in world.report(outcome)) == ["0", "3", "6"]
-    assert any("written over before it could be archived" in one for one in world.told)
-    assert world.deliver(newer).written == 2
-
-
-def test_a_bucket_with_versions_gives_each_event_its_own_file(world: FileWorld) -> None:
-    """Two landings of one key, and the older event is delivered last: each reads, archives and deletes its own version."""
-    client, name = world.bucket.client, world.bucket.name
-    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    old, new = world.drop("in/f.csv", small(2, 1)), world.drop("in/f.csv", small(3, 1))
-    outcomes = [world.deliver(new), world.deliver(old)]
-    assert [one.written for one in outcomes] == [3, 2]
-    assert [world.objects()[str(one.archive_key)] for one in outcomes] == [small(3, 1), small(2, 1)]
-    left = client.list_object_versions(Bucket=name, Prefix="in/")
-    assert [*left.get("Versions", ()), *left.get("DeleteMarkers", ())] == []
-
-
-def test_a_file_that_is_gone_is_told(world: FileWorld) -> None:
-    """Nobody archived it: nothing is done, and whoever delivers it hears so each time."""
-    where = world.drop("in/f.csv", small())
-    world.bucket.client.delete_object(Bucket=where.bucket, Key=where.key)
-    for _ in range(2):
-        with pytest.raises(NotFound, match="no copy of it is in the archive"):
-            world.deliver(where)
-    assert world.records() == []
-
-
-def test_a_file_that_another_way_took_care_of_is_done(world: FileWorld) -> None:
-    """Named by hand it has no sequencer, so it is another landing; the event that comes later finds its copy."""
-    where = world.drop("in/f.csv", small(2, 1))
-    assert world.deliver(replace(where, sequencer="")).written == 2
-    before = world.state()
-    assert world.deliver(where).state is FileState.AGAIN
-    assert world.state() == before
-
-
 # ---- without the ledger, and against the clock
 
 
@@ -346,10 +250,10 @@ class Stopping(MemoryLedger):
         super().__init__()
         self.step = step
 
-    def note(self, run: str, *, plan: Any) -> None:
+    def note(self, run: str, *, plan: Any, lease: Lease | None = None) -> None:
         if self.step in plan.get("steps", {}):
             raise StillRunning("Noting", "the ledger is gone")
-        super().note(run, plan=plan)
+        super().note(run, plan=plan, lease=lease)
 
 
 @pytest.mark.parametrize("step", ["fetch", "submit", "report", "archive", "record"])
@@ -361,6 +265,69 @@ def test_a_run_that_stops_and_forgets_is_ended_by_the_next(world: FileWorld, ste
     outcome = world.deliver_to(MemoryLedger(), where)
     assert (outcome.written, outcome.errors, len(world.records()), len(world.objects())) == (12, 3, 1, 2)
     assert len(world.emulator.query("SELECT Id FROM Account")) == 12
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_bucket_that_cannot_be_asked_what_is_done_is_asked_again(world: FileWorld, at: int) -> None:
+    """The ledger is lost and the network goes away while the bucket is asked: nothing is sent twice, and the record is made."""
+    world.with_job(mode="insert", key=None)
+    where = world.drop("in/f.csv", small(4, 1))
+    with pytest.raises(NetworkFailed):
+        world.deliver_to(MemoryLedger(), where, buckets=Failing(world.buckets, "copy"))
+    ledger = MemoryLedger()
+    with pytest.raises(NetworkFailed):
+        world.deliver_to(ledger, where, buckets=Failing(world.buckets, "head", at))
+    outcome = world.deliver_to(ledger, where)
+    assert (outcome.written, outcome.errors, len(world.records()), len(world.objects())) == (4, 1, 1, 2)
+    assert len(world.emulator.query("SELECT Id FROM Account")) == 4
+
+
+@pytest.mark.parametrize("step", ["fetch", "submit"])
+def test_what_the_bucket_said_is_noted_as_a_whole(world: FileWorld, step: str) -> None:
+    """The ledger is lost, the file in the archive, and a delivery dies while it notes that: the next one ends the work."""
+    where = world.drop("in/f.csv", small(4, 1))
+    with pytest.raises(StillRunning):
+        world.deliver_to(Stopping("archive"), where)
+    ledger = Stopping(step)
+    with pytest.raises(StillRunning):
+        world.deliver_to(ledger, where)
+    ledger.step = ""
+    outcome = world.deliver_to(ledger, where)
+    assert (outcome.state, outcome.written, len(world.records()), len(world.objects())) == (FileState.DONE, 4, 1, 2)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["replaced", "gone"])
+def test_a_file_whose_rows_were_sent_is_recorded_though_it_is_there_no_more(world: FileWorld, *, gone: bool) -> None:
+    """The report tells that they were: without a ledger too the record is made, with no copy to point at."""
+    where = world.drop("in/f.csv", small(4, 1))
+    with pytest.raises(StillRunning):
+        world.deliver_to(Stopping("report"), where)
+    if gone:
+        world.bucket.client.delete_object(Bucket=where.bucket, Key=where.key)
+    else:
+        world.drop("in/f.csv", small(5, 0))
+    outcome = world.deliver_to(MemoryLedger(), where)
+    assert (outcome.state, outcome.written, outcome.errors, outcome.archive_key) == (FileState.DONE, 4, 1, None)
+    assert str(outcome.error_key) in world.objects()
+    assert [record["Number_of_Errors__c"] for record in world.records()] == [1]
+    assert any("there is no copy of it" in one for one in world.told)
+
+
+def test_a_delivery_that_lost_its_lease_takes_nothing_from_the_books(world: FileWorld) -> None:
+    """It wakes up after another has ended the run: what that one noted stays, and the next delivery knows of the record."""
+    where, ledger = world.drop("in/f.csv", small(4, 1)), MemoryLedger()
+    record = list[str | None]()
+
+    def overtaken() -> None:
+        (flow,) = {run.flow for run in ledger.runs() if run.flow.endswith("in/f.csv")}
+        hold = ledger._holds[flow]
+        hold.until = hold.seen
+        record.append(world.deliver_to(ledger, where).record_id)
+
+    with pytest.raises(LeaseLost):
+        world.deliver_to(ledger, where, buckets=Meddling(world.buckets, "delete", overtaken))
+    assert world.deliver_to(ledger, where).record_id == record[0] == world.records()[0]["Id"]
+    assert len(world.records()) == 1
 
 
 def test_an_insert_whose_end_was_not_noted_is_not_sent_again(world: FileWorld) -> None:
@@ -474,6 +441,27 @@ def test_a_record_that_was_not_made_is_made_by_the_next_delivery(world: FileWorl
     outcome = world.deliver(where)
     assert len(world.records()) == 2
     assert outcome.record_id in {record["Id"] for record in world.records()}
+
+
+def test_a_record_takes_as_few_calls_as_can_be(world: FileWorld) -> None:
+    """One describe, a look whether an equal one is there, and the record; another file's equal record is no double of it."""
+    world.with_job(execution=Execution(EXECUTION.sobject, {"Number_of_Errors__c": "{errors}"}))
+    world.deliver(world.drop("in/a.csv", small(1, 0)))
+    world.emulator.calls.clear()
+    made = Meddling(world.client, "create", lambda: world.emulator.create(EXECUTION.sobject, {"Number_of_Errors__c": 0}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "records_of", lambda _: made)
+        world.deliver(world.drop("in/b.csv", small(1, 0)))
+    about = [call.method for call in world.emulator.calls if EXECUTION.sobject in call.path or call.kind == "query"]
+    assert about == ["GET", "GET", "POST"]
+    assert world.told == []
+
+
+@pytest.mark.parametrize("value", [date(2026, 1, 1), Decimal("1.5"), float("nan"), [b"x"]], ids=repr)
+def test_a_value_that_is_no_json_is_refused_when_the_job_is_made(value: object) -> None:
+    """It could be sent, and not be noted before: every delivery would end there."""
+    with pytest.raises(FixConfig, match=r"Data_File__c is .*, which is no JSON"):
+        Execution(EXECUTION.sobject, {"Data_File__c": value})
 
 
 @pytest.mark.parametrize("template", ["{erors}", "{errors:>9}", "{errors.real}", "{errors", "{}"])

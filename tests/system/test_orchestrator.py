@@ -8,17 +8,19 @@ import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from halocline.config import Settings
-from halocline.errors import Changed, HaloclineError, NotFound
+from halocline.errors import Changed, FixConfig, HaloclineError, NotFound
 from halocline.landed import Landed
 from halocline.ledger import SqliteLedger
 from halocline.orchestrator import Orchestrator
-from halocline.sf import SfClient
+from halocline.sf_client import SfClient
 from tests.system.file_world import EXECUTION, FileWorld, fetched, file_world
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -192,6 +194,64 @@ def test_an_end_that_died_is_come_to_by_the_next(world: FileWorld, at: str, *, f
     finished(world, again, 2)
     assert set(world.objects()) == {mine.archive_file_s3_key, mine.error_file_s3_key}
     assert len(world.records()) == 1
+
+
+def test_a_run_that_was_begun_and_not_noted_is_ended_without_its_ledger(
+    world: FileWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger is lost, the record made, and a delivery dies right after its run was booked: no second record."""
+    world.drop("in/a/f.csv", b"x")
+    Failing.at = "recorded"
+    with pytest.raises(OSError, match="died"):
+        finished(world, made(world, kind=Failing))
+    shutil.rmtree(world.home)
+    Failing.at = ""
+    mine = made(world, kind=Failing)
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteLedger, "note", _killed)
+        with pytest.raises(OSError, match="killed"):
+            finished(world, mine)
+    finished(world, made(world, kind=Failing))
+    assert (len(world.records()), len(world.objects())) == (1, 2)
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise OSError("killed")
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["landed", "by name"])
+def test_a_class_takes_what_another_has_archived_for_a_file_of_its_own(world: FileWorld, *, told: bool) -> None:
+    """Two classes on one landing: each has its report, its copy and its record, whoever was first."""
+    where = world.drop("in/a/f.csv", b"x")
+    finished(world, made(world, landed=where if told else None))
+    first = world.state()[2]
+    for _ in range(2):
+        mine = made(world, kind=Failing, landed=where if told else None)
+        assert mine.downloaded_file.read_bytes() == b"x"
+        finished(world, mine, 2)
+        assert set(world.objects()) == {*first, mine.archive_file_s3_key, mine.error_file_s3_key}
+        assert [record["Number_of_Errors__c"] for record in world.records()] == [1, 2]
+    assert len(world.objects()) == 4
+
+
+def test_dates_and_decimals_may_be_in_the_record(world: FileWorld) -> None:
+    """They are noted before they are sent, and what is no JSON at all is told for what it is."""
+
+    class Dated(Mine):
+        fields: ClassVar[dict[str, object]] = {}
+
+        @property
+        def execution_sfdc_hash(self) -> Mapping[str, object]:
+            return self.fields
+
+    world.drop("in/a/f.csv", b"x")
+    Dated.fields = {"Data_File__c": date(2026, 1, 1), "Number_of_Errors__c": Decimal("1.5")}
+    finished(world, made(world, kind=Dated))
+    assert [(one["Data_File__c"], one["Number_of_Errors__c"]) for one in world.records()] == [("2026-01-01", 1.5)]
+    world.drop("in/b/f.csv", b"x")
+    Dated.fields = {"Data_File__c": object()}
+    with pytest.raises(FixConfig, match=r"Data_File__c is .*, which is no JSON"):
+        finished(world, made(world, "in/b/f.csv", kind=Dated))
 
 
 def test_an_external_id_makes_the_record_safe_to_repeat(world: FileWorld) -> None:

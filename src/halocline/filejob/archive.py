@@ -9,23 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from halocline.buckets import Buckets, Stored
+from halocline.buckets import METADATA_BYTES, Buckets, Stored, together
 from halocline.errors import Changed, NotFound, Truncated
-from halocline.filejob.names import source_mark
+from halocline.events import Noticed, Sink, silent
+from halocline.filejob.names import job_mark, source_mark
 
-RUN, SOURCE, VERSION, LANDED, FOUND = (f"halocline-{name}" for name in ("run", "source", "version", "landed", "found"))
-"""Names in the metadata of what a run puts into a bucket: the run, the place of the file, its version, its instant, what came."""
+_NAMES = ("run", "job", "source", "version", "landed", "found")
+RUN, JOB, SOURCE, VERSION, LANDED, FOUND = (f"halocline-{name}" for name in _NAMES)
+"""Names in the metadata of what a run puts into a bucket: run, job, place of the file, its version, its instant, what came."""
 
 
-def metadata_of(run: str, stored: Stored, *, found: Mapping[str, object]) -> dict[str, str]:
-    """What the objects of a run say of themselves, in ASCII, and far below the 2 KB that metadata may have.
-
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html, read November 2026.
-    """
-    told = {RUN: run, SOURCE: source_mark(stored.bucket, stored.key), VERSION: stored.version or stored.etag}
+def metadata_of(run: str, stored: Stored, *, job: str, found: Mapping[str, object]) -> dict[str, str]:
+    """What the objects of a run say of themselves, in ASCII, and below what metadata may have: see `buckets.METADATA_BYTES`."""
+    source = source_mark(stored.bucket, stored.key)
+    told = {RUN: run, JOB: job_mark(job), SOURCE: source, VERSION: stored.version or stored.etag}
     if stored.modified is not None:
         told[LANDED] = stored.modified.isoformat()
     return {**told, FOUND: json.dumps(found, separators=(",", ":"))}
@@ -44,13 +45,17 @@ def found_in(stored: Stored | None, *, run: str) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Where the copy of `stored`, the file as it was read, goes; `local` is that very file, where it is at hand."""
+    """Where the copy of `stored`, the file as it was read, goes; `local` is that very file, where it is at hand.
+
+    The copy has the file's own metadata too, unless both are more than a store takes: then `sink` hears so.
+    """
 
     buckets: Buckets
     stored: Stored
     key: str
     metadata: Mapping[str, str]
     local: Path | None = None
+    sink: Sink = silent
 
     def move(self) -> bool:
         """Copy, check, delete; whether the file is in the archive.
@@ -59,56 +64,94 @@ class Archive:
         had it: then its content is gone, and what has taken its place is left alone.
         Raises: Truncated when the copy is not whole.
         """
-        if not self._is_there() and not self._copied() and not self._uploaded():
+        found = self._found()
+        if found is None and not self._copied() and not self._uploaded():
             return False
         copy = self.buckets.head(self.stored.bucket, self.key)
         if copy is None or copy.size != self.stored.size:
             size = "nothing" if copy is None else f"{copy.size:,} bytes"
             cause = f"its copy {self.key} has {size}, and not {self.stored.size:,}"
             raise Truncated(f"Archiving s3://{self.stored.bucket}/{self.stored.key}", cause, hint="It stays where it is.")
-        self._delete()
+        self._delete(found)
         return True
 
-    def _is_there(self) -> bool:
+    def _found(self) -> Stored | None:
+        """The copy that an earlier try has made."""
         copy = self.buckets.head(self.stored.bucket, self.key)
-        return copy is not None and copy.metadata.get(RUN) == self.metadata[RUN] and copy.size == self.stored.size
+        is_ours = copy is not None and copy.metadata.get(RUN) == self.metadata[RUN] and copy.size == self.stored.size
+        return copy if is_ours else None
 
     def _copied(self) -> bool:
         try:
-            self.buckets.copy(self.stored, self.stored.bucket, self.key, metadata=self.metadata)
+            copy = self.buckets.copy(self.stored, self.stored.bucket, self.key, metadata=self.metadata)
         except (Changed, NotFound):
             return False
+        self._tell_left_out(copy.metadata)
         return True
 
     def _uploaded(self) -> bool:
         if self.local is None or not self.local.exists():
             return False
-        metadata = {**self.stored.metadata, **self.metadata}
+        metadata = together(self.stored.metadata, self.metadata)
         self.buckets.upload(self.local, self.stored.bucket, self.key, metadata=metadata)
+        self._tell_left_out(metadata)
         return True
 
-    def _delete(self) -> None:
+    def _tell_left_out(self, metadata: Mapping[str, str]) -> None:
+        if lost := sorted(set(self.stored.metadata) - {name.lower() for name in metadata}):
+            told = f"s3://{self.stored.bucket}/{self.stored.key} is in the archive without its own metadata ({', '.join(lost)})"
+            self.sink(Noticed(f"{told}: together with those of its run they are more than the {METADATA_BYTES:,} bytes of S3."))
+
+    def _delete(self, found: Stored | None) -> None:
+        """`found` is the copy where it had been there before."""
         old = self.stored
         try:
-            if old.version is None:
-                self.buckets.delete(old.bucket, old.key, etag=old.etag)
-            else:
+            if old.version is not None:
                 self.buckets.delete(old.bucket, old.key, version=old.version)
+            elif self._is_at_its_key(found):
+                self.buckets.delete(old.bucket, old.key, etag=old.etag)
         except (Changed, NotFound):  # a newer object is under the key, or none at all
             return
 
+    def _is_at_its_key(self, found: Stored | None) -> bool:
+        """Whether what is under the key is what was read: the same bytes may have been put there again since, and have an event.
 
-def archived_elsewhere(buckets: Buckets, bucket: str, *, near: str, source: str, version: str | None) -> Stored | None:
-    """The newest copy that a run made of what was at this place, in this version (None: any); its key begins with `near`."""
-    found = None
+        S3 tells instants in whole seconds, and has no condition on them: what is put there in the same second, or between this
+        look and the deletion, cannot be told from it without versions.
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html (of If-Match), read November 2026.
+        """
+        there = self.buckets.head(self.stored.bucket, self.stored.key)
+        if there is None or there.modified is None:
+            return there is not None
+        if found is not None and found.modified is not None and there.modified > found.modified:
+            return False
+        return self.stored.modified in {None, there.modified}
+
+
+def archived_elsewhere(
+    buckets: Buckets, bucket: str, *, near: str, source: str, version: str | None, job: str
+) -> tuple[Stored | None, Stored | None]:
+    """The copies that tell of the newest landing of what was at this place, in this version (None: any), under names that begin
+    with `near`: one that this job made, and one that another has made.
+    """
+    mine: Stored | None = None
+    others: Stored | None = None
     for one in buckets.each(bucket, near):
         told = buckets.head(bucket, one.key)
         if told is None or told.metadata.get(SOURCE) != source or version not in {None, told.metadata.get(VERSION)}:
             continue
-        if found is None or _age(told) > _age(found):
-            found = told
-    return found
+        if told.metadata.get(JOB) == job_mark(job):
+            mine = _newer(mine, told)
+        else:
+            others = _newer(others, told)
+    return mine, others
 
 
-def _age(stored: Stored) -> float:
-    return 0.0 if stored.modified is None else stored.modified.timestamp()
+def _newer(one: Stored | None, other: Stored) -> Stored:
+    return other if one is None or landed_at(other) > landed_at(one) else one
+
+
+def landed_at(copy: Stored) -> datetime:
+    """The instant at which what was copied landed, as far as the copy says it, else that of the copy."""
+    told = copy.metadata.get(LANDED)
+    return datetime.fromisoformat(told) if told else copy.modified or datetime.fromtimestamp(0, UTC)

@@ -43,7 +43,7 @@ class Intake:
         if self._rows is None:
             path = self._brought(stored)
             try:
-                limits.check(path, self.job.limits, encoding=self.job.encoding)
+                limits.check(path, self.job.limits, encoding=self.job.encoding, delimiter=self.job.delimiter)
                 self._rows = file_rows(path, self.spool.path, name=path.name, options=self.job.reading)
             except FixConfig as error:
                 raise Unreadable(str(error)) from error

@@ -118,13 +118,15 @@ class FileState(StrEnum):
 
     DONE: its rows were sent, whatever Salesforce said of each. UNREADABLE: it is no file of rows, which the report says.
     AGAIN: an earlier delivery took care of it, and nothing was done. REPLACED: somebody wrote another file over it before it was
-    read, and nothing was done; that one has an event of its own.
+    read, and nothing was done; that one has an event of its own. SUPERSEDED: a file that landed later under the same key was sent
+    before it, in a bucket with versions; its rows were not, for an upsert or update would put older values over newer ones.
     """
 
     DONE = "done"
     UNREADABLE = "unreadable"
     AGAIN = "again"
     REPLACED = "replaced"
+    SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class FileOutcome:
     """What became of one file, in rows. `errors` rows are in the report `error_key`, those in doubt among them.
 
     `run` is that of the file in the ledger, `push_run` that of its rows (`halocline errors`, `retry`). `message` says why a file
-    could not be read.
+    could not be read, or was not sent.
     """
 
     state: FileState

@@ -74,9 +74,19 @@ class StepBook:
         self.ledger.journal(self.run).intend(step, detail)
 
     def note(self, step: str, found: Noted) -> None:
-        """Remember that a step is done."""
-        self.steps[step] = found
-        self.ledger.note(self.run, plan=self.plan)
+        """Remember that a step is done.
+
+        Raises: LeaseLost when another run has taken the file over: what that one noted stays.
+        """
+        self.note_all({step: found})
+
+    def note_all(self, steps: Mapping[str, Noted]) -> None:
+        """Remember several steps at once: all of them or, where the process dies, none.
+
+        Raises: as `note`.
+        """
+        self.steps.update(steps)
+        self.ledger.note(self.run, plan=self.plan, lease=self.lease)
 
     def still_ours(self) -> None:
         """Raises: LeaseLost when another run has taken the file over."""

@@ -11,6 +11,7 @@ import json
 import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from halocline.landed import Landed
@@ -19,7 +20,11 @@ MARK_DIGITS = 16  # hexadecimal digits of a run in the names of its objects: 64 
 KEY_BYTES = 1_024
 """Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html (UTF-8), read November 2026."""
 
+TAIL_BYTES = 64
+"""What is kept free behind a name, so that whatever is made of one key begins alike: marks and endings are shorter."""
+
 _RUN_DIGITS = 32
+_JOB_CHARS = 100  # of the name of a job, as people read it in metadata
 _FLOW_CHARS = 240  # of the name of a flow, as people read it in lists
 _LOCAL_CHARS = 60  # of the name of a local file, its endings not counted
 _ENDING = re.compile(r"(\.[A-Za-z0-9]{1,10}){0,2}$")
@@ -53,18 +58,25 @@ def source_mark(bucket: str, key: str) -> str:
     return digest(bucket, key)[:_RUN_DIGITS]
 
 
+def job_mark(job: str) -> str:
+    """What tells a job in metadata, in ASCII: its name, and where that is long its beginning and a digest."""
+    name = quote(job)
+    return name if len(name) <= _JOB_CHARS else f"{name[:_JOB_CHARS]}...{digest(job)[:MARK_DIGITS]}"
+
+
 def below(prefix: str, key: str, *, mark: str, ending: str | None = None) -> str:
     """A key below `prefix` for what is made of `key`, folders kept, `mark` behind the name; `ending` takes the place of its own.
 
-    At most 1,024 bytes: of a key that is too long the end of the name is left out, the mark tells it apart.
+    At most 1,024 bytes: of a key that is too long the end of the name is left out, at the same place whatever the mark and the
+    ending are (up to `TAIL_BYTES`), and the mark tells it apart. So with neither it is what all the others begin with.
     """
     segments = [_segment(one) for one in key.split("/") if one]
     name = segments.pop() if segments else "_"
     own = _ending_of(name)
     tail = f"-{mark}{own if ending is None else ending}"
     path = "/".join([*segments, name.removesuffix(own) or "_"])
-    room = KEY_BYTES - len(prefix.encode()) - len(tail.encode())
-    return f"{prefix}{path.encode()[:room].decode('utf-8', 'ignore')}{tail}"
+    room = KEY_BYTES - len(prefix.encode()) - max(len(tail.encode()), TAIL_BYTES)
+    return f"{prefix}{path.encode()[: max(room, 0)].decode('utf-8', 'ignore')}{tail}"
 
 
 def local_name(key: str) -> str:

@@ -7,10 +7,13 @@ records that are equal to it already; in doubt they are looked for again, and a 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
 from string import Formatter
 from typing import Any, Protocol
 
@@ -37,7 +40,7 @@ class Execution:
 
     A template that is one name and nothing else gives the value itself: `"{errors}"` is a number. With `external_id_field`, a
     text of 32 characters or more, the record is found under the run's name and never created twice.
-    Raises: FixConfig for a template that names what is not known.
+    Raises: FixConfig for a template that names what is not known, and for a value that is not JSON.
     """
 
     sobject: str
@@ -48,6 +51,7 @@ class Execution:
         for name in (self.sobject, *self.fields, *([self.external_id_field] if self.external_id_field else [])):
             if not _FIELD.fullmatch(name):
                 raise FixConfig(_DOING, f"{name!r} cannot be the API name of an object or a field")
+        _check_json(self.fields)
         for value in self.fields.values():
             for wanted in _named(value):
                 if wanted not in NAMES:
@@ -58,6 +62,16 @@ class Execution:
     def rendered(self, values: Mapping[str, object]) -> dict[str, object]:
         """The record's fields for these values of `NAMES`."""
         return {name: _rendered(value, values) for name, value in self.fields.items()}
+
+
+def plain(fields: Mapping[str, object]) -> dict[str, object]:
+    """The fields with instants as texts and decimals as numbers, so that they can be noted before they are sent.
+
+    Raises: FixConfig for another value that is not JSON.
+    """
+    told = {name: _plain(value) for name, value in fields.items()}
+    _check_json(told)
+    return told
 
 
 class Records(Protocol):
@@ -102,6 +116,7 @@ class Recorder:
     records: Records
     book: StepBook
     sink: Sink
+    _described: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)  # so that an object is described once
 
     def make(self, wanted: Wanted) -> str:
         """The id of the record, which is there when this returns.
@@ -151,7 +166,8 @@ class Recorder:
         except HaloclineError:  # it was refused: what comes next is another record
             self.book.intend(STEP, None)
             raise
-        self._tell_doubles(wanted, past if isinstance(past, dict) else intent)
+        if isinstance(past, dict):  # what an earlier try sent may have arrived late; else there can be one alone
+            self._tell_doubles(wanted, past)
         return made
 
     def _new(self, wanted: Wanted, past: Mapping[str, Any]) -> list[str]:
@@ -194,11 +210,13 @@ class Recorder:
             return None
 
     def _fields(self, sobject: str) -> dict[str, Mapping[str, Any]]:
-        try:
-            told = self.records.describe(sobject)
-        except AccessDenied:
-            return {}
-        return {str(field["name"]).lower(): field for field in told["fields"]}
+        if sobject not in self._described:
+            try:
+                told = self.records.describe(sobject)["fields"]
+            except AccessDenied:
+                told = ()
+            self._described[sobject] = {str(one["name"]).lower(): one for one in told}
+        return self._described[sobject]
 
     def _fitting(self, wanted: Wanted) -> dict[str, object]:
         """The body with its link, and where it may be its texts, no longer than their fields."""
@@ -246,6 +264,25 @@ class _ByAttribute:
         getattr(self._client, sobject).upsert(f"{external_id_field}/{value}", dict(record))
         soql = f"SELECT Id FROM {sobject} WHERE {external_id_field} = {_literal(value)} LIMIT 1"
         return str(self.query(soql)[0]["Id"])
+
+
+def _check_json(fields: Mapping[str, object]) -> None:
+    for name, value in fields.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            cause = f"{name} is {value!r}, which is no JSON ({error})"
+            raise FixConfig(_DOING, cause, hint='Write a date as a text: "2026-01-01".') from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, Decimal) and value.is_finite():
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
 
 
 def _named(value: object) -> list[str]:

@@ -16,12 +16,14 @@ What "says this run" means is in `archive`: the metadata of the objects that a r
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -32,7 +34,7 @@ from halocline.config import Settings
 from halocline.errors import Changed, FixConfig, HaloclineError, NotFound, Stop
 from halocline.events import Noticed, Sink, silent
 from halocline.filejob import names
-from halocline.filejob.archive import VERSION, Archive, archived_elsewhere, found_in, metadata_of
+from halocline.filejob.archive import LANDED, VERSION, Archive, archived_elsewhere, found_in, metadata_of
 from halocline.filejob.intake import Intake, Unreadable
 from halocline.filejob.job import FileJob, FileOutcome, FileState
 from halocline.filejob.journal import Noted, StepBook, known, steps_of
@@ -41,6 +43,7 @@ from halocline.filejob.report import ALL_HEADERS, CONTENT_TYPE, Failure, append
 from halocline.filejob.submit import Deadline, Submit
 from halocline.heartbeat import Turn, held
 from halocline.outcome import Counts, Rejection
+from halocline.push.order import Nulls, SyncMode
 from halocline.report import rejections_of
 from halocline.spool import Spool, storage
 
@@ -50,7 +53,8 @@ if TYPE_CHECKING:
 
 UNREADABLE = "FILE_UNREADABLE"
 """The code of a file that is no file of rows; the report has one line for it."""
-_MESSAGE_CHARS = 200  # of a refusal in metadata, which hold 2 KB
+_MESSAGE_BYTES = 300  # of a message in metadata, which hold 2 KB: there it is ASCII, with up to twelve bytes a character
+_ENDINGS = {FileState.DONE, FileState.UNREADABLE, FileState.SUPERSEDED}  # of files that are reported on, archived and recorded
 _PAGE = 1_000  # rows of a report that are looked up at once
 
 
@@ -85,6 +89,7 @@ def run_file(
         if (before := _before(run, where, ledger)) is not None:  # whoever held the lease has just ended it
             return before
         about = {"job": job.name, "bucket": where.bucket, "key": where.key, "dedupe": where.dedupe}
+        about["sequencer"] = where.sequencer
         book = StepBook.open(run, flow, ledger=ledger, lease=lease, about=about)
         try:
             with storage(f"Taking care of {where}"), ExitStack() as stack:
@@ -157,7 +162,7 @@ def outcome_of(state: FileState, steps: dict[str, Noted], *, run: str, where: La
         archive_key=steps.get("archive", {}).get("key"),
         record_id=steps.get("record", {}).get("id"),
         push_run=found.get("push"),
-        message=str(found.get("unreadable", "")),
+        message=str(found.get("message", "")),
     )
 
 
@@ -187,17 +192,17 @@ class _Work:
     def stored(self) -> Stored:
         """The object as it was fetched."""
         noted = self.book.steps["fetch"]
-        return Stored(
-            self.where.bucket, self.where.key, noted["size"], noted["etag"], noted["version"], metadata=noted["metadata"]
-        )
+        modified = None if noted.get("modified") is None else datetime.fromisoformat(noted["modified"])
+        place = (self.where.bucket, self.where.key)
+        return Stored(*place, noted["size"], noted["etag"], noted["version"], modified, noted["metadata"])
 
     def carry(self) -> FileOutcome:
         """Do what is not done."""
         self._restore()
         state = FileState(self._step("fetch", self._fetch)["state"])
-        if state is FileState.DONE:
+        if state is FileState.DONE or self._is_sent:
             state = FileState(self._step("submit", self._submit)["state"])
-        if state in {FileState.DONE, FileState.UNREADABLE}:
+        if state in _ENDINGS:
             self._step("report", self._report)
             self._step("archive", self._archive)
             if self.job.execution is not None:
@@ -205,6 +210,11 @@ class _Work:
         outcome = outcome_of(state, self.book.steps, run=self.book.run, where=self.where)
         self._finish(outcome)
         return outcome
+
+    @property
+    def _is_sent(self) -> bool:
+        """Whether its rows were told of before this delivery, so that the rest is to be done whatever became of the file."""
+        return "submit" in self.book.steps
 
     def _step(self, name: str, act: Any) -> Noted:
         self.deadline.check(f"Taking care of {self.where}, before the step {name}")
@@ -221,28 +231,36 @@ class _Work:
         self.book.finish(counts, rows=outcome.rows, error=outcome.message or None)
 
     def _restore(self) -> None:
-        """A ledger that has never heard of the run says nothing about whether it has begun: the bucket does."""
-        if not self.book.fresh:
+        """A ledger that knows of no step of the run says nothing about whether it has begun: the bucket does.
+
+        It is asked until a first step is noted, for a delivery may fail while it asks; what it says is noted as one.
+        """
+        if self.book.steps:
             return
+        steps = dict[str, Noted]()
         archived = self.buckets.head(self.where.bucket, self.archive_key)
         found = found_in(archived, run=self.book.run)
         if found is None:
             found = found_in(self.buckets.head(self.where.bucket, self.error_key), run=self.book.run)
         elif archived is not None:
-            told = archived.metadata[VERSION]
+            told, modified = archived.metadata[VERSION], archived.metadata.get(LANDED)
             etag = self.where.etag or told if self.where.version is None else self.where.etag or ""
-            self.book.note("fetch", _fetched(archived, etag=etag, version=self.where.version))
+            steps["fetch"] = _fetched(archived, etag=etag, version=self.where.version, modified=modified)
         if found is not None:
-            self.book.note("submit", {**found, "restored": True})
+            self.book.note_all({**steps, "submit": {**found, "restored": True}})
 
     def _fetch(self) -> Noted:
         """Which object it is. It may be another by now, or archived under the name of another run."""
         stored = self.buckets.head(self.where.bucket, self.where.key, version=self.where.version)
+        is_other = stored is not None and self.where.version is None and self.where.etag not in {None, stored.etag}
+        if self._is_sent and (stored is None or is_other):  # there is nothing to read any more, and nothing that has to be
+            return {"state": FileState.REPLACED.value}
         if stored is None:
             return self._gone()
-        if self.where.version is None and self.where.etag not in {None, stored.etag}:
+        if is_other:
             return self._replaced()
-        return _fetched(stored, etag=stored.etag, version=stored.version)
+        modified = None if stored.modified is None else stored.modified.isoformat()
+        return _fetched(stored, etag=stored.etag, version=stored.version, modified=modified)
 
     def _replaced(self) -> Noted:
         self.sink(Noticed(f"{self.where} was written over before it was read; the newer file has an event of its own."))
@@ -252,10 +270,16 @@ class _Work:
         where = self.where
         near = names.below(self.job.archive_prefix, where.key, mark="", ending="")
         source, version = names.source_mark(where.bucket, where.key), where.version or where.etag
-        copy = archived_elsewhere(self.buckets, where.bucket, near=near, source=source, version=version)
+        copy, others = archived_elsewhere(
+            self.buckets, where.bucket, near=near, source=source, version=version, job=self.job.name
+        )
         if copy is None:
+            doing, cause = f"Fetching {where}", "it is not there, and no copy of it is in the archive"
             hint = "Nothing was done with it. If somebody took it away on purpose, drop the event."
-            raise NotFound(f"Fetching {where}", "it is not there, and no copy of it is in the archive", hint=hint)
+            if others is not None:
+                cause = f"it is not there, and the copy {others.key} in the archive was made by another job"
+                hint = f"Nothing was done with it by {self.job.name}. A file has one job: give the two different prefixes."
+            raise NotFound(doing, cause, hint=hint)
         self.sink(Noticed(f"{where} was taken care of before; it is {copy.key} now."))
         return {"state": FileState.AGAIN.value}
 
@@ -263,17 +287,40 @@ class _Work:
         done = self.submit.done()
         if done is not None:
             return done
+        if (newer := self._newer()) is not None:
+            return self._superseded(newer)
         try:
             rows = self.intake.rows(self.stored)
         except Unreadable as error:
-            told = str(error)[:_MESSAGE_CHARS]
-            return {"state": FileState.UNREADABLE.value, "rows": 0, "errors": 1, "unreadable": told}
+            return {"state": FileState.UNREADABLE.value, "rows": 0, "errors": 1, "message": _cut(str(error))}
         except (Changed, NotFound) as error:  # what an earlier delivery has put aside is all that there is of it
             going_on = self.submit.go_on()
             if going_on is None and isinstance(error, NotFound):
                 raise
             return going_on or self._replaced()
         return self.submit.send(rows)
+
+    def _newer(self) -> str | None:
+        """The run of a file that landed under the same key after this one, and whose values are in Salesforce already."""
+        if not self.where.sequencer or self.job.order(Nulls.KEEP, None).mode not in {SyncMode.UPSERT, SyncMode.UPDATE}:
+            return None
+        ledger = self.book.ledger
+        for record in ledger.runs(names.flow_of(self.job.name, self.where)):
+            plan: Any = record.plan or {}
+            about, sent = plan.get("file") or {}, plan.get("steps", {}).get("submit", {})
+            is_here = (about.get("bucket"), about.get("key")) == (self.where.bucket, self.where.key)
+            if not is_here or replace(self.where, sequencer=about.get("sequencer") or "0").order <= self.where.order:
+                continue
+            pushes = names.push_flow_of(self.job.name, record.run)
+            if sent.get("state") == FileState.DONE.value or ledger.runs(pushes, limit=1):
+                return record.run
+        return None
+
+    def _superseded(self, newer: str) -> Noted:
+        sent = "Some of its rows may have been sent before" if self.submit.is_begun() else "None of its rows was sent"
+        told = _cut(f"The file of run {newer} landed later under this key, and was sent first. {sent}: its values are older.")
+        self.sink(Noticed(f"{self.where}: {told}"))
+        return {"state": FileState.SUPERSEDED.value, "rows": 0, "errors": 0, "message": told}
 
     def _report(self) -> Noted:
         """The report, uploaded whole; the number of its lines is that of the rows that the push says were not written."""
@@ -289,15 +336,16 @@ class _Work:
         if lines != found["errors"]:
             cause = f"{found['errors']:,} rows were not written, and {lines:,} are known"
             raise Stop(f"Reporting on {self.where}", cause, hint="Report this as a defect of Halocline.")
-        metadata = metadata_of(self.book.run, self.stored, found=found)
+        metadata = metadata_of(self.book.run, self.stored, job=self.job.name, found=found)
         self.buckets.upload(path, self.where.bucket, self.error_key, content_type=CONTENT_TYPE, metadata=metadata)
         return {"key": self.error_key}
 
     def _failures(self, found: Noted) -> Iterator[Failure]:
         """Collect: the lines of the report, in the order in which the rows became known."""
         about = {"salesforce_object": self.job.sobject, "upsert_key": self.job.key or ""}
-        if "unreadable" in found:
-            yield {**about, "code": UNREADABLE, "message": found["unreadable"], "object_json": {"file": self.where.key}}
+        if found["state"] == FileState.UNREADABLE.value:
+            yield {**about, "code": UNREADABLE, "message": found["message"], "object_json": {"file": self.where.key}}
+        if "push" not in found:
             return
         rejections = rejections_of(self.book.ledger, found["push"])
         while page := list(islice(rejections, _PAGE)):
@@ -318,10 +366,11 @@ class _Work:
 
     def _archive(self) -> Noted:
         found = {name: value for name, value in self.book.steps["submit"].items() if name != "restored"}
-        metadata = metadata_of(self.book.run, self.stored, found=found)
-        if Archive(self.buckets, self.stored, self.archive_key, metadata, self.intake.local).move():
-            return {"key": self.archive_key}
-        self.sink(Noticed(f"{self.where} was written over before it could be archived; its rows were sent, a copy there is not."))
+        if "size" in self.book.steps["fetch"]:
+            metadata = metadata_of(self.book.run, self.stored, job=self.job.name, found=found)
+            if Archive(self.buckets, self.stored, self.archive_key, metadata, self.intake.local, self.sink).move():
+                return {"key": self.archive_key}
+        self.sink(Noticed(f"{self.where} was taken away or written over before it could be archived: there is no copy of it."))
         return {"key": None}
 
     def _record(self) -> Noted:
@@ -353,11 +402,20 @@ class _Work:
             "error_key": steps["report"]["key"],
             "error_report_link": link,
             "error_report_url": url,
-            "message": found.get("unreadable"),
+            "message": found.get("message"),
             "state": found["state"],
         }
 
 
-def _fetched(stored: Stored, *, etag: str, version: str | None) -> Noted:
+def _fetched(stored: Stored, *, etag: str, version: str | None, modified: str | None) -> Noted:
     metadata = {name: value for name, value in stored.metadata.items() if not name.startswith("halocline-")}
-    return {"state": FileState.DONE.value, "size": stored.size, "etag": etag, "version": version, "metadata": metadata}
+    told = {"size": stored.size, "etag": etag, "version": version, "modified": modified, "metadata": metadata}
+    return {"state": FileState.DONE.value, **told}
+
+
+def _cut(message: str) -> str:
+    """As much of a message as has room in metadata."""
+    message = message[:_MESSAGE_BYTES]
+    while len(json.dumps(message)) > _MESSAGE_BYTES:
+        message = message[:-1]
+    return message

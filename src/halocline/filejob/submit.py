@@ -116,6 +116,10 @@ class Submit:
                 destination.close()
         return _noted(self.ledger.get(run.id))
 
+    def is_begun(self) -> bool:
+        """Whether any push of the rows was."""
+        return bool(self.ledger.runs(self.flow, limit=1))
+
     def go_on(self) -> Noted | None:
         """Send what an earlier push of the file had put aside and did not send; None where there is none. The file is not needed.
 

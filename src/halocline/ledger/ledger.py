@@ -47,10 +47,10 @@ class Runs(Protocol):
         Raises: ValueError when the run was started before.
         """
 
-    def note(self, run: str, *, plan: Mapping[str, JSON]) -> None:
-        """Book the plan of a run; a later plan takes its place.
+    def note(self, run: str, *, plan: Mapping[str, JSON], lease: Lease | None = None) -> None:
+        """Book the plan of a run; a later plan takes its place. With a lease, only while that lease is the newest.
 
-        Raises: NotFound for an unknown run.
+        Raises: NotFound for an unknown run; LeaseLost when a newer claim fenced the lease off; the plan is then as it was.
         """
 
     def finish(

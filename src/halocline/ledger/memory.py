@@ -130,10 +130,13 @@ class MemoryLedger:
             record = RunRecord(run, flow, "running", stamp(self._clock()))
             self._books[run] = _Book(record, Process.of(pid, host), lease, json.dumps(plan))
 
-    def note(self, run: str, *, plan: Mapping[str, JSON]) -> None:
+    def note(self, run: str, *, plan: Mapping[str, JSON], lease: Lease | None = None) -> None:
         """See `Runs.note`."""
         with self._lock:
-            self._book(run).plan = json.dumps(plan)
+            book = self._book(run)
+            if lease is not None:
+                self._held(lease)
+            book.plan = json.dumps(plan)
 
     def finish(
         self,

@@ -86,9 +86,11 @@ class SqlLedger(ABC):
             if not put("start", **row, **right, now=stamp(put.now())).rowcount:
                 raise ValueError(f"run {run} was started before")
 
-    def note(self, run: str, *, plan: Mapping[str, JSON]) -> None:
+    def note(self, run: str, *, plan: Mapping[str, JSON], lease: Lease | None = None) -> None:
         """See `Runs.note`."""
-        with self._writing_of(run) as put:
+        with self._writing_of(run, about=run if lease is None else lease.flow) as put:
+            if lease is not None:
+                _hold(put, lease)
             put("note", run=run, plan=json.dumps(plan))
 
     def finish(
@@ -232,12 +234,12 @@ class SqlLedger(ABC):
             return found
 
     @contextmanager
-    def _writing_of(self, run: str) -> Iterator[Put]:
-        """One transaction about a run.
+    def _writing_of(self, run: str, *, about: str | None = None) -> Iterator[Put]:
+        """One transaction about a run, and about something else where that is given.
 
         Raises: NotFound for an unknown run.
         """
-        with self._writing(run) as put:
+        with self._writing(run if about is None else about) as put:
             if put("run", run=run).fetchone() is None:
                 raise unknown_run(run)
             yield put

@@ -384,6 +384,18 @@ class LedgerSuite:
         ledger.save_position("Account", {"n": 3}, lease=new)
         assert ledger.position("Account") == {"n": 3}
 
+    def test_a_fenced_off_lease_notes_no_plan(self, ledger: Ledger) -> None:
+        """Who was taken for dead and lives after all leaves what its successor noted as it is."""
+        begin(ledger, "r1")
+        old = ledger.claim("Account", "a", ttl_s=TTL_S)
+        ledger.note("r1", plan={"n": 1}, lease=old)
+        ledger.release(old)
+        new = ledger.claim("Account", "b", ttl_s=TTL_S)
+        ledger.note("r1", plan={"n": 2}, lease=new)
+        with pytest.raises(LeaseLost):
+            ledger.note("r1", plan={"n": 3}, lease=old)
+        assert ledger.get("r1").plan == {"n": 2}
+
     # Leases
 
     def test_a_lease_keeps_others_out_while_it_lives(self, ledger: Ledger, clock: HandClock) -> None:

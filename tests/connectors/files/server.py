@@ -45,7 +45,7 @@ def s3() -> Iterator[str]:
 
 
 def bucket() -> Bucket:
-    """A new and empty bucket."""
-    made = Bucket(f"s3://bucket-{next(_NUMBERS)}")
+    """A new and empty bucket; all servers of moto in one process share theirs, so that its name is like no other test's."""
+    made = Bucket(f"s3://files-{next(_NUMBERS)}")
     made.client.create_bucket(Bucket=made.name)
     return made

@@ -8,6 +8,7 @@ import json
 import random
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote_plus
 
@@ -34,6 +35,19 @@ def test_an_object_comes_as_it_was_put(cloud: Cloud) -> None:
     assert {name.lower(): value for name, value in head["Metadata"].items()} == {"run": "7"}
     assert head["ContentLength"] == 5
     assert cloud.keys(bucket) == [key]
+
+
+def test_an_object_says_no_more_of_itself_than_s3_takes(cloud: Cloud) -> None:
+    """2,048 bytes of names and values; put, copied or in parts."""
+    bucket, most, more = cloud.bucket(), {"a": "x" * 2_047}, {"a": "x" * 2_048}
+    cloud.s3.put_object(Bucket=bucket, Key="k", Body=b"x", Metadata=most)
+    place = {"Bucket": bucket, "Key": "k", "Metadata": more}
+    source = {"CopySource": {"Bucket": bucket, "Key": "k"}, "MetadataDirective": "REPLACE"}
+    for ask in (cloud.s3.put_object, partial(cloud.s3.copy_object, **source), cloud.s3.create_multipart_upload):
+        with pytest.raises(ClientError) as caught:
+            ask(**place)
+        assert code_of(caught.value) == "MetadataTooLarge"
+    assert cloud.s3.head_object(Bucket=bucket, Key="k")["Metadata"] == most
 
 
 def test_what_is_not_there_is_told_as_such(cloud: Cloud) -> None:

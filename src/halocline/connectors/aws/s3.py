@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.exceptions import S3DownloadFailedError
 from s3transfer.subscribers import BaseSubscriber
 
-from halocline.buckets import Stored
+from halocline.buckets import Stored, together
 from halocline.connectors.aws.errors import code_of, gate
 from halocline.connectors.aws.session import Access, session_of
 from halocline.errors import Changed, FixConfig, NotFound
@@ -139,7 +139,7 @@ class S3:
         return True
 
     def copy(self, old: Stored, bucket: str, key: str, *, metadata: Mapping[str, str] | None = None) -> Stored:
-        """Copy exactly that object, of any size; `metadata` is added to its own.
+        """Copy exactly that object, of any size; `metadata` is added to its own, which stay away where both are too many bytes.
 
         Its type and the like come along; rights (ACL) do not, nor do tags where it is copied in parts.
         Raises: Changed, and nothing is copied, where the object is no longer the one of that etag.
@@ -148,7 +148,7 @@ class S3:
         source = {"Bucket": old.bucket, "Key": old.key, **_version(old.version)}
         with gate(doing):
             own = self._client.head_object(**source, IfMatch=_quoted(old.etag))
-            pairs = {**own.get("Metadata", {}), **(metadata or {})}
+            pairs = together(own.get("Metadata", {}), metadata or {})
             wanted = {name: own[name] for name in _KEPT_HEADERS if name in own}
             wanted |= {"Metadata": pairs, "MetadataDirective": "REPLACE", "CopySourceIfMatch": _quoted(old.etag)}
             size = own["ContentLength"]

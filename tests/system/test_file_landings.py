@@ -1,0 +1,241 @@
+"""Files that land under one key one after the other, that change, that go, that two jobs would have: none is mixed up or lost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from halocline import registry
+from halocline.emulator.faults import FOREVER
+from halocline.errors import NotFound, RetryLater
+from halocline.filejob import FileState
+from halocline.landed import Landed
+from halocline.ledger import open_ledger
+from halocline.testing.aws import FakeAWS
+from tests.connectors.files.server import bucket
+from tests.system.file_world import Failing, FileWorld, Meddling, csv_of, file_world, job_of, small
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileWorld]:
+    with file_world(tmp_path_factory.mktemp("files")) as world:
+        yield world
+
+
+@pytest.fixture
+def world(running: FileWorld) -> FileWorld:
+    running.afresh()
+    return running
+
+
+@pytest.fixture
+def faked(world: FileWorld, aws: FakeAWS) -> Iterator[FileWorld]:
+    """The same on an S3 whose clock can be moved, and which holds to the limits."""
+    before = world.buckets
+    world.bucket, world.buckets = bucket(), registry.open_buckets()
+    world.job = job_of(world.bucket.name)
+    yield world
+    world.buckets = before
+
+
+def test_a_file_that_was_replaced_before_it_was_read_is_left_to_its_own_event(world: FileWorld) -> None:
+    """The older event does nothing; the newer does all."""
+    old, new = world.drop("in/f.csv", small(2, 0)), world.drop("in/f.csv", small(3, 1))
+    assert world.deliver(old).state is FileState.REPLACED
+    assert (world.state()[0], world.records()) == ([], [])
+    assert world.deliver(new).written == 3
+    assert world.deliver(old).state is FileState.AGAIN
+
+
+def test_a_file_that_is_replaced_while_it_is_at_work_is_archived_as_it_was_read(world: FileWorld) -> None:
+    """What was read is what was sent, reported on and archived; the newer file lies where it was put, and has its own run."""
+    where, newer = world.drop("in/f.csv", small(4, 1)), list[Landed]()
+    meddling = Meddling(world.buckets, "download", lambda: newer.append(world.drop("in/f.csv", small(5, 0))))
+    outcome = world.deliver(where, buckets=meddling)
+    assert outcome.written == 4
+    assert world.objects()[str(outcome.archive_key)] == small(4, 1)
+    assert world.objects()["in/f.csv"] == small(5, 0)
+    assert world.deliver(newer[0]).written == 5
+    assert "in/f.csv" not in world.objects()
+
+
+def test_a_newer_file_survives_the_deletion_of_the_older(world: FileWorld) -> None:
+    """It lands between the copy and the deletion."""
+    where, newer = world.drop("in/f.csv", small(4, 1)), list[Landed]()
+    meddling = Meddling(world.buckets, "copy", lambda: newer.append(world.drop("in/f.csv", small(5, 0))))
+    world.deliver(where, buckets=meddling)
+    assert world.objects()["in/f.csv"] == small(5, 0)
+
+
+def test_a_file_that_is_replaced_after_a_push_died_is_gone_on_with_from_what_was_put_aside(world: FileWorld) -> None:
+    """Its rows are all sent, and its report has them by number; the newer file is left to its event."""
+    world.with_job(api="bulk")
+    where = world.drop("in/f.csv", small())
+    world.emulator.faults.add("cut", kind="ingest.upload", where="before", times=FOREVER)
+    with pytest.raises(RetryLater):
+        world.deliver(where)
+    world.emulator.faults.clear()
+    newer = world.drop("in/f.csv", small(2, 0))
+    outcome = world.deliver(where)
+    assert (outcome.state, outcome.written, outcome.errors, outcome.archive_key) == (FileState.DONE, 12, 3, None)
+    assert sorted(line["row"] for line in world.report(outcome)) == ["0", "3", "6"]
+    assert any("written over before it could be archived" in one for one in world.told)
+    assert world.deliver(newer).written == 2
+
+
+def test_a_bucket_with_versions_gives_each_event_its_own_file(world: FileWorld) -> None:
+    """Two landings of one key, and the older event is delivered last: each reads, archives and deletes its own version."""
+    client, name = world.bucket.client, versioned(world)
+    world.with_job(mode="insert", key=None)
+    old, new = world.drop("in/f.csv", small(2, 1)), world.drop("in/f.csv", small(3, 1))
+    outcomes = [world.deliver(new), world.deliver(old)]
+    assert [one.written for one in outcomes] == [3, 2]
+    assert [world.objects()[str(one.archive_key)] for one in outcomes] == [small(3, 1), small(2, 1)]
+    left = client.list_object_versions(Bucket=name, Prefix="in/")
+    assert [*left.get("Versions", ()), *left.get("DeleteMarkers", ())] == []
+
+
+def versioned(world: FileWorld) -> str:
+    """The name of the world's bucket, which keeps versions from now on."""
+    name = world.bucket.name
+    world.bucket.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+def one_row(value: str) -> bytes:
+    return csv_of([["S1", value, "Energy", "Oil", "", "1999-01-01", "1", "1869"]])
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "sent"])
+def test_an_older_file_never_puts_its_values_over_newer_ones(world: FileWorld, *, ended: bool) -> None:
+    """Its event comes after the newer was sent: it is archived and recorded, and outcome, record and a notice say it was not."""
+    versioned(world)
+    old, new = world.drop("in/f.csv", one_row("Old")), world.drop("in/f.csv", one_row("New"))
+    if ended:
+        assert world.deliver(new).clean
+    else:  # its rows are sent, and that is all
+        with pytest.raises(RetryLater):
+            world.deliver(new, buckets=Failing(world.buckets, "copy"))
+    outcome = world.deliver(old)
+    assert (outcome.state, outcome.rows, outcome.error_key, outcome.clean) == (FileState.SUPERSEDED, 0, None, False)
+    assert "landed later" in outcome.message
+    assert any(outcome.message in one for one in world.told)
+    assert [one["Name"] for one in world.emulator.query("SELECT Name FROM Account")] == ["New"]
+    assert world.objects()[str(outcome.archive_key)] == one_row("Old")
+    assert world.records()[-1]["Status__c"] == "superseded: 0 of 0"
+    again = world.deliver(old)
+    assert (again.state, again.message, again.record_id) == (FileState.AGAIN, outcome.message, outcome.record_id)
+    assert world.deliver(new).written == 1
+    assert world.deliver(world.drop("in/f.csv", one_row("Newest"))).state is FileState.DONE
+
+
+def test_an_older_file_that_was_begun_says_so(world: FileWorld) -> None:
+    """Its push died, and the newer file was sent before it was gone on with: what is left of it is not sent."""
+    versioned(world)
+    world.with_job(api="bulk")
+    old = world.drop("in/f.csv", one_row("Old"))
+    world.emulator.faults.add("cut", kind="ingest.upload", where="before", times=FOREVER)
+    with pytest.raises(RetryLater):
+        world.deliver(old)
+    world.emulator.faults.clear()
+    assert world.deliver(world.drop("in/f.csv", one_row("New"))).written == 1
+    outcome = world.deliver(old)
+    assert (outcome.state, "may have been sent" in outcome.message) == (FileState.SUPERSEDED, True)
+    assert [one["Name"] for one in world.emulator.query("SELECT Name FROM Account")] == ["New"]
+
+
+def test_the_same_bytes_dropped_again_while_the_first_are_at_work_are_another_file(faked: FileWorld, aws: FakeAWS) -> None:
+    """Their ETag is the same: the instant at which they landed tells them, and they are not deleted before their own event."""
+    faked.with_job(mode="insert", key=None)
+    where, second = faked.drop("in/f.csv", small(4, 0)), list[Landed]()
+
+    def drop() -> None:
+        aws.clock.advance(2)
+        second.append(faked.drop("in/f.csv", small(4, 0)))
+
+    assert faked.deliver(where, buckets=Meddling(faked.buckets, "download", drop)).written == 4
+    assert faked.deliver(second[0]).written == 4
+    assert len(faked.emulator.query("SELECT Id FROM Account")) == 8
+    assert "in/f.csv" not in faked.objects()
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["ledger", "no ledger"])
+def test_the_same_bytes_that_land_after_the_copy_was_made_stay(faked: FileWorld, aws: FakeAWS, *, forgets: bool) -> None:
+    """A delivery died between copy and deletion: the next one finds the copy, and under the key a file that is not its own."""
+    where = faked.drop("in/f.csv", small(4, 0))
+    with pytest.raises(RetryLater):
+        faked.deliver(where, buckets=Failing(faked.buckets, "delete"))
+    if forgets:
+        shutil.rmtree(faked.home)
+    aws.clock.advance(2)
+    second = faked.drop("in/f.csv", small(4, 0))
+    assert faked.deliver(where).written == 4
+    assert faked.deliver(second).state is FileState.DONE
+    assert len(faked.records()) == 2
+
+
+@pytest.mark.parametrize("own", [200, 1_900])
+def test_metadata_of_a_file_that_are_too_many_for_its_copy_are_left_out_and_told(faked: FileWorld, own: int) -> None:
+    """S3 takes 2 KB: what the run says of itself is there, and the file's own where there is room."""
+    client, name = faked.bucket.client, faked.bucket.name
+    client.put_object(Bucket=name, Key="in/f.csv", Body=small(4, 0), Metadata={"a": "x" * own})
+    outcome = faked.deliver(Landed(name, "in/f.csv"))
+    told = client.head_object(Bucket=name, Key=outcome.archive_key)["Metadata"]
+    assert told["halocline-run"] == outcome.run
+    assert told["halocline-job"] == "companies"
+    assert ("a" in told) is (own == 200)
+    assert any("without its own metadata (a)" in one for one in faked.told) is (own != 200)
+
+
+def test_a_message_has_room_in_metadata_whatever_letters_it_has(faked: FileWorld) -> None:
+    """Each may take twelve bytes there; the file is archived, and the report says what has room."""
+    faked.with_job(name="企業" * 200)
+    faces = "\N{GRINNING FACE}" * 200
+    data = f"{faces},{faces}\nA,b\n".encode()
+    faked.bucket.client.put_object(Bucket=faked.bucket.name, Key="in/a.csv", Body=data, Metadata={"whose": "its own" * 20})
+    outcome = faked.deliver(Landed(faked.bucket.name, "in/a.csv"))
+    assert (outcome.state, outcome.archive_key in faked.objects()) == (FileState.UNREADABLE, True)
+    assert outcome.message
+
+
+def test_two_jobs_on_one_file_do_not_take_each_others_work_for_their_own(world: FileWorld) -> None:
+    """The second finds the file gone and a copy of the first: that is told, each time, and not taken for its own success."""
+    where = world.drop("in/f.csv", small(4, 0))
+    copy = world.deliver(where).archive_key
+    other = replace(world.job, name="other")
+    with open_ledger(world.home / "ledger.sqlite") as ledger:
+        for _ in range(2):
+            with pytest.raises(NotFound, match="made by another job") as caught:
+                world.deliver_to(ledger, where, job=other)
+    assert str(copy) in str(caught.value)
+
+
+def test_a_long_key_is_found_in_the_archive(world: FileWorld) -> None:
+    """The end of such a name is left out: at the same place for the copy and for who looks for it."""
+    where = world.drop("in/" + "a" * 1_012 + ".csv", small(4, 0))
+    assert world.deliver(replace(where, sequencer="")).written == 4
+    assert world.deliver(where).state is FileState.AGAIN
+
+
+def test_a_file_that_is_gone_is_told(world: FileWorld) -> None:
+    """Nobody archived it: nothing is done, and whoever delivers it hears so each time."""
+    where = world.drop("in/f.csv", small())
+    world.bucket.client.delete_object(Bucket=where.bucket, Key=where.key)
+    for _ in range(2):
+        with pytest.raises(NotFound, match="no copy of it is in the archive"):
+            world.deliver(where)
+    assert world.records() == []
+
+
+def test_a_file_that_another_way_took_care_of_is_done(world: FileWorld) -> None:
+    """Named by hand it has no sequencer, so it is another landing; the event that comes later finds its copy."""
+    where = world.drop("in/f.csv", small(2, 1))
+    assert world.deliver(replace(where, sequencer="")).written == 2
+    before = world.state()
+    assert world.deliver(where).state is FileState.AGAIN
+    assert world.state() == before
