@@ -36,7 +36,7 @@ from tests.system.forks import learn
 
 def _lost(when: When) -> Exception:
     kind = EndpointConnectionError if when is When.BEFORE else ConnectionClosedError
-    return kind(endpoint_url="http://s3", error="connection reset by peer")
+    return kind(endpoint_url="the bucket", error="connection reset by peer")
 
 
 def _close_answer(_session: object, _request: object, answer: Any) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
-from tests.connectors.files.server import Bucket, bucket
+from halocline.emulator.server import Emulator, EmulatorConfig
+from tests.connectors.files.server import Bucket, bucket, s3
+from tests.system import push_desk
 from tests.system.push_desk import PushDesk
 
 SCHEMA = """
@@ -73,6 +78,17 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return self.left_ms.pop(0) if len(self.left_ms) > 1 else self.left_ms[0]
+
+
+@contextmanager
+def flow_org(folder: Path) -> Iterator[Emulator]:
+    """An org with the objects of `SCHEMA` and of pushes, beside the S3 of moto."""
+    schemas = (folder / "account.yaml", folder / "run.yaml")
+    for path, text in zip(schemas, (push_desk.SCHEMA, SCHEMA), strict=True):
+        path.write_text(text, encoding="utf-8")
+    with s3(), Emulator(EmulatorConfig(schemas=schemas)) as running:
+        running.checkpoint()
+        yield running
 
 
 def flow_desk(desk: PushDesk, flows: str = FLOWS) -> FlowDesk:

@@ -16,15 +16,13 @@ import pytest
 
 from halocline import aws_lambda
 from halocline.consume.aws_lambda import _configuration
-from halocline.emulator.server import Emulator, EmulatorConfig
+from halocline.emulator.server import Emulator
 from halocline.errors import FixConfig, NotAllHandled, NotFound, RetryLater, Stop
 from halocline.flows.connected import Connected
 from halocline.flows.files import FileFlow
 from halocline.flows.push import PushDone, PushFlow
-from tests.connectors.files.server import s3
 from tests.figures import SAYS, Says
-from tests.system import push_desk
-from tests.system.flow_desk import FLOWS, SCHEMA, FlowDesk, failures, flow_desk, sqs_event
+from tests.system.flow_desk import FLOWS, FlowDesk, failures, flow_desk, flow_org, sqs_event
 from tests.system.push_desk import desk_at
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -32,12 +30,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    folder = tmp_path_factory.mktemp("org")
-    schemas = (folder / "account.yaml", folder / "run.yaml")
-    for path, text in zip(schemas, (push_desk.SCHEMA, SCHEMA), strict=True):
-        path.write_text(text, encoding="utf-8")
-    with s3(), Emulator(EmulatorConfig(schemas=schemas)) as running:
-        running.checkpoint()
+    with flow_org(tmp_path_factory.mktemp("org")) as running:
         yield running
 
 
