@@ -10,7 +10,7 @@ import pytest
 
 from halocline import registry
 from halocline.emulator.faults import FOREVER
-from halocline.errors import NotFound, RetryLater
+from halocline.errors import NotFound, RetryLater, StorageFailed
 from halocline.filejob import FileState
 from halocline.landed import Landed
 from halocline.ledger import open_ledger
@@ -147,6 +147,47 @@ def test_an_older_file_that_was_begun_says_so(world: FileWorld) -> None:
     outcome = world.deliver(old)
     assert (outcome.state, "may have been sent" in outcome.message) == (FileState.SUPERSEDED, True)
     assert [one["Name"] for one in world.emulator.query("SELECT Name FROM Account")] == ["New"]
+
+
+def test_what_became_of_the_rows_of_an_older_file_is_told(world: FileWorld) -> None:
+    """Some were refused before its push was cut off: they are in the report, and the push is named."""
+    versioned(world)
+    world.with_job(api="collections", batch_size=1)
+    old = world.drop("in/f.csv", small(4, 1))
+    world.emulator.faults.add("cut", kind="collections.upsert", where="before", nth=3, times=FOREVER)
+    with pytest.raises(RetryLater):
+        world.deliver(old)
+    world.emulator.faults.clear()
+    assert world.deliver(world.drop("in/f.csv", one_row("New"))).written == 1
+    outcome = world.deliver(old)
+    refused = [line for line in world.report(outcome) if line["fate"] == "refused"]
+    assert (outcome.state, outcome.push_run is None, [line["row"] for line in refused]) == (FileState.SUPERSEDED, False, ["0"])
+    assert outcome.errors == len(world.report(outcome))
+
+
+def test_a_push_that_sent_nothing_supersedes_nothing(world: FileWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newer file's push died before its first row went: the older one is sent, and the newer one when it comes again."""
+    versioned(world)
+    old, new = world.drop("in/f.csv", one_row("Old")), world.drop("in/f.csv", one_row("New"))
+    with monkeypatch.context() as patch:
+        patch.setattr("halocline.push.push._stage", _no_room)
+        with pytest.raises(StorageFailed):
+            world.deliver(new)
+    assert world.deliver(old).written == 1
+    assert world.deliver(new).written == 1
+    assert [one["Name"] for one in world.emulator.query("SELECT Name FROM Account")] == ["New"]
+
+
+def test_a_long_history_of_a_key_forgets_nothing(world: FileWorld) -> None:
+    """However many older files come late, none of them is sent."""
+    versioned(world)
+    old = [world.drop("in/f.csv", one_row(f"Old {number}")) for number in range(52)]
+    world.deliver(world.drop("in/f.csv", one_row("New")))
+    assert {world.deliver(one).state for one in reversed(old)} == {FileState.SUPERSEDED}
+
+
+def _no_room(*_: object, **__: object) -> None:
+    raise StorageFailed("Staging", "the disk is full")
 
 
 def test_the_same_bytes_dropped_again_while_the_first_are_at_work_are_another_file(faked: FileWorld, aws: FakeAWS) -> None:

@@ -40,7 +40,7 @@ from halocline.filejob.job import FileJob, FileOutcome, FileState
 from halocline.filejob.journal import Noted, StepBook, known, steps_of
 from halocline.filejob.record import Recorder, Wanted, records_of
 from halocline.filejob.report import ALL_HEADERS, CONTENT_TYPE, Failure, append
-from halocline.filejob.submit import Deadline, Submit
+from halocline.filejob.submit import Deadline, Submit, may_have_sent
 from halocline.heartbeat import Turn, held
 from halocline.outcome import Counts, Rejection
 from halocline.push.order import Nulls, SyncMode
@@ -56,6 +56,7 @@ UNREADABLE = "FILE_UNREADABLE"
 _MESSAGE_BYTES = 300  # of a message in metadata, which hold 2 KB: there it is ASCII, with up to twelve bytes a character
 _ENDINGS = {FileState.DONE, FileState.UNREADABLE, FileState.SUPERSEDED}  # of files that are reported on, archived and recorded
 _PAGE = 1_000  # rows of a report that are looked up at once
+_EVERY = 2**31 - 1  # of the runs of one key: however long the history, what was sent is in it
 
 
 def run_file(
@@ -301,26 +302,27 @@ class _Work:
         return self.submit.send(rows)
 
     def _newer(self) -> str | None:
-        """The run of a file that landed under the same key after this one, and whose values are in Salesforce already."""
+        """The run of a file that landed under the same key after this one, and whose rows were sent, or some of them."""
         if not self.where.sequencer or self.job.order(Nulls.KEEP, None).mode not in {SyncMode.UPSERT, SyncMode.UPDATE}:
             return None
         ledger = self.book.ledger
-        for record in ledger.runs(names.flow_of(self.job.name, self.where)):
+        for record in ledger.runs(names.flow_of(self.job.name, self.where), limit=_EVERY):
             plan: Any = record.plan or {}
             about, sent = plan.get("file") or {}, plan.get("steps", {}).get("submit", {})
             is_here = (about.get("bucket"), about.get("key")) == (self.where.bucket, self.where.key)
             if not is_here or replace(self.where, sequencer=about.get("sequencer") or "0").order <= self.where.order:
                 continue
             pushes = names.push_flow_of(self.job.name, record.run)
-            if sent.get("state") == FileState.DONE.value or ledger.runs(pushes, limit=1):
+            if sent.get("state") == FileState.DONE.value or may_have_sent(pushes, ledger) is not None:
                 return record.run
         return None
 
     def _superseded(self, newer: str) -> Noted:
-        sent = "Some of its rows may have been sent before" if self.submit.is_begun() else "None of its rows was sent"
+        left = self.submit.left()
+        sent = "None of its rows was sent" if left is None else "Some of its rows may have been sent before"
         told = _cut(f"The file of run {newer} landed later under this key, and was sent first. {sent}: its values are older.")
         self.sink(Noticed(f"{self.where}: {told}"))
-        return {"state": FileState.SUPERSEDED.value, "rows": 0, "errors": 0, "message": told}
+        return {"rows": 0, "errors": 0, **(left or {}), "state": FileState.SUPERSEDED.value, "message": told}
 
     def _report(self) -> Noted:
         """The report, uploaded whole; the number of its lines is that of the rows that the push says were not written."""

@@ -25,6 +25,7 @@ from halocline.push.past import place, unsettled
 from halocline.push.push import Push, execute
 from halocline.push.resume import resume
 from halocline.push.run import PushRun
+from halocline.report import rejections_of
 from halocline.several import company
 
 if TYPE_CHECKING:
@@ -116,9 +117,13 @@ class Submit:
                 destination.close()
         return _noted(self.ledger.get(run.id))
 
-    def is_begun(self) -> bool:
-        """Whether any push of the rows was."""
-        return bool(self.ledger.runs(self.flow, limit=1))
+    def left(self) -> Noted | None:
+        """What came of the newest push that may have sent rows, which is not gone on with; None where none was sent."""
+        self._bury_the_dead()
+        begun = may_have_sent(self.flow, self.ledger)
+        if begun is None:
+            return None
+        return {**_noted(begun), "errors": sum(1 for _ in rejections_of(self.ledger, begun.run))}  # what is told of them
 
     def go_on(self) -> Noted | None:
         """Send what an earlier push of the file had put aside and did not send; None where there is none. The file is not needed.
@@ -156,6 +161,11 @@ class Submit:
                     "Repeat the event where that folder is, or compare both sides; an upsert by an external id may be repeated."
                 )
                 raise Stop(f"Sending the rows again to {note.order.sobject}", cause, hint=hint, run=past.run)
+
+
+def may_have_sent(flow: str, ledger: Ledger) -> RunRecord | None:
+    """The newest push of the flow that came so far as to send rows: its note is written right before the first."""
+    return next((one for one in ledger.runs(flow) if Note.from_json(one.plan) is not None), None)
 
 
 def _noted(record: RunRecord) -> Noted:
