@@ -214,6 +214,48 @@ def test_the_version_that_landed_is_moved(name: str, store: Buckets, tmp_path: P
     assert there == [True, False]
 
 
+def test_an_older_landing_is_not_moved_over_a_newer_one(name: str, store: Buckets, tmp_path: Path) -> None:
+    """Its callback failed after its move, and comes again when the newer is in its place: that one stays, nothing is copied."""
+    first, second = versioned(name, b"one", b"two")
+    failing = [True]
+
+    def work(key: str, where: str) -> None:
+        move_file(key, "archive/a.csv", where)
+        if failing:
+            failing.clear()
+            raise ValueError("after the move")
+
+    here = S3Events(MemoryLedger(), Settings(tmp_path), flow="f")
+    old, new = (event(record(bucket=name, version=one, sequencer=f"0{n}")) for n, one in enumerate((first, second)))
+    with pytest.raises(NotAllHandled):
+        here.respond(old, work)
+    here.respond(new, work)
+    copies = store.head(name, "archive/a.csv")
+    here.respond(old, work)
+    assert store.read(name, "archive/a.csv") == b"two"
+    assert store.head(name, "archive/a.csv") == copies
+
+
+def test_an_event_without_a_version_knows_its_move(name: str, store: Buckets, tmp_path: Path) -> None:
+    """In a bucket with versions too: by the etag."""
+    versioned(name, b"one")
+    found = store.head(name, "in/a.csv")
+    assert found is not None
+    failing = [True]
+
+    def work(key: str, where: str) -> None:
+        move_file(key, "archive/a.csv", where)
+        if failing:
+            failing.clear()
+            raise ValueError("after the move")
+
+    here = S3Events(MemoryLedger(), Settings(tmp_path), flow="f")
+    with pytest.raises(NotAllHandled):
+        here.respond(event(record(bucket=name, etag=found.etag)), work)
+    (result,) = here.respond(event(record(bucket=name, etag=found.etag)), work)
+    assert result.handling is Handling.DONE
+
+
 def test_a_newer_object_is_neither_moved_nor_deleted(name: str, store: Buckets, tmp_path: Path) -> None:
     """Without versions too: it has an event of its own."""
     client = boto3.client("s3")

@@ -50,7 +50,8 @@ def parsed(text: str, doing: str, *, twice: str = "Leave one of them out.") -> D
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
             seen: set[tuple[str, str]] = set()
-            for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            pairs = node.value if node.id == "mapping" else ()  # a tag may say so of what is none
+            for key in (key for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
                 if (key.tag, key.value) in seen:
                     raise FixConfig(doing, f"line {key.start_mark.line + 1} says {key.value!r} a second time", hint=twice)
                 seen.add((key.tag, key.value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from halocline import registry
@@ -12,8 +13,9 @@ from halocline.landed import Landed, at_hand, telling
 from halocline.scratch import folder, key_of, place_of
 from halocline.spool import storage
 
-_MOVED_FROM, _MOVED_MARK = "halocline-moved-from", "halocline-moved-mark"
-"""Names in the metadata of a copy: a digest of the place it was moved from, and the version or etag of what was moved."""
+_NAMES = ("from", "version", "etag", "sequencer")
+_MOVED_FROM, _MOVED_VERSION, _MOVED_ETAG, _MOVED_SEQUENCER = (f"halocline-moved-{name}" for name in _NAMES)
+"""Names in the metadata of a copy: a digest of the place it was moved from; version, etag and sequencer of what was moved."""
 
 
 def download_file(
@@ -70,7 +72,8 @@ def move_file(
     """Copy an object and delete the old one, if it is still the one that was copied. Moving what was moved before does nothing.
 
     In a callback of an event it is the object that landed: one that has taken its place meanwhile stays, for it has an event of
-    its own. Anywhere else it is the newest. What was moved before is known by the metadata of its copy.
+    its own, and so does the copy of one that landed later. Anywhere else it is the newest. What was moved before is known by the
+    metadata of its copy.
     Raises: NotFound when it is at neither place; Changed when another took its place: in a callback before the copy was made, and
     nothing is done (see `download_file`); elsewhere after it, and nothing is deleted.
     """
@@ -84,11 +87,10 @@ def move_file(
             return
         hint = f"Nor was it moved to s3://{target}/{new_key}."
         raise NotFound(f"Moving s3://{bucket}/{old_key}", "there is no such object", hint=hint)
-    with telling(where):
-        _expect(old, where)
-        store.copy(
-            old, target, new_key, metadata={_MOVED_FROM: source_mark(bucket, old_key), _MOVED_MARK: old.version or old.etag}
-        )
+    if where is None or not _stands(store.head(target, new_key), old, where):
+        with telling(where):
+            _expect(old, where)
+            store.copy(old, target, new_key, metadata=_moved(old, where))
     if delete:
         _delete_what_was(old, store, where=where)
 
@@ -130,5 +132,24 @@ def _is_moved(copy: Stored | None, bucket: str, key: str, *, where: Landed | Non
     """Whether an object is the copy that a move made of what was at this place; of a landing at hand, of that one."""
     if copy is None or copy.metadata.get(_MOVED_FROM) != source_mark(bucket, key):
         return False
-    mark = None if where is None else where.version or where.etag
-    return mark in {None, copy.metadata.get(_MOVED_MARK)}
+    if where is not None and where.version is not None:
+        return copy.metadata.get(_MOVED_VERSION) == where.version
+    return where is None or where.etag in {None, copy.metadata.get(_MOVED_ETAG)}
+
+
+def _stands(copy: Stored | None, old: Stored, where: Landed) -> bool:
+    """Whether the copy of this object, or of one that landed in its place later, is at the target: it is not copied over."""
+    if not _is_moved(copy, old.bucket, old.key, where=None) or copy is None:
+        return False
+    sequencer = copy.metadata.get(_MOVED_SEQUENCER, "")
+    if sequencer and where.sequencer and replace(where, sequencer=sequencer).order > where.order:
+        return True
+    mine = _moved(old, where)
+    return all(copy.metadata.get(name) == mine[name] for name in mine)
+
+
+def _moved(old: Stored, where: Landed | None) -> dict[str, str]:
+    """What a copy says of the object that it was made of."""
+    told = {_MOVED_FROM: source_mark(old.bucket, old.key), _MOVED_ETAG: old.etag}
+    told |= {} if old.version is None else {_MOVED_VERSION: old.version}
+    return told if where is None or not where.sequencer else {**told, _MOVED_SEQUENCER: where.sequencer}

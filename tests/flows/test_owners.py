@@ -64,3 +64,6 @@ def test_two_flows_of_the_same_files_are_told_when_their_references_are_known(mo
     monkeypatch.setenv("BUCKET", "s3://b")
     with pytest.raises(FixConfig, match="it takes the same files as innermost"):
         owners(text)
+    monkeypatch.setenv("BUCKET", "s3://b/done")
+    with pytest.raises(FixConfig, match="below what inner puts there"):
+        owners(text)

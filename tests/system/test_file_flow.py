@@ -62,6 +62,24 @@ def test_files_that_lie_there_are_taken_care_of(desk: FlowDesk) -> None:
     assert (told.exit_code, told.out) == (0, "companies: nothing to do\n")
 
 
+@pytest.mark.parametrize("versions", [False, True])
+def test_a_file_that_was_cut_off_behind_its_archive_gets_its_record(
+    desk: FlowDesk, monkeypatch: pytest.MonkeyPatch, *, versions: bool
+) -> None:
+    """No listing of the bucket has it any more: the ledger tells that it is not done."""
+    if versions:
+        desk.bucket.client.put_bucket_versioning(Bucket=desk.bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    desk.land("in/a.csv", "key,name\na,A\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("halocline.filejob.run._Work._record", _no_copy)
+        assert desk.desk.type("run", "companies").exit_code == 1
+    assert [name.split("/")[0] for name in desk.names()] == ["archive"]
+    assert desk.desk.emulator.query("SELECT Id FROM Run__c") == []
+    assert desk.desk.type("run", "companies").exit_code == 0
+    assert len(desk.desk.emulator.query("SELECT Id FROM Run__c")) == 1
+    assert desk.desk.type("run", "companies").out == "companies: nothing to do\n"
+
+
 def test_the_same_file_dropped_once_more_is_new_work(desk: FlowDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its mapping mended, whoever drops the very same bytes again gets them carried; as long as one drop lies there it is one."""
     path, right = Path("halocline.yaml"), Path("halocline.yaml").read_text()

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
 from halocline import filejob
 from halocline.errors import FixConfig, HaloclineError, NotFound, RetryLater
+from halocline.filejob.journal import steps_of
 from halocline.filejob.names import flow_of
 from halocline.flows.connected import Connected
 from halocline.flows.connections import bucket_of, open_bucket_store, open_org
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _LOOKED_AT = 20  # runs of one key, the newest first
+_LOOKED_THROUGH = 1_000  # likewise of all flows
 
 
 class Execution(Model):
@@ -113,7 +116,8 @@ class FileFlow(Writing):
         )
 
     def run(self, name: str, around: Connected, *, owners: Owners, files: Iterable[Landed] | None = None) -> Iterator[FileDone]:
-        """Take care of files (None: of all that lie there and are this flow's), and yield what became of each.
+        """Take care of files (None: of all that lie there and are this flow's, and of those that were cut off when they lay in
+        the archive already), and yield what became of each.
 
         One stops no other. The first file that there is no time for is yielded with an error that says so, and is the last.
         Raises: an error of `halocline.errors` where nothing could be begun.
@@ -124,7 +128,7 @@ class FileFlow(Writing):
             client = open_org(around.org(self.to), sink=around.sink)
             stack.callback(client.close)
             books = stack.enter_context(company(around.ledger, around.settings)).books
-            for one in _waiting(name, owners, buckets) if files is None else files:
+            for one in chain(_to_be_told(job, books), _waiting(name, owners, buckets)) if files is None else files:
                 if around.is_over():
                     yield FileDone(name, one, None, _out_of_time(f"{name}: {one}"))
                     return
@@ -151,6 +155,20 @@ class FileFlow(Writing):
         except Exception as error:  # noqa: BLE001 - one file stops no other; whoever runs the flow is told of each
             return FileDone(name, where, None, error)
         return FileDone(name, where, outcome)
+
+
+def _to_be_told(job: FileJob, ledger: Ledger) -> list[Landed]:
+    """The files of a job that lie in the archive and whose runs did not end: a record is to be made, and no listing has them."""
+    found: dict[str, Landed] = {}
+    for record in ledger.runs(limit=_LOOKED_THROUGH):
+        about = cast("Mapping[str, Any]", (record.plan or {}).get("file") or {})
+        if record.state == "done" or about.get("job") != job.name or "archive" not in steps_of(record) or "dedupe" not in about:
+            continue
+        bucket, key, mark, when = json.loads(about["dedupe"])
+        sequencer = str(about.get("sequencer") or "")
+        at = datetime.fromisoformat(when) if when and not sequencer else None
+        found.setdefault(record.run, Landed(bucket, key, etag=mark or None, sequencer=sequencer, at=at))
+    return list(found.values())
 
 
 def _waiting(name: str, owners: Owners, buckets: Buckets) -> Iterator[Landed]:

@@ -24,7 +24,9 @@ class Owners:
 
     @classmethod
     def among(cls, configuration: Configuration, around: Connected) -> Owners:
-        """Raises: FixConfig for a connection that leads to no bucket, and for two flows that take the same files."""
+        """Raises: FixConfig for a connection that leads to no bucket, for two flows that take the same files, and for one whose
+        files would lie below what a flow puts there: they would be nobody's.
+        """
         flows = configuration.flows.items()
         jobs = {name: flow.reach(name, around) for name, flow in flows if isinstance(flow, FileFlow)}
         seen: dict[tuple[str, str], str] = {}
@@ -32,6 +34,10 @@ class Owners:
             other = seen.setdefault((job.bucket, job.prefix), name)
             if other != name:  # only references looked up could tell; all else is told when the file is read
                 raise FixConfig(f"Running the flow {name}", f"it takes the same files as {other}", hint="Give it another prefix.")
+            for putter, its in jobs.items():
+                if its.bucket == job.bucket and job.prefix.startswith(its.own_prefixes):
+                    cause = f"its files would lie below what {putter} puts there, and be nobody's"
+                    raise FixConfig(f"Running the flow {name}", cause, hint="Give it another prefix.")
         return cls(jobs)
 
     def of(self, where: Landed) -> str | None:

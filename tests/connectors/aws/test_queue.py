@@ -510,6 +510,8 @@ def test_what_is_refused_at_once_leaves_no_object(aws_now: FakeAWS) -> None:
         fifo.send_messages(["x" * 20], group="g")
     with pytest.raises(FixConfig, match="group"):
         fifo.send_messages(["x" * 20], dedupe=str)
+    with pytest.raises(FixConfig, match="delays no single message"):
+        fifo.send_messages(["x" * 20], group="g", dedupe=str, delay_s=60)
     with pytest.raises(FixConfig, match="900"):
         SQSQueue(name=new_queue(), message_model=str, offload=large).send_message("x" * 20, delay_s=901)
     assert "Contents" not in beside("s3").list_objects_v2(Bucket=bucket)

@@ -29,7 +29,8 @@ class Intake:
         self._until_s = float("inf")
 
     def run(self, clock: Callable[[], float] = time.monotonic) -> list[Delivery]:
-        """The messages, each once, with its newest handle. Half of their visibility is left when the last poll ends.
+        """The messages, each once, with its newest handle. No poll begins, or waits
+        for messages, beyond half of their visibility; repeats of a poll and large bodies in S3 may take some of the other half.
 
         Polls run beside each other where most of a poll is waiting.
         Raises: what the first poll raised; after it, what was received is returned, for a lost handle is a message that hides.
@@ -58,7 +59,7 @@ class Intake:
             pass
 
     def _poll(self, clock: Callable[[], float]) -> bool:
-        """One poll, whose number of messages is taken off before it begins, and which ends in time; whether it made sense."""
+        """One poll, whose number of messages is taken off before it begins; whether it made sense. Its wait ends in time."""
         with self._lock:
             left_s = self._until_s - clock()
             if not self._wants_more or left_s < 1:

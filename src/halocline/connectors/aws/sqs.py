@@ -173,6 +173,10 @@ class SQS:
                 _check_delay(message.delay_s)
             return
         doing = f"Sending to the queue {self.name}"
+        if any(message.delay_s is not None for message in messages):
+            raise FixConfig(
+                doing, "a FIFO queue delays no single message", hint="Leave delay_s out; the queue has a delay of its own."
+            )
         if any(message.group is None for message in messages):
             raise FixConfig(doing, "a FIFO queue wants a group for every message", hint="Give group=: what must stay in order.")
         if any(message.dedupe is None for message in messages) and not self._may_tell_by_content():
