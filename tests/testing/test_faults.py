@@ -138,5 +138,5 @@ def test_files_and_ledgers_fail_as_disks_do(way: Way, tmp_path: Path) -> None:
     with SqliteLedger(tmp_path / "ledger.sqlite") as ledger:
         operations = Operations(at=1, way=way)
         with watching_ledger(operations), operations, pytest.raises(StorageFailed):
-            ledger.save_position("flow", {"stamp": 1})
-        assert (ledger.position("flow") is not None) is (way is Way.LOST)
+            ledger.spend("org", 1)
+        assert (ledger.spent("org") == 1) is (way is Way.LOST)

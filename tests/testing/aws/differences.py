@@ -7,6 +7,8 @@ from dataclasses import dataclass
 _SQS = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/"
 _GUIDE = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/"
 _S3 = "https://docs.aws.amazon.com/AmazonS3/latest/"
+_DYNAMODB = "https://docs.aws.amazon.com/amazondynamodb/latest/"
+_RECORDED = "https://github.com/architect/dynalite"  # what the service answers, recorded
 _SNS = "https://docs.aws.amazon.com/sns/latest/"
 
 
@@ -59,8 +61,53 @@ DIFFERENCES: dict[str, Difference] = {
     "test_a_filter_lets_through_what_it_names[case]": Difference(
         "knows no equals-ignore-case", f"{_SNS}dg/sns-subscription-filter-policies.html"
     ),
+    "test_what_a_queue_cannot_be_told_goes_to_the_dead_letters": Difference(
+        "fails the publish", f"{_SNS}dg/sns-dead-letter-queues.html"
+    ),
     "test_a_fifo_topic_tells_a_fifo_queue_in_order_and_once": Difference(
         "does not hand on the deduplication id", f"{_SNS}dg/fifo-message-dedup.html"
     ),
     "test_a_name_is_not_free_at_once": Difference("makes the queue anew at once", f"{_SQS}API_DeleteQueue.html"),
+    "test_a_number_is_told_without_needless_zeros": Difference(
+        "keeps the text as it was written", f"{_DYNAMODB}developerguide/HowItWorks.NamingRulesDataTypes.html"
+    ),
+    "test_a_key_is_that_of_the_table[type]": Difference(
+        "looks for a key of another type", f"{_DYNAMODB}APIReference/API_GetItem.html"
+    ),
+    "test_what_is_no_value_is_refused[large]": Difference(
+        "takes numbers of any size", f"{_DYNAMODB}developerguide/Constraints.html"
+    ),
+    "test_what_is_no_value_is_refused[digits]": Difference(
+        "takes numbers of any length", f"{_DYNAMODB}developerguide/Constraints.html"
+    ),
+    "test_what_is_no_value_is_refused[twice]": Difference(
+        "takes a member of a set twice", f"{_DYNAMODB}developerguide/HowItWorks.NamingRulesDataTypes.html"
+    ),
+    "test_a_read_takes_the_parts_it_wants": Difference(
+        "takes one member of a list only", f"{_DYNAMODB}developerguide/Expressions.ProjectionExpressions.html"
+    ),
+    "test_time_to_live_is_set_once": Difference("sets it again", f"{_DYNAMODB}APIReference/API_UpdateTimeToLive.html"),
+    "test_a_batch_writes_into_several_tables": Difference(
+        "takes an item twice", f"{_DYNAMODB}APIReference/API_BatchWriteItem.html"
+    ),
+    "test_what_is_consumed_is_told": Difference(
+        "counts one unit for every write", f"{_DYNAMODB}developerguide/read-write-operations.html"
+    ),
+    "test_a_condition_holds_or_not[s < :six-False]": Difference(
+        "fails with 500 where types differ", f"{_DYNAMODB}developerguide/Expressions.OperatorsAndFunctions.html"
+    ),
+    "test_a_condition_holds_or_not[begins_with(b, :ab)-True]": Difference(
+        "compares the base64 of binaries", f"{_DYNAMODB}developerguide/Expressions.OperatorsAndFunctions.html"
+    ),
+    "test_a_condition_that_cannot_be_read_is_refused[n = :gone]": Difference("fails with 500", _RECORDED),
+    "test_a_condition_that_cannot_be_read_is_refused[#gone = :five]": Difference("fails with 500", _RECORDED),
+    "test_a_condition_that_cannot_be_read_is_refused[n BETWEEN :six AND :four]": Difference("finds nothing", _RECORDED),
+    "test_a_condition_that_cannot_be_read_is_refused[attribute_type(s, :he)]": Difference("finds nothing", _RECORDED),
+    "test_a_condition_that_cannot_be_read_is_refused[begins_with(s, :five)]": Difference("finds nothing", _RECORDED),
+    "test_a_condition_that_cannot_be_read_is_refused[n < :true]": Difference("finds nothing", _RECORDED),
+    "test_what_is_defined_is_used": Difference("does not look at values", _RECORDED),
+    "test_a_query_has_a_condition_on_the_key[type]": Difference("finds nothing", _RECORDED),
+    "test_a_query_has_a_condition_on_the_key[or]": Difference("fails with 500", _RECORDED),
+    "test_a_scan_that_cannot_be_is_refused[start]": Difference("fails with 500", _RECORDED),
+    "test_a_page_is_a_megabyte": Difference("ends a page before the item that goes beyond it", _RECORDED),
 }

@@ -361,7 +361,7 @@ def test_binary_attributes_are_bytes(cloud: Cloud) -> None:
     url = cloud.queue()
     value = base64.b64encode(b"twice")
     cloud.send(url, "x", MessageAttributes={"b": {"DataType": "Binary", "BinaryValue": value}})
-    (one,) = cloud.receive(url, MessageAttributeNames=["b"])
+    (one,) = cloud.receive(url, MessageAttributeNames=["b"], WaitTimeSeconds=2)
     assert one["MessageAttributes"]["b"]["BinaryValue"] == value
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -77,6 +81,39 @@ def test_a_port_that_is_taken_is_an_error() -> None:
     """And leaves nothing behind."""
     with FakeAWS() as first, pytest.raises(OSError, match="address already in use"):
         FakeAWS(port=int(first.url.rpartition(":")[2])).start()
+
+
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_who_asks_no_more_is_given_no_message(fresh: tuple[FakeAWS, Cloud], *, ends_first: bool) -> None:
+    """A poll whose client has closed its half of the line takes no message from then on; what it took before it gets."""
+    aws, cloud = fresh
+    queue = cloud.queue()
+    host, _, port = aws.url.rpartition("/")[2].partition(":")
+    with socket.create_connection((host, int(port))) as waiting, socket.create_connection((host, int(port))) as sending:
+        ask(waiting, "ReceiveMessage", QueueUrl=queue, WaitTimeSeconds=20)
+        ask(sending, "GetQueueAttributes", QueueUrl=queue)
+        assert sending.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        is_held, go = threading.Event(), threading.Event()
+        holding = threading.Thread(target=aws._ask, args=(lambda: is_held.set() or go.wait(10),))
+        holding.start()
+        assert is_held.wait(10)  # the server stands still, and finds both on its next look, in this order
+        steps = [lambda: waiting.shutdown(socket.SHUT_WR), lambda: ask(sending, "SendMessage", QueueUrl=queue, MessageBody="x")]
+        for step in steps if ends_first else reversed(steps):
+            step()
+        go.set()
+        holding.join()
+        assert sending.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        waiting.settimeout(10)
+        assert (b'"Body": "x"' in waiting.recv(1 << 16), aws.counts(queue.rpartition("/")[2]).visible) == (
+            (False, 1) if ends_first else (True, 0)
+        )
+
+
+def ask(line: socket.socket, operation: str, **params: Any) -> None:
+    """Send a request to SQS by hand."""
+    body = json.dumps(params).encode()
+    head = f"POST / HTTP/1.1\r\nHost: h\r\nX-Amz-Target: AmazonSQS.{operation}\r\nContent-Length: {len(body)}\r\n\r\n"
+    line.sendall(head.encode() + body)
 
 
 def test_a_file_goes_when_nothing_refers_to_it(fresh: tuple[FakeAWS, Cloud]) -> None:

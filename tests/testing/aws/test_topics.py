@@ -79,6 +79,29 @@ def test_a_filter_that_is_none_is_refused(cloud: Cloud) -> None:
     assert code_of(caught.value) == "InvalidParameter"
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [{"a": [str(n) for n in range(151)]}, {"a": ["1"] * 20, "b": ["1"] * 8}, {str(n): ["x"] for n in range(6)}],
+    ids=["values", "combinations", "keys"],
+)
+def test_a_filter_that_is_too_large_is_refused(cloud: Cloud, policy: dict[str, Any]) -> None:
+    """150 combinations of values, five keys."""
+    topic, queue = cloud.topic(), cloud.queue()
+    with pytest.raises(ClientError) as caught:
+        cloud.subscribe(topic, queue, FilterPolicy=policy)
+    assert code_of(caught.value) == "InvalidParameter"
+    cloud.subscribe(topic, queue, FilterPolicy={"a": [str(n) for n in range(150)]})
+
+
+def test_what_a_queue_cannot_be_told_goes_to_the_dead_letters(cloud: Cloud) -> None:
+    """Of the subscription, where it names a queue for them."""
+    topic, queue, dead = cloud.topic(), cloud.queue(), cloud.queue()
+    cloud.subscribe(topic, queue, RedrivePolicy={"deadLetterTargetArn": cloud.arn(dead)}, RawMessageDelivery="true")
+    cloud.sqs.delete_queue(QueueUrl=queue)
+    cloud.sns.publish(TopicArn=topic, Message="lost")
+    assert cloud.bodies(dead) == ["lost"]
+
+
 def test_a_batch_has_a_result_for_each_entry(cloud: Cloud) -> None:
     """And each message comes."""
     topic, queue = cloud.topic(), cloud.queue()

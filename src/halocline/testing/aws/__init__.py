@@ -1,4 +1,4 @@
-"""AWS for tests: queues, topics, buckets and secrets behind AWS's own wire protocols, on a port of this machine.
+"""AWS for tests: queues, topics, buckets, tables and secrets behind AWS's own wire protocols, on a port of this machine.
 
     with FakeAWS() as aws:
         boto3.client("sqs", endpoint_url=aws.url, ...)

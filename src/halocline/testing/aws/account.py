@@ -5,6 +5,7 @@ from __future__ import annotations
 from halocline.testing.aws.buckets import Buckets
 from halocline.testing.aws.calls import Calls
 from halocline.testing.aws.clock import Clock
+from halocline.testing.aws.dynamodb import DynamoDB
 from halocline.testing.aws.faults import Faults
 from halocline.testing.aws.ids import new_id
 from halocline.testing.aws.message import Message, md5_of
@@ -29,7 +30,9 @@ class Account:
         self.sns = SNS(self.queues, clock)
         self.sts = STS(clock)
         self.secrets = SecretStore(clock)
-        self.s3 = S3(Buckets(clock), clock, notifier=Notifier(self._tell), exists=self._exists)
+        buckets = Buckets(clock)
+        self.dynamodb = DynamoDB(clock, buckets)
+        self.s3 = S3(buckets, clock, notifier=Notifier(self._tell), exists=self._exists)
 
     def end(self) -> None:
         """Refuse everybody who still waits."""

@@ -32,6 +32,7 @@ class Connection(asyncio.Protocol):
         self._outgoing: Iterator[bytes] | None = None
         self._reply: Reply | None = None
         self._is_full = False
+        self._is_last = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -43,6 +44,12 @@ class Connection(asyncio.Protocol):
             self._waiting.cancel()  # who went away while he waited for a message gets none
         if self._intake is not None:
             self._intake.close()
+
+    def eof_received(self) -> bool:
+        """Who asks nothing more gets the answers that are made, and no message from this moment on."""
+        self._is_last = True
+        is_given_up = self._waiting is None or self._waiting.cancel()
+        return not is_given_up or self._reply is not None
 
     def abort(self) -> None:
         """Close the line at once."""
@@ -60,6 +67,11 @@ class Connection(asyncio.Protocol):
         self._pump()
 
     def _advance(self) -> None:
+        self._take_in()
+        if self._is_last and self._reply is None and self._waiting is None:
+            self._transport.close()
+
+    def _take_in(self) -> None:
         while self._buffer and self._reply is None and self._waiting is None and not self._transport.is_closing():
             if self._intake is None and not self._head():
                 return

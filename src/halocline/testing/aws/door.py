@@ -7,17 +7,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from halocline.testing.aws import json_protocol, query_protocol, s3, secret_store, sns, sqs_query, sts
+from halocline.testing.aws import dynamodb_reply, json_protocol, query_protocol, s3, secret_store, sns, sqs_query, sts
 from halocline.testing.aws.account import Account
+from halocline.testing.aws.body import Body
 from halocline.testing.aws.connection import Answer
+from halocline.testing.aws.dynamodb import resource_of
+from halocline.testing.aws.dynamodb_reads import EXCEEDED
 from halocline.testing.aws.errors import AWSError
 from halocline.testing.aws.faults import Fault, Target
+from halocline.testing.aws.later import Later
 from halocline.testing.aws.request import Reply, Request
 from halocline.testing.aws.s3_route import route
 from halocline.testing.aws.sqs import Call
+from halocline.testing.aws.visitors import is_visitor
 
 _ALL = -1
+_STRANGER = Reply(
+    403,
+    b"The fake answers to names of this machine and of AWS, and to no page of another site.\n",
+    {"Content-Type": "text/plain"},
+)
 _MALFORMED = (KeyError, ValueError, TypeError, AttributeError)
+_BATCHES = ("DeleteObjects", "BatchGetItem", "BatchWriteItem")
+_DYNAMODB = {"DynamoDB_20120810": "dynamodb", "DynamoDBStreams_20120810": "dynamodbstreams"}
 _VERSIONS = {"2012-11-05": "sqs", "2010-03-31": "sns", "2011-06-15": "sts"}  # of the query protocol's services
 
 # What a service answers to who asks too often.
@@ -26,6 +38,8 @@ _BUSY = {
     "s3": AWSError("SlowDown", "Please reduce your request rate.", status=503),
     "sqs": AWSError("RequestThrottled", "Rate exceeded", status=403),
     "secretsmanager": AWSError("ThrottlingException", "Rate exceeded"),
+    "dynamodb": AWSError("ProvisionedThroughputExceededException", EXCEEDED),
+    "dynamodbstreams": AWSError("ThrottlingException", "Rate exceeded"),
 }
 _BUSY_ELSEWHERE = AWSError("Throttling", "Rate exceeded")
 
@@ -46,6 +60,8 @@ class Door:
         self.account = account
 
     def __call__(self, request: Request) -> Answer:
+        if not is_visitor(request.headers):
+            return _STRANGER
         try:
             plan = self._plan(request)
         except AWSError as error:
@@ -64,6 +80,8 @@ class Door:
             return self._sqs(request, operation)
         if service == "secretsmanager":
             return self._secrets(request, operation)
+        if service in _DYNAMODB:
+            return self._dynamodb(request, _DYNAMODB[service], operation)
         if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded") or "Action" in request.query:
             return self._query(request, _VERSIONS.get(request.form.get("Version", ""), request.service))
         return self._s3(request)
@@ -108,6 +126,23 @@ class Door:
 
         name = str(params.get("SecretId") or params.get("Name") or "")
         return _Plan(_target("secretsmanager", operation, name), work, refuse)
+
+    def _dynamodb(self, request: Request, service: str, operation: str) -> _Plan:
+        params = json_protocol.params_of(request)
+        dynamodb = self.account.dynamodb
+        if service == "dynamodb":
+
+            def work(failing: int) -> Reply:
+                told = dynamodb.call(operation, params, region=request.region, failing=failing)
+                return dynamodb_reply.reply(told)
+
+            return _Plan(_target(service, operation, resource_of(params)), work, dynamodb_reply.refusal)
+
+        def read(_failing: int) -> Reply:
+            told = dynamodb.streams.call(operation, params, region=request.region)
+            return dynamodb_reply.reply(dynamodb_reply.encoded(told))
+
+        return _Plan(_target(service, operation, dynamodb.streams.table_of(params)), read, dynamodb_reply.refusal)
 
     def _query(self, request: Request, service: str) -> _Plan:
         operation = request.form.get("Action", "")
@@ -161,7 +196,7 @@ class Door:
 
 
 def _target(service: str, operation: str, resource: str) -> Target:
-    is_batch = operation.endswith("Batch") or operation == "DeleteObjects"
+    is_batch = operation.endswith("Batch") or operation in _BATCHES
     return Target(service, operation, resource, "batch" if is_batch else "request")
 
 
@@ -184,23 +219,15 @@ def _done(plan: _Plan, failing: int) -> Reply | asyncio.Future[Reply | None]:
 def _rendered(
     told: asyncio.Future[dict[str, Any]], render: Callable[[Mapping[str, Any]], Reply], *, refuse: Callable[[AWSError], Reply]
 ) -> asyncio.Future[Reply | None]:
-    """The reply of a call that answers later; who gives it up gives up the call."""
-    made: asyncio.Future[Reply | None] = told.get_loop().create_future()
+    """The reply of a call that answers later."""
 
-    def arrived(call: asyncio.Future[dict[str, Any]]) -> None:
-        if made.done() or call.cancelled():
-            return
-        error = call.exception()
-        if isinstance(error, AWSError):
-            made.set_result(refuse(error))
-        elif error is not None:
-            made.set_exception(error)
-        else:
-            made.set_result(render(call.result()))
+    def reply(call: asyncio.Future[dict[str, Any]]) -> Reply | None:
+        try:
+            return render(call.result())
+        except AWSError as error:
+            return refuse(error)
 
-    told.add_done_callback(arrived)
-    made.add_done_callback(lambda done: told.cancel() if done.cancelled() else None)
-    return made
+    return Later(told, reply)
 
 
 async def _struck(plan: _Plan, faults: Sequence[Fault]) -> Reply | None:
@@ -218,7 +245,7 @@ async def _struck(plan: _Plan, faults: Sequence[Fault]) -> Reply | None:
     done = _done(plan, failing[0] if failing else 0)
     reply = await done if isinstance(done, asyncio.Future) else done
     for fault in faults if reply is not None else ():
-        if fault.where != "before":
+        if fault.where != "before" or fault.action == "damage":
             reply = await _spoiled(reply, plan, fault)
     return reply
 
@@ -229,10 +256,20 @@ async def _spoiled(reply: Reply | None, plan: _Plan, fault: Fault) -> Reply | No
         return None
     if fault.action == "cut":
         return replace(reply, cut=fault.bytes or reply.length // 2)
+    if fault.action == "damage":
+        return replace(reply, body=_damaged(reply.body, fault.bytes or reply.length // 2))
     if fault.action == "delay":
         await asyncio.sleep(fault.seconds)
     error = _error(fault, plan.target.service)
     return reply if error is None else plan.refuse(error)
+
+
+def _damaged(body: bytes | Body, at: int) -> bytes:
+    """A body with one byte that is another one."""
+    data = bytearray(body if isinstance(body, bytes) else body.read())
+    if data:
+        data[min(at, len(data) - 1)] ^= 1
+    return bytes(data)
 
 
 def _error(fault: Fault, service: str) -> AWSError | None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from halocline.testing.aws.account import Account
 from halocline.testing.aws.calls import Calls
 from halocline.testing.aws.clock import Clock
 from halocline.testing.aws.connection import Connection
 from halocline.testing.aws.door import Door
+from halocline.testing.aws.dynamodb_table import Table
 from halocline.testing.aws.faults import Faults
 from halocline.testing.aws.message import Message
 from halocline.testing.aws.queue import Counts
@@ -23,10 +27,11 @@ from halocline.testing.aws.request import REGION
 
 _T = TypeVar("_T")
 _SECONDS = 30.0  # for what the server's thread is asked
+_FILLED = 2_000  # items that are put into a table at a time: between them the server answers
 
 
 class FakeAWS:
-    """SQS, SNS, S3, STS and Secrets Manager on 127.0.0.1, for clients that read AWS_ENDPOINT_URL; also a context manager.
+    """SQS, SNS, S3, DynamoDB, STS and Secrets Manager on 127.0.0.1, for who reads AWS_ENDPOINT_URL; also a context manager.
 
     `port` 0 is any free one. Large bodies are kept in files below `folder`, by default in the system's folder for such.
     """
@@ -100,7 +105,7 @@ class FakeAWS:
             self._folder = None
 
     def reset(self) -> None:
-        """Be as new: no queue, topic, bucket, secret, fault or call is left, the clock was never moved. The address stays."""
+        """Be as new: no queue, topic, bucket, table, secret, fault or call is left, the clock not moved. The address stays."""
 
         def renew() -> None:
             self._door.account.end()
@@ -123,12 +128,44 @@ class FakeAWS:
         """
         return self._ask(lambda: self._door.account.queues.get(queue).counts())
 
+    def fill_table(self, table: str, items: Iterable[Mapping[str, Any]]) -> int:
+        """Put items, written as on the wire (`{"id": {"S": "1"}}`), into a table as if they had long been there; how many.
+
+        It costs no call for each; the table's stream and its point-in-time history do not have them.
+        Raises: AWSError if there is no such table, or for an item that it cannot hold; those before it are there.
+        """
+        rest, count = iter(items), 0
+        while some := list(islice(rest, _FILLED)):
+            count += self._ask(partial(self._table(table).fill, some))
+        return count
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """Copies of all items of a table, in the order of a scan, written as on the wire; looking changes nothing.
+        Raises: AWSError if there is no such table.
+        """
+        return [json.loads(item) for item in self._ask(lambda: [item for _, item in self._table(table).shelf])]
+
+    def expire_items(self, table: str) -> int:
+        """Remove the items of a table whose time to live is over by the clock, without the days that DynamoDB takes; how many.
+        Raises: AWSError if there is no such table.
+        """
+        return self._ask(lambda: self._door.account.dynamodb.tables.expire(table))
+
+    def split_shards(self, table: str) -> None:
+        """End each open shard of a table's stream, and open two in its place, as DynamoDB does with a partition that grows.
+        Raises: AWSError if there is no such table, or if it has no stream.
+        """
+        self._ask(lambda: self._door.account.dynamodb.streams.split(table))
+
     def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, *_failure: object) -> None:
         self.stop()
+
+    def _table(self, name: str) -> Table:
+        return self._door.account.dynamodb.tables.anywhere(name)
 
     def _new_account(self) -> Account:
         return Account(self.clock, self.faults, calls=self.calls)
@@ -150,6 +187,7 @@ class FakeAWS:
 
     def _look(self) -> None:
         self._ask(self._door.account.queues.look)
+        self._ask(self._door.account.dynamodb.tables.sweep)
 
     async def _close(self) -> None:
         if self._server is not None:

@@ -25,6 +25,7 @@ ACTIONS: Mapping[str, tuple[tuple[Kind, ...], str]] = {
         ("request", "batch"),
         "the line is closed: before the work, during the answer (after `bytes` of it), or after the work",
     ),
+    "damage": (("request", "batch"), "one byte of the answer (that behind `bytes`; the one in the middle) is another one"),
     "fail_entries": (("batch",), "so many `entries` of a batch (1; 0 for all) fail, as by an error of the service"),
     "drop": (("delivery",), "the message is accepted and never seen again"),
     "duplicate": (("delivery",), "the message is in the queue twice, with one id"),
@@ -35,9 +36,11 @@ OTHER_NAMES: Mapping[str, tuple[str, Mapping[str, object]]] = {"lose_reply": ("c
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a rule may strike: `service` is sqs, sns, s3, sts or secretsmanager, `operation` is named as in its API.
+    """What a rule may strike: `service` is sqs, sns, s3, sts, secretsmanager, dynamodb or dynamodbstreams, `operation` is named
+    as in its API.
 
-    A message on its way into a queue is the operation `delivery` of sqs. `resource` is a queue's or topic's name or `bucket/key`.
+    A message on its way into a queue is the operation `delivery` of sqs. `resource` is a queue's, topic's or table's name or
+    `bucket/key`.
     """
 
     service: str

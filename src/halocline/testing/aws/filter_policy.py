@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
+from math import prod
 from typing import Any
 
 _COMPARED: Mapping[str, Callable[[float, float], bool]] = {
@@ -17,6 +18,8 @@ _COMPARED: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_MOST_KEYS = 5
+_MOST_COMBINATIONS = 150
 _KNOWN = {"prefix", "suffix", "anything-but", "numeric", "exists", "equals-ignore-case", "cidr", "wildcard"}
 
 
@@ -37,6 +40,19 @@ def check(policy: Any) -> None:
         else:
             for one in wanted:
                 _check_rule(one)
+
+
+def check_size(policy: Mapping[str, Any]) -> None:
+    """Whether SNS takes a policy as large as that. Of `$or`, and of keys inside keys, the values are not counted.
+
+    Source: Amazon SNS Developer Guide, "Filter policy constraints".
+    Raises: ValueError.
+    """
+    if len(policy) > _MOST_KEYS:
+        raise ValueError(f"Filter policy can not have more than {_MOST_KEYS} keys")
+    plain = [rules for key, rules in policy.items() if isinstance(rules, list) and key != "$or"]
+    if prod(len(rules) for rules in plain) > _MOST_COMBINATIONS:
+        raise ValueError("Filter policy is too complex")
 
 
 def matches(policy: Mapping[str, Any], values: Mapping[str, Any]) -> bool:

@@ -240,7 +240,7 @@ class SNS:
         self, one: Subscription, text: str, *, attributes: Mapping[str, Any], told: Mapping[str, Any], params: Params
     ) -> None:
         """Tell one subscriber, raw or in an envelope; the envelope's signature is not a real one."""
-        queue = self._queues.by_arn(one.endpoint)
+        queue = self._queues.by_arn(one.endpoint) or self._queues.by_arn(one.dead_letters)
         if queue is None:
             return
         body = text if one.is_raw else _envelope(one, told, attributes)
@@ -327,7 +327,9 @@ def _check_setting(name: str, value: str) -> None:
         raise AWSError("InvalidParameter", "Invalid parameter: AttributeName")
     if name == "FilterPolicy" and value and value != "{}":
         try:
-            filter_policy.check(json.loads(value))
+            policy = json.loads(value)
+            filter_policy.check(policy)
+            filter_policy.check_size(policy)
         except ValueError as reason:
             raise AWSError("InvalidParameter", f"Invalid parameter: FilterPolicy: {reason}") from reason
 

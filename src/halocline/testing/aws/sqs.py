@@ -15,7 +15,9 @@ from typing import Any
 from halocline.testing.aws.clock import Clock
 from halocline.testing.aws.errors import AWSError, check_order, invalid, missing
 from halocline.testing.aws.ids import new_id
+from halocline.testing.aws.later import Later
 from halocline.testing.aws.message import Message, md5_of, md5_of_attributes, size_of
+from halocline.testing.aws.moves import Moves
 from halocline.testing.aws.queue import Queue
 from halocline.testing.aws.queues import ACCOUNT, Queues, check_settings
 
@@ -44,6 +46,7 @@ class SQS:
     def __init__(self, queues: Queues, clock: Clock) -> None:
         self._queues = queues
         self._clock = clock
+        moves = Moves(queues, clock)
         self._operations: Mapping[str, Callable[[Params, Call], Result | asyncio.Future[Result]]] = {
             "CreateQueue": self._create_queue,
             "DeleteQueue": self._delete_queue,
@@ -63,6 +66,9 @@ class SQS:
             "DeleteMessageBatch": self._delete_message_batch,
             "ChangeMessageVisibility": self._change_message_visibility,
             "ChangeMessageVisibilityBatch": self._change_message_visibility_batch,
+            "StartMessageMoveTask": lambda params, _call: moves.start(params),
+            "ListMessageMoveTasks": lambda params, _call: moves.listed(params),
+            "CancelMessageMoveTask": lambda params, _call: moves.cancel(params),
         }
 
     def call(self, operation: str, params: Params, *, call: Call) -> Result | asyncio.Future[Result]:
@@ -168,7 +174,8 @@ class SQS:
         found = queue.take(most, visibility)
         if found or not seconds:
             return told.result(found)
-        return _later(self._queues.polls(queue).wait(most, visibility, seconds=seconds), told.result)
+        polled = self._queues.polls(queue).wait(most, visibility, seconds=seconds)
+        return Later(polled, lambda messages: told.result(messages.result()))
 
     def _delete_message(self, params: Params, _call: Call) -> Result:
         self._queue(params).delete(_wanted(params, "ReceiptHandle"))
@@ -290,23 +297,6 @@ _OPTIONAL = {
 def url_of(queue: Queue, host: str) -> str:
     """The address of a queue, at the host that the caller named."""
     return f"http://{host}/{ACCOUNT}/{queue.name}"
-
-
-def _later(found: asyncio.Future[list[Message]], result: Callable[[Sequence[Message]], Result]) -> asyncio.Future[Result]:
-    """The result of messages that are still to come; who gives it up gives up the messages."""
-    made: asyncio.Future[Result] = found.get_loop().create_future()
-
-    def arrived(messages: asyncio.Future[list[Message]]) -> None:
-        if made.done() or messages.cancelled():
-            return
-        if error := messages.exception():
-            made.set_exception(error)
-        else:
-            made.set_result(result(messages.result()))
-
-    found.add_done_callback(arrived)
-    made.add_done_callback(lambda done: found.cancel() if done.cancelled() else None)
-    return made
 
 
 def _attributes(queue: Queue) -> dict[str, str]:

@@ -24,6 +24,11 @@ class Subscription:
     def is_raw(self) -> bool:
         return self.settings.get("RawMessageDelivery", "").lower() == "true"
 
+    @property
+    def dead_letters(self) -> str:
+        """The ARN of the queue for what cannot be delivered; "" where there is none."""
+        return str(json.loads(self.settings.get("RedrivePolicy") or "{}").get("deadLetterTargetArn", ""))
+
     def wants(self, text: str, attributes: Mapping[str, Mapping[str, Any]]) -> bool:
         """Whether the filter policy lets a message through; without one every message is."""
         policy = self.settings.get("FilterPolicy")
