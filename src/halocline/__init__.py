@@ -5,8 +5,9 @@ Names are resolved when they are first used: `import halocline` loads no driver.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from halocline.lazy import resolved
 
 if TYPE_CHECKING:
     from halocline.connectors.aws import Invalid, SQSQueue
@@ -19,19 +20,25 @@ if TYPE_CHECKING:
         SessionAuthenticator,
         SoapAuthenticator,
     )
+    from halocline.consume.handling.handlers import Handlers
+    from halocline.consume.sqs_client import SQSClient
+    from halocline.consume.topics.sns_client import SNSClient, SNSMessage
     from halocline.errors import FixConfig, HaloclineError, RejectRecord, RetryLater, Stop
     from halocline.mapping import ConditionalFieldMapper, FieldMapper
     from halocline.orchestrator import Orchestrator
     from halocline.pipeline import SyncMode, SyncPipeline, SyncResult, SyncStatus
     from halocline.sf_client import SfClient
     from halocline.sync import IntelligentSync, sync_sobject_intelligent
+    from halocline.tables import TableCopy, copy
 
 _HOME = {
+    "__version__": "halocline._version",
     "ClientCredentialsAuthenticator": "halocline.connectors.salesforce",
     "ConditionalFieldMapper": "halocline.mapping",
     "FieldMapper": "halocline.mapping",
     "FixConfig": "halocline.errors",
     "HaloclineError": "halocline.errors",
+    "Handlers": "halocline.consume.handling.handlers",
     "IntelligentSync": "halocline.sync",
     "Invalid": "halocline.connectors.aws",
     "JWTAuthenticator": "halocline.connectors.salesforce",
@@ -40,6 +47,9 @@ _HOME = {
     "RefreshTokenAuthenticator": "halocline.connectors.salesforce",
     "RejectRecord": "halocline.errors",
     "RetryLater": "halocline.errors",
+    "SNSClient": "halocline.consume.topics.sns_client",
+    "SNSMessage": "halocline.consume.topics.sns_client",
+    "SQSClient": "halocline.consume.sqs_client",
     "SQSQueue": "halocline.connectors.aws",
     "SalesforceClient": "halocline.connectors.salesforce",
     "SessionAuthenticator": "halocline.connectors.salesforce",
@@ -50,6 +60,8 @@ _HOME = {
     "SyncPipeline": "halocline.pipeline",
     "SyncResult": "halocline.pipeline",
     "SyncStatus": "halocline.pipeline",
+    "TableCopy": "halocline.tables",
+    "copy": "halocline.tables",
     "sync_sobject_intelligent": "halocline.sync",
 }
 
@@ -59,6 +71,7 @@ __all__ = [
     "FieldMapper",
     "FixConfig",
     "HaloclineError",
+    "Handlers",
     "IntelligentSync",
     "Invalid",
     "JWTAuthenticator",
@@ -67,6 +80,9 @@ __all__ = [
     "RefreshTokenAuthenticator",
     "RejectRecord",
     "RetryLater",
+    "SNSClient",
+    "SNSMessage",
+    "SQSClient",
     "SQSQueue",
     "SalesforceClient",
     "SessionAuthenticator",
@@ -77,16 +93,14 @@ __all__ = [
     "SyncPipeline",
     "SyncResult",
     "SyncStatus",
+    "TableCopy",
+    "copy",
     "sync_sobject_intelligent",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name == "__version__":
-        return import_module("halocline._version").__version__
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'halocline' has no attribute {name!r}")
+    return resolved(__name__, name, home=_HOME)
 
 
 def __dir__() -> list[str]:

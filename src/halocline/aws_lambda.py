@@ -1,5 +1,19 @@
-"""The address of the Lambda function: `halocline.aws_lambda.handler`. Loading it loads no driver."""
+"""The address of the Lambda function: `halocline.aws_lambda.handler` for the flows of a configuration, `handles(handlers)` for
+handlers of events. Loading it loads no driver, and what `handles` needs when that is first used.
+"""
 
-from halocline.consume.aws_lambda import handler
+from __future__ import annotations
 
-__all__ = ["handler"]
+from typing import TYPE_CHECKING
+
+from halocline.consume.aws.aws_lambda import handler
+from halocline.lazy import resolved
+
+if TYPE_CHECKING:
+    from halocline.consume.aws.lambda_batch import handles
+
+__all__ = ["handler", "handles"]
+
+
+def __getattr__(name: str) -> object:
+    return resolved(__name__, name, home={"handles": "halocline.consume.aws.lambda_batch"})

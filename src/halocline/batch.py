@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from halocline.outcome import Rejection
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +53,8 @@ class Batch:
 
     Exactly one of `rows` (Arrow) and `raw` (a file as received) is set. `first_row` counts from 0 inside the part.
     `position` is where a read of this part could be taken up again after this batch. `receipts` are handed to the
-    source's `ack` once the rows are durable.
+    source's `ack` once the rows are durable. `rejections` are what was read and could not become rows, `filtered` counts what was
+    read and is meant to become none; neither is among the rows.
     """
 
     rows: pa.RecordBatch | None = None
@@ -61,6 +64,8 @@ class Batch:
     first_row: int = 0
     position: Position | None = None
     receipts: tuple[JSON, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+    filtered: int = 0
 
     @property
     def count(self) -> int:
@@ -75,3 +80,14 @@ class Batch:
             yield from self.raw.arrow()
         elif self.rows is not None:
             yield self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Some items of one part as Python values, for builders: what a source that has a method `items` gives there."""
+
+    values: Sequence[Mapping[str, object]]
+    first_row: int = 0
+    position: Position | None = None
+    receipts: tuple[JSON, ...] = ()
+    rejections: tuple[Rejection, ...] = ()

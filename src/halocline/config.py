@@ -4,17 +4,54 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from halocline.errors import FixConfig
+from halocline.private import secret_bytes
+from halocline.refresh import time_of
 
 LEASE_S = 60.0  # seconds without a sign of life after which a run counts as dead, where its process cannot be looked at
 _LONGEST_LEASE_S = 86_400.0
-_USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable that is read: what it says, and what holds where it is not set (empty is the same)."""
+
+    name: str
+    told: str
+    default: str = ""
+
+
+VARIABLES = (
+    Variable(
+        "HALOCLINE_HOME",
+        "The folder of the ledger and of the rows of pushes.",
+        "~/.local/state/halocline; in Lambda /tmp/halocline",
+    ),
+    Variable("HALOCLINE_SPOOL", "The folder where files are put aside while a run lasts.", "the system's temporary folder"),
+    Variable("HALOCLINE_CONFIG", "The file with the flows.", "./halocline.yaml"),
+    Variable("HALOCLINE_LEDGER", "The ledger: a file, a postgresql:// URI, or a reference to one.", "a file in HALOCLINE_HOME"),
+    Variable("HALOCLINE_IDEMPOTENCY", "Where workers remember what was handled, a URI or a reference to one.", "the ledger"),
+    Variable(
+        "HALOCLINE_LEDGER_KEEP",
+        "For how long the ledger keeps runs that have ended, and the rows that they refused: 90d, 12w.",
+        "until they are pruned",
+    ),
+    Variable("HALOCLINE_LEASE_S", "Seconds without a sign of life after which a run counts as dead.", f"{LEASE_S:.0f}"),
+    Variable("HALOCLINE_API_BUDGET", "The most API calls a day (UTC) to one org, over all runs.", "no limit"),
+    Variable("HALOCLINE_MASK_KEY", "The secret behind hashed columns, or a reference to it."),
+    Variable("HALOCLINE_DUCKDB_MEMORY", "How much memory a DuckDB file that is opened by its URI may take.", "512MB"),
+    Variable("XDG_STATE_HOME", "The folder above `halocline`, where HALOCLINE_HOME is not set.", "~/.local/state"),
+    Variable("HTTPS_PROXY", "The proxy on the way to Salesforce; HTTP_PROXY and ALL_PROXY likewise.", "none"),
+    Variable("NO_PROXY", "Hosts that are reached without it, with commas between; this machine always is."),
+    Variable("SSL_CERT_FILE", "The file of certificate authorities to trust.", "the system's"),
+    Variable("SSL_CERT_DIR", "The folder of certificate authorities to trust.", "the system's"),
+)
+"""What is read whatever is connected; a connector's own variables are in its package's `VARIABLES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +64,9 @@ class Settings:
     (HALOCLINE_API_BUDGET; None: any number). `mask_key` is the secret behind hashed columns, or `env:NAME` or
     `file:PATH` (HALOCLINE_MASK_KEY). `ledger_at` is where the ledger is instead, a file or a `postgresql://` URI, or `env:NAME`
     or `file:PATH` with one (HALOCLINE_LEDGER). `lease_s` is for how long a run that shows no sign of life keeps others out
-    (HALOCLINE_LEASE_S).
+    (HALOCLINE_LEASE_S). `idempotency_at` is where listeners remember what was handled, or a reference to it as for the ledger
+    (HALOCLINE_IDEMPOTENCY, None: in the ledger's database). `keep_s` is for how long the ledger keeps runs that have ended, and
+    the rows that they refused (HALOCLINE_LEDGER_KEEP; None: until they are pruned by hand).
     """
 
     home: Path
@@ -37,6 +76,8 @@ class Settings:
     mask_key: str | None = field(default=None, repr=False)
     ledger_at: str | None = field(default=None, repr=False)  # a URI may hold a password
     lease_s: float = LEASE_S
+    idempotency_at: str | None = field(default=None, repr=False)
+    keep_s: float | None = None
 
     @property
     def ledger(self) -> Path | str:
@@ -54,7 +95,7 @@ class Settings:
         """The settings that the environment gives; without any, `$XDG_STATE_HOME/halocline` or `~/.local/state/halocline`,
         in a Lambda function `/tmp/halocline`.
         """
-        env = os.environ if environ is None else environ
+        env = environment(environ)
         state = Path(env["XDG_STATE_HOME"]) if env.get("XDG_STATE_HOME") else Path.home() / ".local" / "state"
         if env.get("AWS_LAMBDA_FUNCTION_NAME"):
             state = Path(tempfile.gettempdir())  # all that a function may write; it lasts as long as the warm instance
@@ -68,36 +109,53 @@ class Settings:
             mask_key=env.get("HALOCLINE_MASK_KEY") or None,
             ledger_at=env.get("HALOCLINE_LEDGER") or None,
             lease_s=_lease(env.get("HALOCLINE_LEASE_S", "")),
+            idempotency_at=env.get("HALOCLINE_IDEMPOTENCY") or None,
+            keep_s=_keep(env.get("HALOCLINE_LEDGER_KEEP", "")),
         )
+
+
+def environment(environ: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """What stands for the environment: `environ`, or this process's own."""
+    return os.environ if environ is None else environ
 
 
 def variables(prefix: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables whose names begin with `prefix`, by the rest of their names; empty ones are left out."""
-    env = os.environ if environ is None else environ
+    env = environment(environ)
     return {name.removeprefix(prefix): value for name, value in env.items() if name.startswith(prefix) and value}
 
 
 def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
     """The secret behind `env:NAME`, `file:PATH` or `aws-sm:NAME#KEY` (AWS Secrets Manager); any other text is returned as it is.
 
-    Raises: FixConfig when the variable, the file or the secret is not there; as `registry.secret_of`.
+    A file that every user of the machine can read is warned of.
+    Raises: FixConfig when the variable, the file or the secret is not there, and for a file that everybody can write; as
+    `registry.secret_of`.
     """
     kind, _, name = reference.partition(":")
     if kind == "env":
-        value = (os.environ if environ is None else environ).get(name)
+        value = environment(environ).get(name)
         if value is None:
-            raise FixConfig("Resolving a secret", f"the environment variable {name} is not set")
+            hint = f"Set it, or name another: it is what env:{name} stands for."
+            raise FixConfig("Resolving a secret", f"the environment variable {name} is not set", hint=hint)
         return value
     if kind == "file":
-        try:
-            return Path(name).expanduser().read_text().rstrip("\n")
-        except OSError as error:
-            raise FixConfig("Resolving a secret", f"the file {name} cannot be read ({error.strerror})") from error
+        return _in_file(name)
     if kind == "aws-sm":
         from halocline.registry import secret_of  # the registry reads settings too
 
         return secret_of(kind, name)
     return reference
+
+
+def _in_file(name: str) -> str:
+    doing = "Resolving a secret"
+    try:
+        return secret_bytes(Path(name).expanduser(), doing).decode().rstrip("\n")
+    except OSError as error:
+        raise FixConfig(doing, f"the file {name} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError:
+        raise FixConfig(doing, f"the file {name} is no text in UTF-8") from None
 
 
 def resolved(session: object) -> object:
@@ -129,6 +187,16 @@ def _lease(text: str) -> float:
     return seconds
 
 
-def masked(uri: str) -> str:
-    """The URI without user name and password."""
-    return _USERINFO.sub("***@", uri)
+def _keep(text: str) -> float | None:
+    return age(text, "HALOCLINE_LEDGER_KEEP") if text.strip() else None
+
+
+def age(text: str, option: str) -> float:
+    """The seconds of a time such as `90d`, which `option` gives.
+
+    Raises: FixConfig for another text.
+    """
+    found = time_of(text)
+    if found is None:
+        raise FixConfig(f"Reading {option}", f"{text!r} is no time", hint="Write 90d, 12w or 36h.")
+    return found

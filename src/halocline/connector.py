@@ -17,7 +17,7 @@ Leaving before `commit` changes nothing that a reader of the destination sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -28,6 +28,11 @@ from halocline.schema import Schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+OVERLAP_S = 600.0
+"""Seconds read again before a position: what was stamped before it may be seen later, in Salesforce ten minutes (Apex limits)."""
+MAX_REJECTED = 0.1  # of what is read; more refusals than that are one mistake, and no odd records
 
 
 class Mode(StrEnum):
@@ -65,7 +70,8 @@ class Abilities:
     once, so a key that arrives twice means that a page came in place of another (a REST page may come twice). `one_writer`: the
     destination's claims and commits of several runs in this process have to come one after the other. `shared`: several runs may
     work over one live connection at the same time. `history`: the
-    destination can keep every version of a row (`versions`).
+    destination can keep every version of a row (`versions`). `together`: a unit takes several tables, and all of them become
+    visible by its one commit.
     """
 
     bulk: bool = False
@@ -78,6 +84,22 @@ class Abilities:
     max_query_bytes: int = 0
     one_writer: bool = False
     shared: bool = False
+    history: bool = False
+    together: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a connector says of itself before any driver is loaded, as `ABOUT` in its package.
+
+    `title` is its name for people, `schemes` are those of the URIs that it knows (without `:`), `example` is one of them.
+    `schema` is where a table lies for which none is named (None: the other side decides). `history`: it can keep versions.
+    """
+
+    title: str
+    schemes: tuple[str, ...]
+    example: str
+    schema: str | None = None
     history: bool = False
 
 
@@ -135,7 +157,9 @@ class Plan:
     promises each record once; a destination refuses rows that repeat its key. `history`: the table keeps every version of a row,
     and is only ever merged into (`versions`). `complete`: what is merged is all that the source has, so that current rows of
     the table which it lacks are gone. `continues` is the earlier run whose work at the source is gone on with.
-    `stage_name` is the remote stage that the user named.
+    `stage_name` is the remote stage that the user named. `max_rejected` is how much of what is read may be refused before nothing
+    is published: a whole number counts, a fraction is a share. `concluded`: that rows go was not told by the source, but
+    concluded from what its items are now; then they empty no table, as an emptied source empties none.
     """
 
     flow: str
@@ -160,6 +184,8 @@ class Plan:
     complete: bool = False
     continues: str | None = None
     stage_name: str | None = None
+    max_rejected: float = MAX_REJECTED
+    concluded: bool = False
 
     @property
     def api(self) -> str:
@@ -336,6 +362,20 @@ class Source(Protocol):
         """Let go of what was read (delete a job, a message); only called once the rows are durable. Idempotent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is said behind a read: the position after it, and how many of its rejections an earlier run has told already."""
+
+    position: Position
+    known: int = 0
+
+
+def ending_of(source: Source, plan: Plan) -> Ending:
+    """What a source that has a method `ending` says once all parts are read; of any other, what the plan says."""
+    told: Callable[[Plan], Ending] | None = getattr(source, "ending", None)
+    return Ending(plan.next_position) if told is None else told(plan)
+
+
 class Load(Protocol):
     """An open write to one table, ended by its unit's commit."""
 
@@ -361,9 +401,14 @@ class Unit(Protocol):
     def commit(self, positions: Mapping[str, Position], manifests: Sequence[Manifest]) -> Counts:
         """Publish rows and positions together; the only step that readers see.
 
+        A table stores the position of its own plan's flow; where `positions` has none of that name, all of them.
+
         Raises: LeaseLost when a newer run claimed the flow, Refused for an empty or gutting answer, StorageFailed,
         Truncated when staged rows and manifests differ.
         """
+
+    def counts_of(self, target: Target) -> Counts:
+        """What the commit did with one of the tables; only after it, and where tables go together."""
 
     def close(self) -> None:
         """Let go of everything staged and open. Idempotent; after commit, or instead of it."""
@@ -381,6 +426,15 @@ class Destination(Protocol):
 
     def position(self, flow: str, target: Target) -> Position | None:
         """The position of the last commit; None when there is none, or `target` does not exist any more, or was emptied."""
+
+    def flows(self, target: Target) -> Sequence[str]:
+        """The flows whose positions a table holds; none where it does not exist, or is empty."""
+
+    def columns(self, target: Target) -> Schema | None:
+        """The columns of a table that a load may fill, as they stand there; None where there is no table.
+
+        `source_type` is the destination's own word; a plan with that word for a column brings what this very type takes.
+        """
 
     def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows of a table in the plan's columns, names and Arrow types, in any order, in flat memory; to compare them.

@@ -19,6 +19,14 @@ _MOST_VALUES = 100_000  # aliases of aliases make a few lines into more than a m
 _DEEPEST = 60
 _QUOTED = re.compile(r"""(['"])(?P<plain><[a-z ]+>|.)\1|(['"]).*\3""")
 """What PyYAML quotes of a text: kinds of token and characters are plain, and `*x`, `!x`, `&x` may be the start of a secret."""
+_HINTS = {
+    "character '\\t'": "; it is a tab: indent with blanks",
+    "mapping values are not allowed here": "; a blank is missing after a colon above, or quotes around a text with a colon",
+    "but found '<block mapping start>'": "; its indentation is that of no line above",
+    "could not find expected ':'": "; a name without a colon and a value stands there or above",
+    "but found '<scalar>'": "; a colon or a comma is missing before it",
+}
+"""What people mostly did where PyYAML says so."""
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What PyYAML lets through from the values that it makes: `2026-02-30`, `!!bool x`, a number of 5,000 digits."""
 
@@ -88,7 +96,8 @@ def _problem(error: yaml.YAMLError, text: str) -> str:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         told = _QUOTED.sub(lambda found: found[0] if found["plain"] else "'...'", error.problem or "it cannot be read")
-        return told if mark is None else f"line {mark.line + 1}: {told}"
+        hint = next((words for sign, words in _HINTS.items() if sign in (error.problem or "")), "")
+        return told + hint if mark is None else f"line {mark.line + 1}: {told}{hint}"
     where = getattr(error, "position", 0)  # of a character that no YAML may hold
     return f"line {text.count(chr(10), 0, where) + 1}: {getattr(error, 'reason', 'it cannot be read')}"
 

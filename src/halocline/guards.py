@@ -5,6 +5,7 @@ from __future__ import annotations
 from halocline.connector import Plan, Target
 from halocline.errors import FixConfig, Refused, Stop
 from halocline.outcome import Counts
+from halocline.quantity import quantity
 
 SMALL_DELETE_ROWS = 1_000  # up to here no share of the table counts as a mass delete
 _LOOK = "Look whether the login may still see these records"
@@ -16,7 +17,7 @@ def refuse_imbalance(target: Target, counts: Counts, *, staged: int) -> None:
     Raises: Stop when they differ, or a count that is a remainder is below zero.
     """
     if counts.accounted != staged or min(counts.inserted, counts.updated, counts.deleted, counts.unchanged) < 0:
-        cause = f"{staged:,} rows were staged, {counts.accounted:,} are accounted for ({counts})"
+        cause = f"{quantity(staged, 'row was')} staged, {counts.accounted:,} are accounted for ({counts})"
         raise Stop(f"Publishing into {target}", cause, hint="Nothing was published; report this defect.")
 
 
@@ -28,13 +29,27 @@ def refuse_loss(label: str, plan: Plan, *, old: int, new: int) -> None:
     """
     doing, outcome = ("Merging all into", "closes their versions") if plan.history else ("Replacing", "replaces the table")
     if new == 0 and old > 0 and not plan.allow_empty:
-        hint = f"{_LOOK}; if the object is truly empty, allow it (allow_empty=True)."
+        hint = f"{_LOOK}; if the object is truly empty, allow it (--allow-empty, allow_empty=True)."
         raise Refused(f"{doing} {label}", f"the answer has no rows, and the table has {old:,}", hint=hint, rows=old)
     lost = old - new
     if lost > SMALL_DELETE_ROWS and lost > plan.max_delete_share * old and not (plan.allow_replace or plan.allow_empty):
-        cause = f"the answer has {new:,} rows, and the table {old:,}: more than the share of {plan.max_delete_share:.0%} would go"
-        hint = f"{_LOOK}; if they are truly gone, force_full_sync=True {outcome}."
+        share = f"more than the share of {plan.max_delete_share:.0%} would go"
+        cause = f"the answer has {quantity(new, 'row')}, and the table {old:,}: {share}"
+        hint = f"{_LOOK}; if they are truly gone, a full sync (--full, force_full_sync=True) {outcome}."
         raise Refused(f"{doing} {label}", cause, hint=hint, rows=old)
+
+
+def refuse_rejections(label: str, plan: Plan, *, rejected: int, read: int) -> None:
+    """Hold what was refused of what was read against what the plan allows.
+
+    Raises: Refused when it is more.
+    """
+    allowed = plan.max_rejected if isinstance(plan.max_rejected, int) else plan.max_rejected * read
+    if rejected > allowed:
+        most = f"{plan.max_rejected:,}" if isinstance(plan.max_rejected, int) else f"{plan.max_rejected:.0%}"
+        cause = f"{rejected:,} of {read:,} that were read could not become rows, more than the {most} allowed"
+        hint = "`halocline errors` tells each with its reason; if they may be left out, raise max_rejected."
+        raise Refused(f"Loading {label}", cause, hint=hint, rejected=rejected, read=read)
 
 
 def refuse_mass_delete(label: str, plan: Plan, *, deletions: int, there: int) -> None:
@@ -44,8 +59,21 @@ def refuse_mass_delete(label: str, plan: Plan, *, deletions: int, there: int) ->
     """
     if deletions > SMALL_DELETE_ROWS and deletions > plan.max_delete_share * there:
         cause = f"{deletions:,} of its {there:,} rows would go, more than the share of {plan.max_delete_share:.0%} allowed"
-        hint = f"{_LOOK}; if they are truly deleted, raise max_delete_share."
+        hint = f"{_LOOK}; if they are truly deleted, raise max_delete_share (--max-delete-share)."
         raise Refused(f"Merging into {label}", cause, hint=hint, deletions=deletions, rows=there)
+
+
+def refuse_emptied(label: str, plan: Plan, *, removed: int, left: int) -> None:
+    """Hold what a merge would leave against deletions that were concluded: those that the source itself told may empty a table.
+
+    Raises: Refused when no row would be left, and the plan does not allow that.
+    """
+    if plan.concluded and removed and not left and not plan.allow_empty:
+        cause = f"all of its {removed:,} rows would go, for of none of what was read a row is built any more"
+        hint = (
+            "Look at the builder and at its items; if the table is to be empty, allow it (`allow_empty: true`, allow_empty=True)."
+        )
+        raise Refused(f"Merging into {label}", cause, hint=hint, deletions=removed, rows=removed)
 
 
 def refuse_unmarkable(label: str, plan: Plan, *, deletions: int) -> None:
@@ -54,7 +82,7 @@ def refuse_unmarkable(label: str, plan: Plan, *, deletions: int) -> None:
     Raises: FixConfig when there are some, and nothing could mark them.
     """
     if deletions and not plan.flag_columns:
-        cause = f"{deletions:,} records were deleted, and {plan.object} has no column that could mark them"
+        cause = f"{quantity(deletions, 'record was')} deleted, and {plan.object} has no column that could mark them"
         raise FixConfig(f"Merging into {label}", cause, hint='Choose deletes="hard" or deletes="ignore".')
 
 
@@ -62,5 +90,5 @@ def strange_table(label: str, plan: Plan) -> Refused:
     """The error for a full load over rows that its flow never filled."""
     cause = f"the table has rows, and the flow {plan.flow} has never filled it"
     outcome = "merge into its history" if plan.history else "replace its rows"
-    hint = f"Name another table, or {outcome} with force_full_sync=True."
+    hint = f"Name another table, or {outcome} (--full, force_full_sync=True; for a flow's table `adopt: true`)."
     return Refused(f"Opening a load into {label}", cause, hint=hint)

@@ -284,7 +284,7 @@ class Orchestrator:
         if self._ledger is not None:
             yield self._ledger
         else:
-            with open_ledger(self._settings.ledger) as ledger:
+            with open_ledger(self._settings.ledger, keep_s=self._settings.keep_s) as ledger:
                 yield ledger
 
     @contextmanager

@@ -67,23 +67,28 @@ class RowResult:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a commit did, in rows. `deleted` counts rows removed, and rows newly marked as deleted by a flag column.
-
-    `highest` is the greatest cursor value among the rows staged (ISO 8601, UTC), None when no row had one. `in_doubt` and
-    `not_sent` are rows of a push: sent without an answer, and never sent. `vanished` counts rows that were closed or marked
-    because a complete read lacked them (`Plan.complete`): they changed, but were not among the rows read.
-    """
+    """What a commit did, in rows."""
 
     inserted: int = 0
+    """Rows that were not there."""
     updated: int = 0
+    """Rows that were there, and differed."""
     deleted: int = 0
+    """Rows removed, and rows newly marked as deleted by a flag column."""
     unchanged: int = 0
+    """Rows that were there as they are."""
     rejected: int = 0
+    """Records refused; of a push, those that the other side refused."""
     filtered: int = 0
+    """Rows read that were not meant: left out on purpose."""
     highest: str | None = None
+    """The greatest cursor value among the rows staged (ISO 8601, UTC), None when no row had one."""
     in_doubt: int = 0
+    """Rows of a push that were sent without an answer."""
     not_sent: int = 0
+    """Rows of a push that were never sent."""
     vanished: int = 0
+    """Rows that were closed or marked because a complete read lacked them (`Plan.complete`): they changed, but were not read."""
 
     @classmethod
     def total(cls, many: Sequence[Counts]) -> Counts:

@@ -39,7 +39,7 @@ from halocline.spool import Spool
 __all__ = ["SyncMode", "SyncPipeline", "SyncResult", "SyncStatus"]
 
 _CONFIG = (
-    *("sobject", "mode", "external_id_field", "batch_size", "stop_on_error", "mapping", "api", "strict", "nulls", "flow"),
+    *("sobject", "mode", "external_id_field", "key", "batch_size", "stop_on_error", "mapping", "api", "strict", "nulls", "flow"),
     *("diff", "diff_key", "mirror", "max_delete_share", "allow_empty"),
 )
 _READING = "Reading a pipeline's configuration"
@@ -66,6 +66,7 @@ class SyncPipeline:
     `on_record_error(record, error)` and `on_batch_complete(number, of, result)`. What one raises is told at the end, in
     `metadata["callback_errors"]` and by a RuntimeWarning; it changes nothing else.
 
+    `key` is `external_id_field` by its name on the command line and in halocline.yaml.
     `api` overrides the choice between collections and Bulk; `strict` refuses rows that lack a mapped field; `nulls` says what an
     empty value does (None: files leave the field, all else clears it). `flow` names what is pushed: the ledger keeps runs by it,
     and a call with the same rows goes on where an earlier one of that name was cut off. `settings` and `ledger` are the
@@ -88,6 +89,7 @@ class SyncPipeline:
         stop_on_error: bool = False,  # noqa: FBT001, FBT002 - the documented signature
         callbacks: Mapping[str, Function | None] | None = None,
         *,
+        key: str | None = None,
         api: Api | str = Api.AUTO,
         strict: bool = False,
         nulls: Nulls | str | None = None,
@@ -106,7 +108,7 @@ class SyncPipeline:
         self.sobject = sobject
         self.mapper = mapper
         self.mode = _choice(SyncMode, mode, "mode")
-        self.external_id_field = external_id_field
+        self.external_id_field = _one_key(external_id_field, key)
         self.batch_size = batch_size
         self.stop_on_error = stop_on_error
         self.callbacks = known_functions(callbacks)
@@ -176,6 +178,17 @@ class SyncPipeline:
             push = self._sifting.of(push, home=self._settings.home, stack=stack, looking=True)
             found = preview(push, findings=findings, scratch=spool.path)
             return replace(found, mirror=self._sifting.looked(push, not_sent=found.refused))
+
+    def examine(self, source_data: object = ()) -> tuple[Finding, ...]:
+        """What some of these records may not survive, by the object's describe; no row is mapped, and nothing is sent.
+
+        Without records the mapping and the key are looked at alone. Raises: as `preview`.
+        """
+        with ExitStack() as stack:
+            spool = self._spool(stack)
+            rows = self._rows(source_data, None, spool=spool, stack=stack)
+            shared = stack.enter_context(company(self._ledger, self._settings, looking=True))
+            return self._opened(rows, self._meaning(rows), stack, shared=shared)[1]
 
     def _sync(self, source: object, again: _Meaning | None = None, *, level: int = 3) -> SyncResult:
         """`again` is what the rows meant at the first try; a warning names the caller `level` frames up."""
@@ -344,6 +357,17 @@ def _choice(kind: type[Choice], value: object, name: str) -> Choice:
         meant = near(str(value), list(kind))
         hint = f"Did you mean {' or '.join(meant)}?" if meant else f"Use {', '.join(kind)}."
         raise FixConfig(_MAKING, f"{name}={value!r} is unknown", hint=hint) from None
+
+
+def _one_key(external_id_field: str | None, key: str | None) -> str | None:
+    """The field of an upsert, by whichever of its two names it is given.
+
+    Raises: FixConfig for two fields.
+    """
+    if external_id_field is not None and key is not None and key != external_id_field:
+        hint = "They are two names of one setting; give one of them."
+        raise FixConfig(_MAKING, f"external_id_field is {external_id_field!r}, and key is {key!r}", hint=hint)
+    return external_id_field if key is None else key
 
 
 def _check_kinds(pipeline: SyncPipeline) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from halocline import registry
 from halocline.config import resolved
 
-_PORT = "5432"
-_MEMORY = {"", ":memory:"}
+POSTGRES_PORT = "5432"
 
 
 def place_of(session: object) -> str:
@@ -20,17 +19,18 @@ def place_of(session: object) -> str:
         return _of_uri(session)
     info = getattr(session, "info", None)  # a psycopg connection tells where it leads
     if getattr(info, "dbname", None):
-        return f"postgresql://{getattr(info, 'host', '')}:{getattr(info, 'port', _PORT)}/{info.dbname}"  # type: ignore[union-attr]
+        return f"postgresql://{getattr(info, 'host', '')}:{getattr(info, 'port', POSTGRES_PORT)}/{info.dbname}"  # type: ignore[union-attr]
     known = getattr(session, "connection", session)  # so does one of Snowflake; a Snowpark session has one
     account, database = getattr(known, "account", None), getattr(known, "database", None)
     if account and database:
         return f"snowflake://{account}/{database}/{getattr(known, 'schema', None) or ''}"
-    return _own(f"{type(session).__name__} {id(session):x}")
+    return of_this_process(f"{type(session).__name__} {id(session):x}")
 
 
 def schema_in(uri: str, schema: str | None) -> str | None:
     """The schema that was asked for; without any, a server's search path decides, and a file's is `main`."""
-    return "main" if schema is None and str(resolved(uri)).lower().startswith("duckdb:") else schema
+    known = registry.about(uri) if schema is None else None
+    return schema if known is None else known.schema
 
 
 def within(flow: str, place: str) -> str:
@@ -38,21 +38,28 @@ def within(flow: str, place: str) -> str:
     return f"{flow} in {place}" if place else flow
 
 
+def file_in(uri: str) -> str:
+    """The path in the URI of a database in a file: after three slashes a relative one, after four an absolute one."""
+    return urlsplit(uri).path.removeprefix("/")
+
+
+def of_this_process(name: str) -> str:
+    """The place of what no other process can reach."""
+    return f"{name} of process {os.getpid()} of {socket.gethostname()}"
+
+
 def _of_uri(uri: str) -> str:
     parts = urlsplit(uri)
-    scheme, server = parts.scheme.lower(), parts.netloc.rpartition("@")[2]
-    if scheme == "duckdb":
-        path = parts.path.removeprefix("/")
-        return _own("duckdb in memory") if path in _MEMORY else f"duckdb:{Path(path).absolute()}"
-    if scheme == "file":
-        return f"file:{Path(unquote(parts.path)).expanduser().absolute()}"
-    if scheme in {"postgres", "postgresql"}:
-        host, _, port = server.partition(":")
-        asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        database = asked.get("dbname", parts.path.removeprefix("/"))
-        return f"postgresql://{asked.get('host', host)}:{asked.get('port', port or _PORT)}/{database}"
-    return f"{scheme}://{server}{parts.path}"
+    if not _is_legible(parts):
+        return f"{parts.scheme.lower()}://"
+    known = registry.known_place(uri)
+    if known is not None:
+        return known
+    return f"{parts.scheme.lower()}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _own(name: str) -> str:
-    return f"{name} of process {os.getpid()} of {socket.gethostname()}"
+def _is_legible(parts: SplitResult) -> bool:
+    """Whether host and port are what they seem, and no piece of a password that was not quoted, or stands at the wrong place."""
+    ports = (one.rpartition("]")[2].partition(":")[2] for one in parts.netloc.rpartition("@")[2].split(","))
+    is_login_whole = not ("@" in parts.netloc and "@" in parts.path)
+    return bool(parts.scheme) and is_login_whole and all(port.isdecimal() or not port for port in ports)

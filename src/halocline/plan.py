@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from halocline import registry
 from halocline.connector import Abilities, Deletes, Mode, Plan, Survey
 from halocline.errors import FixConfig
+from halocline.quantity import quantity
 from halocline.versions import refuse_taken_names
 
 BULK_API_THRESHOLD = 1_000  # rows; from here on Bulk API 2.0 (the documented decision table)
 STAGE_THRESHOLD = 50_000  # rows; from here on result pages land in files before one load (the same table)
-KEEP_HISTORY = ("DuckDB", "PostgreSQL")  # whose abilities say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def _extent(survey: Survey, wish: Wish) -> tuple[bool, tuple[str, ...]]:
     low, high = survey.window
     if low is None:
         return True, ("First sync: no position is known for this flow, so everything is read.",)
+    if survey.cursor is None:
+        return False, (f"Later sync: only what changed after {low} is read.",)
     return False, (f"Later sync: only rows with {survey.cursor} from {low} up to (not including) {high} are read.",)
 
 
@@ -122,14 +125,14 @@ def _way(survey: Survey, wish: Wish) -> tuple[str, tuple[str, ...]]:
 
 
 def _by_volume(rows: int, wish: Wish) -> tuple[str, str]:
-    limits = wish.thresholds
+    limits, about = wish.thresholds, f"About {quantity(rows, 'row')}"
     if wish.use_stage:
-        return "stage", f"About {rows:,} rows; use_stage asks for a stage at any size."
+        return "stage", f"{about}; use_stage asks for a stage at any size."
     if rows < limits.bulk:
-        return "rest", f"About {rows:,} rows, fewer than {limits.bulk:,}: the regular API is quickest."
+        return "rest", f"{about}, fewer than {limits.bulk:,}: the regular API is quickest."
     if rows < limits.stage:
-        return "bulk", f"About {rows:,} rows, from {limits.bulk:,} and below {limits.stage:,}: Bulk API 2.0."
-    return "stage", f"About {rows:,} rows, {limits.stage:,} or more: Bulk API 2.0, result pages staged in files before one load."
+        return "bulk", f"{about}, from {limits.bulk:,} and below {limits.stage:,}: Bulk API 2.0."
+    return "stage", f"{about}, {limits.stage:,} or more: Bulk API 2.0, result pages staged in files before one load."
 
 
 def _deletes(survey: Survey, wish: Wish) -> tuple[Deletes, tuple[str, ...]]:
@@ -159,7 +162,8 @@ def _history_notes(wish: Wish, *, full: bool) -> tuple[str, ...]:
 def _refuse_history(survey: Survey, destination: Abilities) -> None:
     refuse_taken_names(survey.schema, survey.object)
     if not destination.history:
-        hint = f"{' and '.join(KEEP_HISTORY)} can; or sync without history."
+        able = " and ".join(about.title for about in registry.abouts("open_destination") if about.history)
+        hint = f"{able} can; or sync without history."
         raise FixConfig(f"Planning the sync of {survey.object}", "this destination cannot keep history", hint=hint)
 
 

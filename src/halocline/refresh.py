@@ -19,11 +19,17 @@ def seconds(wanted: str) -> float | None:
         return None
     if wanted.strip().lower() == "always":
         return 0.0
-    found = _TIME.fullmatch(wanted)
-    if found is None or float(found[1]) == 0:
+    found = time_of(wanted)
+    if found is None:
         hint = "Write never, always, or a time: 30m, 24h, 7d."
         raise FixConfig("Reading the options", f"formula_refresh={wanted!r} is no time", hint=hint)
-    return float(found[1]) * _UNITS[found[2].lower()]
+    return found
+
+
+def time_of(text: str) -> float | None:
+    """The seconds of `30m`, `24h`, `7d` or `2w`; None for a text that says no time, or none at all."""
+    found = _TIME.fullmatch(text)
+    return None if found is None else float(found[1]) * _UNITS[found[2].lower()] or None
 
 
 def words(time_s: float) -> str:

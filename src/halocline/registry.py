@@ -1,15 +1,20 @@
-"""Connectors by name, URI or session; a connector's module is imported when it is first used."""
+"""Connectors by name, URI or session. A folder of `halocline.connectors` is one: what its package has in `__all__`, it can do.
+
+No driver is loaded to find out which connector knows a URI or a session; `docs/how-to/add-a-connector.md` tells what one says.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
+from pkgutil import iter_modules
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from halocline.config import resolved
-from halocline.connector import Destination, ObjectChoice, Source
+from halocline.connector import About, Destination, ObjectChoice, Source
 from halocline.errors import FixConfig, MissingExtra
 
 if TYPE_CHECKING:
@@ -17,21 +22,17 @@ if TYPE_CHECKING:
 
     from halocline.buckets import Buckets
     from halocline.halt import Halt
+    from halocline.idempotency import IdempotencyStore
     from halocline.push.destination import RowDestination
     from halocline.push.tables import ResultTables
     from halocline.queues import Queue
+    from halocline.subscriptions import Subscriptions
+    from halocline.topics import SignatureCheck, Topic
 
-_MODULES = {
-    "salesforce": "halocline.connectors.salesforce",
-    "duckdb": "halocline.connectors.duckdb",
-    "postgres": "halocline.connectors.postgres",
-    "snowflake": "halocline.connectors.snowflake",
-    "files": "halocline.connectors.files",
-    "aws": "halocline.connectors.aws",
-}
-_DESTINATIONS = ("duckdb", "postgres", "snowflake", "files")
-_QUERIED = ("duckdb", "postgres", "snowflake")
+_FOLDER = "halocline.connectors"
+_DEEPER = {"dynamodb": "aws.dynamodb"}  # connectors in the folder of another
 _TAKES_ROWS = ("salesforce",)
+_CLAIMED = {"redis": ("redis", "rediss", "valkey", "valkeys"), "aws": ("dynamodb",)}
 _SECRETS = {"aws-sm": "aws"}
 _PLAIN_PATH = re.compile(r"[\w./\\-]*")  # a forgotten scheme; a DSN with a password has blanks, = or @
 _EXTRA_OF_DRIVER = {
@@ -39,15 +40,13 @@ _EXTRA_OF_DRIVER = {
     "pytz": "duckdb",
     "psycopg": "postgres",
     "snowflake": "snowflake",
+    "opentelemetry": "otel",
     "boto3": "aws",
     "botocore": "aws",
+    "redis": "redis",
     "starlette": "emulator",
     "uvicorn": "emulator",
 }
-_URIS = (
-    "or a URI such as duckdb:///lake.duckdb (three slashes: a path beside you), postgresql://user@host/database"
-    " or file:///folder."
-)
 
 
 def connector(name: str) -> ModuleType:
@@ -55,13 +54,37 @@ def connector(name: str) -> ModuleType:
 
     Raises: FixConfig for a name we do not have, MissingExtra when its driver is not installed.
     """
-    if name not in _MODULES:
-        known = ", ".join(sorted(_MODULES))
-        raise FixConfig("Choosing a connector", f"there is none called {name!r}", hint=f"Known are: {known}.")
-    try:
-        return import_module(_MODULES[name])
-    except ModuleNotFoundError as error:
-        raise missing_extra(name, error) from error
+    known = names()
+    if name not in known:
+        hint = f"Known are: {', '.join(sorted(known))}."
+        raise FixConfig("Choosing a connector", f"there is none called {name!r}", hint=hint)
+    return _loaded(name)
+
+
+def names() -> tuple[str, ...]:
+    """The names of all connectors."""
+    return (*(found.name for found in iter_modules(import_module(_FOLDER).__path__) if found.ispkg), *_DEEPER)
+
+
+def able(function: str) -> dict[str, ModuleType]:
+    """The connectors that have `function` in their `__all__`, by name."""
+    modules = {name: _loaded(name) for name in names()}
+    return {name: module for name, module in modules.items() if function in module.__all__}
+
+
+def abouts(function: str = "accepts") -> list[About]:
+    """What the connectors that have `function` say of themselves."""
+    return [module.ABOUT for module in able(function).values()]
+
+
+def about(session: object) -> About | None:
+    """What the connector that knows a URI or a live session says of itself; None where there is none."""
+    return next((module.ABOUT for _, module in _able_with("accepts", resolved(session))), None)
+
+
+def known_place(uri: str) -> str | None:
+    """The place behind a URI, as the connector says that knows it; None where none knows it, or it has nothing to say."""
+    return next((str(module.place_of(uri)) for _, module in _able_with("place_of", uri)), None)
 
 
 def missing_extra(wanted: str, error: ModuleNotFoundError) -> MissingExtra:
@@ -82,8 +105,12 @@ class Connection(Protocol):
 
 
 def connect(name: str, connection: object, **options: object) -> Connection:
-    """A live connection of the named connector from what describes one; one that is live already is returned as it is."""
-    live: Connection = connector(name).connect(connection, **options)
+    """A live connection of the named connector from what describes one; one that is live already is returned as it is.
+
+    Raises: MissingExtra when its driver is not installed; as the connector's own.
+    """
+    with _extra_of(name):
+        live: Connection = connector(name).connect(connection, **options)
     return live
 
 
@@ -112,6 +139,16 @@ def object_of(name: str, query: str) -> str:
     return str(connector(name).object_of(query))
 
 
+def reader_of(session: object) -> str:
+    """The name of the connector that reads tables of what `session` leads to, for `connect` and `open_source`.
+
+    Raises: FixConfig when none does.
+    """
+    for name, _ in _able_with("open_source", resolved(session)):
+        return name
+    raise _unknown("Opening the source", "how to read tables of", session, function="open_source")
+
+
 def open_source(name: str, connection: Connection, **options: object) -> Source:
     """A source of the named connector on a live connection; `options` are that connector's own."""
     source: Source = connector(name).open_source(connection, **options)
@@ -124,19 +161,11 @@ def open_destination(session: object, **options: object) -> Destination:
     Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed.
     """
     meant = resolved(session)
-    for name in _DESTINATIONS:
-        module = connector(name)
-        if module.accepts(meant):
-            try:
-                destination: Destination = module.open_destination(meant, **options)
-            except ModuleNotFoundError as error:
-                raise missing_extra(name, error) from error
-            return destination
-    raise FixConfig(
-        "Opening the destination",
-        f"nothing here knows how to write to {_shown(session)}",
-        hint=f"Pass a DuckDB or psycopg connection, {_URIS}",
-    )
+    for name, module in _able_with("open_destination", meant):
+        with _extra_of(name):
+            destination: Destination = module.open_destination(meant, **options)
+        return destination
+    raise _unknown("Opening the destination", "how to write to", session, function="open_destination")
 
 
 def open_rows(session: object, **options: object) -> RowDestination:
@@ -152,15 +181,14 @@ def open_rows(session: object, **options: object) -> RowDestination:
             return destination
     raise FixConfig(
         "Opening the destination",
-        f"nothing here knows how to push rows to {_shown(session)}",
+        f"nothing here knows how to push rows to {shown(session)}",
         hint="Pass a SalesforceClient, an authenticator, or a dict with access_token and instance_url.",
     )
 
 
 def can_query(session: object) -> bool:
     """Whether `open_query` knows this connection or URI; no driver is loaded."""
-    meant = resolved(session)
-    return any(connector(name).accepts(meant) for name in _QUERIED)
+    return any(True for _ in _able_with("open_query", resolved(session)))
 
 
 def open_query(
@@ -172,19 +200,11 @@ def open_query(
     Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed; as the connector's own.
     """
     meant = resolved(session)
-    for name in _QUERIED:
-        module = connector(name)
-        if module.accepts(meant):
-            try:
-                reader: pa.RecordBatchReader = module.open_query(meant, sql, parameters=parameters, **options)
-            except ModuleNotFoundError as error:
-                raise missing_extra(name, error) from error
-            return reader
-    raise FixConfig(
-        "Opening the database",
-        f"nothing here knows how to query {_shown(session)}",
-        hint=f"Pass a connection, {_URIS}",
-    )
+    for name, module in _able_with("open_query", meant):
+        with _extra_of(name):
+            reader: pa.RecordBatchReader = module.open_query(meant, sql, parameters=parameters, **options)
+        return reader
+    raise _unknown("Opening the database", "how to query", session, function="open_query")
 
 
 def open_results(session: object, schema: str, **options: object) -> ResultTables:
@@ -194,19 +214,11 @@ def open_results(session: object, schema: str, **options: object) -> ResultTable
     Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed; as the connector's own.
     """
     meant = resolved(session)
-    for name in _QUERIED:
-        module = connector(name)
-        if module.accepts(meant):
-            try:
-                results: ResultTables = module.open_results(meant, schema, **options)
-            except ModuleNotFoundError as error:
-                raise missing_extra(name, error) from error
-            return results
-    raise FixConfig(
-        "Opening the result tables",
-        f"nothing here knows how to write tables to {_shown(session)}",
-        hint=f"Pass a DuckDB or psycopg connection, {_URIS}",
-    )
+    for name, module in _able_with("open_results", meant):
+        with _extra_of(name):
+            results: ResultTables = module.open_results(meant, schema, **options)
+        return results
+    raise _unknown("Opening the result tables", "how to write result tables to", session, function="open_results")
 
 
 def open_buckets(**settings: object) -> Buckets:
@@ -227,6 +239,64 @@ def open_queue(place: str, **settings: object) -> Queue:
     return queue
 
 
+def open_topic(arn: str, **settings: object) -> Topic:
+    """The topic of that ARN; `settings` as of `open_buckets`.
+
+    Raises: as `open_buckets`; FixConfig for what is no ARN of a topic.
+    """
+    topic: Topic = connector("aws").open_topic(arn, **settings)
+    return topic
+
+
+def open_subscriptions(**settings: object) -> Subscriptions:
+    """What a login to AWS may see and change of queues and of their subscriptions to topics; `settings` as of `open_buckets`.
+
+    Raises: as `open_buckets`.
+    """
+    found: Subscriptions = connector("aws").open_subscriptions(**settings)
+    return found
+
+
+def open_signature_check(topics: Collection[str], **options: object) -> SignatureCheck:
+    """What checks the signature of messages that these topics post; `options` are `max_age_s`, `sha256_only`, ...
+
+    Raises: FixConfig without a topic, MissingExtra when boto3 is not installed.
+    """
+    check: SignatureCheck = connector("aws").SignatureCheck(topics, **options)
+    return check
+
+
+def open_claims(place: str) -> IdempotencyStore | None:
+    """The store of claims that a URI names (`redis://host`, `dynamodb://table`); None where no connector knows it.
+
+    Raises: FixConfig for a URI that cannot be read, MissingExtra when its driver is not installed.
+    """
+    scheme = place.partition("://")[0].lower()
+    for name, schemes in _CLAIMED.items():
+        if scheme in schemes and "://" in place:
+            with _extra_of(name):
+                store: IdempotencyStore = connector(name).open_claims(place)
+            return store
+    return None
+
+
+def open_once(session: object, key: str, *, fence: int) -> AbstractContextManager[Any]:
+    """A transaction that also holds the note that the effect of `key` was applied, in the database behind a URI or a connection.
+
+    Raises: FixConfig when no connector knows it, MissingExtra when its driver is not installed; as the connector's own.
+    """
+    meant = resolved(session)
+    for name, module in _able_with("open_once", meant):
+        with _extra_of(name):
+            transaction: AbstractContextManager[Any] = module.open_once(meant, key, fence=fence)
+        return transaction
+    raise FixConfig(
+        "Applying an effect once",
+        f"nothing here knows transactions of {shown(session)}",
+        hint="Pass a psycopg, sqlite3 or DuckDB connection, or a URI: postgresql://, sqlite:///file, duckdb:///file.",
+    )
+
+
 def secret_of(kind: str, reference: str) -> str:
     """The secret behind a reference to a keeper of secrets: `aws-sm` with `name#key`.
 
@@ -235,7 +305,38 @@ def secret_of(kind: str, reference: str) -> str:
     return str(connector(_SECRETS[kind]).secret_of(reference))
 
 
-def _shown(session: object) -> str:
+def _loaded(name: str) -> ModuleType:
+    try:
+        return import_module(f"{_FOLDER}.{_DEEPER.get(name, name)}")
+    except ModuleNotFoundError as error:
+        raise missing_extra(name, error) from error
+
+
+def _able_with(function: str, session: object) -> Iterator[tuple[str, ModuleType]]:
+    """The connectors that have a function and know a session that is resolved, by name; one is enough."""
+    return ((name, one) for name, one in able(function).items() if "accepts" in one.__all__ and one.accepts(session))
+
+
+@contextmanager
+def _extra_of(name: str) -> Iterator[None]:
+    """The named connector is used, whose driver may not be installed.
+
+    Raises: MissingExtra then.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_extra(name, error) from error
+
+
+def _unknown(doing: str, what: str, session: object, *, function: str) -> FixConfig:
+    """The error for a URI or a session that no connector knows."""
+    examples = ", ".join(module.ABOUT.example for module in able(function).values() if "accepts" in module.__all__)
+    hint = f"Pass a connection that is open, or a URI such as {examples}; three slashes come before a path beside you."
+    return FixConfig(doing, f"nothing here knows {what} {shown(session)}", hint=hint)
+
+
+def shown(session: object) -> str:
     """What a session is, without anything that may be a secret in it."""
     if not isinstance(session, str):
         return type(session).__name__

@@ -1,12 +1,13 @@
 """The rows that were not written, for people (CSV) and for programs (JSONL).
 
 CSV: `run,row,code,message,fields`, then the columns of the source as they came up. It is made for spreadsheets: a cell
-that a spreadsheet would take for a formula gets an apostrophe in front. A text that is nothing but a number (`-5`, `+4.25`) stays
-as it is: it has no function, no reference and no operator, so it can only ever be that number.
+that a spreadsheet would take for a formula gets an apostrophe in front, and so does what would begin one where the spreadsheet
+parts cells by semicolons or tabs. A text that is nothing but a number (`-5`, `+4.25`) stays as it is: it has no function, no
+reference and no operator, so it can only ever be that number.
 JSONL: one object a line, exact: `run`, `row`, `code`, `message`, `fields`, `record`.
 Rows are counted from 0 in the source. Memory stays flat: the rejections are read twice, never held.
 
-Source: OWASP, "CSV Injection"; RFC 4180. Read November 2026.
+Source: OWASP, "CSV Injection"; OWASP Application Security Verification Standard 5.0, 1.2.10; RFC 4180. Read November 2026.
 """
 
 from __future__ import annotations
@@ -30,8 +31,38 @@ if TYPE_CHECKING:
 
 OWN = ("run", "row", "code", "message", "fields")
 IN_DOUBT = "IN_DOUBT"
+CODES = {
+    "MAPPING_FAILED": "A step of the mapping refused the row's value.",
+    "NOT_A_RECORD": "The row is no mapping of names to values.",
+    "SOURCE_FIELD_MISSING": "The row lacks a mapped column, and the mapping is strict.",
+    "MISSING_KEY": "The row has no value for its key.",
+    "SEVERAL_MATCHES": "Several records have the row's key.",
+    "CANNOT_BE_SENT": "A value cannot be spelled as its field's type.",
+    "NOTHING_TO_SEND": "The row has no value beside its key.",
+    "NOT_ATTEMPTED": "The push ended before the row was sent.",
+    "DISCARDED": "`halocline resume --discard` gave the row up before it was sent.",
+    "IN_DOUBT": "The row was sent, and no answer came.",
+    "FATE_UNKNOWN": "The push of `SfClient` ended before anything became known of the row.",
+    "NO_RESULT": "The orchestrator was given fewer results than rows.",
+    "UNKNOWN_ERROR": "The row was not written, and the result does not say why.",
+    "FILE_UNREADABLE": "The file is no file of rows.",
+    "NO_ROW": "What the builder returned is no row.",
+    "SEVERAL_ROWS": "An item became several rows, and its table is read by a cursor.",
+    "OTHER_KEY": "An item became a row of another key, and its table is read by a cursor.",
+    "NULL": "There is no value for a column that is NOT NULL.",
+    "NO_COLUMN": "The row has a column that the table has not.",
+    "COLUMN_LEFT_OUT": "The row lacks a column of the table.",
+    "COLUMN_TWICE": "The row has a column twice, in two spellings.",
+    "TOO_LONG": "A text is longer than its column takes.",
+    "OUT_OF_RANGE": "A number or a date is beyond its column's range, or finer than it.",
+    "DOES_NOT_FIT": "A value is of another type than its column.",
+}
+"""Halocline's own codes of records that are rejected; the others are Salesforce's, or the name of what a builder raised."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: their full-width forms
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"  # the last four: their full-width forms
+_FORMULA = re.compile(f"[{_SIGNS}\\t\\r\\n\\0]")
+_NEXT_CELL = re.compile(f'(?<=[;\\t\\r\\n])(?=[\\s\\0"]*[{_SIGNS}])')
+_NEXT_IN_JSON = re.compile(f';(?=[\\s"]*[{_SIGNS}])')
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _DOUBT = "it was sent, and no answer came: look in Salesforce whether it is there before it is sent again"
 
@@ -111,9 +142,17 @@ def json_text(value: object) -> str:
 
 
 def safe(value: object) -> str:
-    """A value as the cell of a CSV file that no spreadsheet takes for a formula."""
+    """A value as the cell of a CSV file that no spreadsheet takes for a formula, nor for the end of a cell and a formula."""
     text = _text(value)
-    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+    if _NUMBER.fullmatch(text):
+        return text
+    text = _NEXT_CELL.sub("'", text)
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def json_cell(value: object) -> str:
+    """A value as JSON in a cell: as it is to a program, and with no semicolon that would end a cell in front of a formula."""
+    return _NEXT_IN_JSON.sub(r"\\u003b", json_text(value))
 
 
 def _columns(rejections: Iterable[Rejection]) -> list[str]:
@@ -146,7 +185,7 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (Mapping, list, tuple)):
-        return json.dumps(value, default=str, ensure_ascii=False)
+        return _NEXT_IN_JSON.sub(r"\\u003b", json.dumps(value, default=str, ensure_ascii=False))
     return str(value)
 
 

@@ -22,6 +22,7 @@ from halocline.errors import FixConfig
 from halocline.halt import Halt
 from halocline.ledger import Ledger, open_ledger
 from halocline.outcome import Counts, Outcome
+from halocline.schema import Schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +101,7 @@ def company(ledger: Ledger | None, settings: Settings, *, halt: Halt | None = No
         if looking and settings.api_budget is None:
             yield Company(halt=halt)
             return
-        books = ledger or stack.enter_context(open_ledger(settings.ledger))
+        books = ledger or stack.enter_context(open_ledger(settings.ledger, keep_s=settings.keep_s))
         budget = stack.enter_context(Budget(books, settings.api_budget))
         yield Company(books, budget.spend, halt)
 
@@ -207,6 +208,12 @@ class _TakingTurns:
     def position(self, flow: str, target: Target) -> Position | None:
         return self._inner.position(flow, target)
 
+    def flows(self, target: Target) -> Sequence[str]:
+        return self._inner.flows(target)
+
+    def columns(self, target: Target) -> Schema | None:
+        return self._inner.columns(target)
+
     def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
         return self._inner.rows(target, plan, keys=keys)
 
@@ -236,6 +243,9 @@ class _TakingTurnsUnit:
     def commit(self, positions: Mapping[str, Position], manifests: Sequence[Manifest]) -> Counts:
         with self._shared.in_turn("Publishing"):
             return self._inner.commit(positions, manifests)
+
+    def counts_of(self, target: Target) -> Counts:
+        return self._inner.counts_of(target)
 
     def close(self) -> None:
         self._inner.close()

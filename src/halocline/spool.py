@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from halocline.errors import StorageFailed
+from halocline.private import own_folder
 
 _NAME = "halocline-{}.spool"  # an ending of its own: a sweep must not take a demo, a ledger or an emulator for a spool
 SWEEP_AFTER_S = 2 * 86_400.0  # what put nothing aside for two days is dead; pages kept for a next run are fetched again then
@@ -23,7 +24,7 @@ _OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class Spool:
     """A private folder below `root` (None: the system's temporary folder), named by run, readable by its owner only.
 
-    Raises: StorageFailed when the folder cannot be made.
+    Raises: StorageFailed when the folder cannot be made, or somebody else has made it.
     """
 
     def __init__(self, run: str, root: Path | None = None) -> None:
@@ -31,7 +32,7 @@ class Spool:
         self.path = base / _NAME.format(run)
         self._beside: set[Path] = set()
         with storage(f"Making the spool folder {self.path}"):
-            self.path.mkdir(parents=True, mode=0o700, exist_ok=True)
+            own_folder(self.path)
 
     def file(self, name: str) -> Path:
         """The path of a file of that name; `name` must be a plain file name."""
@@ -76,6 +77,29 @@ def discard(path: Path) -> None:
     """Delete a file of a spool that is of no more use; one that cannot be deleted goes with its spool, or with a sweep."""
     with suppress(OSError):
         path.unlink(missing_ok=True)
+
+
+def quarantine_of(home: Path, name: str) -> Path:
+    """The folder below `home` for messages of a queue whose dead letters have no other place."""
+    return home / "quarantine" / name
+
+
+def prove(folder: Path) -> None:
+    """Find out whether files can be kept in a folder: one is written and deleted, and a folder that was not there is not left.
+
+    Raises: StorageFailed.
+    """
+    with storage(f"Writing into {folder}"):
+        is_new = not folder.exists()
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        try:
+            probe = folder / f".{os.getpid()}-{time.monotonic_ns()}.probe"
+            probe.touch(mode=0o600, exist_ok=False)
+            probe.unlink()
+        finally:
+            if is_new:
+                with suppress(OSError):  # somebody keeps something there meanwhile
+                    folder.rmdir()
 
 
 def to_disk(path: Path) -> None:

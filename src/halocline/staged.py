@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
-from halocline.batch import JSON, Batch, Op, Raw
-from halocline.connector import Manifest, Part, Plan
-from halocline.errors import SchemaConflict, Truncated
+from halocline.batch import JSON, Batch, Op, Position, Raw
+from halocline.connector import Manifest, Part, Plan, Target
+from halocline.errors import FixConfig, SchemaConflict, Truncated
 from halocline.schema import Schema
 from halocline.spool import storage
 
@@ -50,6 +50,21 @@ def wanted(plan: Plan, held: Sequence[str], *, op: Op, doing: str) -> Schema:
         raise SchemaConflict(doing, cause, hint="The object changed while it was read; run it again.")
     chosen = {name.lower() for name in (needed if op is Op.UPSERT else (*needed, *plan.cursor_columns))}
     return plan.schema.select([name for name in plan.schema.names if name.lower() in there & chosen])
+
+
+def own_positions(plan: Plan, following: Mapping[str, Position]) -> dict[str, Position]:
+    """The positions that a table stores, as `Unit.commit` says."""
+    return {plan.flow: following[plan.flow]} if plan.flow in following else dict(following)
+
+
+def refuse_second_load(target: Target, known: Collection[str], *, label: str) -> None:
+    """Hold a load to being the only one of its unit into that table: the second would replace what the first brought.
+
+    Raises: FixConfig.
+    """
+    if label in known:
+        hint = "Bring the rows of both in one, by a query, or load into two tables."
+        raise FixConfig(f"Opening a load into {target}", "the table is loaded twice in one run", hint=hint)
 
 
 def fitted(rows: pa.RecordBatch, schema: Schema, *, doing: str) -> pa.RecordBatch:

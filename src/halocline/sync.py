@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from dataclasses import fields as fields_of
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -14,12 +15,13 @@ from typing import Self
 
 from halocline import refresh, registry
 from halocline.config import Settings, secret
-from halocline.connector import Contract, Deletes, Destination, ObjectChoice, Plan, Source, Survey, Target
+from halocline.connector import OVERLAP_S, Contract, Deletes, Destination, ObjectChoice, Plan, Source, Survey, Target
 from halocline.errors import FixConfig, HaloclineError, StorageFailed
 from halocline.events import Noticed, Sink, silent
 from halocline.halt import Halt
 from halocline.heartbeat import Turn
 from halocline.ledger import Ledger
+from halocline.mapping.near import near
 from halocline.place import place_of, within
 from halocline.plan import BULK_API_THRESHOLD, STAGE_THRESHOLD, Thresholds, Wish, decide
 from halocline.run import Flow, Run, execute, survey_and_plan
@@ -28,7 +30,6 @@ from halocline.shaping import ShapedSource, Shaping
 from halocline.spool import Spool, sweep
 from halocline.unfinished import is_spoilt
 
-OVERLAP_S = 600.0  # seconds re-read before the position: rows may become visible late, with an older stamp
 JOB_DEADLINE_S = 3_600.0  # seconds to wait for one Bulk job before giving up (the job itself goes on)
 
 
@@ -142,7 +143,8 @@ class IntelligentSync:
     ) -> dict[str, object]:
         """Sync one object and tell what happened; a failure of any kind is in the answer, never raised.
 
-        `options` are the further fields of `SobjectSync`. The answer has the keys `sobject`, `target_table`,
+        `options` are the further fields of `SobjectSync`, also by their names on the command line and in halocline.yaml: `where`,
+        `key`, `full`, `lookback`. The answer has the keys `sobject`, `target_table`,
         `sync_method`, `estimated_records` (rows in the window, overlap included), `actual_records` (inserted + updated +
         deleted), `sync_duration_seconds`, `last_modified_date` (greatest stamp loaded), `sync_timestamp` (start, by the
         server's clock), `success`, `error`; on failure also `records_processed` (rows that became durable).
@@ -150,7 +152,9 @@ class IntelligentSync:
 
         Raises: TypeError for an option that does not exist.
         """
-        job = SobjectSync(sobject, schema, table, match_field, use_stage, stage_name, force_full_sync, **options)  # type: ignore[arg-type]  # checked by the dataclass's own signature
+        stage = {"use_stage": use_stage, "stage_name": stage_name}
+        told = {"match_field": match_field, **stage, "force_full_sync": force_full_sync, **_named(options)}
+        job = SobjectSync(sobject, schema, table, **told)  # type: ignore[arg-type]  # checked by the dataclass's own signature
         run = Run.new()
         try:
             self.run_to_now(job, run)
@@ -172,8 +176,8 @@ class IntelligentSync:
 
         `objects` are names, patterns (`Acc*`) or whole jobs; with `everything` all objects of the org, less those that a pattern
         of `exclude_objects` matches. A name goes into the table of the same name in `schema`, with the `options` of
-        `SobjectSync`. An answer has two more keys: `refers_to` and `not_in_run`, object -> the columns that refer to it, of
-        objects that are part of this call and of others.
+        `SobjectSync`, as of `sync_sobject`. An answer has two more keys: `refers_to` and `not_in_run`, object -> the columns that
+        refer to it, of objects that are part of this call and of others.
         Raises: an error of `halocline.errors` where it cannot be said which objects are meant.
         """
         given = list(objects)
@@ -181,7 +185,7 @@ class IntelligentSync:
         names = [one for one in given if isinstance(one, str)]
         if names or everything:
             chosen = self.choose(names, exclude=exclude_objects, everything=everything).objects
-            jobs += [SobjectSync(name, schema, name, **options) for name in chosen]  # type: ignore[arg-type]  # as above
+            jobs += [SobjectSync(name, schema, name, **_named(options)) for name in chosen]  # type: ignore[arg-type]  # as above
         among = [job.sobject for job in jobs]
         ended = self.run_all(jobs, parallel=parallel)
         return [{**answer(one.job, one.run, error=one.error), **relations(one.run.survey, among)} for one in ended]
@@ -424,6 +428,26 @@ def sync_sobject_intelligent(
     """Sync one object with the default thresholds; arguments and answer as in `IntelligentSync.sync_sobject`."""
     with IntelligentSync(session, access_info) as system:
         return system.sync_sobject(sobject, schema, table, match_field, use_stage, stage_name, force_full_sync, **options)
+
+
+_ALSO = {"where": "where_clause", "key": "match_field", "full": "force_full_sync", "lookback": "lookback_s"}
+"""What the command line and halocline.yaml call an option, and what `SobjectSync` does."""
+
+
+def _named(options: Mapping[str, object]) -> dict[str, object]:
+    """The options by the names of `SobjectSync`.
+
+    Raises: TypeError for one that does not exist, with what may have been meant, and for one that is given by both names.
+    """
+    known = [one.name for one in fields_of(SobjectSync)]
+    for name in options:
+        if name in _ALSO and _ALSO[name] in options:
+            raise TypeError(f"{name} and {_ALSO[name]} are one option; give one of them")
+        if name not in known and name not in _ALSO:
+            meant = near(name, [*known, *_ALSO])
+            told = f"; did you mean {' or '.join(meant)}?" if meant else ""
+            raise TypeError(f"a sync has no option {name!r}{told}")
+    return {_ALSO.get(name, name): value for name, value in options.items()}
 
 
 def _put_away(spool: Spool, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # noqa: ARG001  # an exit's

@@ -6,7 +6,7 @@ later run has taken it up and has it in its own journal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,31 +19,41 @@ if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
 _MARK = "source:"  # of a source's chunks in a journal that it shares with the destination
+_OF_TABLE = " | "
 _SPOILT = (JobFailed, Refused, SchemaConflict, Truncated)
 
 
 class SourceJournal:
-    """The part of a run's journal that is its source's. Implements `connector.Journal`."""
+    """The part of a run's journal that is its source's. Implements `connector.Journal`.
 
-    def __init__(self, journal: Journal) -> None:
+    `table` tells the source of one table from those of others that are loaded together with it.
+    """
+
+    def __init__(self, journal: Journal, table: str = "") -> None:
         self._journal = journal
+        self._mark = _MARK + belonging(table)
 
     def intend(self, chunk: str, detail: JSON = None) -> None:
         """See `Journal.intend`."""
-        self._journal.intend(_MARK + chunk, detail)
+        self._journal.intend(self._mark + chunk, detail)
 
     def remote(self, chunk: str, job_id: str) -> None:
         """See `Journal.remote`."""
-        self._journal.remote(_MARK + chunk, job_id)
+        self._journal.remote(self._mark + chunk, job_id)
 
     def settle(self, chunk: str, outcome: Outcome) -> None:
         """See `Journal.settle`."""
-        self._journal.settle(_MARK + chunk, replace(outcome, chunk=_MARK + chunk))
+        self._journal.settle(self._mark + chunk, replace(outcome, chunk=self._mark + chunk))
 
     def open(self) -> Sequence[tuple[str, JSON, str | None]]:
         """See `Journal.open`."""
         found = self._journal.open()
-        return [(chunk.removeprefix(_MARK), detail, job) for chunk, detail, job in found if chunk.startswith(_MARK)]
+        return [(chunk.removeprefix(self._mark), detail, job) for chunk, detail, job in found if chunk.startswith(self._mark)]
+
+
+def belonging(table: str) -> str:
+    """How the names of chunks begin that belong to one of several tables."""
+    return f"{table}{_OF_TABLE}" if table else ""
 
 
 def left_by(runs: Sequence[str], ledger: Ledger) -> list[Unfinished]:
@@ -72,12 +82,14 @@ def _of(run: str, ledger: Ledger) -> Iterator[Unfinished]:
     if record.state == "done":  # its rows are durable: it only waits to be acknowledged
         return
     for chunk, detail, job in SourceJournal(ledger.journal(run)).open():
-        yield Unfinished(run, chunk, detail, job, _plan(record.plan))
+        yield Unfinished(run, chunk, detail, job, _plan(record.plan, chunk))
 
 
-def _plan(data: object) -> Plan | None:
-    """The plan as booked; None where there is none, or another version wrote it."""
+def _plan(data: object, chunk: str) -> Plan | None:
+    """The plan as booked, of several the one of the chunk's table; None where there is none, or another version wrote it."""
     try:
+        if isinstance(data, Mapping) and "tables" in data:
+            data = next(one["plan"] for one in data["tables"] if chunk.startswith(belonging(one["flow"])))
         return Plan.from_json(data)  # type: ignore[arg-type]  # what is no plan fails
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
         return None

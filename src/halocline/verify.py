@@ -45,7 +45,9 @@ __all__ = ["Level", "Verification", "verify", "verify_with"]
 
 CLOCKS_S = 60.0  # seconds by which a stamp may lie after the server's clock as we know it
 _DOING = "Verifying"
-_LOSES_ALL = "Look whether the login may still see these records; if the object is truly empty, allow it (allow_empty=True)."
+_LOSES_ALL = (
+    "Look whether the login may still see these records; if it is truly empty, allow it (--allow-empty, allow_empty=True)."
+)
 
 
 def verify(

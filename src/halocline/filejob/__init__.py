@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from halocline.lazy import resolved
 
 if TYPE_CHECKING:
     from halocline.filejob.job import FileJob, FileOutcome, FileState
@@ -24,9 +25,7 @@ __all__ = ["Execution", "FileJob", "FileOutcome", "FileState", "Limits", "run_fi
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return resolved(__name__, name, home=_HOME)
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from halocline.report import json_text, safe
+from halocline.report import json_cell, safe
 from halocline.spool import storage
 
 HEADERS = ("salesforce_object", "code", "message", "upsert_key", "upsert_key_value", "object_json")
@@ -43,4 +43,4 @@ def append(failures: Iterable[Failure], path: Path, *, headers: Sequence[str] = 
 
 
 def _cell(value: object) -> str:
-    return safe(json_text(value) if isinstance(value, (Mapping, list)) else value)
+    return safe(json_cell(value) if isinstance(value, (Mapping, list)) else value)

@@ -28,7 +28,8 @@ class Books:
     """Keeps the books of `run` in the ledger under the run's own name.
 
     `records` gives the source's rows by number; without it, results have none. `reopened`: the ledger may hold outcomes of this
-    very run from before. Without a ledger nothing is durable: that is enough for a look. `calls` counts the destination's.
+    very run from before. `stops`: the push ends at the first error. Without a ledger nothing is durable: that is enough for a
+    look. `calls` counts the destination's.
     """
 
     run: PushRun
@@ -40,6 +41,7 @@ class Books:
     sieve: Sieve | None = None
     records: Finder | None = None
     reopened: bool = False
+    stops: bool = False
     calls: Callable[[], int] = lambda: 0
     _began_s: float = field(default_factory=time.monotonic)
 

@@ -31,6 +31,7 @@ from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
 from halocline.push.work import WHOLE, Work, settle_all
+from halocline.quantity import quantity
 from halocline.spool import arriving, storage, to_disk
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def reopen(dead: Dead, *, ledger: Ledger, sink: Sink, watch: Watch = UNWATCHED) 
     note = dead.note
     run = PushRun(dead.run, dead.folder.path, note.plan, total=note.total, unchanged=note.unchanged)
     marks = Marks.load(dead.folder.marks)
-    books = Books(run, note.order.mode, ledger, sink, marks=marks, watch=watch, reopened=True)
+    stops = note.order.stop_on_error
+    books = Books(run, note.order.mode, ledger, sink, marks=marks, watch=watch, reopened=True, stops=stops)
     watch.begun(run.total)
     refused = (result_of(rejection) for rejection in ledger.each_rejection(dead.run) if rejection.part == STAGING)
     piece = 0
@@ -199,11 +201,11 @@ def _let_wait(work: Work, sink: Sink, *, superseded: bool) -> None:
     if not remain:
         work.finish()
     elif superseded:
-        books.close("failed", f"interrupted; a later run took care of the {remain:,} rows that were not sent")
+        books.close("failed", f"interrupted; a later run took care of {quantity(remain, 'row')} not sent")
         work.settle()
         work.folder.delete()
     else:
-        books.close("failed", f"interrupted; {remain:,} rows were never sent")
+        books.close("failed", f"interrupted; {quantity(remain, 'row was')} never sent")
         with storage(f"Writing {work.folder.settled}"):
             with arriving(work.folder.settled) as partial:
                 partial.write_text(str(remain))
@@ -242,6 +244,6 @@ def _only_notices(sink: Sink) -> Sink:
 
 def _interrupted(run: str, rows: int) -> str:
     return (
-        f"Run {run} was interrupted: {rows:,} rows were never sent; `halocline resume {run}` sends them, "
+        f"Run {run} was interrupted: {quantity(rows, 'row was')} never sent; `halocline resume {run}` sends them, "
         f"`halocline resume {run} --discard` forgets them."
     )

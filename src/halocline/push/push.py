@@ -80,7 +80,7 @@ def execute(push: Push, run: PushRun, *, ledger: Ledger, home: Path, sink: Sink 
     with `facts["run"]`.
     """
     books = Books(run, push.order.mode, ledger, sink, watch=watch, sieve=push.sieve, records=push.rows.records)
-    books.calls = calls_since_now(push.destination)
+    books.stops, books.calls = push.order.stop_on_error, calls_since_now(push.destination)
     sweep(home)
     with ExitStack() as held:
         dead = look(push.flow, ledger=ledger, home=home, held=held)

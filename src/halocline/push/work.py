@@ -13,6 +13,7 @@ from halocline.push.books import Books
 from halocline.push.destination import RowLoad
 from halocline.push.folder import RunFolder
 from halocline.push.order import WriteOrder
+from halocline.quantity import quantity
 
 WHOLE = "whole"
 """The intent that is open from before the first row is sent until every row is told and booked."""
@@ -51,7 +52,7 @@ class Work:
     def finish(self) -> None:
         """Close books in which every row is, and let the folder go or shrink it."""
         # In this order: a run that dies between the two is heard again, and sends nothing, rather than being forgotten.
-        self.books.close("done")
+        self.books.close("done", _stopped(self.books))
         self.settle()
         self._tidy()
 
@@ -104,6 +105,12 @@ def close_failed(books: Books, error: BaseException, *, hint: str = "") -> None:
     books.sink(RunFailed(run.id, str(error) or type(error).__name__, run.written))
 
 
+def _stopped(books: Books) -> str | None:
+    """Where a push ended that was to end at the first error; None where it went to its end."""
+    row = books.run.worst
+    return None if row is None or not books.stops else f"stopped at the first error: row {row.row}: {row.code}: {row.message}"
+
+
 def announce(books: Books, order: WriteOrder) -> None:
     """Tell the end of a push that went well.
 
@@ -111,9 +118,8 @@ def announce(books: Books, order: WriteOrder) -> None:
     """
     run = books.run
     books.sink(RunFinished(run.id, run.counts, run.total, run.elapsed_s))
-    if order.stop_on_error and run.worst is not None:
-        row = run.worst
-        cause = f"stopped at the first error: row {row.row}: {row.code}: {row.message}"
-        hint = f"{run.written:,} rows are written and stay so; {run.not_attempted:,} were not attempted."
+    row, cause = run.worst, _stopped(books)
+    if row is not None and cause is not None:
+        hint = f"{quantity(run.written, 'row is')} written, which stays so; {run.not_attempted:,} not attempted."
         doing = f"Pushing into {order.sobject}"
         raise Stopped(doing, cause, hint=hint, code=row.code, run=run.id, row=row.row, counts=run.counts.to_json())

@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-from pyarrow import csv as pa_csv
 
 from halocline.errors import FixConfig
 from halocline.push.order import Nulls
 from halocline.rows.columns import ColumnRows, spooled
-from halocline.rows.hold import Hold, Readable
+from halocline.rows.hold import Readable
 from halocline.rows.text import opened, undecodable
+from halocline.rows.texts import TextCsv
 
 CLEARS = "#N/A"  # what clears a field in CSV files, where an empty cell leaves it: the meaning that Bulk API 2.0 gives them
 _BLOCK_BYTES = 1 << 20  # of CSV at a time, and more only for a record that is longer
@@ -80,20 +80,12 @@ def _batches(path: Path, names: Sequence[str], *, encoding: str, delimiter: str,
 
     Raises: FixConfig, or what Arrow raises.
     """
-    convert = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=True,
-    )
-    read = pa_csv.ReadOptions(
-        block_size=block_bytes, use_threads=False, column_names=list(names), skip_rows_after_names=1
-    )  # the header itself, whatever line ends it holds
-    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=True)
+    header = {"column_names": list(names), "skip_rows_after_names": 1}  # the header itself, whatever line ends it holds
     with opened(path, encoding) as file:
         watched = _Watched(file)
-        source = pa.PythonFile(Hold(watched), mode="r")
-        with pa_csv.open_csv(source, read_options=read, parse_options=parse, convert_options=convert) as reader:
+        with TextCsv(names, delimiter=delimiter, skips_empty_lines=True).reader(
+            watched, block_bytes=block_bytes, **header
+        ) as reader:
             yield from reader
     if watched.has_quotes:
         _examine(path, len(names), encoding=encoding, delimiter=delimiter)

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv as pa_csv
 
 from halocline.batch import Raw
-from halocline.rows.hold import Hold
+from halocline.rows.texts import TextCsv
 
 _BLOCK_BYTES = 1 << 18
 
@@ -33,16 +32,5 @@ def _matches(texts: pa.RecordBatch, patterns: Mapping[str, str]) -> bool:
 def _texts(raw: Raw, names: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
     known = {name.lower(): name for name in raw.columns}
     spelled = [known[name.lower()] for name in names]
-    options = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(spelled, pa.string()),
-        include_columns=spelled,
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=True,
-    )
-    parse = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
-    read = pa_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False)
-    with raw.path.open("rb") as file:
-        held = pa.PythonFile(Hold(file), mode="r")
-        with pa_csv.open_csv(held, read_options=read, parse_options=parse, convert_options=options) as reader:
-            yield from reader
+    with raw.path.open("rb") as file, TextCsv(spelled, only=True).reader(file, block_bytes=_BLOCK_BYTES) as reader:
+        yield from reader

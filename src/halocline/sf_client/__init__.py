@@ -5,8 +5,9 @@ Names are resolved when they are first used: bulk writes load pyarrow, which not
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from halocline.lazy import resolved
 
 if TYPE_CHECKING:
     from halocline.sf_client.bulk import BulkType, SfBulk
@@ -19,9 +20,7 @@ __all__ = ["BulkType", "SfBulk", "SfClient", "SfType"]
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return resolved(__name__, name, home=_HOME)
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from halocline.config import Settings, secret, variables
 from halocline.errors import FixConfig
 from halocline.ledger import Ledger
+from halocline.sf_client.absent import instead_of
 from halocline.sf_client.sobject import SfType
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class SfClient:
         # Python asks for its own names too (copying, pickling, notebooks); no object of Salesforce begins with an underscore.
         if name.startswith("_") or name == "client":  # `client` is not there yet where __init__ was not called
             raise AttributeError(name)
+        if (told := instead_of(name)) is not None:
+            raise AttributeError(f"SfClient has no {name}, which is simple-salesforce's: {told}.")
         return SfType(self.client, name)
 
     @property
@@ -127,6 +130,63 @@ class SfClient:
     def limits(self) -> dict[str, Any]:
         """The org's limits."""
         return self.client.limits()
+
+    def is_sandbox(self) -> bool:
+        """Whether the org is a sandbox."""
+        return bool(self.query("SELECT IsSandbox FROM Organization LIMIT 1")["records"][0]["IsSandbox"])
+
+    @property
+    def sf_version(self) -> str:
+        """The version of Salesforce's API that is asked: `67.0`."""
+        return self.client.transport.version
+
+    @property
+    def base_url(self) -> str:
+        """The address that the paths of `restful` begin with."""
+        return f"https://{self.sf_instance}{self.client.transport.base}/"
+
+    def restful(
+        self, path: str, params: Mapping[str, Any] | None = None, method: str = "GET", *, json: object = None, **more: Any
+    ) -> Any:
+        """The answer of Salesforce to any call, as JSON; None where it is empty. `data` and `headers` may be given too.
+
+        `path` begins behind `base_url` (`limits`), or with a slash at the host. What is no GET is not repeated once it may have
+        been done.
+        Raises: as SalesforceClient; TypeError for other options of `requests`.
+        """
+        return self._called(method, path, params=params, json=json, **more)
+
+    def search(self, search: str) -> Any:
+        """What a whole SOSL search finds: `sf.search("FIND {Waldo} IN ALL FIELDS RETURNING Contact(Id)")`."""
+        return self._called("GET", "search/", params={"q": search})
+
+    def quick_search(self, search: str) -> Any:
+        """What is found for some words: `sf.quick_search("Waldo")`."""
+        return self.search(f"FIND {{{search}}}")
+
+    def apexecute(self, action: str, method: str = "GET", data: object = None, **more: Any) -> Any:
+        """The answer of an Apex REST class: `sf.apexecute("User/Activity", method="POST", data={...})`."""
+        return self._called(method, f"/services/apexrest/{action.lstrip('/')}", json=data, **more)
+
+    def toolingexecute(self, action: str, method: str = "GET", data: object = None, **more: Any) -> Any:
+        """The answer of the Tooling API: `sf.toolingexecute("query/?q=SELECT+Id+FROM+ApexClass")`."""
+        return self._called(method, f"tooling/{action.lstrip('/')}", json=data, **more)
+
+    def _called(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: object = None,
+        data: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        content = data.encode() if isinstance(data, str) else data
+        asked: dict[str, Any] = {"params": params, "json": json, "content": content, "headers": headers}
+        send = self.client.transport.send if method.upper() in {"GET", "HEAD"} else self.client.transport.send_once
+        reply = send(method.upper(), path, accept=(200, 201, 202, 204), **asked)
+        return reply.json() if reply.content.strip() else None
 
 
 def _expect_one_login(

@@ -17,6 +17,7 @@ from halocline.errors import LeaseHeld, LeaseLost, NotFound, QuotaExhausted
 from halocline.ledger import Ledger
 from halocline.ledger.process import Process
 from halocline.outcome import Counts, Fate, Outcome, Rejection
+from halocline.testing.retention import RetentionLaws
 
 HERE = socket.gethostname()
 ELSEWHERE = f"not-{HERE}"
@@ -50,7 +51,7 @@ def begin(ledger: Ledger, run: str, flow: str = "Account", *, pid: int | None = 
     ledger.start(flow, run=run, pid=os.getpid() if pid is None else pid, host=HERE)
 
 
-class LedgerSuite:
+class LedgerSuite(RetentionLaws):
     """Every ledger keeps these laws; a subclass makes its `ledger` with the `clock` given."""
 
     @pytest.fixture
@@ -140,11 +141,11 @@ class LedgerSuite:
         plan: dict[str, object] = {"reasons": ["a"]}
         begin(ledger, "r1")
         ledger.note("r1", plan=plan)
-        ledger.save_position("Account", plan)
         plan["reasons"] = []
-        (ledger.position("Account") or {})["reasons"] = "gone"
+        back = ledger.get("r1").plan
+        assert isinstance(back, dict)
+        back["reasons"] = "gone"
         assert ledger.get("r1").plan == {"reasons": ["a"]}
-        assert ledger.position("Account") == {"reasons": ["a"]}
 
     # Aftermath
 
@@ -363,26 +364,7 @@ class LedgerSuite:
             {"endless": "[[...]]"},
         ]
 
-    # Positions
-
-    def test_the_position_last_saved_stands(self, ledger: Ledger) -> None:
-        """Each flow has one position, or none."""
-        assert ledger.position("Account") is None
-        ledger.save_position("Account", {"stamp": "a", "fields": ["Id"]})
-        ledger.save_position("Account", {"stamp": "b", "deep": {"n": None, "big": 2**70}})
-        assert ledger.position("Account") == {"stamp": "b", "deep": {"n": None, "big": 2**70}}
-        assert ledger.position("Contact") is None
-
-    def test_a_fenced_off_lease_saves_no_position(self, ledger: Ledger) -> None:
-        """Only the newest lease moves a position that it guards."""
-        old = ledger.claim("Account", "a", ttl_s=TTL_S)
-        ledger.save_position("Account", {"n": 1}, lease=old)
-        new = ledger.claim("Account", "a", ttl_s=TTL_S)
-        with pytest.raises(LeaseLost):
-            ledger.save_position("Account", {"n": 2}, lease=old)
-        assert ledger.position("Account") == {"n": 1}
-        ledger.save_position("Account", {"n": 3}, lease=new)
-        assert ledger.position("Account") == {"n": 3}
+    # Leases and plans
 
     def test_a_fenced_off_lease_notes_no_plan(self, ledger: Ledger) -> None:
         """Who was taken for dead and lives after all leaves what its successor noted as it is."""

@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from halocline.errors import FixConfig, StorageFailed
+from halocline.private import refuse_planted
 from halocline.push.folder import hold
 from halocline.spool import storage
 
@@ -293,7 +294,7 @@ class Store:
     def _gate(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of a damaged name in its schema
             hint = "Free some space, or move the file away: a new one is made, and all rows are sent once more."
             raise StorageFailed(self._doing, str(error), hint=hint, code=getattr(error, "sqlite_errorname", None)) from error
 
@@ -301,4 +302,5 @@ class Store:
 def _create(path: Path) -> None:
     with storage(f"Making {path}"):
         path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        refuse_planted(path)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # before SQLite sees it, so that it is never readable by others

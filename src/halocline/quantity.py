@@ -1,0 +1,18 @@
+"""How many of what, as people say it."""
+
+from __future__ import annotations
+
+_VERBS = {"is": "are", "was": "were", "has": "have", "stays": "stay"}
+_HISSES = ("s", "x", "ch")
+
+
+def quantity(count: int, what: str) -> str:
+    """`1 row`, `2,000 rows`; with a verb, `1 row was`, `3 rows were`. `what` is how one of it is called."""
+    if count != 1:
+        noun, _, verb = what.rpartition(" ")
+        what = f"{_many(noun)} {_VERBS[verb]}" if verb in _VERBS else _many(what)
+    return f"{count:,} {what}"
+
+
+def _many(noun: str) -> str:
+    return f"{noun}es" if noun.endswith(_HISSES) else f"{noun}s"
