@@ -17,7 +17,6 @@ from tests.connectors.postgres.server import Place, Server
 from tests.push.fake import FakeDestination, Heard, ListRows, Org
 from tests.samples.postgres import postgres
 
-from halocline.connectors.postgres.client import quoted
 from halocline.errors import (
     AccessDenied,
     FixConfig,
@@ -35,6 +34,7 @@ from halocline.ledger.process import Process
 from halocline.push.order import SyncMode, WriteOrder
 from halocline.push.push import Push, execute
 from halocline.push.run import PushRun
+from halocline.standard_sql import quoted
 from halocline.testing.ledgers import ELSEWHERE, HandClock, LedgerSuite, begin
 
 WORD = "a-word/that@nobody:may?see"
@@ -281,15 +281,16 @@ def test_a_process_that_is_suspended_in_the_middle_of_a_step_blocks_nobody(uri: 
     monkeypatch.setattr(server, "IDLE_S", "0.2")
 
     def suspended(sleeper: PostgresLedger, other: PostgresLedger) -> None:
-        with sleeper._writing("Account") as put:
-            put("save_position", flow="Account", position="1", now="never")
-            other.save_position("Account", {"n": 2})
-            put("save_position", flow="Account", position="3", now="never")
+        with sleeper._writing("r1") as put:
+            put("note", run="r1", plan="1")
+            other.note("r1", plan={"n": 2})
+            put("note", run="r1", plan="3")
 
     with PostgresLedger(uri) as sleeper, PostgresLedger(uri) as other:
+        begin(other, "r1")
         with pytest.raises(NetworkFailed, match="Run it again"):
             suspended(sleeper, other)
-        assert sleeper.position("Account") == {"n": 2}
+        assert sleeper.get("r1").plan == {"n": 2}
 
 
 # ---- clocks

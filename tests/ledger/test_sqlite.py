@@ -48,7 +48,6 @@ def view(ledger: Ledger) -> dict[str, object]:
         "runs": [(r.run, r.state, r.rows_read, r.counts, r.plan) for r in runs],
         "open": [(r.run, list(ledger.journal(r.run).open())) for r in runs],
         "refused": [(ledger.rejections(r.run), ledger.in_doubt(r.run)) for r in runs],
-        "position": ledger.position("Account"),
         "unacked": ledger.unacked("Account"),
     }
 
@@ -60,7 +59,6 @@ def test_a_ledger_outlives_its_process(file: Path) -> None:
     """What was written is there when the file is opened again, fences go on growing, and nothing is migrated twice."""
     with open_ledger(file) as ledger:
         begin(ledger, "r1")
-        ledger.save_position("Account", {"n": 1})
         fence = ledger.claim("Account", "a", ttl_s=60).fence
         before = view(ledger)
     with open_ledger(str(file)) as ledger:
@@ -221,14 +219,14 @@ def test_a_full_disk_loses_only_what_was_refused(file: Path) -> None:
     """The write that does not fit raises and leaves no trace; what was durable stays, and room makes it go on."""
     with SqliteLedger(file) as ledger:
         begin(ledger, "r1")
-        ledger.save_position("Account", {"n": 1})
+        ledger.note("r1", plan={"n": 1})
         wal = file.with_name("ledger.sqlite-wal").stat().st_size
         with files_no_longer_than(wal + 8192), pytest.raises(StorageFailed, match="disk"):
-            ledger.save_position("Account", {"n": 2, "much": "x" * 100_000})
-        assert ledger.position("Account") == {"n": 1}
-        ledger.save_position("Account", {"n": 3})
+            ledger.note("r1", plan={"n": 2, "much": "x" * 100_000})
+        assert ledger.get("r1").plan == {"n": 1}
+        ledger.note("r1", plan={"n": 3})
     with SqliteLedger(file) as ledger:
-        assert ledger.position("Account") == {"n": 3}
+        assert ledger.get("r1").plan == {"n": 3}
 
 
 @contextmanager
@@ -265,7 +263,6 @@ STEPS: list[Callable[[Ledger], object]] = [
     lambda x: x.journal("r0").remote("c1", "job"),
     lambda x: x.journal("r0").settle("c1", Outcome("c1", rejections=(Rejection("p", 0, "C", "m"), Rejection("p", 1, "C", "m")))),
     lambda x: x.record("r0", Outcome("c2", in_doubt=(5, 6))),
-    lambda x: x.save_position("Account", {"n": 1}),
     lambda x: x.finish("r0", state="done", rows_read=4, counts=Counts(inserted=4), receipts=["job"]),
     lambda x: x.claim("Account", "a", ttl_s=60.0),
     lambda x: x.acked("r0"),
@@ -469,3 +466,45 @@ def test_the_dead_of_one_host_are_found_by_another_process(file: Path) -> None:
         first.start("Account", run="r1", pid=ended_process(), host=HERE)
     with SqliteLedger(file) as second:
         assert second.abandon_dead("Account") == ["r1"]
+
+
+# ---- what is forgotten
+
+
+def _filled(ledger: Ledger) -> None:
+    for number in range(20):
+        begin(ledger, f"r{number}")
+        rows = (Rejection("p", row, "CODE", "x" * 200, record={"Name": "y" * 200}) for row in range(200))
+        ledger.note(f"r{number}", plan={"reasons": []})
+        ledger.record(f"r{number}", Outcome("c", rejections=tuple(rows)))
+        ledger.finish(f"r{number}", state="done")
+
+
+def test_the_file_is_made_smaller(file: Path) -> None:
+    """What was pruned is not in it, nor in the log beside it; what nobody asked for waits until half of the file is free."""
+    clock = HandClock()
+    with SqliteLedger(file, clock=clock) as ledger:
+        _filled(ledger)
+        clock.advance(100.0)
+        found = ledger.prune(older_than_s=50.0, every_s=10.0)
+        assert found is not None
+        assert found.bytes_before is not None
+        assert found.bytes_after is not None
+        assert found.bytes_after < found.bytes_before / 10
+        assert sum(path.stat().st_size for path in file.parent.iterdir()) < found.bytes_before / 5
+
+
+def test_a_file_that_somebody_reads_is_pruned_all_the_same(file: Path) -> None:
+    """Only that it is made smaller has to wait; nothing fails."""
+    clock = HandClock()
+    with SqliteLedger(file, clock=clock) as ledger:
+        _filled(ledger)
+        clock.advance(100.0)
+        with sqlite3.connect(file, isolation_level=None) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM runs").fetchone() == (20,)
+            ledger._db.execute("PRAGMA busy_timeout = 1")  # type: ignore[attr-defined]  # so that it does not wait for the reader
+            found = ledger.prune(older_than_s=50.0)
+            assert found is not None
+            assert (len(found.runs), len(ledger.runs())) == (20, 0)
+        reader.close()

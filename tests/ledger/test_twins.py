@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from halocline.connector import Lease
 from halocline.errors import HaloclineError
-from halocline.ledger import Ledger, MemoryLedger, SqliteLedger
+from halocline.ledger import Ledger, MemoryLedger, Pruned, SqliteLedger
 from halocline.outcome import Counts, Outcome, Rejection
 from halocline.testing.ledgers import HERE, HandClock, ended_process
 
@@ -48,11 +48,16 @@ deeds = st.one_of(
     deed(lambda r, c: lambda x: x.journal(r).remote(c, "job"), run, chunk),
     deed(lambda r, o: lambda x: x.journal(r).settle(o.chunk, o), run, outcome),
     deed(lambda r, o: lambda x: x.record(r, o), run, outcome),
-    deed(lambda f, le: lambda x: x.save_position(f, {"of": f}, lease=le), flow, st.none() | lease),
     deed(lambda f, o, t: lambda x: x.claim(f, o, ttl_s=t), flow, owner, st.sampled_from([1.0, 50.0])),
     deed(lambda le: lambda x: x.renew(le), lease),
     deed(lambda le: lambda x: x.release(le), lease),
+    deed(lambda a, k: lambda x: told(x.prune(older_than_s=a, keep_failed=k)), st.sampled_from([1.0, 20.0]), st.booleans()),
 )
+
+
+def told(found: Pruned | None) -> object:
+    assert found is not None
+    return found.runs, found.rows, found.kept, found.left
 
 
 def answer(ledger: Ledger, deed: Deed) -> object:
@@ -65,7 +70,7 @@ def answer(ledger: Ledger, deed: Deed) -> object:
 def view(ledger: Ledger) -> object:
     runs = [r.run for r in ledger.runs()]
     per_run = [(list(ledger.journal(r).open()), ledger.rejections(r), ledger.in_doubt(r)) for r in runs]
-    return ledger.runs(), per_run, [(ledger.position(f), ledger.unacked(f)) for f in ("F", "G")]
+    return ledger.runs(), per_run, [ledger.unacked(f) for f in ("F", "G")]
 
 
 @settings(max_examples=60)

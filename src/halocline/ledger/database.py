@@ -13,10 +13,12 @@ from importlib import resources
 from pathlib import Path
 
 from halocline.errors import FixConfig, StorageFailed
+from halocline.private import refuse_planted
 from halocline.spool import storage
 
 BUSY_S = 30.0  # seconds to wait for another process's write; ours take milliseconds each, so a longer wait means a stuck one
 _WAL_RETRY_S = 0.01  # its busy time-out does not cover the switch to WAL under another's write lock (measured, SQLite 3.40.1)
+_SIZES = ("page_count", "freelist_count", "page_size")
 _NO_ACCESS = "Give this user write access to the file and its folder, or point HALOCLINE_HOME elsewhere."
 _DAMAGED = "Move the file away and run again: a new one is made. Positions that a destination holds are not lost."
 _HINTS = {
@@ -99,12 +101,13 @@ def queries() -> Mapping[str, str]:
 
 
 def create(path: Path) -> None:
-    """Make the file, and its folder, for the owner alone; one that is there is left as it is.
+    """Make the file, and its folder, for the owner alone; one that is there is closed to others.
 
-    Raises: StorageFailed when it cannot be made.
+    Raises: StorageFailed when it cannot be made; as `refuse_planted`.
     """
     with storage(f"Making the ledger {path}"):
         path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        refuse_planted(path)
         try:
             # Made before SQLite sees it, so that it is never readable by others; its -wal and -shm files take its mode.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -123,10 +126,44 @@ def connect(path: Path) -> sqlite3.Connection:
         _to_wal(db, deadline=time.monotonic() + BUSY_S)
         db.execute("PRAGMA synchronous = FULL")  # in WAL mode, NORMAL may lose the last commits when the power fails
         db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA secure_delete = ON")  # rows that were pruned are not left in the file, where its room is used again
     except BaseException:
         db.close()
         raise
     return db
+
+
+def opened(path: Path, *, now: str) -> sqlite3.Connection:
+    """A connection, as `connect` says, to a ledger that is made, and brought up to date, where need be.
+
+    Raises: as `create`, `connect` and `migrate`.
+    """
+    create(path)
+    with gate(f"Opening the ledger {path}"):
+        db = connect(path)
+        try:
+            migrate(db, migrations(), now=now)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def shrunk(db: sqlite3.Connection, *, thorough: bool) -> tuple[int, int] | None:
+    """Write the file anew without its free pages, `thorough` or where they are half of it: its bytes before and after.
+
+    None where another process keeps it from that, or there is no room for the copy: nothing is lost then, and the free pages are
+    used again.
+    """
+    try:
+        pages, free, page_bytes = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in _SIZES)
+        if thorough or 2 * free > pages:
+            db.execute("VACUUM")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        left = int(db.execute("PRAGMA page_count").fetchone()[0])
+    except sqlite3.OperationalError:
+        return None
+    return pages * page_bytes, left * page_bytes
 
 
 def _to_wal(db: sqlite3.Connection, *, deadline: float) -> None:
@@ -167,6 +204,8 @@ def gate(doing: str) -> Iterator[None]:
         code = _code(error)
         hint = next((hint for start, hint in _HINTS.items() if code.startswith(start)), "")
         raise StorageFailed(doing, str(error), hint=hint, code=code or None) from error
+    except UnicodeDecodeError as error:  # of a name in its schema, which the driver takes for text
+        raise StorageFailed(doing, f"it is damaged ({error})", hint=_DAMAGED) from error
 
 
 def _code(error: sqlite3.Error) -> str:

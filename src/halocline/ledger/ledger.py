@@ -1,6 +1,6 @@
-"""Ledger: the durable memory of runs, intents, positions, rejections and leases, as contracts.
+"""Ledger: the durable memory of runs, intents, rejections and leases, as contracts. Positions are in the destinations.
 
-A run's states:
+A run's states, until it is pruned:
 
     start ──> running ──finish──> done ──acked──> done, acknowledged        (done stays done)
                  │   └──finish──> failed
@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol, Self
 
-from halocline.batch import JSON, Position
+from halocline.batch import JSON
 from halocline.connector import Journal, Lease
-from halocline.errors import LeaseHeld, LeaseLost, NotFound, QuotaExhausted
+from halocline.errors import LeaseHeld, LeaseLost, NotFound, QuotaExhausted, StorageFailed
 from halocline.ledger.process import Process
+from halocline.ledger.retention import Pruned
 from halocline.outcome import Counts, Fate, Outcome, Rejection, RunRecord
 
 Clock = Callable[[], datetime]
@@ -136,19 +138,6 @@ class Outcomes(Protocol):
         """The rows of a run whose fate cannot be known: (chunk, row), in the order in which they were recorded."""
 
 
-class Positions(Protocol):
-    """Where the next read of a flow starts: a cache, or the truth where the destination can hold no position."""
-
-    def save_position(self, flow: str, position: Position, *, lease: Lease | None = None) -> None:
-        """Keep the position of a flow; with a lease, only while that lease is the newest.
-
-        Raises: LeaseLost when a newer claim fenced the lease off; the position is then as it was.
-        """
-
-    def position(self, flow: str) -> Position | None:
-        """The position last saved; None when there is none."""
-
-
 class Leases(Protocol):
     """The right to run a flow. Fences only grow, also over releases and restarts."""
 
@@ -183,7 +172,20 @@ class Usages(Protocol):
         """The calls of today."""
 
 
-class Ledger(Runs, Aftermath, Outcomes, Positions, Leases, Usages, Protocol):
+class Retention(Protocol):
+    """What is forgotten."""
+
+    def prune(
+        self, *, older_than_s: float, keep_failed: bool = False, dry_run: bool = False, every_s: float = 0.0
+    ) -> Pruned | None:
+        """Forget runs that ended longer ago than that, with their plans and refused rows, and make the file smaller.
+
+        What stays all the same says `halocline.ledger.retention`; `keep_failed` keeps all that did not end well. `dry_run` only
+        says what would go. With `every_s` nothing is done, and None returned, where this was done less than so many seconds ago.
+        """
+
+
+class Ledger(Runs, Aftermath, Outcomes, Leases, Usages, Retention, Protocol):
     """The whole memory; a context manager that closes itself."""
 
     def close(self) -> None:
@@ -272,7 +274,21 @@ def rejection_json(rejection: Rejection) -> str:
 
 
 def rejection_from(text: str) -> Rejection:
-    """The rejection that `rejection_json` wrote."""
-    values = json.loads(text)
-    fate = Fate(values.get("fate", Fate.REFUSED))  # ledgers written before pushes existed do not say
-    return Rejection(**{**values, "fields": tuple(values["fields"]), "fate": fate})
+    """The rejection that `rejection_json` wrote.
+
+    Raises: StorageFailed for one that is damaged.
+    """
+    with legible("a row that was refused"):
+        values = json.loads(text)
+        fate = Fate(values.get("fate", Fate.REFUSED))  # ledgers written before pushes existed do not say
+        return Rejection(**{**values, "fields": tuple(values["fields"]), "fate": fate})
+
+
+@contextmanager
+def legible(what: str) -> Iterator[None]:
+    """Turn a text of a ledger that is not as it was written into StorageFailed: its database keeps no checksums, disks err."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        hint = "Restore it from a copy, or move it away: a new one is made. Positions that a destination holds are not lost."
+        raise StorageFailed("Reading the ledger", f"{what} is damaged ({error})", hint=hint) from error

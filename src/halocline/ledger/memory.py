@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
 
-from halocline.batch import JSON, Position
+from halocline.batch import JSON
 from halocline.connector import Journal, Lease
 from halocline.errors import LeaseHeld
 from halocline.ledger.ledger import (
@@ -28,6 +28,7 @@ from halocline.ledger.ledger import (
     utc_now,
 )
 from halocline.ledger.process import Process
+from halocline.ledger.retention import REPEATS_S, Past, Pruned, chosen
 from halocline.outcome import Counts, Outcome, Rejection, RunRecord
 
 
@@ -64,6 +65,20 @@ class _Book:
         """The intents that are not settled."""
         return {chunk: intent for chunk, intent in self.intents.items() if not intent.settled}
 
+    @property
+    def past(self) -> Past:
+        """What matters of it when it is old."""
+        record, unacked = self.record, self.record.state == "done" and not self.acked and self.receipts != "[]"
+        right, plan = self.lease.flow if self.lease else record.flow, json.loads(self.plan)
+        return Past.of(
+            record.run, right, state=record.state, ended=record.finished, plan=plan, is_open=unacked or bool(self.open)
+        )
+
+    @property
+    def rows(self) -> int:
+        """How many rows are told of one by one."""
+        return sum(map(len, (*self.refused.values(), *self.doubts.values())))
+
     def keep(self, outcome: Outcome) -> None:
         """Put an outcome last, in the place of an earlier one of its chunk."""
         self.refused.pop(outcome.chunk, None)
@@ -98,9 +113,9 @@ class MemoryLedger:
         self._clock = clock
         self._lock = threading.RLock()
         self._books: dict[str, _Book] = {}
-        self._positions: dict[str, str] = {}
         self._holds: dict[str, _Hold] = {}
         self._spent: dict[tuple[str, str], int] = {}
+        self._pruned: datetime | None = None
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -231,20 +246,6 @@ class MemoryLedger:
             book = self._books.get(run)
             return [] if book is None else [(chunk, row) for chunk, rows in book.doubts.items() for row in rows]
 
-    # Positions
-
-    def save_position(self, flow: str, position: Position, *, lease: Lease | None = None) -> None:
-        """See `Positions.save_position`."""
-        with self._lock:
-            if lease is not None:
-                self._held(lease)
-            self._positions[flow] = json.dumps(position)
-
-    def position(self, flow: str) -> Position | None:
-        """See `Positions.position`."""
-        with self._lock:
-            return json.loads(self._positions[flow]) if flow in self._positions else None
-
     # Leases
 
     def claim(self, flow: str, owner: str, *, ttl_s: float, process: Process | None = None) -> Lease:
@@ -271,6 +272,26 @@ class MemoryLedger:
             hold = self._holds.get(lease.flow)
             if hold is not None and hold.fence == lease.fence:
                 hold.owner, hold.until = None, self._clock()
+
+    # Retention
+
+    def prune(
+        self, *, older_than_s: float, keep_failed: bool = False, dry_run: bool = False, every_s: float = 0.0
+    ) -> Pruned | None:
+        """See `Retention.prune`."""
+        with self._lock:
+            now = self._clock()
+            if self._pruned is not None and self._pruned > now - timedelta(seconds=every_s):
+                return None
+            before, repeats = (stamp(now - timedelta(seconds=age_s)) for age_s in (older_than_s, max(older_than_s, REPEATS_S)))
+            past = [book.past for book in self._books.values()]
+            found = chosen(past, before=before, repeats_before=repeats, keep_failed=keep_failed)
+            rows = sum(self._books[run].rows for run in found.runs)
+            if not dry_run:
+                self._pruned = now
+                self._books = {run: book for run, book in self._books.items() if run not in found.runs}
+                self._spent = {(org, day): calls for (org, day), calls in self._spent.items() if day >= before[:10]}
+            return replace(found, rows=rows)
 
     # Usages
 

@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 
 from halocline.ledger.ledger import Clock
-from halocline.ledger.server import Server, migrate, statement
-from halocline.ledger.sql import Put, SqlLedger
+from halocline.ledger.pruning import Put
+from halocline.ledger.server import opened, statement
+from halocline.ledger.sql import SqlLedger
 
 
 class PostgresLedger(SqlLedger):
@@ -25,13 +26,8 @@ class PostgresLedger(SqlLedger):
 
     def __init__(self, uri: str, *, clock: Clock | None = None) -> None:
         self._clock = clock
-        self._server = Server(uri)
+        self._server = opened(uri)
         self._doing = f"Using the ledger in {self._server.place}"
-        try:
-            migrate(self._server)
-        except BaseException:
-            self._server.close()
-            raise
 
     def close(self) -> None:
         """Close the connections. Idempotent."""

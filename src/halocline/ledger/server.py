@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import resources
@@ -26,6 +26,7 @@ from halocline.errors import (
     RetryLater,
     StorageFailed,
 )
+from halocline.hiding import password_tried, quiet, scrub
 from halocline.ledger.database import Migration, queries
 
 SCHEMA = "halocline"
@@ -96,6 +97,47 @@ class Server:
             except BaseException:
                 connection.close()  # which undoes it, whatever state it is in
                 raise
+        self._keep(connection)
+
+    def once(self, name: str, values: Mapping[str, object], *, doing: str) -> list[tuple[Any, ...]]:
+        """The rows of one named statement that is a transaction of its own, in one round trip; durable when this returns.
+
+        A connection that was lost is made anew once, and the statement run again: it must do no harm twice.
+        Raises: what the gate makes of the driver's errors, soon: nobody waits here for a server to come back.
+        """
+        with _gate(doing):
+            try:
+                return self._once(name, values, doing)
+            except psycopg.OperationalError as error:
+                if not isinstance(_translated(doing, error), NetworkFailed):
+                    raise
+                with suppress(IndexError):  # until another thread has taken the last
+                    while self._idle:
+                        self._idle.pop().close()  # lost by the same cause
+                return self._once(name, values, doing)
+
+    def _once(self, name: str, values: Mapping[str, object], doing: str) -> list[tuple[Any, ...]]:
+        if self._closed.is_set():
+            raise StorageFailed(doing, "the ledger is closed")
+        connection = self._connection()
+        try:
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                rows = cursor.execute(qualified(name, self.schema), values).fetchall()
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(connection)
+        return rows
+
+    def _connection(self) -> psycopg.Connection[Any]:
+        """A connection that nobody uses."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+
+    def _keep(self, connection: psycopg.Connection[Any]) -> None:
+        """Keep a connection for the next who needs one."""
         self._idle.append(connection)
         if self._closed.is_set():
             self.close()
@@ -116,10 +158,7 @@ class Server:
                 raise
 
     def _begin(self, about: str | None) -> psycopg.Connection[Any]:
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+        connection = self._connection()
         try:
             connection.execute(self._opening(about))
         except BaseException:
@@ -146,11 +185,32 @@ def statement(name: str) -> bytes:
 
 
 @cache
+def qualified(name: str, schema: str) -> bytes:
+    """The named statement, on the table `claims` of that schema: it runs without a transaction that could set a search path."""
+    table = sql.Identifier(schema, "claims").as_bytes().replace(b"%", b"%%")
+    return re.sub(rb"(?<=INTO )claims|(?<=UPDATE )claims|(?<=FROM )claims", lambda _: table, statement(name))
+
+
+@cache
 def migrations() -> tuple[Migration, ...]:
     """The steps that ship, in order; their numbers and names are those of SQLite's."""
     folder = resources.files("halocline.ledger").joinpath("migrations", "postgres")
     files = sorted(folder.iterdir(), key=lambda file: file.name)
     return tuple((int(file.name[:4]), file.name[5:-4], file.read_text()) for file in files if file.name.endswith(".sql"))
+
+
+def opened(uri: str) -> Server:
+    """The schema of a ledger, made, and brought up to date, where need be.
+
+    Raises: as `Server` and `migrate`.
+    """
+    server = Server(uri)
+    try:
+        migrate(server)
+    except BaseException:
+        server.close()
+        raise
+    return server
 
 
 def migrate(server: Server) -> None:
@@ -207,7 +267,9 @@ def _read(uri: str) -> tuple[str, str]:
     plain = f"{uri.partition('?')[0]}?{rest}" if rest else uri.partition("?")[0]
     if _URI.fullmatch(plain) and schema and "\0" not in schema:
         with suppress(psycopg.Error):
-            return schema, make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(plain)})
+            said = conninfo_to_dict(plain)
+            if all(port.isdecimal() or not port for port in str(said.get("port") or "").split(",")):  # libpq would repeat it
+                return schema, make_conninfo("", **{**_DEFAULTS, **said})
     raise FixConfig("Opening the ledger", "its URI cannot be read", hint=_WRITE)
 
 
@@ -217,12 +279,12 @@ def _gate(doing: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _translated(doing, error) from error
+        raise _translated(doing, error) from quiet(error, password_tried(error))
 
 
 def _translated(doing: str, error: psycopg.Error) -> HaloclineError:
     state = error.sqlstate or ""
-    words = " ".join((error.diag.message_primary or str(error)).split())
+    words = scrub(" ".join((error.diag.message_primary or str(error)).split()), password_tried(error))
     for states, kind, hint in _RULES:
         if state.startswith(states):
             return kind(doing, words, hint=hint, code=state)

@@ -12,14 +12,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
-from halocline.batch import JSON, Position
+from halocline.batch import JSON
 from halocline.connector import Journal, Lease
 from halocline.ledger.ledger import (
     PAGE,
     Ending,
     held,
+    legible,
     lost,
     overspent,
     printable,
@@ -30,17 +31,9 @@ from halocline.ledger.ledger import (
     unknown_run,
 )
 from halocline.ledger.process import Process
+from halocline.ledger.pruning import Pruning, Put
+from halocline.ledger.retention import Pruned
 from halocline.outcome import Counts, Outcome, Rejection, RunRecord
-
-
-class Put(Protocol):
-    """Runs the named statements of one transaction."""
-
-    def __call__(self, name: str, **values: object) -> Any:
-        """The cursor of the driver, with what the statement answered."""
-
-    def now(self) -> datetime:
-        """The present instant, by the clock that all share who write to this ledger."""
 
 
 class SqlLedger(ABC):
@@ -60,6 +53,10 @@ class SqlLedger(ABC):
 
         Of several `about` the same (a flow, a run, an org) one goes on at a time, whoever writes.
         """
+
+    def _shrunk(self, *, thorough: bool) -> tuple[int, int] | None:  # noqa: ARG002 - a server does that by itself
+        """Give back the room of what was deleted, `thorough` or where it is much: the file's bytes before and after, if known."""
+        return None
 
     def __enter__(self) -> Self:
         return self
@@ -143,7 +140,9 @@ class SqlLedger(ABC):
 
     def unacked(self, right: str) -> list[tuple[str, list[JSON]]]:
         """See `Aftermath.unacked`."""
-        return [(run, json.loads(receipts)) for run, receipts in self._read("unacked", right=right)]
+        rows = self._read("unacked", right=right)
+        with legible("the list of a run's receipts"):
+            return [(run, json.loads(receipts)) for run, receipts in rows]
 
     def journal(self, run: str) -> Journal:
         """See `Aftermath.journal`."""
@@ -172,20 +171,6 @@ class SqlLedger(ABC):
         """See `Outcomes.in_doubt`."""
         return [(chunk, row) for chunk, row in self._read("in_doubt", run=run)]
 
-    # Positions
-
-    def save_position(self, flow: str, position: Position, *, lease: Lease | None = None) -> None:
-        """See `Positions.save_position`."""
-        with self._writing(flow if lease is None else lease.flow) as put:
-            if lease is not None:
-                _hold(put, lease)
-            put("save_position", flow=flow, position=json.dumps(position), now=stamp(put.now()))
-
-    def position(self, flow: str) -> Position | None:
-        """See `Positions.position`."""
-        rows = self._read("position", flow=flow)
-        return json.loads(rows[0][0]) if rows else None
-
     # Leases
 
     def claim(self, flow: str, owner: str, *, ttl_s: float, process: Process | None = None) -> Lease:
@@ -210,6 +195,15 @@ class SqlLedger(ABC):
         """See `Leases.release`."""
         with self._writing(lease.flow) as put:
             put("release", flow=lease.flow, fence=lease.fence, now=stamp(put.now()))
+
+    # Retention
+
+    def prune(
+        self, *, older_than_s: float, keep_failed: bool = False, dry_run: bool = False, every_s: float = 0.0
+    ) -> Pruned | None:
+        """See `Retention.prune`."""
+        pruning = Pruning(self._reading, self._writing, self._shrunk)
+        return pruning.prune(older_than_s=older_than_s, keep_failed=keep_failed, dry_run=dry_run, every_s=every_s)
 
     # Usages
 
@@ -267,7 +261,8 @@ class _SqlJournal:
 
     def open(self) -> Sequence[tuple[str, JSON, str | None]]:
         rows = self._ledger._read("open", run=self._run)
-        return [(chunk, json.loads(detail), remote) for chunk, detail, remote in rows]
+        with legible("an intent"):
+            return [(chunk, json.loads(detail), remote) for chunk, detail, remote in rows]
 
     def _mark(self, changed: Any, chunk: str) -> None:
         if not changed.rowcount:
@@ -318,16 +313,17 @@ def _death(row: tuple[str, int, str, str | None, int]) -> str | None:
 
 def _record(row: Sequence[Any]) -> RunRecord:
     run, flow, state, started, finished, method, rows_read, counts, api_calls, error, plan = row
-    return RunRecord(
-        run=run,
-        flow=flow,
-        state=state,
-        started=started,
-        finished=finished,
-        method=method,
-        rows_read=rows_read,
-        counts=Counts(**json.loads(counts)),
-        api_calls=api_calls,
-        error=error,
-        plan=None if plan is None else json.loads(plan),
-    )
+    with legible("what it says of a run"):
+        return RunRecord(
+            run=run,
+            flow=flow,
+            state=state,
+            started=started,
+            finished=finished,
+            method=method,
+            rows_read=rows_read,
+            counts=Counts(**json.loads(counts)),
+            api_calls=api_calls,
+            error=error,
+            plan=None if plan is None else json.loads(plan),
+        )

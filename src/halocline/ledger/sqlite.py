@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from halocline.ledger.database import connect, create, gate, migrate, migrations, queries, transaction
+from halocline.ledger.database import gate, opened, queries, shrunk, transaction
 from halocline.ledger.ledger import Clock, stamp, utc_now
-from halocline.ledger.sql import Put, SqlLedger
+from halocline.ledger.pruning import Put
+from halocline.ledger.sql import SqlLedger
 
 
 class SqliteLedger(SqlLedger):
@@ -25,14 +26,7 @@ class SqliteLedger(SqlLedger):
         self._clock = clock
         self._lock = threading.RLock()  # one connection for all threads: every write ends in an fsync anyway
         self._doing = f"Using the ledger {self.path}"
-        create(self.path)
-        with gate(f"Opening the ledger {self.path}"):
-            self._db = connect(self.path)
-            try:
-                migrate(self._db, migrations(), now=stamp(clock()))
-            except BaseException:
-                self._db.close()
-                raise
+        self._db = opened(self.path, now=stamp(clock()))
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -48,6 +42,10 @@ class SqliteLedger(SqlLedger):
     def _writing(self, about: str = "") -> Iterator[Put]:  # noqa: ARG002 - a file has one writer at a time anyway
         with self._lock, gate(self._doing), transaction(self._db):
             yield _Statements(self._db, self._clock)
+
+    def _shrunk(self, *, thorough: bool) -> tuple[int, int] | None:
+        with self._lock:
+            return shrunk(self._db, thorough=thorough)
 
 
 class _Statements:
