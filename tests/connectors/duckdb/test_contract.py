@@ -1,4 +1,7 @@
-"""DuckDB passes the suite of destinations, in a file and in memory, from a URI and from a connection."""
+"""DuckDB passes the suite of destinations, in a file and in memory, from a URI and from a connection.
+
+By URI always in full; of the same laws on a connection every other one, all with `--long`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ import duckdb
 
 from halocline.connector import Destination, Target
 from halocline.connectors.duckdb import open_destination
-from halocline.connectors.duckdb.client import quoted
 from halocline.spool import Spool
+from halocline.standard_sql import quoted
 from halocline.testing.destinations import DestinationSuite
 from halocline.testing.histories import HistoryLaws
+from halocline.testing.together import TogetherLaws
 
 
 class _Suite(DestinationSuite):
@@ -29,11 +33,13 @@ class _Suite(DestinationSuite):
         cursor.execute(f"DROP TABLE {quoted(target.schema or 'main', target.table)}")
 
 
-class TestFile(_Suite, HistoryLaws):
+class TestFile(_Suite, HistoryLaws, TogetherLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         return open_destination(f"duckdb:///{folder}/lake.duckdb", spool=spool, memory_limit="200MB", threads=1)
 
 
 class TestConnection(_Suite):
+    SHARE = (2, 0)
+
     def open(self, folder: Path, spool: Spool) -> Destination:
         return open_destination(duckdb.connect(folder / "mine.duckdb"), spool=spool)

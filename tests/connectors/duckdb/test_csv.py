@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.connectors.duckdb.pages import Page, load, table, text_schema, written
+from tests.examples import examples
 
 from halocline.batch import Batch, Op
 from halocline.connector import Deletes, Mode
@@ -47,7 +48,7 @@ def test_awkward_text_arrives_as_it_was(
     assert [row["V"] for row in table(connection)] == AWKWARD
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=30))
 def test_any_text_arrives_as_it_was(values: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     """For every list of texts, the table holds that list; in a merge as well."""

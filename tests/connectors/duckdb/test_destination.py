@@ -16,11 +16,11 @@ import duckdb
 import pytest
 from tests.connectors.duckdb.pages import FLOW, TARGET, load, plan, table, text_schema, written
 
+from halocline import spooled
 from halocline.batch import Batch, Op
 from halocline.connector import Deletes, Mode, Part, Target
 from halocline.connectors import duckdb as connector
-from halocline.connectors.duckdb import load as loading
-from halocline.connectors.duckdb.client import Database, path_of, quoted
+from halocline.connectors.duckdb.client import Database, path_of
 from halocline.connectors.duckdb.destination import DuckDBDestination
 from halocline.connectors.duckdb.errors import gate
 from halocline.connectors.duckdb.replace import replace
@@ -28,6 +28,7 @@ from halocline.errors import AccessDenied, FixConfig, LeaseLost, NotFound, Retry
 from halocline.outcome import Counts
 from halocline.schema import Column, Kind
 from halocline.spool import Spool
+from halocline.standard_sql import quoted
 from halocline.testing.destinations import NoJournal
 
 
@@ -237,7 +238,7 @@ def test_a_key_that_repeats_in_the_table_stops_a_merge(
 def test_a_row_without_key_stops_a_load(destination: DuckDBDestination, tmp_path: Path) -> None:
     """A key that is null identifies nothing."""
     nameless = written(tmp_path / "nameless.csv", ("Id", "Text"), [(None, "a")])
-    with pytest.raises(SchemaConflict, match="1 rows have no value in the key"):
+    with pytest.raises(SchemaConflict, match="1 row has no value in the key"):
         load(destination, [Batch(raw=nameless)], text_schema())
 
 
@@ -380,7 +381,7 @@ def test_a_full_disk_while_putting_aside_is_told_as_such(destination: DuckDBDest
     def full(_: Path) -> Iterator[Path]:
         yield Path("/dev/full")
 
-    monkeypatch.setattr(loading, "arriving", full)
+    monkeypatch.setattr(spooled, "arriving", full)
     rows = pa.RecordBatch.from_pylist([{"Id": "1", "Text": "a"}], schema=text_schema().arrow)
     opened = destination.begin(destination.claim(FLOW, "test")).open(TARGET, plan(text_schema()), NoJournal())
     with pytest.raises(StorageFailed, match="No space left on device"):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.connectors.duckdb.pages import load, table, text_schema
+from tests.examples import examples
 
 from halocline.batch import Batch, Op
 from halocline.connector import Deletes, Mode
@@ -71,7 +72,7 @@ CHANGES = st.builds(Change, key=st.integers(0, 4), stamp=st.integers(0, 3), flag
 
 
 @pytest.mark.parametrize("deletes", list(Deletes))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(loads=st.lists(st.lists(CHANGES, max_size=8), min_size=1, max_size=4))
 def test_any_merges_leave_the_table_of_the_model(
     deletes: Deletes, loads: list[list[Change]], tmp_path_factory: pytest.TempPathFactory

@@ -170,5 +170,5 @@ def test_a_schema_that_is_none_is_told(connection: Connection, schema: str) -> N
 
 def test_other_sessions_are_told() -> None:
     """Nothing here writes tables to them."""
-    with pytest.raises(FixConfig, match="write tables to"):
+    with pytest.raises(FixConfig, match="write result tables to mysql"):
         registry.open_results("mysql://me:secret@host/db", "LOGS")

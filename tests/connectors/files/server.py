@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import boto3
 import pytest
@@ -17,8 +20,8 @@ class Bucket(str):
     """The `s3://` address of a bucket; `client` is a client beside ours."""
 
     @property
-    def client(self):  # type: ignore[no-untyped-def]  # boto3 has no types
-        return boto3.client("s3")
+    def client(self) -> Any:
+        return _client(os.environ["AWS_ENDPOINT_URL"])
 
     @property
     def name(self) -> str:
@@ -26,6 +29,12 @@ class Bucket(str):
 
     def names(self) -> list[str]:
         return [found["Key"] for found in self.client.list_objects_v2(Bucket=self.name).get("Contents", ())]
+
+
+@cache
+def _client(_endpoint: str) -> Any:
+    """A client of the server there: to make one takes longer than to ask it something."""
+    return boto3.client("s3")
 
 
 @contextmanager

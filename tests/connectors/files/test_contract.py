@@ -1,4 +1,8 @@
-"""Tables of files pass the suite of destinations, in each format, on a disk and in S3."""
+"""Tables of files pass the suite of destinations, in each format, on a disk and in S3.
+
+Parquet on a disk always in full; of the same laws every other one in S3, and a third for each of the other shapes of a table; all
+with `--long`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from halocline.connectors.files.layout import Folder
 from halocline.errors import NotFound
 from halocline.spool import Spool
 from halocline.testing.destinations import DestinationSuite
+from halocline.testing.together import TogetherLaws
 
 
 class _Suite(DestinationSuite):
@@ -39,20 +44,23 @@ class _Suite(DestinationSuite):
         shutil.rmtree(Path(root, Folder.of(target).path))
 
 
-class TestParquet(_Suite):
+class TestParquet(_Suite, TogetherLaws):
     options = "?format=parquet"
 
 
 class TestPartitioned(_Suite):
     options = "?partition_by=month(SystemModstamp),IsDeleted"
+    SHARE = (3, 0)
 
 
 class TestCsv(_Suite):
     options = "?format=csv"
+    SHARE = (3, 1)
 
 
 class TestJsonLines(_Suite):
     options = "?format=jsonl"
+    SHARE = (3, 2)
 
 
 class _InS3(_Suite):
@@ -78,6 +86,7 @@ class _InS3(_Suite):
 
 class TestParquetInS3(_InS3):
     options = "?format=parquet"
+    SHARE = (2, 0)
 
 
 @pytest.mark.long  # format and storage know nothing of each other: each is in a suite that always runs

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from halocline.connectors.files.format import NAMES, format_of
 from halocline.errors import FixConfig, SchemaConflict, Truncated
@@ -71,7 +72,7 @@ def read(path: Path, name: str, schema: Schema = SCHEMA) -> pa.Table:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(rows=ROWS)
 def test_values_come_back_as_they_were(
     name: str, rows: list[tuple[object, ...]], tmp_path_factory: pytest.TempPathFactory

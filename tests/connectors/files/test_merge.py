@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.connectors.files.lakes import load, opened
+from tests.examples import examples
 
 from halocline.batch import Batch, Op
 from halocline.connector import Deletes, Mode
@@ -85,7 +86,7 @@ CHANGES = st.builds(Change, key=st.integers(0, 12), stamp=st.integers(0, 3), fla
 
 @pytest.mark.parametrize("deletes", list(Deletes))
 @pytest.mark.parametrize("by", ["", "month(Stamp)", "IsDeleted,year(Stamp)"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(loads=st.lists(st.lists(CHANGES, max_size=14), min_size=1, max_size=4), whole=st.booleans())
 def test_any_merges_leave_the_table_of_the_model(
     by: str, deletes: Deletes, loads: list[list[Change]], whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,7 @@
-"""PostgreSQL passes the suite of destinations, from a URI and from a connection, in autocommit or not."""
+"""PostgreSQL passes the suite of destinations, from a URI and from a connection, in autocommit or not.
+
+By URI always in full; of the same laws one half on a connection, the other half on one in autocommit, all on both with `--long`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from halocline.connectors.postgres import open_destination
 from halocline.spool import Spool
 from halocline.testing.destinations import SCHEMA, DestinationSuite
 from halocline.testing.histories import HistoryLaws
+from halocline.testing.together import TogetherLaws
 
 _SPELLED = {name.lower(): name for name in (*SCHEMA.names, "New__c")}
 
@@ -51,7 +55,7 @@ class _Suite(DestinationSuite):
         return self.__dict__.setdefault("_opened", [])
 
 
-class TestUri(_Suite, HistoryLaws):
+class TestUri(_Suite, HistoryLaws, TogetherLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         with self.server.place(folder) as place:
             destination = open_destination(place.uri(), spool=spool)
@@ -79,8 +83,9 @@ class _Connection(_Suite):
 
 
 class TestConnection(_Connection):
-    pass
+    SHARE = (2, 0)
 
 
 class TestConnectionInAutocommit(_Connection):
+    SHARE = (2, 1)
     autocommit = True

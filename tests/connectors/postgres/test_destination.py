@@ -384,7 +384,7 @@ def test_a_row_without_key_stops_a_load(destination: PostgresDestination, tmp_pa
     """A key that is null identifies nothing."""
     nameless = Batch(raw=written(tmp_path / "nameless.csv", text_schema(), [(None, "a")]))
     for mode in Mode:
-        with pytest.raises(SchemaConflict, match="1 rows have no value in the key"):
+        with pytest.raises(SchemaConflict, match="1 row has no value in the key"):
             load(destination, [nameless], text_schema(), mode=mode)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.connectors.duckdb.test_merge import CHANGES, SCHEMA, Change, _batches, _model
 from tests.connectors.postgres.pages import load, table
 from tests.connectors.postgres.server import Place
+from tests.examples import examples
 
 from halocline.connector import Deletes, Mode
 from halocline.connectors.postgres.destination import PostgresDestination
@@ -39,7 +40,7 @@ def merging(place: Place) -> Iterator[Any]:
 
 @pytest.mark.parametrize("keyed", [True, False])
 @pytest.mark.parametrize("deletes", list(Deletes))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(loads=st.lists(st.lists(CHANGES, max_size=8), min_size=1, max_size=4))
 def test_any_merges_leave_the_table_of_the_model(deletes: Deletes, keyed: bool, loads: list[list[Change]], merging: Any) -> None:
     """For any sequence of merges of rows, flagged rows and deletions, the table equals the model's after each."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.connectors.salesforce.loopback import CANARY, said
 
-from halocline.connectors.salesforce.errors import http_date, problem, refusal, retry_after, scrub
+from halocline.connectors.salesforce.errors import http_date, problem, refusal, retry_after
 from halocline.errors import (
     AccessDenied,
     BadQuery,
@@ -21,6 +21,7 @@ from halocline.errors import (
     Stop,
     Truncated,
 )
+from halocline.hiding import scrub
 
 TABLE: list[tuple[int, object, type[HaloclineError], str | None]] = [
     (401, [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}], LoginRefused, "INVALID_SESSION_ID"),

@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import csv as pa_csv
 from tests.connectors.salesforce.orgs import Timeless, scripted
+from tests.examples import examples
 
 from halocline.connectors.salesforce import pages
 from halocline.errors import AccessDenied, NetworkFailed, SchemaConflict, StorageFailed, Truncated
+from halocline.rows.hold import Hold
 from halocline.schema import Column, Kind, Schema
 
 NAMES = ("Id", "Name", "Note__c")
@@ -52,7 +54,7 @@ AWKWARD = st.one_of(
 ROWS = st.lists(st.tuples(st.uuids().map(lambda some: f"001{some}") | st.uuids().map(str), AWKWARD, AWKWARD), max_size=12)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(rows=ROWS, block_bytes=st.integers(16, 400))
 def test_text_arrives_as_it_was_across_every_border(
     rows: list[Row], block_bytes: int, tmp_path_factory: pytest.TempPathFactory
@@ -93,7 +95,7 @@ def test_without_hold_the_reader_would_change_text(tmp_path: Path) -> None:
 @given(data=st.binary(max_size=60).map(lambda some: some.replace(b"x", b"\r")), size=st.integers(1, 8))
 def test_no_read_of_hold_ends_in_cr(data: bytes, size: int) -> None:
     """What comes out is what went in, and no piece but the last ends in CR."""
-    held = pages.Hold(io.BytesIO(data))
+    held = Hold(io.BytesIO(data))
     pieces = list(iter(lambda: held.read(size), b""))
     assert b"".join(pieces) == data
     assert not [piece for piece in pieces[:-1] if piece.endswith(b"\r")]
@@ -197,7 +199,7 @@ def test_a_page_becomes_a_plain_file(zipped: bool, tmp_path: Path) -> None:
     assert pa.Table.from_batches(got.arrow()).to_pylist() == [dict(zip(NAMES, row, strict=True)) for row in GOOD]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(rows=ROWS)
 def test_rows_are_counted_right_whatever_they_hold(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> None:
     """A good page is never taken for a damaged one, even when its values look like the borders of records."""

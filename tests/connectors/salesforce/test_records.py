@@ -198,6 +198,8 @@ def test_a_create_whose_answer_is_lost_is_in_doubt(org: Org) -> None:
     with pytest.raises(RetryLater) as told:
         client.create("Account", {"Name": "a"})
     assert told.value.facts["in_doubt"] is True
+    assert "Try again" not in str(told.value)
+    assert "look in Salesforce first" in str(told.value)
     assert len(emulator.query("SELECT Id FROM Account")) == 1
 
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.connectors.salesforce.orgs import emulated
+from tests.examples import examples
 
 from halocline.batch import Op, Position
 from halocline.connector import Abilities, Deletes, Manifest, Part, Plan, Survey
@@ -184,7 +185,7 @@ def test_text_and_values_equal_the_orgs(way: str, org: tuple[Emulator, Salesforc
     assert str(row["Time__c"]) == "10:20:30"
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(texts=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40), min_size=1, max_size=8))
 def test_any_text_comes_by_rest_and_bulk_as_it_was(
     texts: list[str], org: tuple[Emulator, SalesforceClient], spool: Spool

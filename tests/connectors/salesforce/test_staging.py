@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from halocline.connectors.salesforce import sheets
 from halocline.connectors.salesforce.matching import Matching
@@ -229,7 +230,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rows=ROWS, size=st.integers(1, 5))
 def test_both_paths_mean_the_same(rows: list[Row], size: int) -> None:
     """A body is what `json_record` makes of the row, and a sheet says the same; a row is in exactly one place on either path."""
@@ -471,7 +472,7 @@ KEYED = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rows=KEYED, collide=st.booleans(), api=st.sampled_from([Api.COLLECTIONS, Api.BULK]), nulls=st.sampled_from(list(Nulls)))
 def test_folding_is_applying_the_rows_one_after_the_other(rows: list[Row], collide: bool, api: Api, nulls: Nulls) -> None:
     """The last row of a key says what all said, later ones winning - also when all keys have one hash, and over many frames."""
@@ -544,7 +545,7 @@ def test_folding_holds_when_stopping_at_errors(make: Make) -> None:
 # ---- sorting
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     parents=st.lists(st.one_of(st.none(), st.sampled_from("pqrst")), min_size=1, max_size=40),
     keys=st.integers(1, 40),
@@ -698,7 +699,7 @@ def test_the_digest_tells_inputs_apart_and_nothing_else(make: Make) -> None:
 # ---- once more
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(rows=KEYED, pick=st.sets(st.integers(0, 29)), api=st.sampled_from([Api.COLLECTIONS, Api.BULK]))
 def test_prepared_rows_can_be_staged_again(rows: list[Row], pick: set[int], api: Api) -> None:
     """They keep their numbers and mean what they meant, on either path; a row that travelled in another travels in it again."""

@@ -13,6 +13,9 @@ temporary      tables may be named in full (they live on here, until they are dr
 schemas        a dot in a name
 COPY           options of CSV whose meaning is what DuckDB does anyway; every value is a text until it is inserted
 refusals       what is not understood is an error at once, and no reason to ask again
+
+And four that only save time: a statement is parsed once, DuckDB's own words about a result are not parsed at all, a table is
+described by looking at it alone, and each database has a DuckDB of its own (most statements look at all that one holds).
 """
 
 from __future__ import annotations
@@ -24,16 +27,21 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from string import Template
 from typing import Any
 from urllib.parse import quote
 
+import duckdb
 import fakesnow.arrow
 import fakesnow.copy_into
+import fakesnow.cursor
 import fakesnow.info_schema
 import fakesnow.server as server
+import fakesnow.transforms.transforms
 import pyarrow as pa
 import sqlglot
 import uvicorn
+from fakesnow.instance import FakeSnow
 from fakesnow.transforms import stage
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -54,6 +62,60 @@ _TEMPORARY = re.compile(r"^\s*CREATE\s+TEMPORARY\s+TABLE\b", re.IGNORECASE)
 _DROP_STAGE = re.compile(r"^\s*DROP\s+STAGE\s+IF\s+EXISTS\s+(\S+)\s*$", re.IGNORECASE)
 _REMOVE = re.compile(r"^\s*REMOVE\s+'?@([^'\s]+)'?\s*$", re.IGNORECASE)
 _DOTTED_SCHEMA = re.compile(r'^\s*CREATE\s+SCHEMA\s+IF\s+NOT\s+EXISTS\s+(\S+\."[^"]*\.[^"]*")\s*$', re.IGNORECASE)
+_MANY = 6  # databases; those that nobody asks for any more are forgotten, the oldest first
+_DESCRIBED = Template("SELECT * FROM _fs_global.main.described('${catalog}', '${schema}', '${table}')")
+_DESCRIBE = """
+CREATE MACRO _fs_global.main.described(catalog, schema_of, of) AS TABLE SELECT
+    name AS "name",
+    CASE WHEN starts_with(type, 'DECIMAL') THEN 'NUMBER' || type[8:]
+         WHEN type = 'BIGINT' THEN 'NUMBER(38,0)'
+         WHEN type = 'VARCHAR' THEN 'VARCHAR(' || coalesce(ext_character_maximum_length, 16777216) || ')'
+         WHEN type = 'DOUBLE' THEN 'FLOAT'
+         WHEN type = 'BLOB' THEN 'BINARY(8388608)'
+         WHEN type = 'TIMESTAMP' THEN 'TIMESTAMP_NTZ(9)'
+         WHEN type = 'TIMESTAMP WITH TIME ZONE' THEN 'TIMESTAMP_TZ(9)'
+         WHEN type = 'TIME' THEN 'TIME(9)'
+         WHEN type = 'JSON' THEN 'VARIANT'
+         ELSE type END AS "type",
+    'COLUMN' AS "kind",
+    CASE WHEN "notnull" THEN 'N' ELSE 'Y' END AS "null?",
+    dflt_value AS "default",
+    'N' AS "primary key",
+    'N' AS "unique key",
+    NULL::VARCHAR AS "check",
+    NULL::VARCHAR AS "expression",
+    NULL::VARCHAR AS "comment",
+    NULL::VARCHAR AS "policy name",
+    NULL::JSON AS "privacy domain"
+FROM pragma_table_info('"' || catalog || '"."' || schema_of || '"."' || of || '"')
+LEFT JOIN _fs_global._fs_information_schema._fs_columns_ext
+    ON ext_table_catalog = catalog AND ext_table_schema = schema_of AND ext_table_name = of AND ext_column_name = name
+ORDER BY cid
+"""
+
+
+def _instance() -> FakeSnow:
+    made = FakeSnow()
+    made.duck_conn.execute(_DESCRIBE)
+    return made
+
+
+class Instances(FakeSnow):
+    """Fakesnow's instance that all sessions share, in which each database is one of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.duck_conn.execute(_DESCRIBE)
+        self.made: dict[str, FakeSnow] = {}
+
+    def connect(self, database: str | None = None, schema: str | None = None, **rest: Any) -> Any:
+        """A connection to a database, which is there from the first one on."""
+        if database is None:
+            return super().connect(database, schema, **rest)
+        self.made[database] = self.made.pop(database, None) or _instance()
+        while len(self.made) > _MANY:
+            del self.made[next(iter(self.made))]
+        return self.made[database].connect(database, schema, **rest)
 
 
 async def login(request: Request) -> Response:
@@ -197,10 +259,33 @@ def mended() -> None:
         fields = [field.with_type(column.type) for field, column in zip(made.schema, columns, strict=True)]
         return pa.table(columns, schema=pa.schema(fields, made.schema.metadata))
 
+    parse, parsed = fakesnow.cursor.parse_one, dict[str, Any]()
+
+    def looked_at(sql: str) -> Any:
+        parsed[sql] = parse(sql)
+        return parsed[sql]
+
+    def carried_out(sql: str) -> Any:
+        """What the server just parsed, which is changed by whoever carries it out: nobody gets it twice."""
+        found = parsed.pop(sql, None)
+        return parse(sql) if found is None else found
+
+    describe = fakesnow.cursor.FakeSnowflakeCursor._describe_last_sql
+
+    def describe_last(cursor: Any) -> Any:
+        try:
+            return cursor._duck_conn.execute(f"DESCRIBE {cursor._last_sql}", cursor._last_params).fetchall()
+        except duckdb.Error:  # fakesnow knows better how to say what is wrong
+            return describe(cursor)
+
+    server.parse_one, fakesnow.cursor.parse_one = looked_at, carried_out
+    fakesnow.cursor.FakeSnowflakeCursor._describe_last_sql = describe_last
     fakesnow.copy_into.handle_csv = handle_csv
     fakesnow.copy_into._inserts = inserts_of
     fakesnow.copy_into.ReadCSV.read_expression = read_expression
     fakesnow.info_schema.insert_table_comment_sql = lambda *_: "SELECT 1"
+    fakesnow.transforms.transforms.SQL_DESCRIBE_TABLE = _DESCRIBED
+    server.shared_fs = Instances()
     server.gcs_stage_info = gcs_stage_info
     server.to_sf = to_sf
 

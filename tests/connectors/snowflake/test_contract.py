@@ -1,8 +1,13 @@
-"""Snowflake passes the suite of destinations, on an emulation of it. What is handed in has laws of its own: test_sessions.py."""
+"""Snowflake passes the suite of destinations, on an emulation of it. What is handed in has laws of its own: test_sessions.py.
+
+A statement is dear there: where a law has several ways (in full or by merge, with soft or hard deletions), one is taken, another
+one for each law; with `--long` all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +17,33 @@ from tests.connectors.snowflake.server import Server
 from halocline.connector import Destination, Target
 from halocline.connectors.snowflake import open_destination
 from halocline.spool import Spool
-from halocline.testing.destinations import SCHEMA, DestinationSuite
+from halocline.testing.destinations import SCHEMA, DestinationSuite, Way
+from halocline.testing.together import TogetherLaws
 
 _SPELLED = {name.upper(): name for name in (*SCHEMA.names, "New__c")}
 
 
-class TestSnowflake(DestinationSuite):
+class TestSnowflake(DestinationSuite, TogetherLaws):
     """The suite names columns as the source does; in Snowflake they are upper case."""
 
     @pytest.fixture(autouse=True)
-    def _on(self, server: Server) -> Iterator[None]:
+    def _on(self, server: Server, request: pytest.FixtureRequest) -> Iterator[None]:
         self.server = server
-        self.connections: list[Any] = []
+        self.taken = None if request.config.getoption("--long") else zlib.crc32(request.node.name.encode()) >> 2
+        self.connections: dict[str, Any] = {}
         self.opened: list[tuple[Destination, str]] = []
         yield
-        for connection in self.connections:
+        for connection in self.connections.values():
             connection.close()
 
+    def pick(self, ways: Sequence[Way]) -> Sequence[Way]:
+        return ways if self.taken is None else [ways[self.taken % len(ways)]]
+
     def connection(self, database: str) -> Any:
-        self.connections.append(self.server.connect(database))
-        return self.connections[-1]
+        """A connection of the test's own: a login costs as much as two statements."""
+        if database not in self.connections:
+            self.connections[database] = self.server.connect(database)
+        return self.connections[database]
 
     def open(self, folder: Path, spool: Spool) -> Destination:
         database = self.server.database(folder)

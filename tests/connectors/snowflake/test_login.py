@@ -100,7 +100,7 @@ def test_a_uri_that_cannot_be_read_is_not_repeated(uri: str) -> None:
         (ProgrammingError("Warehouse suspended", errno=607), RetryLater, "suspended"),
         (ProgrammingError("Statement reached its timeout", errno=630, sqlstate="57014"), RetryLater, "STATEMENT_TIMEOUT"),
         (ProgrammingError("has locked table", errno=625, sqlstate="57014"), RetryLater, "holds the lock"),
-        (ProgrammingError("Numeric value 'x' is not recognized", errno=100038, sqlstate="22018"), SchemaConflict, "full sync"),
+        (ProgrammingError("Numeric value 'x' is not recognized", errno=100038, sqlstate="22018"), SchemaConflict, "run it again"),
         (ProgrammingError("String 'x' is too long", errno=100078, sqlstate="22000"), SchemaConflict, "widen"),
         (ProgrammingError("Number of columns in file (1)", errno=100080, sqlstate="22000"), Truncated, "damaged"),
         (OperationalError("File doesn't exist", errno=253006), StorageFailed, "HALOCLINE_SPOOL"),

@@ -19,7 +19,7 @@ from tests.connectors.snowflake.standin import SnowflakeConnection
 
 from halocline.batch import Batch
 from halocline.connector import Mode, Part
-from halocline.connectors.snowflake import open_destination
+from halocline.connectors.snowflake import open_destination, tables
 from halocline.errors import FixConfig, Truncated
 from halocline.spool import Spool
 from halocline.testing.destinations import NoJournal
@@ -214,3 +214,27 @@ def _module(name: str) -> ModuleType:
     made = ModuleType(name)
     made.__spec__ = ModuleSpec(name, None)
     return made
+
+
+class Refusing:
+    """A cursor that refuses a statement so many times, with a number of Snowflake's."""
+
+    def __init__(self, times: int, errno: int) -> None:
+        self.left, self.errno, self.asked = times, errno, 0
+
+    def execute(self, sql: str) -> None:
+        self.asked += 1
+        if self.left:
+            self.left -= 1
+            raise ProgrammingError("no", errno=self.errno)
+
+
+def test_what_another_makes_at_this_instant_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few times; a right that is lacking is told at once."""
+    monkeypatch.setattr(tables, "_WAITS_S", (0.0, 0.0))
+    quick, never, denied = Refusing(2, 1), Refusing(9, 1), Refusing(1, 3001)
+    tables.create(quick, "CREATE")  # type: ignore[arg-type]  # it needs nothing else of a cursor
+    for cursor in (never, denied):
+        with pytest.raises(ProgrammingError):
+            tables.create(cursor, "CREATE")  # type: ignore[arg-type]  # likewise
+    assert (quick.asked, never.asked, denied.asked) == (3, 3, 1)

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from halocline.connector import About
 from halocline.errors import FixConfig
 from halocline.events import Sink, silent
+from halocline.place import file_in, of_this_process
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from halocline.connectors.duckdb.destination import DuckDBDestination
     from halocline.connectors.duckdb.results import DuckDBResults
+    from halocline.connectors.duckdb.source import DuckDBSource, Snapshot
     from halocline.spool import Spool
 
-__all__ = ["accepts", "open_destination", "open_query", "open_results"]
+__all__ = [
+    "ABOUT",
+    "accepts",
+    "connect",
+    "open_destination",
+    "open_once",
+    "open_query",
+    "open_results",
+    "open_source",
+    "place_of",
+]
 
+ABOUT = About("DuckDB", schemes=("duckdb",), example="duckdb:///lake.duckdb", schema="main", history=True)
 _SCHEME = "duckdb:"
 _NOWHERE = ":memory:"
 _DRIVER = {"duckdb", "_duckdb"}  # a connection's class lives in the compiled module, `_duckdb` since DuckDB 1.4
@@ -28,6 +44,12 @@ def accepts(session: object) -> bool:
         return session.lower().startswith(_SCHEME)
     kind = type(session)
     return kind.__name__ == "DuckDBPyConnection" and kind.__module__.split(".")[0] in _DRIVER
+
+
+def place_of(uri: str) -> str:
+    """The file of a URI; one database in memory is not another."""
+    path = file_in(uri)
+    return of_this_process("duckdb in memory") if path in {"", _NOWHERE} else f"duckdb:{Path(path).absolute()}"
 
 
 def open_destination(
@@ -54,6 +76,13 @@ def open_destination(
     return DuckDBDestination(session, spool=spool, memory_limit=memory_limit, threads=threads, read_only=read_only)
 
 
+def open_once(session: object, key: str, *, fence: int) -> AbstractContextManager[Any]:
+    """A transaction that also holds the note that the effect of `key` was applied; see `once.once`."""
+    from halocline.connectors.duckdb.once import once
+
+    return once(session, key, fence=fence)
+
+
 def open_query(
     session: object,
     sql: str,
@@ -72,3 +101,27 @@ def open_results(session: object, schema: str, *, memory_limit: str | None = Non
     from halocline.connectors.duckdb.results import DuckDBResults
 
     return DuckDBResults(session, schema, memory_limit=memory_limit)
+
+
+def connect(
+    session: object,
+    *,
+    memory_limit: str | None = None,
+    sink: Sink = silent,  # noqa: ARG001 - every connection is given one; this one has nothing to say
+) -> Snapshot:
+    """One instant of the database behind `session`, for sources that read it; see `Snapshot`."""
+    from halocline.connectors.duckdb.source import Snapshot
+
+    return Snapshot(session, memory_limit=memory_limit)
+
+
+def open_source(
+    snapshot: Snapshot,
+    *,
+    spool: Spool | None = None,  # noqa: ARG001 - every source may be given one; this one puts nothing aside
+    **options: Any,
+) -> DuckDBSource:
+    """A source on a snapshot; see `source.open_source`."""
+    from halocline.connectors.duckdb import source
+
+    return source.open_source(snapshot, **options)

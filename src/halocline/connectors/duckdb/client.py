@@ -14,6 +14,7 @@ import duckdb
 
 from halocline.connectors.duckdb.errors import gate
 from halocline.errors import FixConfig
+from halocline.standard_sql import literal
 
 Cursor: TypeAlias = duckdb.DuckDBPyConnection
 """A connection, or one of its cursors: DuckDB makes no difference."""
@@ -25,16 +26,6 @@ _MEMORY = ":memory:"
 OWN_MEMORY, OWN_THREADS = "512MB", 4
 # A connection refuses a call while another thread is in one, be it the making of a cursor; cursors do not disturb each other.
 _AT_THE_CONNECTION = threading.Lock()
-
-
-def quoted(*names: str) -> str:
-    """The identifier as SQL: `quoted("main", "my table")` is `"main"."my table"`."""
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
-
-
-def literal(text: str) -> str:
-    """The text as an SQL literal, for the places where DuckDB binds no value (table functions, DDL)."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def path_of(uri: str) -> str:

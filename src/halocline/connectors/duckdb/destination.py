@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -12,18 +11,21 @@ from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
 from halocline.connectors.duckdb import positions
 from halocline.connectors.duckdb.client import Cursor, Database, open_database, rows
+from halocline.connectors.duckdb.described import schema_of
 from halocline.connectors.duckdb.errors import gate
 from halocline.connectors.duckdb.load import DuckDBLoad
 from halocline.connectors.duckdb.merge import merge
 from halocline.connectors.duckdb.reading import read_rows
 from halocline.connectors.duckdb.replace import replace
-from halocline.connectors.duckdb.staging import StagedFile, staged_files
 from halocline.connectors.duckdb.tables import Table, check_kind, check_types, find, is_empty, make_schema
 from halocline.errors import NotFound, RetryLater
 from halocline.guards import refuse_imbalance, strange_table
 from halocline.identity import check_key, need_key
 from halocline.outcome import Counts, Outcome
+from halocline.schema import Schema
 from halocline.spool import Spool
+from halocline.spooled import StagedFile, staged_files
+from halocline.staged import own_positions, refuse_second_load
 
 
 class DuckDBDestination:
@@ -53,7 +55,9 @@ class DuckDBDestination:
     @property
     def abilities(self) -> Abilities:
         """CSV files as received are taken; rows and position are one transaction."""
-        return Abilities(raw_csv=True, transactional=True, holds_position=True, one_writer=True, shared=True, history=True)
+        return Abilities(
+            raw_csv=True, transactional=True, holds_position=True, one_writer=True, shared=True, history=True, together=True
+        )
 
     @property
     def place(self) -> str:
@@ -77,6 +81,19 @@ class DuckDBDestination:
                 return None
             return positions.read(self._database, cursor, flow=flow, table=table)
 
+    def flows(self, target: Target) -> Sequence[str]:
+        """See `Destination.flows`."""
+        with gate(f"Reading the positions of {target}"), self._database.cursor() as cursor:
+            table = find(cursor, self._database, target=target)
+            there = table.exists and not is_empty(cursor, table)
+            return positions.flows(self._database, cursor, table=table) if there else []
+
+    def columns(self, target: Target) -> Schema | None:
+        """See `Destination.columns`."""
+        with gate(f"Looking at the table {target}"), self._database.cursor() as cursor:
+            table = find(cursor, self._database, target=target)
+            return schema_of(cursor, table) if table.exists else None
+
     def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
         """See `Destination.rows`."""
         doing = f"Reading {target}"
@@ -96,8 +113,7 @@ class DuckDBDestination:
 
     def attach(self, ticket: JSON) -> DuckDBLoad:
         """The load that wrote `ticket`, in another process that shares the spool's folder."""
-        data: dict[str, Any] = dict(ticket)  # type: ignore[call-overload]  # JSON of our own making
-        return DuckDBLoad(Target(**data["target"]), Plan.from_json(data["plan"]), label=data["label"], spool=self._spool)
+        return DuckDBLoad.of_ticket(ticket, spool=self._spool)
 
     def close(self) -> None:
         """Close the database if it was opened here. Idempotent."""
@@ -112,6 +128,7 @@ class DuckDBUnit:
         self._lease = lease
         self._spool = spool
         self._loads: dict[str, DuckDBLoad] = {}
+        self._done: dict[Target, Counts] = {}
 
     def open(self, target: Target, plan: Plan, journal: Journal) -> DuckDBLoad:  # noqa: ARG002 - nothing is sent before commit
         """Start a load into `target`; the database is only looked at.
@@ -123,6 +140,7 @@ class DuckDBUnit:
         need_key(plan, target)
         with gate(f"Opening a load into {target}"), self._database.cursor() as cursor:
             table = find(cursor, self._database, target=target)
+            refuse_second_load(target, self._loads, label=table.label)
             check_kind(table, plan)
             if plan.mode is Mode.MERGE:
                 check_types(table, plan)
@@ -147,6 +165,10 @@ class DuckDBUnit:
             self._look_for_a_newer_run()
             raise
 
+    def counts_of(self, target: Target) -> Counts:
+        """What the commit did with one of the tables."""
+        return self._done[target]
+
     def close(self) -> None:
         """Delete what was staged here. Idempotent."""
         for load in self._loads.values():
@@ -160,9 +182,10 @@ class DuckDBUnit:
 
     def _publish(self, cursor: Cursor, following: Mapping[str, Position], files: Sequence[StagedFile]) -> Counts:
         positions.check(self._database, cursor, lease=self._lease)
-        done = [self._publish_load(cursor, load, following, files=files) for load in self._loads.values()]
+        loads = self._loads.values()
+        self._done = {load.target: self._publish_load(cursor, load, following, files=files) for load in loads}
         positions.hold(self._database, cursor, lease=self._lease)
-        return Counts.total(done)
+        return Counts.total(list(self._done.values()))
 
     def _publish_load(
         self, cursor: Cursor, load: DuckDBLoad, following: Mapping[str, Position], *, files: Sequence[StagedFile]
@@ -172,9 +195,10 @@ class DuckDBUnit:
         way = merge if load.plan.mode is Mode.MERGE else replace
         counts = way(cursor, table, plan=load.plan, files=mine)
         refuse_imbalance(load.target, counts, staged=sum(file.rows for file in mine))
+        own = own_positions(load.plan, following)
         if load.plan.whole:
-            positions.forget_others(self._database, cursor, flows=following.keys(), table=table)
-        for flow, position in following.items():
+            positions.forget_others(self._database, cursor, flows=own.keys(), table=table)
+        for flow, position in own.items():
             positions.write(self._database, cursor, lease=self._lease, flow=flow, table=table, position=position)
         return counts
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from halocline.connector import Plan
-from halocline.connectors.duckdb.client import Cursor, number, quoted, rows
+from halocline.connectors.duckdb.client import Cursor, number, rows
 from halocline.connectors.duckdb.tables import Table
 from halocline.identity import moved_keys, shared_key, taken_keys
 from halocline.identity import repeated as repeats
+from halocline.standard_sql import quoted
 
 
 def refuse_shared_keys(cursor: Cursor, table: str, *, plan: Plan) -> None:

@@ -18,14 +18,16 @@ from dataclasses import dataclass
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb import versions
-from halocline.connectors.duckdb.client import Cursor, number, quoted, rows
+from halocline.connectors.duckdb.client import Cursor, number, rows
 from halocline.connectors.duckdb.identity import refuse_moved_keys, refuse_repeats, refuse_shared_keys
-from halocline.connectors.duckdb.staging import GONE, STAGE, VERDICTS, StagedFile, deduplicate, examine, fill
+from halocline.connectors.duckdb.staging import GONE, STAGE, VERDICTS, deduplicate, examine, fill
 from halocline.connectors.duckdb.tables import FULL_SYNC, Table, check_kind, check_types, create, expect, widen
 from halocline.connectors.duckdb.types import sql_type
 from halocline.errors import SchemaConflict
-from halocline.guards import refuse_mass_delete, refuse_unmarkable
+from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
+from halocline.spooled import StagedFile
+from halocline.standard_sql import quoted
 from halocline.versions import table_schema
 
 _DIFFERENT = quoted("temp", "main", "_halocline_different")
@@ -62,6 +64,7 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFil
     else:
         there = number(cursor, f"SELECT count(*) FROM {met.sql}")
         refuse_mass_delete(table.label, plan, deletions=tally.deletions, there=there)
+        refuse_emptied(table.label, plan, removed=tally.remove, left=there + tally.insert - tally.remove)
     vanished = versions.apply(cursor, table, plan=plan, wanted=tally.touched) if plan.history else 0
     if not plan.history:
         _apply(cursor, table, plan, tally=tally)

@@ -14,9 +14,10 @@ import duckdb
 
 from halocline.batch import Position
 from halocline.connector import Lease
-from halocline.connectors.duckdb.client import Cursor, Database, number, quoted, rows
+from halocline.connectors.duckdb.client import Cursor, Database, number, rows
 from halocline.connectors.duckdb.tables import Table
 from halocline.errors import LeaseHeld, LeaseLost
+from halocline.standard_sql import quoted
 
 TABLE = "_halocline_positions"
 _NO_TARGET = ""
@@ -49,6 +50,14 @@ def read(database: Database, cursor: Cursor, *, flow: str, table: Table) -> Posi
         return None
     position = json.loads(str(found[0][0]))
     return position if isinstance(position, dict) else None
+
+
+def flows(database: Database, cursor: Cursor, *, table: Table) -> list[str]:
+    """The flows that have a position in `table`."""
+    if not _exists(database, cursor):
+        return []
+    sql = f"SELECT flow FROM {_name(database)} WHERE target = ? AND position IS NOT NULL ORDER BY flow"
+    return [str(flow) for (flow,) in rows(cursor, sql, values=[table.label])]
 
 
 def check(database: Database, cursor: Cursor, *, lease: Lease) -> None:

@@ -10,12 +10,13 @@ from tempfile import gettempdir
 import duckdb
 import pyarrow as pa
 
-from halocline.connectors.duckdb.client import Cursor, open_database, path_of, quoted
+from halocline.connectors.duckdb.client import Cursor, open_database, path_of
 from halocline.connectors.duckdb.errors import gate
 from halocline.errors import BadQuery, FixConfig, NotFound
 from halocline.mapping.near import near
+from halocline.standard_sql import quoted
 
-_BATCH_ROWS = 20_000
+_BATCH_ROWS = 5_000  # rows may be wide: of 5,000 characters each, this many are 25 MB
 _NOWHERE = ":memory:"
 _AS = {
     "UHUGEINT": "CAST({} AS DECIMAL(38, 0))",  # DuckDB (2.0.0) hands out the upper half of its values as negative numbers
@@ -41,14 +42,14 @@ def open_query(
     Raises: BadQuery with DuckDB's own words, also while rows come; NotFound for a file that is not there; FixConfig.
     """
     if isinstance(session, str):
-        connection, doing = _opened(session, memory_limit=memory_limit), f"Querying {Path(path_of(session)).name}"
+        connection, doing = opened(session, memory_limit=memory_limit), f"Querying {Path(path_of(session)).name}"
     elif isinstance(session, Cursor):
         connection, doing = session, "Querying the DuckDB connection"
     else:
         raise FixConfig("Querying DuckDB", f"got a {type(session).__name__}", hint="Pass a DuckDB connection or a duckdb: URI.")
     owned = isinstance(session, str)
     try:
-        with _asking(doing):
+        with asking(doing):
             reader = _asked(connection, sql, parameters=parameters, doing=doing).to_arrow_reader(_BATCH_ROWS)
     except BaseException:
         if owned:
@@ -57,7 +58,11 @@ def open_query(
     return pa.RecordBatchReader.from_batches(reader.schema, _batches(reader, connection if owned else None, doing=doing))
 
 
-def _opened(uri: str, *, memory_limit: str | None) -> Cursor:
+def opened(uri: str, *, memory_limit: str | None) -> Cursor:
+    """A connection to the file of a URI, for reading only.
+
+    Raises: NotFound for a file that is not there; FixConfig; StorageFailed for a locked or damaged file.
+    """
     path = path_of(uri)
     doing = f"Opening the DuckDB database {path}"
     if path.endswith(_NOWHERE):
@@ -105,7 +110,7 @@ def _asked(
 
 def _batches(reader: pa.RecordBatchReader, owned: Cursor | None, *, doing: str) -> Iterator[pa.RecordBatch]:
     try:
-        with _asking(doing):
+        with asking(doing):
             yield from reader
     finally:
         if owned is not None:
@@ -114,7 +119,7 @@ def _batches(reader: pa.RecordBatchReader, owned: Cursor | None, *, doing: str) 
 
 
 @contextmanager
-def _asking(doing: str) -> Iterator[None]:
+def asking(doing: str) -> Iterator[None]:
     """Turn DuckDB's errors into ours: what is wrong with the query into BadQuery, the rest as everywhere."""
     try:
         with gate(doing):

@@ -8,11 +8,12 @@ import pyarrow as pa
 
 from halocline.batch import JSON
 from halocline.connector import Plan
-from halocline.connectors.duckdb.client import Cursor, quoted
+from halocline.connectors.duckdb.client import Cursor
 from halocline.connectors.duckdb.tables import FULL_SYNC, Table, check_kind
 from halocline.connectors.duckdb.types import sql_type
 from halocline.errors import NotFound, SchemaConflict
 from halocline.schema import Column
+from halocline.standard_sql import quoted
 from halocline.versions import VALID_TO
 
 _BATCH_ROWS = 20_000

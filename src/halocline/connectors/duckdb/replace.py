@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
-from halocline.connectors.duckdb.client import Cursor, number, quoted
+from halocline.connectors.duckdb.client import Cursor, number
 from halocline.connectors.duckdb.identity import refuse_repeats, refuse_shared_keys
-from halocline.connectors.duckdb.staging import Found, StagedFile, deduplicate, examine, fill
+from halocline.connectors.duckdb.staging import Found, deduplicate, examine, fill
 from halocline.connectors.duckdb.tables import Table, check_kind, create
 from halocline.connectors.duckdb.types import sql_type
-from halocline.errors import NotFound
+from halocline.errors import FixConfig, NotFound
 from halocline.guards import refuse_loss
 from halocline.outcome import Counts
+from halocline.spooled import StagedFile
+from halocline.standard_sql import quoted
 
 _DELETED = quoted("temp", "main", "_halocline_deleted")
 
@@ -91,6 +93,9 @@ def _with_extra(cursor: Cursor, table: Table, side: Table, *, plan: Plan) -> Tab
     extra = table.only_here(plan.schema)
     if not extra:
         return side
+    if not plan.key:
+        cause = f"the table has columns of its own ({', '.join(extra)}), and no key says to which row their values belong"
+        raise FixConfig(f"Replacing {table.label}", cause, hint="Name a key, or drop those columns.")
     for name in plan.key:
         if table.type_of(name) is None:
             hint = "Rename or drop the table, and run again."

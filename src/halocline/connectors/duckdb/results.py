@@ -10,10 +10,11 @@ from tempfile import gettempdir
 import duckdb
 import pyarrow as pa
 
-from halocline.connectors.duckdb.client import Cursor, open_database, quoted, rows
+from halocline.connectors.duckdb.client import Cursor, open_database, rows
 from halocline.connectors.duckdb.errors import gate
 from halocline.errors import FixConfig, StorageFailed
 from halocline.push.tables import FAILURE, JOB_INFO, SUCCESS, TABLES, Part
+from halocline.standard_sql import quoted
 
 _DOING = "Writing the result tables"
 _OPEN_ELSEWHERE = "Can't open a connection to same database file with a different configuration"

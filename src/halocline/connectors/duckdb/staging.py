@@ -1,9 +1,8 @@
-"""StagedFile: a file of rows put aside by a load, as a manifest names it, and how such files are read into a table."""
+"""Staging: how files of rows that a load put aside are read into a table, and what is then there."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from halocline.batch import Op
-from halocline.connector import Manifest, Plan
-from halocline.connectors.duckdb.client import Cursor, literal, number, quoted, rows
+from halocline.connector import Plan
+from halocline.connectors.duckdb.client import Cursor, number, rows
+from halocline.connectors.duckdb.load import CSV
 from halocline.connectors.duckdb.types import csv_type, csv_value
-from halocline.errors import SchemaConflict, Truncated
+from halocline.errors import Truncated
+from halocline.identity import keyless
 from halocline.schema import Kind, Schema
-from halocline.staged import pieces_of
+from halocline.spooled import StagedFile
+from halocline.standard_sql import literal, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,28 +43,6 @@ _CSV_OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class StagedFile:
-    """One file of a part: `kind` is csv or arrow, `columns` what it holds, `rows` what it must hold, `load` whose it is."""
-
-    load: str
-    kind: str
-    op: Op
-    path: str
-    rows: int
-    columns: tuple[str, ...]
-
-    def to_text(self) -> str:
-        """This value as the text that a manifest carries; `from_text` reads it back."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__})
-
-    @classmethod
-    def from_text(cls, text: str) -> StagedFile:
-        """The value that `to_text` wrote."""
-        data = json.loads(text)
-        return cls(**{**data, "op": Op(data["op"]), "columns": tuple(data["columns"])})
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """What a table of staged rows holds: rows, rows with a key, whether keys may repeat, the greatest cursor value."""
 
@@ -71,14 +50,6 @@ class Found:
     keyed: int
     repeats: bool
     highest: str | None
-
-
-def staged_files(manifests: Iterable[Manifest]) -> list[StagedFile]:
-    """The files that the manifests name; of a part staged more than once, those of its last manifest.
-
-    Raises: Truncated when a manifest counts other rows than its files were to hold.
-    """
-    return pieces_of(manifests, StagedFile.from_text, doing="Loading the staged files", called="files")
 
 
 def fill(cursor: Cursor, into: str, *, files: Sequence[StagedFile], schema: Schema, constants: Mapping[str, str]) -> int:
@@ -91,7 +62,7 @@ def fill(cursor: Cursor, into: str, *, files: Sequence[StagedFile], schema: Sche
     loaded = 0
     for (kind, columns), group in groupby(sorted(files, key=_shape), key=_shape):
         chosen = schema.select(columns)
-        read = _insert_csv if kind == "csv" else _insert_arrow
+        read = _insert_csv if kind == CSV else _insert_arrow
         loaded += read(cursor, _Insert(into, chosen, columns, constants), [file.path for file in group])
     expected = sum(file.rows for file in files)
     if loaded != expected:
@@ -112,8 +83,7 @@ def examine(cursor: Cursor, table: str, *, plan: Plan, rows_only: str = "true") 
     total, keyed, different, highest = rows(cursor, sql)[0]
     found = Found(int(str(total)), int(str(keyed)), different != keyed, None if highest is None else str(highest))
     if found.keyed != found.rows:
-        cause = f"{found.rows - found.keyed:,} rows have no value in the key {', '.join(plan.key)}"
-        raise SchemaConflict(f"Loading {plan.object}", cause, hint="Choose a key that every row has.")
+        raise keyless(plan, found.rows - found.keyed)
     return found
 
 

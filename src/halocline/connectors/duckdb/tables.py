@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import duckdb
 
 from halocline.connector import Plan, Target
-from halocline.connectors.duckdb.client import Cursor, Database, number, quoted, rows
+from halocline.connectors.duckdb.client import Cursor, Database, number, rows
 from halocline.connectors.duckdb.types import sql_type
 from halocline.errors import FixConfig, NotFound, SchemaConflict, Stop
 from halocline.schema import Column, Schema
+from halocline.standard_sql import quoted
 from halocline.versions import BY_HAND, COLUMNS, refuse_other_kind
 
 _SCHEMA_TRIES, _SCHEMA_WAIT_S = 50, 0.01  # another flow's statement takes milliseconds; one in a user's open transaction lasts
-FULL_SYNC = "Run a full sync (force_full_sync=True), which builds the table anew."
+FULL_SYNC = "Run a full sync (--full, force_full_sync=True; for a flow's table `mode: replace`), which builds the table anew."
 _INSTANT = sql_type(COLUMNS[0])
 
 

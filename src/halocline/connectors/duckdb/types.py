@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from halocline.connectors.duckdb.client import literal, quoted
 from halocline.connectors.duckdb.errors import inexact
 from halocline.schema import Column, Kind
+from halocline.standard_sql import literal, quoted
 
 _SQL_TYPES = {
     Kind.STRING: "VARCHAR",

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 from halocline import guards
 from halocline.connector import Deletes, Plan
-from halocline.connectors.duckdb.client import Cursor, number, quoted
+from halocline.connectors.duckdb.client import Cursor, number
 from halocline.connectors.duckdb.staging import GONE, STAGE, VERDICTS
 from halocline.connectors.duckdb.tables import Table, expect
+from halocline.standard_sql import quoted
 from halocline.versions import COLUMNS, VALID_FROM, VALID_TO, stamps, start_after, start_anew
 
 _NEXT = quoted("temp", "main", "_halocline_next")

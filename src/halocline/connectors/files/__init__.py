@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
+from halocline.connector import About
 from halocline.events import Sink, silent
 
 if TYPE_CHECKING:
@@ -12,14 +15,23 @@ if TYPE_CHECKING:
     from halocline.connectors.files.destination import FilesDestination
     from halocline.spool import Spool
 
-__all__ = ["accepts", "open_destination", "read_table", "table_files"]
+__all__ = ["ABOUT", "accepts", "open_destination", "place_of", "read_table", "table_files"]
 
+ABOUT = About("Files", schemes=("file", "s3"), example="file:///folder")
 _SCHEMES = ("file:", "s3://")
 
 
 def accepts(session: object) -> bool:
     """Whether `session` is a `file:` or `s3://` URI."""
     return isinstance(session, str) and session.lower().startswith(_SCHEMES)
+
+
+def place_of(uri: str) -> str:
+    """The folder of a URI, or the bucket and what the names in it begin with."""
+    parts = urlsplit(uri)
+    if parts.scheme.lower() == "file":
+        return f"file:{Path(unquote(parts.path)).expanduser().absolute()}"
+    return f"{parts.scheme.lower()}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def open_destination(

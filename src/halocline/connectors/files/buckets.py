@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from halocline.batch import Op
 from halocline.connector import Plan
 from halocline.connectors.files.keys import KEY, key_of, lower
-from halocline.connectors.files.load import StagedFile
-from halocline.errors import SchemaConflict
+from halocline.identity import keyless
 from halocline.schema import Schema
 from halocline.spool import Spool, storage
+from halocline.spooled import StagedFile
 
 GONE = "_halocline_gone"  # the column that tells a deletion from a row
 BUCKET_BYTES = 32 << 20  # of rows as Arrow; a few copies of it are alive at once
@@ -76,8 +76,7 @@ def _whole(batch: pa.RecordBatch, file: StagedFile, plan: Plan, key: Sequence[st
     """A staged batch with all of the plan's columns, its keys, and whether its rows are deletions."""
     keys = key_of(batch, key)
     if keys.null_count:
-        cause = f"{keys.null_count:,} rows have no value in the key {', '.join(key)}"
-        raise SchemaConflict(f"Loading {plan.object}", cause, hint="Choose a key that every row has.")
+        raise keyless(plan, keys.null_count, key=key)
     gone = pa.repeat(pa.scalar(file.op is Op.DELETE), batch.num_rows)
     columns = [batch.column(c.name) if c.name in file.columns else pa.nulls(batch.num_rows, c.arrow) for c in plan.schema]
     return pa.Table.from_arrays([*columns, keys, gone], schema=_schema(plan.schema))

@@ -15,12 +15,11 @@ from pyarrow import csv
 
 from halocline.connectors.files.format import fitted, hits_among, in_blocks
 from halocline.connectors.files.text import NATIVE, from_text, to_text
-from halocline.rows.hold import Hold
+from halocline.rows.texts import TextCsv
 from halocline.schema import Schema
 
 _TOO_SMALL = ("straddling", "Empty CSV file or block")  # pyarrow's words for a block that holds no whole record
 _WRITE = csv.WriteOptions(include_header=True, quoting_style="needed")  # every text is quoted, which tells empty from null
-_HEAD = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
 
 
 class Csv:
@@ -78,15 +77,7 @@ def _typed(texts: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
 
 def _open(file: BinaryIO, *, block_bytes: int) -> csv.CSVStreamingReader:
     """A reader to which only a bare nothing is null; all columns are text."""
-    names = _header(file)
-    options = csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-    )
-    read = csv.ReadOptions(block_size=block_bytes, use_threads=False)
-    return csv.open_csv(pa.PythonFile(Hold(file), mode="r"), read_options=read, parse_options=_HEAD, convert_options=options)
+    return TextCsv(_header(file), quoted_is_null=False).reader(file, block_bytes=block_bytes)
 
 
 def _header(file: BinaryIO) -> list[str]:

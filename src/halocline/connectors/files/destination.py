@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace as changed
 from datetime import UTC, datetime
-from typing import Any
 
 import pyarrow as pa
 
@@ -14,7 +13,6 @@ from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan,
 from halocline.connectors.files import claims
 from halocline.connectors.files.format import NAMES, format_of
 from halocline.connectors.files.layout import Names
-from halocline.connectors.files.load import FilesLoad, staged_files
 from halocline.connectors.files.log import Commit, DataFile
 from halocline.connectors.files.merge import merge
 from halocline.connectors.files.output import Output, Shape
@@ -25,12 +23,15 @@ from halocline.connectors.files.storage import Storage
 from halocline.connectors.files.sweeping import sweep
 from halocline.connectors.files.table import FULL_SYNC, Table, check_types
 from halocline.connectors.files.uri import Options, open_storage
-from halocline.errors import FixConfig, HaloclineError, RetryLater
+from halocline.errors import FixConfig, HaloclineError, RetryLater, StorageFailed
 from halocline.events import Noticed, Sink, silent
 from halocline.guards import refuse_imbalance, strange_table
 from halocline.identity import check_key, need_key
 from halocline.outcome import Counts, Outcome
+from halocline.schema import Schema
 from halocline.spool import Spool
+from halocline.spooled import SpooledLoad, staged_files
+from halocline.staged import own_positions
 
 _FIRST_FORMAT = NAMES[0]
 
@@ -63,6 +64,16 @@ class FilesDestination:
         found = table.commit.positions.get(flow)
         return found if found is not None and table.commit.rows and table.is_whole() else None
 
+    def flows(self, target: Target) -> Sequence[str]:
+        """See `Destination.flows`."""
+        commit = Table.find(self._storage, target).commit
+        return sorted(commit.positions) if commit.rows else []
+
+    def columns(self, target: Target) -> Schema | None:
+        """See `Destination.columns`."""
+        commit = Table.find(self._storage, target).commit
+        return commit.schema if commit.exists else None
+
     def recover(self, journal: Journal) -> Iterator[Outcome]:  # noqa: ARG002 - the contract's; a commit leaves no open intents
         """Nothing: what a dead run did not commit did not happen."""
         return iter(())
@@ -75,10 +86,9 @@ class FilesDestination:
         """See `Destination.rows`."""
         return read_rows(Table.find(self._storage, target), plan=plan, keys=keys)
 
-    def attach(self, ticket: JSON) -> FilesLoad:
+    def attach(self, ticket: JSON) -> SpooledLoad:
         """The load that wrote `ticket`, in another process that shares the spool's folder."""
-        data: dict[str, Any] = dict(ticket)  # type: ignore[call-overload]  # JSON of our own making
-        return FilesLoad(Target(**data["target"]), Plan.from_json(data["plan"]), spool=self._spool)
+        return SpooledLoad.of_ticket(ticket, spool=self._spool)
 
     def close(self) -> None:
         """Let go of connections. Idempotent."""
@@ -94,19 +104,23 @@ class FilesUnit:
         self._options = options
         self._spool = spool
         self._sink = sink
-        self._load: FilesLoad | None = None
+        self._load: SpooledLoad | None = None
+        self._done = Counts()
         self._output: Output | None = None
 
-    def open(self, target: Target, plan: Plan, journal: Journal) -> FilesLoad:  # noqa: ARG002 - nothing is sent before commit
+    def open(self, target: Target, plan: Plan, journal: Journal) -> SpooledLoad:  # noqa: ARG002 - nothing is sent before commit
         """Start a load into `target`; its folder is only looked at.
 
         Raises: SchemaConflict when a column's type changed, NotFound when the key column is missing, Refused when a full load
         would replace a table that this flow never filled, FixConfig for options that the table does not have, files of
-        somebody else in its folder, or a second table.
+        somebody else in its folder, a load without a key, or a second table.
         """
         if self._load is not None and self._load.target != target:
             hint = "Load each table by a unit of its own."
             raise FixConfig(f"Opening a load into {target}", "tables of files are published one by one", hint=hint)
+        if not plan.key:
+            hint = "Name the column that identifies a row."
+            raise FixConfig(f"Opening a load into {target}", "tables of files are kept in the order of a key", hint=hint)
         check_key(plan, target)
         table = Table.find(self._storage, target)
         table.refuse_strangers()
@@ -116,7 +130,7 @@ class FilesUnit:
         else:
             _refuse_strange_table(table, plan)
         self._shape(table, plan)
-        self._load = FilesLoad(target, plan, spool=self._spool)
+        self._load = SpooledLoad(target, plan, label=str(target), spool=self._spool)
         return self._load
 
     def commit(self, positions: Mapping[str, Position], manifests: Sequence[Manifest]) -> Counts:
@@ -135,8 +149,13 @@ class FilesUnit:
         way = merge if plan.mode is Mode.MERGE else replace
         counts, after = way(table, self._output, plan=plan, files=files)
         refuse_imbalance(table.target, counts, staged=sum(file.rows for file in files))
-        self._publish(table, self._next(table, plan, positions, counts=counts, files=after))
+        self._publish(table, self._next(table, plan, own_positions(plan, positions), counts=counts, files=after))
+        self._done = counts
         return counts
+
+    def counts_of(self, target: Target) -> Counts:  # noqa: ARG002 - the contract's; there is one table
+        """What the commit did with the table."""
+        return self._done
 
     def close(self) -> None:
         """Delete what was put aside here, and data files that were not published. Idempotent."""
@@ -149,7 +168,11 @@ class FilesUnit:
     def _publish(self, table: Table, following: Commit) -> None:
         assert self._output is not None, "it has just been filled"
         claims.check(self._storage, self._lease)
-        self._output.show()
+        try:
+            self._output.show()
+        except StorageFailed:
+            claims.check(self._storage, self._lease)  # a newer run has swept this one's files away
+            raise
         output, self._output = self._output, None  # whatever happens from here on, a commit may name the files: they stay
         published = table.log.publish(following)
         if published is None:

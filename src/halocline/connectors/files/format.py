@@ -103,5 +103,5 @@ def fitted(batch: pa.RecordBatch | pa.Table, schema: Schema) -> pa.RecordBatch |
 
 def damaged(path: Path, error: Exception) -> Truncated:
     """The error for a data file that cannot be read."""
-    hint = "Restore it from a copy, or run a full sync (force_full_sync=True)."
+    hint = "Restore it from a copy, or run a full sync (--full, force_full_sync=True)."
     return Truncated(f"Reading the data file {path.name}", f"it is damaged ({str(error)[:300]})", hint=hint)

@@ -101,7 +101,7 @@ class LocalStorage:
         """The file itself."""
         path = self._path(name)
         if not path.is_file():
-            hint = "Somebody removed it: run a full sync (force_full_sync=True), which builds the table anew."
+            hint = "Somebody removed it: run a full sync (--full, force_full_sync=True), which builds the table anew."
             raise NotFound("Reading a data file", f"{path} is missing", hint=hint)
         with _gate(f"Reading {path}"):
             yield path

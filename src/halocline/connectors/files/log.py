@@ -5,6 +5,7 @@ A commit is the creation of the next number, which only one run can do. Rows and
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from halocline.schema import Column, Schema
 
 KEPT_COMMITS = 100  # commits that stay in the log
 _SHORTENED_EVERY = 10  # commits
+_SUM = "sha256"  # of all else; the first commits had none
 _LAYOUT = 1  # raised when an older Halocline could not read what this one writes
 
 
@@ -88,7 +90,7 @@ class Commit:
         data: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
         shaped = {"schema": self.schema.to_json(), "files": [file.to_json() for file in self.files]}
         whole = {"halocline": _LAYOUT, **data, **shaped, "rows": self.rows, "live": self.live}
-        return json.dumps(whole, indent=1, ensure_ascii=False).encode()
+        return json.dumps({**whole, _SUM: _digest(whole)}, indent=1, ensure_ascii=False).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes, *, name: str) -> Commit:
@@ -101,6 +103,7 @@ class Commit:
             read: dict[str, Any] = json.loads(data)
             if read["halocline"] > _LAYOUT:
                 raise FixConfig(doing, "a newer Halocline wrote it", hint="Install that one here too.")
+            _hold_sum(read)
             values = {key: read[key] for key in cls.__slots__}
             values["files"] = tuple(DataFile(**{key: one[key] for key in DataFile.__slots__}) for one in values["files"])
             values["schema"] = Schema.from_json(values["schema"])
@@ -109,6 +112,18 @@ class Commit:
         except (ValueError, KeyError, TypeError) as error:
             hint = "Restore it from a copy, or name another table."
             raise StorageFailed(doing, f"it is damaged ({error!r})", hint=hint) from error
+
+
+def _hold_sum(read: dict[str, Any]) -> None:
+    """Raises: ValueError for a commit that is not as its checksum says; `read` has it no more."""
+    kept = read.pop(_SUM, None)
+    if kept is not None and kept != _digest(read):
+        raise ValueError("its checksum is another")
+
+
+def _digest(whole: Mapping[str, object]) -> str:
+    """What shows that a commit is as it was written: disks and copies err, and a wrong position would lose rows."""
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

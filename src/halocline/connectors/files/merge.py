@@ -14,15 +14,15 @@ from halocline.connectors.files import settle
 from halocline.connectors.files.buckets import buckets
 from halocline.connectors.files.judge import HOME, Judged, Tally, judge, refuse_moved_keys
 from halocline.connectors.files.keys import KEY, key_of
-from halocline.connectors.files.load import StagedFile
 from halocline.connectors.files.log import DataFile
 from halocline.connectors.files.output import TARGET_BYTES, Output
 from halocline.connectors.files.partition import folders
 from halocline.connectors.files.table import Table, check_types
 from halocline.errors import Stop
-from halocline.guards import refuse_mass_delete, refuse_unmarkable
+from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 from halocline.spool import storage
+from halocline.spooled import StagedFile
 
 SMALL_BYTES = TARGET_BYTES // 8  # a data file below this is small
 MOST_SMALL = 8  # small data files of a partition; one more, and all of them are written anew as one
@@ -49,6 +49,8 @@ def merge(table: Table, output: Output, *, plan: Plan, files: Sequence[StagedFil
         stamps += [settled.highest] if settled.highest is not None else []
         changes.note(judged)
     refuse_mass_delete(str(table.target), plan, deletions=tally.deletions, there=table.commit.rows)
+    left = table.commit.rows + tally.insert - tally.remove
+    refuse_emptied(str(table.target), plan, removed=tally.remove, left=left)
     refuse_unmarkable(str(table.target), plan, deletions=tally.mark)
     after = _apply(table, changes, output, key=key)
     same = staged - tally.insert - tally.update - tally.deletions

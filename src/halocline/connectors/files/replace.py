@@ -11,7 +11,6 @@ from halocline.connector import Plan
 from halocline.connectors.files import settle
 from halocline.connectors.files.buckets import buckets
 from halocline.connectors.files.keys import KEY
-from halocline.connectors.files.load import StagedFile
 from halocline.connectors.files.log import DataFile
 from halocline.connectors.files.output import Output
 from halocline.connectors.files.table import Table
@@ -19,6 +18,7 @@ from halocline.errors import NotFound
 from halocline.guards import refuse_loss
 from halocline.outcome import Counts
 from halocline.schema import Column, Schema
+from halocline.spooled import StagedFile
 
 
 def replace(table: Table, output: Output, *, plan: Plan, files: Sequence[StagedFile]) -> tuple[Counts, tuple[DataFile, ...]]:

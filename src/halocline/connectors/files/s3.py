@@ -157,5 +157,5 @@ class S3Storage:
             except ClientError as error:
                 if code_of(error) not in ("404", "NoSuchKey"):
                     raise
-                hint = "Somebody removed it: run a full sync (force_full_sync=True), which builds the table anew."
+                hint = "Somebody removed it: run a full sync (--full, force_full_sync=True), which builds the table anew."
                 raise NotFound(doing, "the data file is missing", hint=hint) from error

@@ -16,7 +16,7 @@ from halocline.connectors.files.storage import Entry, Storage
 from halocline.errors import FixConfig, NotFound, SchemaConflict
 from halocline.schema import Column, Kind, Schema
 
-FULL_SYNC = "Run a full sync (force_full_sync=True), which builds the table anew."
+FULL_SYNC = "Run a full sync (--full, force_full_sync=True; for a flow's table `mode: replace`), which builds the table anew."
 
 
 @dataclass(frozen=True, slots=True)

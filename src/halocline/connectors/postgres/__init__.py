@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
+from halocline.connector import About
 from halocline.events import Sink, silent
+from halocline.place import POSTGRES_PORT
+from halocline.registry import missing_extra
 
 if TYPE_CHECKING:
+    import psycopg
     import pyarrow as pa
 
     from halocline.connectors.postgres.destination import PostgresDestination
     from halocline.connectors.postgres.results import PostgresResults
+    from halocline.connectors.postgres.snapshot import Snapshot
+    from halocline.connectors.postgres.source import PostgresSource
     from halocline.spool import Spool
 
-__all__ = ["accepts", "open_destination", "open_query", "open_results"]
+__all__ = [
+    "ABOUT",
+    "accepts",
+    "connect",
+    "count_of",
+    "fill_table",
+    "new_session",
+    "open_destination",
+    "open_once",
+    "open_query",
+    "open_results",
+    "open_source",
+    "place_of",
+]
 
+ABOUT = About("PostgreSQL", schemes=("postgresql", "postgres"), example="postgresql://user@host/database", history=True)
 _SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -24,6 +46,15 @@ def accepts(session: object) -> bool:
     if isinstance(session, str):
         return session.lower().startswith(_SCHEMES)
     return any(kind.__name__ == "Connection" and kind.__module__.split(".")[0] == "psycopg" for kind in type(session).__mro__)
+
+
+def place_of(uri: str) -> str:
+    """Host, port and database of a URI, however it says them."""
+    parts = urlsplit(uri)
+    host, _, port = parts.netloc.rpartition("@")[2].partition(":")
+    asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    database = asked.get("dbname", parts.path.removeprefix("/"))
+    return f"postgresql://{asked.get('host', host)}:{asked.get('port', port or POSTGRES_PORT)}/{database}"
 
 
 def open_destination(
@@ -38,6 +69,13 @@ def open_destination(
     from halocline.connectors.postgres.destination import PostgresDestination
 
     return PostgresDestination(session, sink=sink)
+
+
+def open_once(session: object, key: str, *, fence: int) -> AbstractContextManager[Any]:
+    """A transaction that also holds the note that the effect of `key` was applied; see `once.once`."""
+    from halocline.connectors.postgres.once import once
+
+    return once(session, key, fence=fence)
 
 
 def open_query(
@@ -63,3 +101,61 @@ def open_results(
     from halocline.connectors.postgres.results import PostgresResults
 
     return PostgresResults(session, schema)
+
+
+def connect(
+    session: object,
+    *,
+    memory_limit: str | None = None,  # noqa: ARG001 - of an embedded database; this one has a server
+    sink: Sink = silent,  # noqa: ARG001 - every connection is given one; this one has nothing to say
+) -> Snapshot:
+    """One instant of the database behind `session`, for sources that read it; see `Snapshot`."""
+    from halocline.connectors.postgres.snapshot import Snapshot
+
+    return Snapshot(session)
+
+
+def open_source(
+    snapshot: Snapshot,
+    *,
+    spool: Spool | None = None,  # noqa: ARG001 - every source may be given one; this one puts nothing aside
+    **options: Any,
+) -> PostgresSource:
+    """A source on a snapshot; see `source.open_source`."""
+    from halocline.connectors.postgres import source
+
+    return source.open_source(snapshot, **options)
+
+
+def new_session(**place: object) -> psycopg.Connection[tuple[object, ...]]:
+    """A connection whose transactions the caller ends; see `filling.new_session`.
+
+    Raises: MissingExtra when psycopg is not installed.
+    """
+    try:
+        from halocline.connectors.postgres import filling
+    except ModuleNotFoundError as error:
+        raise missing_extra("postgres", error) from error
+
+    return filling.new_session(**place)
+
+
+def fill_table(
+    session: object,
+    name: str,
+    *,
+    headers: Sequence[str],
+    rows: Iterable[Mapping[str, object] | Sequence[object]],
+    also: Callable[[Sequence[pa.RecordBatch]], object] = len,
+) -> int:
+    """Put rows in the place of those of a table, inside the caller's transaction; see `filling.fill_table`."""
+    from halocline.connectors.postgres import filling
+
+    return filling.fill_table(session, name, headers=headers, rows=rows, also=also)
+
+
+def count_of(session: object, name: str) -> int:
+    """How many rows a table has, as the caller's transaction sees it."""
+    from halocline.connectors.postgres import filling
+
+    return filling.count_of(session, name)

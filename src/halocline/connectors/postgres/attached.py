@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from halocline.connectors.postgres.client import Cursor, quoted, rows
+from halocline.connectors.postgres.client import Cursor, rows
 from halocline.connectors.postgres.tables import Table
+from halocline.standard_sql import quoted
 
 _SHOWN = 5
 _REASONS = """

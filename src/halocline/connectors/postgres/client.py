@@ -42,11 +42,6 @@ _WRITE = (
 )
 
 
-def quoted(*names: str) -> str:
-    """The identifier as SQL: `quoted("raw", "my table")` is `"raw"."my table"`."""
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
-
-
 def lowered(name: str, *, doing: str) -> str:
     """The name as it is spelled in the database.
 
@@ -66,7 +61,7 @@ class Database:
     """
 
     def __init__(self, session: object) -> None:
-        self._given = None if isinstance(session, str) else _user_connection(session)
+        self._given = None if isinstance(session, str) else user_connection(session)
         self._conninfo = conninfo(session) if isinstance(session, str) else ""
         self._lock = threading.RLock()
         self._idle: list[psycopg.Connection[Any]] = []
@@ -89,7 +84,7 @@ class Database:
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
         if self._given is not None:
             with self._lock:
-                _refuse_unusable(self._given)
+                refuse_unusable(self._given)
                 yield self._given
             return
         connection = self._taken()
@@ -117,8 +112,10 @@ def conninfo(uri: str) -> str:
     be in any piece of it.
     """
     if _URI.fullmatch(uri):
-        with suppress(psycopg.Error):
+        with suppress(psycopg.Error, ValueError):
             said = conninfo_to_dict(uri)
+            if not all(one.isdecimal() or not one for one in str(said.get("port") or "").split(",")):
+                raise ValueError  # libpq would repeat it
             known = {"password": secret(str(said["password"]))} if "password" in said else {}
             return make_conninfo("", **{**_DEFAULTS, **said, **known})
     raise FixConfig("Opening PostgreSQL", "the URI cannot be read", hint=_WRITE)
@@ -152,14 +149,22 @@ def copy_in(cursor: Cursor, sql: str, *, blocks: Iterable[bytes]) -> int:
     return cursor.rowcount
 
 
-def _user_connection(session: object) -> psycopg.Connection[Any]:
+def user_connection(session: object) -> psycopg.Connection[Any]:
+    """A connection of the caller's.
+
+    Raises: FixConfig for anything else.
+    """
     if not isinstance(session, psycopg.Connection):
         hint = "Pass a psycopg connection (not an asynchronous one) or a postgresql:// URI."
         raise FixConfig("Opening PostgreSQL", f"got a {type(session).__name__}", hint=hint)
     return session
 
 
-def _refuse_unusable(connection: psycopg.Connection[Any]) -> None:
+def refuse_unusable(connection: psycopg.Connection[Any]) -> None:
+    """Hold a caller's connection to being open, and without a transaction.
+
+    Raises: FixConfig.
+    """
     if connection.closed and not connection.broken:
         hint = "Pass a connection that stays open for as long as the sync runs."
         raise FixConfig("Using the PostgreSQL connection", "the connection was closed by its owner", hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -13,19 +14,23 @@ from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan,
 from halocline.connectors.postgres import positions
 from halocline.connectors.postgres.attached import shown
 from halocline.connectors.postgres.client import Cursor, Database, lowered
-from halocline.connectors.postgres.errors import gate
+from halocline.connectors.postgres.described import fillable
+from halocline.connectors.postgres.errors import NO_VALUE, gate
 from halocline.connectors.postgres.load import PostgresLoad
 from halocline.connectors.postgres.merge import merge
 from halocline.connectors.postgres.reading import read_rows
 from halocline.connectors.postgres.replace import Side, prepare, publish
-from halocline.connectors.postgres.staging import Piece, staged_pieces, sweep
-from halocline.connectors.postgres.tables import Table, check_kind, check_types, find, hold, is_empty, make_schema
-from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, NotFound
+from halocline.connectors.postgres.staging import Piece, staged_pieces, sweep, without_value
+from halocline.connectors.postgres.tables import Table, check_kind, check_names, check_types, find, hold, is_empty, make_schema
+from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, NotFound, SchemaConflict
 from halocline.events import Noticed, Sink, silent
 from halocline.guards import refuse_imbalance, strange_table
 from halocline.identity import check_key, need_key
 from halocline.outcome import Counts, Outcome
+from halocline.schema import Schema
+from halocline.staged import own_positions, refuse_second_load
 
+_NULLS = "Give them one (a query with coalesce), leave them out (a filter), or let the column take nulls."
 _DOUBT = "Whether this was published is not known: the answer to the commit was lost. Run it again; the stored position tells."
 
 
@@ -33,7 +38,7 @@ class PostgresDestination:
     """Writes into the PostgreSQL behind `session`: a psycopg connection, which stays the caller's, or a `postgresql://` URI.
 
     With a URI several connections copy parts side by side; the caller's one connection serves one part at a time, and must have
-    no transaction open. Names are lower case there. `sink` hears of a full refresh that left the table itself in place, and why.
+    no transaction open. Names are lower case there. `sink` hears of a full sync that left the table itself in place, and why.
     Raises: FixConfig for a URI that cannot be read, LoginRefused, NetworkFailed.
     """
 
@@ -44,7 +49,7 @@ class PostgresDestination:
     @property
     def abilities(self) -> Abilities:
         """CSV files as received are taken; rows and position are one transaction."""
-        return Abilities(raw_csv=True, transactional=True, holds_position=True, history=True)
+        return Abilities(raw_csv=True, transactional=True, holds_position=True, history=True, together=True)
 
     def claim(self, flow: str, owner: str) -> Lease:
         """Take the flow: the newest claim wins, older ones fail at commit. The fence survives in the database."""
@@ -58,6 +63,19 @@ class PostgresDestination:
             if not table.exists or is_empty(cursor, table):
                 return None
             return positions.read(cursor, flow=flow, table=table)
+
+    def flows(self, target: Target) -> Sequence[str]:
+        """See `Destination.flows`."""
+        with gate(f"Reading the positions of {target}"), self._database.transaction() as cursor:
+            table = find(cursor, self._database, target=target)
+            there = table.exists and not is_empty(cursor, table)
+            return positions.flows(cursor, table=table) if there else []
+
+    def columns(self, target: Target) -> Schema | None:
+        """See `Destination.columns`; those that the database fills by itself are left out."""
+        with gate(f"Looking at the table {target}"), self._database.transaction() as cursor:
+            table = find(cursor, self._database, target=target)
+            return fillable(cursor, table) if table.exists else None
 
     def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
         """See `Destination.rows`."""
@@ -95,6 +113,7 @@ class PostgresUnit:
         self._lease = lease
         self._sink = sink
         self._loads: dict[str, PostgresLoad] = {}
+        self._done: dict[Target, Counts] = {}
 
     def open(self, target: Target, plan: Plan, journal: Journal) -> PostgresLoad:  # noqa: ARG002 - nothing is sent before commit
         """Start a load into `target`: its staging tables are made beside it, and its schema if need be.
@@ -109,7 +128,9 @@ class PostgresUnit:
             lowered(name, doing=doing)
         with gate(doing), self._database.transaction() as cursor:
             table = find(cursor, self._database, target=target)
+            refuse_second_load(target, self._loads, label=table.label)
             check_kind(table, plan)
+            check_names(table, plan)
             if plan.mode is Mode.MERGE:
                 check_types(table, plan)
             if plan.whole:
@@ -117,7 +138,7 @@ class PostgresUnit:
             make_schema(cursor, table)
             sweep(cursor, table, lease=self._lease)
             load = PostgresLoad(self._database, target, plan, table=table, lease=self._lease)
-            load.stage_tables.make(cursor, plan)
+            load.stage_tables.make(cursor, plan, like=table)
         self._loads[table.label] = load
         return load
 
@@ -140,12 +161,17 @@ class PostgresUnit:
             if not done:
                 raise  # the commit was never sent
             self._find_out(error)
-        except HaloclineError:
+        except HaloclineError as error:
             self._look_for_a_newer_run(doing)
-            raise
+            raise self._with_rows(error) from error.__cause__
         for note in notes:
             self._sink(Noticed(note))
+        self._done = {load.target: counts for load, counts in zip(self._loads.values(), done, strict=True)}
         return Counts.total(done)
+
+    def counts_of(self, target: Target) -> Counts:
+        """What the commit did with one of the tables."""
+        return self._done[target]
 
     def close(self) -> None:
         """Drop what was staged here. Idempotent."""
@@ -181,10 +207,11 @@ class PostgresUnit:
                 if reasons:
                     notes.append(f"{load.target} was refreshed row by row and not swapped, because of {shown(reasons)}.")
                 done.append(side.counts)
+            own = own_positions(load.plan, following)
             if load.plan.whole:
-                positions.forget_others(cursor, flows=following.keys(), table=table)
+                positions.forget_others(cursor, flows=own.keys(), table=table)
             refuse_imbalance(load.target, done[-1], staged=sum(piece.rows for piece in _of(pieces, load)))
-            for flow, position in following.items():
+            for flow, position in own.items():
                 positions.write(cursor, lease=self._lease, flow=flow, table=table, position=position)
         positions.check(cursor, lease=self._lease, hold=True)
         return done
@@ -202,6 +229,22 @@ class PostgresUnit:
         except HaloclineError:
             return
 
+    def _with_rows(self, error: HaloclineError) -> HaloclineError:
+        """The error as it is; of a null that a column does not take, one that says how many rows, and which."""
+        diag = getattr(error.__cause__, "diag", None)
+        if error.code != NO_VALUE or diag is None or not diag.column_name:
+            return error
+        column = str(diag.column_name)
+        for load in self._loads.values():
+            if column in {name.lower() for name in load.plan.schema.names}:
+                with suppress(psycopg.Error, HaloclineError):  # the refusal at hand is the one to tell
+                    with self._database.transaction() as cursor:
+                        told = without_value(cursor, load.stage_tables.rows, column=column, key=load.plan.key)
+                    if told:
+                        cause = f"its column {column} is NOT NULL, and {told}"
+                        return SchemaConflict(f"Publishing into {load.target}", cause, hint=_NULLS, code=NO_VALUE, column=column)
+        return error
+
     def _find_out(self, error: NetworkFailed) -> None:
         """Whether a commit was made whose reply was lost: then its tables' positions carry its fence.
 
@@ -216,8 +259,7 @@ class PostgresUnit:
                     positions.check(cursor, lease=self._lease, hold=True)
                 except LeaseLost:
                     newer = True  # it may have written over the position
-                labels = [load.label for load in self._loads.values()]
-                made = positions.carry(cursor, lease=self._lease, labels=labels)
+                made = positions.carry(cursor, lease=self._lease, labels=list(self._loads))
         except (psycopg.Error, HaloclineError):
             raise doubt from error
         if not made:

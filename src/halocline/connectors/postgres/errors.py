@@ -22,6 +22,7 @@ from halocline.errors import (
     StorageFailed,
     Truncated,
 )
+from halocline.hiding import password_tried, quiet, scrub
 
 _VALUE = re.compile(r"COPY \S+, line \d+, column (.+?): \"(.*)\"", re.DOTALL)
 _SHOWN = 300  # characters of the server's own message; it may quote a whole record
@@ -36,7 +37,7 @@ def gate(doing: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise translated(doing, error) from error
+        raise translated(doing, error) from quiet(error, password_tried(error))
 
 
 def translated(doing: str, error: psycopg.Error) -> HaloclineError:
@@ -60,9 +61,12 @@ def translated(doing: str, error: psycopg.Error) -> HaloclineError:
 
 
 def words(error: psycopg.Error) -> str:
-    """The server's own words, on one line and not too many."""
-    told = [error.diag.message_primary, error.diag.message_detail]
+    """The server's own words, on one line and not too many, without the password of the connection, and without the row that
+    the server shows beside some.
+    """
+    told = [error.diag.message_primary, None if error.sqlstate in _SHOWS_ROW else error.diag.message_detail]
     line = " ".join(" ".join(part for part in told if part).split()) or " ".join(str(error).split())
+    line = scrub(line, password_tried(error))
     return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."
 
 
@@ -91,7 +95,9 @@ def _unfit(doing: str, error: psycopg.Error) -> HaloclineError:
 
 
 _AGAIN = "Nothing was published; run it again when the server answers."
-_UNFIT = "A value is not of the type that its column has; look at the field's type, and run a full sync."
+_UNFIT = "A value is not of the type that its column has: change that type, or the value where it comes from, and run it again."
+NO_VALUE = "23502"  # of a null in a column that takes none
+_SHOWS_ROW = frozenset({NO_VALUE, "23514"})  # a check that a row fails
 _LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.conf entry")
 _RULES = (
     _Rule(("42501",), AccessDenied, "Give this user the right (see docs/postgres.md, rights needed)."),

@@ -6,8 +6,9 @@ from halocline.connector import Plan
 from halocline.connectors.postgres.client import Cursor, number, rows
 from halocline.connectors.postgres.identity import equal
 from halocline.connectors.postgres.tables import Table, listed
-from halocline.connectors.postgres.types import longest
+from halocline.connectors.postgres.types import has_no_equality, longest
 from halocline.errors import SchemaConflict, Stop
+from halocline.quantity import quantity
 
 _MEDDLERS = """
 WITH RECURSIVE part AS (SELECT $1::oid AS relid UNION SELECT inhrelid FROM pg_inherits JOIN part ON inhparent = relid)
@@ -30,8 +31,8 @@ def differs(plan: Plan, side: str) -> str:
     A row compared at once stops at the first that does.
     """
     keys = {name.lower() for name in plan.key}
-    others = [name for name in plan.schema.names if name.lower() not in keys]
-    ours, theirs = (", ".join(f"{one_side}.{listed([name])}" for name in others) for one_side in ("t", side))
+    others = [(listed([c.name]), "::text" if has_no_equality(c) else "") for c in plan.schema if c.name.lower() not in keys]
+    ours, theirs = (", ".join(f"{one_side}.{name}{cast}" for name, cast in others) for one_side in ("t", side))
     return f"({ours}) IS DISTINCT FROM ({theirs})" if others else "false"
 
 
@@ -46,7 +47,7 @@ def refuse_lost(cursor: Cursor, table: Table, *, stage: Table, plan: Plan, live:
     kept = f"SELECT 1 FROM {table.sql} t WHERE {equal(plan.key)} AND NOT ({differs(plan, 's')})"
     lost = number(cursor, f"SELECT count(*) FROM {stage.sql} s WHERE {live} AND NOT EXISTS ({kept})")
     if lost:
-        raise _meddled(doing, f"{lost:,} rows are not in the table as they were loaded", found)
+        raise _meddled(doing, f"{quantity(lost, 'row is')} not in the table as loaded", found)
 
 
 def refuse_kept(cursor: Cursor, table: Table, *, source: str, where: str, doing: str) -> None:
@@ -56,7 +57,7 @@ def refuse_kept(cursor: Cursor, table: Table, *, source: str, where: str, doing:
     """
     found = meddlers(cursor, table)
     if found and (kept := number(cursor, f"SELECT count(*) FROM {source} WHERE {where}")):
-        raise _meddled(doing, f"{kept:,} rows that were deleted at the source are still in the table", found)
+        raise _meddled(doing, f"{quantity(kept, 'row is')} still in the table, deleted at the source", found)
 
 
 def refuse_long_texts(cursor: Cursor, table: Table, *, stage: Table, plan: Plan, doing: str) -> None:

@@ -14,6 +14,7 @@ from halocline.connectors.postgres.client import Database, copy_in, number
 from halocline.connectors.postgres.errors import gate
 from halocline.connectors.postgres.staging import Piece, Stage
 from halocline.connectors.postgres.tables import Table
+from halocline.connectors.postgres.types import is_array, stored_type
 from halocline.errors import HaloclineError, NotFound, Truncated
 from halocline.outcome import Outcome
 from halocline.schema import Schema
@@ -41,7 +42,7 @@ class PostgresLoad:
         return {
             "target": {"schema": self.target.schema, "table": self.target.table},
             "plan": self.plan.to_json(),
-            "table": {"schema": self._table.schema, "name": self._table.name},
+            "table": {"schema": self._table.schema, "name": self._table.name, "columns": dict(self._table.columns or {}) or None},
             "lease": asdict(self._lease),
         }
 
@@ -97,10 +98,15 @@ class PostgresLoad:
         except psycopg.DataError:
             pass  # perhaps only spelled in a way that PostgreSQL does not read (12.0 for a whole number); parsing says more
         try:
-            return self._copied(batch, None, pages.csv_of(batch.arrow(), schema, doing=doing), schema=schema)
+            return self._copied(batch, None, self._written(batch, schema, doing=doing), schema=schema)
         except psycopg.errors.CharacterNotInRepertoire:
             pages.refuse_nul(batch.arrow(), schema, doing=doing)
             raise
+
+    def _written(self, batch: Batch, schema: Schema, *, doing: str) -> Iterator[bytes]:
+        stored = {column.name: stored_type(column, self._table.type_of(column.name)) for column in schema}
+        arrays = {name: kind for name, kind in stored.items() if is_array(kind)}
+        return pages.csv_of(batch.arrow(), schema, doing=doing, arrays=arrays)
 
     def _takes(self, batch: Batch, schema: Schema) -> bool:
         """Whether the page may go as received: it has no other columns, and PostgreSQL reads it exactly."""

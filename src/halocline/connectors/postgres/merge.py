@@ -18,14 +18,25 @@ from dataclasses import dataclass, replace
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.postgres import versions
-from halocline.connectors.postgres.client import Cursor, number, quoted, rows, touched
+from halocline.connectors.postgres.client import Cursor, number, rows, touched
 from halocline.connectors.postgres.exact import differs, refuse_kept, refuse_long_texts, refuse_lost
 from halocline.connectors.postgres.identity import equal, refuse_moved_keys, refuse_repeats, refuse_shared_keys
 from halocline.connectors.postgres.staging import GONE, Piece, Stage, deduplicate, deletion_schema, examine, settle_pieces
-from halocline.connectors.postgres.tables import FULL_SYNC, Table, add_key, check_kind, check_types, create, listed, widen
+from halocline.connectors.postgres.tables import (
+    FULL_SYNC,
+    Table,
+    add_key,
+    check_kind,
+    check_types,
+    create,
+    is_empty,
+    listed,
+    widen,
+)
 from halocline.errors import SchemaConflict
-from halocline.guards import SMALL_DELETE_ROWS, refuse_mass_delete, refuse_unmarkable
+from halocline.guards import SMALL_DELETE_ROWS, refuse_emptied, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
+from halocline.standard_sql import quoted
 from halocline.versions import table_schema
 
 _GONE = quoted(GONE)
@@ -157,6 +168,9 @@ class _Merge:
             refuse_mass_delete(self.table.label, self.plan, deletions=tally.deletions, there=there)
         unique = frozenset(name.lower() for name in self.plan.key) in self.table.unique
         insert, update = self._upsert() if unique else self._update_and_insert()
+        if self.plan.concluded and tally.remove:
+            left = 0 if is_empty(self.cursor, self.table) else 1
+            refuse_emptied(self.table.label, self.plan, removed=tally.remove, left=left)
         return replace(tally, insert=insert, update=update - tally.flag)
 
     def check(self, doing: str) -> None:

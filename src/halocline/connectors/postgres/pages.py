@@ -6,7 +6,7 @@ psycopg's binary COPY, which builds Python objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from pyarrow import csv as pa_csv
 from halocline.batch import Raw
 from halocline.connectors.postgres.tables import Table, listed
 from halocline.errors import SchemaConflict
+from halocline.exact_json import NoJSON, json_text, value_of
 from halocline.rows.scan import is_free_of
 from halocline.schema import Column, Kind, Schema
 from halocline.staged import fitted
@@ -61,11 +62,62 @@ def _unfit(column: Column) -> str:
     return rf"\.\d{{{column.scale}}}\d*[1-9]|[^-.0-9]"
 
 
-def csv_of(batches: Iterable[pa.RecordBatch], schema: Schema, *, doing: str) -> Iterator[bytes]:
-    """Arrow as the CSV that a COPY reads: null is nothing, an empty text is quoted."""
+def csv_of(batches: Iterable[pa.RecordBatch], schema: Schema, *, doing: str, arrays: Mapping[str, str]) -> Iterator[bytes]:
+    """Arrow as the CSV that a COPY reads: null is nothing, an empty text is quoted.
+
+    `arrays` are columns of JSON for arrays, with the table's type of each.
+
+    Raises: SchemaConflict where a column cannot be had without loss, or holds no array where one belongs.
+    """
     for rows in batches:
         for start in range(0, rows.num_rows, _SLICE_ROWS):
-            yield as_csv(fitted(rows.slice(start, _SLICE_ROWS), schema, doing=doing))
+            fitting = fitted(rows.slice(start, _SLICE_ROWS), schema, doing=doing)
+            for name, kind in arrays.items():
+                literals = _array_literals(fitting.column(name), f"the column {name}", kind=kind, doing=doing)
+                fitting = fitting.set_column(fitting.schema.get_field_index(name), name, literals)
+            yield as_csv(fitting)
+
+
+def _array_literals(texts: pa.Array, name: str, *, kind: str, doing: str) -> pa.Array:
+    """JSON arrays as PostgreSQL writes arrays. Those of the type json or jsonb have one dimension: what they hold is JSON.
+
+    Source: "Arrays" (array input and output), https://www.postgresql.org/docs/18/arrays.html, read November 2026.
+    Raises: SchemaConflict for what is no JSON array.
+    """
+    element = _json_element if kind in ("json[]", "jsonb[]") else _element
+    try:
+        made = [None if text is None else _array_literal(text, element) for text in texts.to_pylist()]
+    except NoJSON as error:
+        cause = f"the column {name} takes arrays, and a text came that {error}"
+        raise SchemaConflict(doing, cause, hint="Give a JSON array.", column=name) from None
+    return pa.array(made, pa.string())
+
+
+def _array_literal(text: str, element: Callable[[object], str]) -> str:
+    value = value_of(text)
+    if not isinstance(value, list):
+        raise NoJSON("is no JSON array")
+    literal = "{" + ",".join(map(element, value)) + "}"
+    if "\0" in literal:
+        raise NoJSON("holds a NUL character, which PostgreSQL cannot store")
+    return literal
+
+
+def _element(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, list):
+        return "{" + ",".join(map(_element, value)) + "}"
+    return _in_quotes(value if isinstance(value, str) else json_text(value))
+
+
+def _json_element(value: object) -> str:
+    return "NULL" if value is None else _in_quotes(json_text(value))
+
+
+def _in_quotes(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def as_csv(rows: pa.RecordBatch) -> bytes:

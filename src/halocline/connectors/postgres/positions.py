@@ -11,9 +11,10 @@ from collections.abc import Collection, Sequence
 
 from halocline.batch import Position
 from halocline.connector import Lease
-from halocline.connectors.postgres.client import Cursor, number, one, quoted, rows
+from halocline.connectors.postgres.client import Cursor, number, one, rows
 from halocline.connectors.postgres.tables import Table
 from halocline.errors import LeaseLost
+from halocline.standard_sql import quoted
 
 TABLE = "_halocline_positions"
 _NO_TARGET = ""
@@ -37,6 +38,15 @@ def read(cursor: Cursor, *, flow: str, table: Table) -> Position | None:
     found = rows(cursor, f"SELECT position::text FROM {name} WHERE flow = $1 AND target = $2", values=(flow, table.label))
     position = json.loads(str(found[0][0])) if found and found[0][0] is not None else None
     return position if isinstance(position, dict) else None
+
+
+def flows(cursor: Cursor, *, table: Table) -> list[str]:
+    """The flows that have a position in `table`."""
+    name = _found(cursor)
+    if name is None:
+        return []
+    sql = f"SELECT flow FROM {name} WHERE target = $1 AND position IS NOT NULL ORDER BY flow"
+    return [str(flow) for (flow,) in rows(cursor, sql, values=(table.label,))]
 
 
 def check(cursor: Cursor, *, lease: Lease, hold: bool = False) -> None:
@@ -64,10 +74,11 @@ def write(cursor: Cursor, *, lease: Lease, flow: str, table: Table, position: Po
 
 
 def carry(cursor: Cursor, *, lease: Lease, labels: Sequence[str]) -> bool:
-    """Whether the lease's own commit stored the position of its flow in all of these tables."""
+    """Whether the lease's own commit stored a position in all of these tables."""
     name = _found(cursor)
-    sql = f"SELECT count(*) FROM {name} WHERE flow = $1 AND epoch = $2 AND position IS NOT NULL AND target = ANY ($3::text[])"
-    return name is not None and number(cursor, sql, values=(lease.flow, lease.fence, list(labels))) == len(labels)
+    where = "epoch = $1 AND owner = $2 AND position IS NOT NULL AND target = ANY ($3::text[])"
+    sql = f"SELECT count(DISTINCT target) FROM {name} WHERE {where}"
+    return name is not None and number(cursor, sql, values=(lease.fence, lease.owner, list(labels))) == len(labels)
 
 
 def forget_others(cursor: Cursor, *, flows: Collection[str], table: Table) -> None:

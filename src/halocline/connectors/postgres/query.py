@@ -75,7 +75,7 @@ def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapp
     doing = "Querying PostgreSQL"
     stack = ExitStack()
     try:
-        with _asking(doing):
+        with asking(doing):
             cursor = _asked(_connection(session, stack), stack, sql=sql, parameters=parameters)
             first = cursor.fetchmany(_BATCH_ROWS)
         schema = _schema(cursor, doing=doing)
@@ -130,7 +130,7 @@ def _arrow(column: psycopg.Column) -> pa.DataType:
 def _batches(
     cursor: ServerCursor[tuple[Any, ...]], first: list[tuple[Any, ...]], schema: pa.Schema, *, stack: ExitStack, doing: str
 ) -> Iterator[pa.RecordBatch]:
-    with stack, _asking(doing):
+    with stack, asking(doing):
         rows = first
         while rows:
             columns = zip(*rows, strict=True)
@@ -146,7 +146,7 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 @contextmanager
-def _asking(doing: str) -> Iterator[None]:
+def asking(doing: str) -> Iterator[None]:
     """Turn PostgreSQL's errors into ours: what is wrong with the query into BadQuery, the rest as everywhere."""
     try:
         with gate(doing):

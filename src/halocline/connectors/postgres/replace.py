@@ -3,7 +3,8 @@
 prepared   the side table, filled by the parts, is counted and settled, before anything is locked
 swapped    in one transaction the old table goes, and the side table gets its name and its grants
 in place   where something depends on the table or belongs to it, it stays: in one transaction rows that are no longer there
-are deleted, others updated and inserted; nobody's view, trigger, index or column is lost
+are deleted, others updated and inserted (all deleted and inserted where no key tells them apart); nobody's view, trigger, index
+or column is lost
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import psycopg
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
 from halocline.connectors.postgres.attached import attached, grants
-from halocline.connectors.postgres.client import Cursor, Database, number, one, quoted, rows, touched
+from halocline.connectors.postgres.client import Cursor, Database, number, one, rows, touched
 from halocline.connectors.postgres.exact import differs, refuse_long_texts, refuse_lost
 from halocline.connectors.postgres.identity import equal, refuse_repeats, refuse_shared_keys
 from halocline.connectors.postgres.staging import Piece, Stage, deduplicate, examine, highest, settle_pieces
 from halocline.connectors.postgres.tables import Table, add_key, check_kind, is_empty, listed, widen
 from halocline.connectors.postgres.types import holds, sql_type
-from halocline.errors import FixConfig, NotFound, SchemaConflict, Stop
+from halocline.errors import NotFound, SchemaConflict, Stop
 from halocline.guards import refuse_loss
 from halocline.outcome import Counts
+from halocline.standard_sql import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +160,34 @@ def _rename(cursor: Cursor, table: Table, side: Side) -> None:
 def _refill(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> None:
     """Make the table's rows those of the side table. Columns that only the table has keep their values by key."""
     doing = f"Replacing {table.label}"
-    if not plan.key:
-        raise FixConfig(doing, "something hangs on the table, and no key tells its rows apart", hint="Name a key.")
     for name in plan.key:
         if table.type_of(name) is None:
             hint = "Rename or drop the table, and run again."
             raise NotFound(doing, f"the table has no key column {name!r} to keep its columns by", hint=hint)
     refuse_long_texts(cursor, table, stage=side.table, plan=plan, doing=doing)
-    cursor.execute(f"ANALYZE {side.table.sql}")  # the planner would take it for a small table, and join row by row
+    if plan.key:
+        # The planner would take it for a small table, and join row by row. It joins by nothing but the key, and to look at
+        # columns of JSON takes longer than to fill them.
+        cursor.execute(f"ANALYZE {side.table.sql} ({listed(plan.key)})")
     _retype(cursor, table, plan)
     widen(cursor, table, schema=plan.schema)
+    names = listed(plan.schema.names)
+    if plan.key:
+        _by_key(cursor, table, side, plan=plan)
+    else:
+        cursor.execute(f"DELETE FROM {table.sql}")
+        cursor.execute(f"INSERT INTO {table.sql} ({names}) SELECT {names} FROM {side.table.sql}")
+    there = number(cursor, f"SELECT count(*) FROM {table.sql}")
+    if there != side.counts.inserted:
+        cause = f"{side.counts.inserted:,} rows were to be there, {there:,} are (a trigger or rule of the table?)"
+        raise Stop(doing, cause, hint="Nothing was published.")
+    if plan.key:
+        refuse_lost(cursor, table, stage=side.table, plan=plan, live="true", doing=doing)
+    cursor.execute(f"DROP TABLE {side.table.sql}")
+
+
+def _by_key(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> None:
+    """Delete the rows that are no longer there, update those that differ, and insert the others."""
     same_key = equal(plan.key)
     cursor.execute(f"DELETE FROM {table.sql} t WHERE NOT EXISTS (SELECT 1 FROM {side.table.sql} s WHERE {same_key})")
     if frozenset(_lower(plan.key)) not in table.unique:
@@ -181,12 +201,6 @@ def _refill(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> None:
     names = listed(plan.schema.names)
     absent = f"NOT EXISTS (SELECT 1 FROM {table.sql} t WHERE {same_key})"
     cursor.execute(f"INSERT INTO {table.sql} ({names}) SELECT {names} FROM {side.table.sql} s WHERE {absent}")
-    there = number(cursor, f"SELECT count(*) FROM {table.sql}")
-    if there != side.counts.inserted:
-        cause = f"{side.counts.inserted:,} rows were to be there, {there:,} are (a trigger or rule of the table?)"
-        raise Stop(doing, cause, hint="Nothing was published.")
-    refuse_lost(cursor, table, stage=side.table, plan=plan, live="true", doing=doing)
-    cursor.execute(f"DROP TABLE {side.table.sql}")
 
 
 def _retype(cursor: Cursor, table: Table, plan: Plan) -> None:

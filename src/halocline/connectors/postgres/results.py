@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from halocline.connectors.postgres.client import Cursor, Database, copy_in, lowered, quoted
+from halocline.connectors.postgres.client import Cursor, Database, copy_in, lowered
 from halocline.connectors.postgres.errors import gate
 from halocline.connectors.postgres.pages import as_csv, copy_statement
 from halocline.connectors.postgres.tables import Table, make_schema
 from halocline.push.tables import FAILURE, JOB_INFO, SUCCESS, TABLES, Part
+from halocline.standard_sql import quoted
 
 _DOING = "Writing the result tables"
 _TYPES = {pa.string(): "text", pa.int64(): "bigint", pa.bool_(): "boolean", pa.timestamp("us", "UTC"): "timestamptz"}

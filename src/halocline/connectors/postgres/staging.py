@@ -21,14 +21,18 @@ import psycopg
 
 from halocline.batch import Op
 from halocline.connector import Lease, Manifest, Mode, Plan
-from halocline.connectors.postgres.client import Cursor, quoted, rows, touched
+from halocline.connectors.postgres.client import Cursor, rows, touched
 from halocline.connectors.postgres.tables import Table, create, listed
-from halocline.errors import SchemaConflict, Truncated
+from halocline.errors import Truncated
+from halocline.identity import keyless
+from halocline.quantity import quantity
 from halocline.schema import Kind, Schema
 from halocline.staged import pieces_of
+from halocline.standard_sql import quoted
 
 GONE = "_halocline_delete"
 _PREFIX = "_halocline_"
+_FIRST = 3  # keys that are shown
 _SWEEP_WAIT = "500ms"  # for a table that a paused run still copies into; the next run sweeps it
 
 
@@ -69,15 +73,15 @@ class Stage:
         """Where batches of this kind go."""
         return self.rows if op is Op.UPSERT else self.gone
 
-    def make(self, cursor: Cursor, plan: Plan) -> None:
-        """Make both tables, empty."""
+    def make(self, cursor: Cursor, plan: Plan, *, like: Table) -> None:
+        """Make both tables, empty, with the types of the target's where a column of the plan names them."""
         self.drop(cursor)
         if plan.mode is Mode.REPLACE:
-            create(cursor, self.rows, schema=plan.schema)
+            create(cursor, self.rows, schema=plan.schema, like=like)
         else:
             flag = f", {quoted(GONE)} boolean NOT NULL DEFAULT false"
-            create(cursor, self.rows, schema=plan.schema, kind="UNLOGGED TABLE", more=flag)
-        create(cursor, self.gone, schema=deletion_schema(plan), kind="UNLOGGED TABLE")
+            create(cursor, self.rows, schema=plan.schema, kind="UNLOGGED TABLE", more=flag, like=like)
+        create(cursor, self.gone, schema=deletion_schema(plan), kind="UNLOGGED TABLE", like=like)
 
     def drop(self, cursor: Cursor) -> None:
         """Drop both tables where they are still there."""
@@ -118,6 +122,22 @@ def staged_pieces(manifests: Iterable[Manifest]) -> list[Piece]:
     return pieces_of(manifests, Piece.from_text, doing="Loading the staged rows", called="pieces")
 
 
+def without_value(cursor: Cursor, table: Table, *, column: str, key: Sequence[str]) -> str:
+    """How many staged rows have nothing in a column, with the keys of the first few; empty where none has."""
+    where = f"FROM {table.sql} s WHERE s.{listed([column])} IS NULL"
+    ((count,),) = rows(cursor, f"SELECT count(*) {where}")
+    if not count:
+        return ""
+    said = f"{quantity(int(count), 'row has')} no value in it"
+    if not key:
+        return said
+    names = [f"s.{listed([one])}" for one in key]
+    texts = ", ".join(f"{name}::text" for name in names)
+    found = rows(cursor, f"SELECT {texts} {where} ORDER BY {', '.join(names)} LIMIT {_FIRST}")
+    shown = [", ".join(f"{one} = {value}" for one, value in zip(key, row, strict=True)) for row in found]
+    return f"{said}: {'; '.join(shown)}{', ...' if int(count) > len(shown) else ''}"
+
+
 def settle_pieces(cursor: Cursor, table: Table, *, pieces: Sequence[Piece]) -> int:
     """Leave just the rows of these pieces in a staging table, and return how many they are.
 
@@ -151,8 +171,7 @@ def examine(cursor: Cursor, table: Table, *, plan: Plan, rows_only: str = "true"
         cursor, f"SELECT {counts}, {highest(plan, rows_only)}, {repeats} FROM {table.sql}"
     )[0]
     if keyed != total:
-        cause = f"{total - keyed:,} rows have no value in the key {', '.join(plan.key)}"
-        raise SchemaConflict(f"Loading {plan.object}", cause, hint="Choose a key that every row has.")
+        raise keyless(plan, total - keyed)
     return Found(int(total), int(marked), bool(repeated), None if stamp is None else str(stamp))
 
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from halocline.connector import Plan, Target
-from halocline.connectors.postgres.client import Cursor, Database, lowered, one, quoted, rows
-from halocline.connectors.postgres.types import holds, sql_type
+from halocline.connectors.postgres.client import Cursor, Database, lowered, one, rows
+from halocline.connectors.postgres.types import holds, sql_type, stored_type
 from halocline.errors import FixConfig, NotFound, SchemaConflict
+from halocline.mapping.near import near
 from halocline.schema import Column, Schema
+from halocline.standard_sql import quoted
 from halocline.versions import BY_HAND, COLUMNS, refuse_other_kind
 
-FULL_SYNC = "Run a full sync (force_full_sync=True), which builds the table anew."
+FULL_SYNC = "Run a full sync (--full, force_full_sync=True; for a flow's table `mode: replace`), which builds the table anew."
+CAPITALS = "A load writes names in lower case (docs/postgres.md, Names): rename it there, or load into a table of its own."
 _INSTANT = sql_type(COLUMNS[0])
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "i": "an index", "c": "a type"}
 
@@ -62,7 +65,8 @@ class Table:
 def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
     """The table that `target` names, as it stands now. Names are looked for in lower case.
 
-    Raises: FixConfig when the name belongs to a view or to something else that is no table, or no schema is named.
+    Raises: FixConfig when the name belongs to a view or to something else that is no table, or to a table when it is spelled with
+    capitals, or no schema is named.
     """
     doing = f"Looking at the table {target}"
     schema = target.schema or database.schema
@@ -75,12 +79,61 @@ def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
     )
     found = rows(cursor, sql, values=(name.schema, name.name))
     if not found:
+        _refuse_twin(cursor, name, doing=doing)
         return name
     oid, kind = int(found[0][0]), str(found[0][1])
     if kind not in ("r", "p"):
         raise FixConfig(doing, f"that is {_KINDS.get(kind, 'no table')}", hint="Name another table, or drop the view.")
     unique = _unique(cursor, oid) if kind == "r" else frozenset()  # of partitions no system column can be asked, see `merge`
     return Table(name.schema, name.name, oid, _columns(cursor, oid), unique)
+
+
+def _refuse_twin(cursor: Cursor, table: Table, *, doing: str) -> None:
+    """Make no second table beside one whose name differs by capitals alone: who made that one takes it for the other.
+
+    Raises: FixConfig.
+    """
+    sql = (
+        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = $1 AND lower(c.relname) = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
+    )
+    found = rows(cursor, sql, values=(table.schema, table.name))
+    if found:
+        cause = f'there is a table "{found[0][0]}", spelled with capitals, and {table.name} would be another one beside it'
+        raise FixConfig(doing, cause, hint=CAPITALS)
+
+
+def check_names(table: Table, plan: Plan) -> None:
+    """Hold a table's columns against the plan's: none may differ by capitals alone, for it would stay empty beside a new one.
+
+    Raises: FixConfig.
+    """
+    for name in table.columns or ():
+        if name != name.lower() and table.type_of(name) is None and plan.schema.column(name) is not None:
+            cause = f'its column "{name}" is spelled with capitals, and {name.lower()} would be another one beside it'
+            raise FixConfig(f"Looking at the columns of {table.label}", cause, hint=CAPITALS)
+
+
+def look(cursor: Cursor, name: str, *, doing: str) -> tuple[Table, bool]:
+    """The table, view or the like that `name` leads to (`table` by the search path, `schema.table`), and whether it has pages to
+    read by. A name is looked for as it is spelled, then in lower case.
+
+    Raises: NotFound, with names that are near.
+    """
+    schema, dot, table = name.partition(".")
+    spelt = [quoted(schema, table), quoted(schema.lower(), table.lower())] if dot else [quoted(name), quoted(name.lower())]
+    sql = (
+        "SELECT c.oid, n.nspname, c.relname, c.relkind = 'r' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.oid = coalesce(to_regclass($1), to_regclass($2)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
+    )
+    found = rows(cursor, sql, values=spelt)
+    if not found:
+        known = "SELECT format('%s.%s', schemaname, tablename) FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)'"
+        names = [str(one_name) for (one_name,) in rows(cursor, known)]
+        names += [] if dot else [one_name.partition(".")[2] for one_name in names]
+        raise NotFound(doing, f"there is no table {name!r}", suggestions=near(name, names))
+    oid, in_schema, called, is_plain = found[0]
+    return Table(str(in_schema), str(called), int(oid), _columns(cursor, int(oid))), bool(is_plain)
 
 
 def hold(cursor: Cursor, database: Database, *, target: Target) -> Table:
@@ -122,9 +175,14 @@ def check_kind(table: Table, plan: Plan) -> None:
         refuse_other_kind(table.label, plan, names=instants)
 
 
-def create(cursor: Cursor, table: Table, *, schema: Schema, kind: str = "TABLE", more: str = "") -> None:
-    """Make the table. Every column takes nulls: what a source calls required, it may still hide or lack."""
-    columns = ", ".join(defined(column) for column in schema)
+def create(
+    cursor: Cursor, table: Table, *, schema: Schema, kind: str = "TABLE", more: str = "", like: Table | None = None
+) -> None:
+    """Make the table. Every column takes nulls: what a source calls required, it may still hide or lack.
+
+    Where a column comes from `like`, it gets the type that it has there.
+    """
+    columns = ", ".join(defined(column, like) for column in schema)
     cursor.execute(f"CREATE {kind} {table.sql} ({columns}{more})")
 
 
@@ -157,9 +215,10 @@ def is_empty(cursor: Cursor, table: Table) -> bool:
     return not rows(cursor, f"SELECT 1 FROM {table.sql} LIMIT 1")
 
 
-def defined(column: Column) -> str:
+def defined(column: Column, like: Table | None = None) -> str:
     """The column as a table's definition has it."""
-    return f"{quoted(column.name.lower())} {sql_type(column)}"
+    kind = sql_type(column) if like is None else stored_type(column, like.type_of(column.name))
+    return f"{quoted(column.name.lower())} {kind}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -32,9 +32,27 @@ def sql_type(column: Column) -> str:
     return _SQL_TYPES[column.kind]
 
 
+def stored_type(column: Column, there: str | None) -> str:
+    """The type in which a column is put aside: the table's own where the plan's column has that one too."""
+    return there if there is not None and there == column.source_type else sql_type(column)
+
+
+def is_array(kind: str) -> bool:
+    """Whether a type is one of arrays."""
+    return kind.endswith("[]")
+
+
+def has_no_equality(column: Column) -> bool:
+    """Whether values of the column's own type cannot be compared but as text.
+
+    Source: "JSON Types", https://www.postgresql.org/docs/18/datatype-json.html, read November 2026.
+    """
+    return column.source_type in ("json", "xml")
+
+
 def holds(there: str, column: Column) -> bool:
     """Whether a column of the type `there` takes every value of `column` as it is, or refuses it loudly."""
-    if there == sql_type(column) or there in _ALSO_HOLDS.get(column.kind, ()):
+    if there in (sql_type(column), column.source_type) or there in _ALSO_HOLDS.get(column.kind, ()):
         return True
     if column.kind is Kind.STRING:
         return longest(there) is not None

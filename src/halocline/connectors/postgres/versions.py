@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 
 from halocline import guards
 from halocline.connector import Deletes, Plan
-from halocline.connectors.postgres.client import Cursor, number, quoted, rows, touched
+from halocline.connectors.postgres.client import Cursor, number, rows, touched
 from halocline.connectors.postgres.exact import differs, refuse_lost
 from halocline.connectors.postgres.identity import equal
 from halocline.connectors.postgres.staging import GONE
 from halocline.connectors.postgres.tables import FULL_SYNC, Table, add_key, listed
 from halocline.errors import SchemaConflict, Stop
+from halocline.standard_sql import quoted
 from halocline.versions import COLUMNS, VALID_FROM, VALID_TO, stamps, start_after, start_anew
 
 _GONE, _FROM, _TO = quoted(GONE), quoted(VALID_FROM), quoted(VALID_TO)

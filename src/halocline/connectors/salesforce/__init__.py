@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from halocline.lazy import resolved
 
 if TYPE_CHECKING:
     from halocline.connectors.salesforce.auth import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from halocline.connectors.salesforce.soap_login import SoapAuthenticator
     from halocline.connectors.salesforce.source import SalesforceSource, choose_objects, connect, look, object_of, open_source
     from halocline.connectors.salesforce.transport import Reply, Stream, Transport
+    from halocline.connectors.salesforce.variables import VARIABLES
 
 _AUTH = (
     "Authenticator",
@@ -48,10 +50,12 @@ _HOME = {
     "JobInfo": "ingest_jobs",
     "SalesforceClient": "client",
     "SoapAuthenticator": "soap_login",
+    "VARIABLES": "variables",
     **dict.fromkeys(("SalesforceSource", "choose_objects", "connect", "look", "object_of", "open_source"), "source"),
 }
 
 __all__ = [
+    "VARIABLES",
     "Authenticator",
     "Bulk",
     "ClientCredentialsAuthenticator",
@@ -85,9 +89,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return resolved(__name__, name, home=_HOME)
 
 
 def __dir__() -> list[str]:

@@ -28,6 +28,7 @@ from halocline.connectors.salesforce.kept import Shelf
 from halocline.connectors.salesforce.rest import RestQuery
 from halocline.errors import HaloclineError, JobFailed
 from halocline.outcome import Outcome
+from halocline.quantity import quantity
 
 CHUNK = "query job"
 KEPT = timedelta(days=6, hours=12)  # Salesforce keeps results for seven days; the rest is for reading them
@@ -187,7 +188,8 @@ class Orphans:
             return unsure
         if rows != asked.count(query):
             return unsure
-        told = f"job {found[0]} of run {work.run} {_TAKEN}that run did not live to hear of it; it has the query's {rows:,} rows"
+        told = f"job {found[0]} of run {work.run} {_TAKEN}that run did not live to hear of it"
+        told += f"; it has the query's {quantity(rows, 'row')}"
         assert work.plan is not None, "the caller has looked"
         plan = _gone_on(asked.plan, work.plan, run=work.run)
         return Found(work, found[0], plan=_with_reason(plan, work.plan, told), intent=intent)
@@ -296,5 +298,5 @@ def _created(info: Mapping[str, Any]) -> datetime:
 
 def _state(info: Mapping[str, Any]) -> str:
     if info.get("state") == "JobComplete":
-        return f"it is complete, with {int(info.get('numberRecordsProcessed') or 0):,} rows"
+        return f"it is complete, with {quantity(int(info.get('numberRecordsProcessed') or 0), 'row')}"
     return "it is still at work"

@@ -3,7 +3,7 @@
     authenticator.authenticate() -> Session -> token() for every call -> renew(stale) when Salesforce says it has expired
 
 Secrets are kept out of representations and messages. One that is given by reference is looked up where it is used: at each login;
-a refresh token, which a login may replace, once. `http://` is accepted for this machine only.
+a refresh token, which a login may replace, at the first. `http://` is accepted for this machine only.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from halocline.config import secret
+from halocline.config import environment, secret
 from halocline.connectors.salesforce.errors import login_refusal
 from halocline.connectors.salesforce.transport import http_client, reaching
 from halocline.errors import FixConfig, LoginRefused, MissingExtra, RetryLater
+from halocline.private import secret_bytes
 from halocline.retry import Policy, always, retry
 
 LOGIN_URL = "https://login.salesforce.com"
@@ -37,6 +38,14 @@ _LOGIN_POLICY = Policy(attempts=4, budget_s=120.0)
 _DOING = "Logging in to Salesforce"
 _SECRET_FIELDS = ("client_secret", "password", "refresh_token", "assertion")
 _LOOKED_UP_LATER = {"SF_CLIENT_SECRET", "SF_PASSWORD", "SF_SECURITY_TOKEN", "SF_REFRESH_TOKEN"}  # by the authenticator
+_DOMAINS = (
+    *(".salesforce.com", ".force.com", ".cloudforce.com", ".database.com", ".salesforce.mil", ".crmforce.mil"),
+    *(".sfcrmapps.cn", ".sfcrmproducts.cn"),
+)
+"""Where orgs are: salesforce.com and force.com by Salesforce Help, "Allow the Required Domains"; the others, of older orgs, of
+governments and of China, are unverified."""
+_INSIDE = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*|localhost|internal|local)\.?|.*:.*")
+"""Numbers of hosts, however they are written, and names that only a network inside has."""
 _SHARED_HOSTS = ("login.salesforce.com", "test.salesforce.com")
 
 
@@ -195,7 +204,7 @@ class JWTAuthenticator:
         if self.private_key_path is None:
             raise FixConfig(_DOING, "the JWT flow has no private key", hint="Give private_key_path (SF_PRIVATE_KEY_PATH).")
         try:
-            return Path(self.private_key_path).expanduser().read_bytes()
+            return secret_bytes(Path(self.private_key_path).expanduser(), "Reading the private key")
         except OSError as error:
             cause = f"{self.private_key_path}: {error.strerror or error}"
             raise FixConfig("Reading the private key", cause, hint="Check SF_PRIVATE_KEY_PATH and the file's rights.") from error
@@ -207,7 +216,6 @@ class RefreshTokenAuthenticator:
     Where the app rotates refresh tokens, the newest is kept, and `on_rotate` is called with it before the session is used, so
     that it can be stored: the old one is worth nothing any more, and using it once more would end all sessions. So where
     tokens rotate (`on_rotate` is given, or one has rotated), a login whose answer was lost is not repeated.
-    Raises: as `config.secret`, where `refresh_token` is a reference to what is not there.
     Source: Salesforce Help, "OAuth 2.0 Refresh Token Flow for Renewed Sessions", read November 2026.
     """
 
@@ -223,7 +231,8 @@ class RefreshTokenAuthenticator:
         self.client_id = client_id
         self.login_url = login_url
         self._client_secret = client_secret
-        self._refresh_token = secret(refresh_token)
+        self._refresh_token = refresh_token
+        self._is_looked_up = False
         self._on_rotate = on_rotate
         self._rotates = on_rotate is not None
 
@@ -245,6 +254,8 @@ class RefreshTokenAuthenticator:
         return _opened(self._login)
 
     def _login(self) -> Token:
+        if not self._is_looked_up:
+            self._refresh_token, self._is_looked_up = secret(self._refresh_token), True
         form = {"grant_type": "refresh_token", "client_id": self.client_id, "refresh_token": self._refresh_token}
         if self._client_secret:
             form["client_secret"] = secret(self._client_secret)
@@ -333,13 +344,14 @@ def from_env(environ: Mapping[str, str] | None = None) -> Authenticator:
     (username-password), SF_CLIENT_SECRET (client credentials).
     Raises: FixConfig saying what is missing.
     """
-    env = os.environ if environ is None else environ
+    env = environment(environ)
     for variable, flow in _FLOWS.items():
         if env.get(variable):
             return flow(env)
     hint = (
         "Set SF_CLIENT_ID, SF_CLIENT_SECRET and SF_LOGIN_URL (client credentials), or SF_CLIENT_ID, SF_USERNAME and "
-        "SF_PRIVATE_KEY_PATH (JWT), or SF_ACCESS_TOKEN and SF_INSTANCE_URL."
+        "SF_PRIVATE_KEY_PATH (JWT), or SF_ACCESS_TOKEN and SF_INSTANCE_URL. "
+        "No org at hand? `halocline emulator` starts one, and says what to set."
     )
     raise FixConfig(_DOING, f"none of {', '.join(_FLOWS)} is set", hint=hint)
 
@@ -433,8 +445,7 @@ class _Environment:
     flow: str
 
     def get(self, name: str) -> str | None:
-        environ = os.environ if self.environ is None else self.environ
-        text = environ.get(name) or ""
+        text = environment(self.environ).get(name) or ""
         return (text if name in _LOOKED_UP_LATER else secret(text)) or None
 
     @property
@@ -506,4 +517,28 @@ def _token_of(answer: Mapping[str, object], login_url: str) -> Token:
     token, instance_url = answer.get("access_token"), answer.get("instance_url")
     if not (isinstance(token, str) and isinstance(instance_url, str)):
         raise LoginRefused(_DOING, f"{address(login_url, what='login_url')} answered without access_token and instance_url")
-    return Token(token, instance_url)
+    return token_at(token, instance_url, login_url=login_url)
+
+
+def token_at(access_token: str, instance_url: str, *, login_url: str) -> Token:
+    """The token that a login gave, for the address that it gave with it.
+
+    Raises: LoginRefused for an address that no login of that kind gives: the token, and all that is read, would go there.
+    """
+    token = Token(access_token, instance_url)
+    asked, given = _host(address(login_url, what="login_url")).lower(), _host(token.instance_url).lower()
+    if given != asked and not _may_lead(asked, given):
+        cause = f"{asked} answered with an instance at {given}, where an org of its own is not"
+        raise LoginRefused(_DOING, cause, hint="Check login_url, and who answers in its place.")
+    return token
+
+
+def _may_lead(asked: str, given: str) -> bool:
+    """Whether a login at one host may give an instance at another: Salesforce's at Salesforce's, this machine's at this machine,
+    any other (a company's own domain, a proxy) at a name, and never at a number, which is how to a machine inside is asked for.
+    """
+    if given.endswith(_DOMAINS):
+        return True
+    if asked.endswith(_DOMAINS) or _is_loopback(given):
+        return _is_loopback(asked) and _is_loopback(given)
+    return _INSIDE.fullmatch(given) is None

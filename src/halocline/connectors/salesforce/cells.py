@@ -18,14 +18,13 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv as pa_csv
 
 from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.results import not_sent
 from halocline.connectors.salesforce.spelling import CLEARED, CannotSpell, cell, flat_record
 from halocline.errors import FixConfig, NotFound
 from halocline.outcome import RowResult
-from halocline.rows.hold import Hold
+from halocline.rows.texts import TextCsv
 
 CHUNK_ROWS = 2_000  # dicts that are turned into columns at a time
 _CSV_BLOCK_BYTES = 1 << 24  # of a caller's CSV file; no record that Salesforce takes is longer
@@ -63,20 +62,12 @@ def text_columns(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]
 
     Raises: FixConfig saying which row is no row of these columns, or that the file is not UTF-8.
     """
-    options = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(columns, pa.string()),
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=True,
-    )
-    read = pa_csv.ReadOptions(block_size=_CSV_BLOCK_BYTES, use_threads=False, column_names=list(columns), skip_rows=0)
-    parse = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=True)
+    csv_of = TextCsv(columns, skips_empty_lines=True)
     doing = f"Reading {path.name}"
     try:
         with path.open("rb") as file:
             _skip_header(file)
-            source = pa.PythonFile(Hold(file), mode="r")
-            with pa_csv.open_csv(source, read_options=read, parse_options=parse, convert_options=options) as reader:
+            with csv_of.reader(file, block_bytes=_CSV_BLOCK_BYTES, column_names=list(columns)) as reader:
                 yield from reader
     except pa.ArrowInvalid as error:
         if "Empty CSV file" in str(error):  # a header and nothing more

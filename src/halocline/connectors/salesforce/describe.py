@@ -5,7 +5,6 @@ Source: REST API Developer Guide, "sObject Describe"; SOAP API Developer Guide, 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from typing import Any
 from halocline.connector import Reference
 from halocline.connectors.salesforce import types
 from halocline.errors import FixConfig, NotFound
+from halocline.mapping.near import near
 from halocline.schema import Column, Kind, Schema
 
 KEY = "Id"
@@ -125,12 +125,6 @@ def with_parents(sobject: Sobject, columns: Sequence[Column]) -> Sobject:
     told = ", ".join(column.name for column in columns)
     note = f"Parents change without moving a row's stamp; {_UP_TO_DATE}: {told}."
     return replace(sobject, schema=Schema((*sobject.schema, *columns), (KEY,)), notes=(*sobject.notes, note))
-
-
-def near(wanted: str, known: Iterable[str]) -> list[str]:
-    """Up to three known names close to `wanted`, nearest first, matched in any case."""
-    spelled = {name.lower(): name for name in known}
-    return [spelled[name] for name in difflib.get_close_matches(wanted.lower(), spelled, n=3, cutoff=0.6)]
 
 
 def with_suggestions(error: NotFound, known: Iterable[str], *, wanted: str | None = None) -> NotFound:

@@ -35,10 +35,11 @@ from halocline.errors import (
     Stop,
     Truncated,
 )
+from halocline.hiding import hidden, quiet, scrub
 
 DAILY_WAIT_S = 3600.0  # daily limits are rolling 24-hour windows: an hour frees about a twenty-fourth of them
-_TEXT_CHARS = 600  # of the other side's message: room for SOQL's context lines, short enough to read
-_SECRET = re.compile(r"00D\w{12,15}![\w.+/=-]+|eyJ[\w-]{8,}\.[\w.-]+|(?i:bearer)\s+\S+")
+_PAGE_CHARS = 65_536  # of a page that came in place of data
+_SURE_CHARS = 8  # of a secret that no word of JSON or XML can be, so that it is taken out before a body is read as such
 
 # Source of the codes: REST API Developer Guide, "Status Codes and Error Responses"; SOAP API Developer Guide, "ExceptionCode";
 # Bulk API 2.0 and Bulk API Developer Guide, "Errors" (InvalidSessionId and its kin). Read November 2026.
@@ -177,30 +178,30 @@ class Problem:
     fields: tuple[str, ...] = ()
 
 
-def scrub(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """`text` without `secrets` and without anything that looks like an access token, cut to a readable length."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _SECRET.sub("***", text)[:_TEXT_CHARS]
+def problem(content: bytes, secrets: tuple[str, ...] = ()) -> Problem:
+    """What an error body says, whichever dialect it is in: REST's array, OAuth's or Bulk's object, XML, HTML, bare text.
 
-
-def problem(content: bytes) -> Problem:
-    """What an error body says, whichever dialect it is in: REST's array, OAuth's or Bulk's object, XML, HTML, bare text."""
-    text = content[:1_000_000].decode("utf-8", "replace")
+    A server that is broken may repeat what it was asked: `secrets` are not in what is said.
+    """
+    text = hidden(content[:1_000_000].decode("utf-8", "replace"), (one for one in secrets if len(one) >= _SURE_CHARS))
     try:
         said = json.loads(text)
-    except ValueError:
-        return _markup(text)
+    except (ValueError, RecursionError):
+        return _markup(text[:_PAGE_CHARS], secrets)
     entries = said if isinstance(said, list) else [said]
     found = [entry for entry in entries if isinstance(entry, dict)]
-    return _entries(found) if found else Problem(None, text)
+    return _entries(found, secrets) if found else Problem(None, scrub(text, secrets))
 
 
-def refusal(doing: str, status: int, *, headers: Mapping[str, str], content: bytes, host: str) -> HaloclineError:
-    """The error for a reply that was not accepted; `host` is named where the host may be the mistake."""
-    said = problem(content)
+def refusal(
+    doing: str, status: int, *, headers: Mapping[str, str], content: bytes, host: str, secrets: tuple[str, ...] = ()
+) -> HaloclineError:
+    """The error for a reply that was not accepted; `host` is named where the host may be the mistake; `secrets` are what was
+    sent, kept out of it.
+    """
+    said = problem(content, secrets)
     kind, hint = _judge(status, said)
-    cause = scrub(f"{said.code or f'HTTP {status}'}: {_paragraph(said.message) or 'no message'}")
+    cause = scrub(f"{said.code or f'HTTP {status}'}: {_paragraph(said.message) or 'no message'}", secrets)
     if kind is QuotaExhausted:
         wait_s = _quota_wait(said.message)
         return QuotaExhausted(doing, cause, hint=hint, code=said.code, after_s=wait_s, status=status, host=host)
@@ -219,7 +220,7 @@ def login_refusal(
     doing: str, status: int, *, headers: Mapping[str, str], content: bytes, host: str, secrets: tuple[str, ...]
 ) -> HaloclineError:
     """The error for a login that was not accepted; `secrets` are what was sent, kept out of the message."""
-    said = problem(content)
+    said = problem(content, secrets)
     cause = scrub(f"{said.code or f'HTTP {status}'}: {_paragraph(said.message) or 'no message'}", secrets)
     if status >= 500 or status == 429 or said.code == "rate_limit_exceeded":
         wait_s, doubt = retry_after(headers), status >= 500
@@ -240,9 +241,9 @@ def network(doing: str, host: str, *, doubt: bool | None = None) -> Iterator[Non
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
         raise FixConfig(
             doing, f"{host} is not an address that can be called", hint="Check login_url and instance_url."
-        ) from error
+        ) from quiet(error)
     except httpx2.RequestError as error:
-        raise _broken(doing, host, error=error, doubt=doubt) from error
+        raise _broken(doing, host, error=error, doubt=doubt) from quiet(error)
     except OSError as error:
         raise NetworkFailed(doing, f"{host}: {error}", host=host, in_doubt=doubt is not False) from error
 
@@ -267,13 +268,14 @@ def http_date(text: str) -> datetime | None:
         return None
 
 
-def _entries(found: list[dict[str, object]]) -> Problem:
+def _entries(found: list[dict[str, object]], secrets: tuple[str, ...]) -> Problem:
     """The first entry's code; the messages of the first three."""
     first = found[0]
     code = next((str(first[key]) for key in ("errorCode", "exceptionCode", "error", "statusCode") if first.get(key)), None)
     messages = [_message(entry) for entry in found[:3]]
     fields = first.get("fields")
-    return Problem(code, "; ".join(filter(None, messages)), tuple(map(str, fields)) if isinstance(fields, list) else ())
+    named = tuple(scrub(str(one), secrets) for one in fields) if isinstance(fields, list) else ()
+    return Problem(code and scrub(code, secrets), "; ".join(filter(None, messages)), named)
 
 
 def _paragraph(message: str) -> str:
@@ -287,13 +289,14 @@ def _message(entry: Mapping[str, object]) -> str:
     return next((str(entry[key]) for key in keys if entry.get(key)), "")
 
 
-def _markup(text: str) -> Problem:
+def _markup(text: str, secrets: tuple[str, ...]) -> Problem:
     """The code and message of an XML error, or the readable words of an HTML page."""
     code = re.search(r"<(?:\w+:)?exceptionCode>([^<]*)<", text)
     message = re.search(r"<(?:\w+:)?exceptionMessage>([^<]*)<", text)
     if code:
-        return Problem(code[1], unescape(message[1]) if message else "")
-    bare = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
+        return Problem(scrub(code[1], secrets), unescape(message[1]) if message else "")
+    # What is opened and never closed goes to the end, so that no text is looked through twice.
+    bare = re.sub(r"(?is)<(script|style)\b.*?(?:</\1>|\Z)|<[^>]*(?:>|\Z)", " ", text)
     return Problem(None, " ".join(unescape(bare).split()))
 
 

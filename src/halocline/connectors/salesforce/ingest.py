@@ -26,6 +26,7 @@ from halocline.connectors.salesforce.sheets import MAX_BYTES, Sheet, Sheets
 from halocline.connectors.salesforce.transport import Transport
 from halocline.errors import HaloclineError, JobFailed
 from halocline.outcome import Fate, RowResult
+from halocline.quantity import quantity
 from halocline.retry import PACE, Pace
 from halocline.spool import Spool
 
@@ -140,9 +141,8 @@ class Loaded:
         bad = [info for info in self.jobs if info.ended and info.state != "JobComplete"]
         if bad:
             told = "; ".join(f"job {info.id} ended {info.state} ({info.message or 'no message'})" for info in bad)
-            cause = (
-                f"{told}; {self.success_count:,} rows are written, {self.failed_count:,} refused, {self.unsent_count:,} not tried"
-            )
+            written = f"{quantity(self.success_count, 'row is')} written"
+            cause = f"{told}; {written}, {self.failed_count:,} refused, {self.unsent_count:,} not tried"
             raise JobFailed(doing, cause, hint="The rows that were not tried may be sent again.", job_id=bad[0].id, loaded=self)
 
     @property

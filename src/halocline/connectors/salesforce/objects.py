@@ -7,9 +7,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from halocline.connector import ObjectChoice
-from halocline.connectors.salesforce import describe
 from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.errors import FixConfig, NotFound
+from halocline.mapping.near import near
 
 _DOING = "Choosing objects"
 _WILD = frozenset("*?[")
@@ -86,7 +86,7 @@ def _found(pattern: str, listed: Sequence[Mapping[str, Any]]) -> Iterator[tuple[
     matching = [one for one in listed if fnmatchcase(str(one["name"]).lower(), pattern.lower())]
     if not matching:
         known = [str(one["name"]) for one in listed]
-        raise NotFound(_DOING, f"no object is like {pattern!r}", suggestions=describe.near(pattern.strip("*?"), known))
+        raise NotFound(_DOING, f"no object is like {pattern!r}", suggestions=near(pattern.strip("*?"), known))
     for one in matching:
         yield str(one["name"]), _reason(one)
 

@@ -14,16 +14,15 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
 import pyarrow as pa
-from pyarrow import csv as pa_csv
 
 from halocline.connectors.salesforce import types
 from halocline.connectors.salesforce.transport import Stream, Transport
 from halocline.errors import NetworkFailed, RetryLater, Truncated
 from halocline.retry import Pace, Policy, retry
-from halocline.rows.hold import Hold
+from halocline.rows.texts import TextCsv
 from halocline.schema import Schema
 from halocline.spool import arriving, storage
 
@@ -39,7 +38,6 @@ _BOM = b"\xef\xbb\xbf"
 _TOO_SMALL = ("straddling", "Empty CSV file or block")  # pyarrow's words for a block that holds no whole record
 _QUOTED = re.compile(rb'"[^"]*"')
 _SHOWN_CHARS = 200
-_PARSE = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,22 +268,9 @@ def text_batches(path: Path, columns: Sequence[str], *, block_bytes: int = BLOCK
 
 def _batches_after(path: Path, columns: Sequence[str], *, done: int, block_bytes: int) -> Iterator[pa.RecordBatch]:
     """The batches of a file less its first `done` rows."""
-    with path.open("rb") as file, _open_csv(file, columns, block_bytes=block_bytes) as reader:
+    with path.open("rb") as file, TextCsv(columns, only=True).reader(file, block_bytes=block_bytes) as reader:
         for batch in reader:
             skipped = min(done, batch.num_rows)
             done -= skipped
             if skipped < batch.num_rows:
                 yield batch.slice(skipped)
-
-
-def _open_csv(file: BinaryIO, columns: Sequence[str], *, block_bytes: int) -> pa_csv.CSVStreamingReader:
-    """A reader of text columns to which only empty means null: pyarrow's own list would make nulls of `NA`, `null` and `nan`."""
-    options = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(columns, pa.string()),
-        include_columns=list(columns),
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=True,
-    )
-    read = pa_csv.ReadOptions(block_size=block_bytes, use_threads=False)
-    return pa_csv.open_csv(pa.PythonFile(Hold(file), mode="r"), read_options=read, parse_options=_PARSE, convert_options=options)

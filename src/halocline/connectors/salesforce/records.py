@@ -23,7 +23,7 @@ def create(transport: Transport, sobject: str, *, record: Mapping[str, Any]) -> 
     """The id of the new record."""
     doing = f"Creating a record of {sobject}"
     body = _spelled(record, doing)
-    told = transport.send("POST", f"sobjects/{sobject}", json=body, accept=(200, 201), doing=doing, safe=False).json()
+    told = transport.send_once("POST", f"sobjects/{sobject}", json=body, accept=(200, 201), doing=doing).json()
     return str(told["id"])
 
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from halocline.connectors.salesforce import describe as described
 from halocline.connectors.salesforce import types
 from halocline.errors import BadQuery, NotFound
+from halocline.mapping.near import near
 from halocline.schema import Column
 
 MAX_LEVELS = 5
@@ -126,7 +126,7 @@ def _relationship(here: Sequence[Mapping[str, Any]], name: str, *, doing: str) -
             found: Mapping[str, Any] = field
             return found
     known = [str(field["relationshipName"]) for field in fields]
-    raise NotFound(doing, f"there is no relationship {name!r}", suggestions=described.near(name, known), hint=_RELATIONSHIP)
+    raise NotFound(doing, f"there is no relationship {name!r}", suggestions=near(name, known), hint=_RELATIONSHIP)
 
 
 _RELATIONSHIP = "A relationship is named by its own name (Owner, Parent__r), not by its field (OwnerId, Parent__c)."
@@ -142,7 +142,7 @@ def _field(here: Sequence[Mapping[str, Any]], name: str, *, doing: str, path: Se
         return {"name": "Type", "type": "string", "length": 40}
     known = [str(field["name"]) for told in here for field in told["fields"]]
     hint = "Check that the user may see it (field-level security)."
-    raise NotFound(doing, f"there is no field {'.'.join(path)!r}", suggestions=described.near(name, known), hint=hint)
+    raise NotFound(doing, f"there is no field {'.'.join(path)!r}", suggestions=near(name, known), hint=hint)
 
 
 def _bare(text: str) -> str:

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from halocline.connectors.salesforce.auth import LOGIN_URL, Session, Token, address
-from halocline.connectors.salesforce.errors import login_refusal, scrub
+from halocline.connectors.salesforce.auth import LOGIN_URL, Session, Token, address, token_at
+from halocline.connectors.salesforce.errors import login_refusal
 from halocline.connectors.salesforce.transport import http_client, reaching
 from halocline.errors import HaloclineError, LoginRefused, RetryLater
+from halocline.hiding import hidden, scrub
 from halocline.retry import Policy, retry
 
 SOAP_NOTICE = (
@@ -68,7 +69,7 @@ class SoapAuthenticator:
             hint = "Check the domain: login, test, or the org's My Domain (<name>.my)."
             raise LoginRefused(_DOING, f"{host} did not answer as Salesforce's login does", hint=hint)
         parts = urlsplit(server)
-        return Token(session_id, f"{parts.scheme}://{parts.netloc}")
+        return token_at(session_id, f"{parts.scheme}://{parts.netloc}", login_url=url)
 
     def _envelope(self) -> bytes:
         name, word = (escape(text, quote=False) for text in (self.username, self.password + self.security_token))
@@ -81,11 +82,12 @@ class SoapAuthenticator:
     def _refusal(self, reply: httpx2.Response, host: str) -> HaloclineError:
         """The error for an answer that is no login: a fault has a code of its own, and always comes with status 500."""
         secrets = (self.password + self.security_token, self.password, self.security_token)
-        code = (_element(reply.text, "exceptionCode") or _element(reply.text, "faultcode")).rpartition(":")[2]
+        text = hidden(reply.text, secrets)
+        code = scrub((_element(text, "exceptionCode") or _element(text, "faultcode")).rpartition(":")[2], secrets)
         if not code:
             status = reply.status_code
             return login_refusal(_DOING, status, headers=reply.headers, content=reply.content, host=host, secrets=secrets)
-        cause = scrub(f"{code}: {_element(reply.text, 'exceptionMessage') or _element(reply.text, 'faultstring')}", secrets)
+        cause = scrub(f"{code}: {_element(text, 'exceptionMessage') or _element(text, 'faultstring')}", secrets)
         if code in _TRY_LATER:
             return RetryLater(_DOING, cause, code=code, host=host)
         return LoginRefused(_DOING, cause, hint=_HINTS.get(code, ""), code=code, host=host)

@@ -21,13 +21,26 @@ import pyarrow as pa
 from halocline import events
 from halocline.batch import JSON, Batch, Op, Position
 from halocline.budget import Spend
-from halocline.connector import Abilities, Contract, Deletes, Journal, Manifest, ObjectChoice, Part, Plan, Survey, Unfinished
+from halocline.connector import (
+    OVERLAP_S,
+    Abilities,
+    Contract,
+    Deletes,
+    Journal,
+    Manifest,
+    ObjectChoice,
+    Part,
+    Plan,
+    Survey,
+    Unfinished,
+)
 from halocline.connectors.salesforce import adoption, bulk, describe, objects, pages, rest, select, soql, types, window
 from halocline.connectors.salesforce.client import SalesforceClient, TransportOptions
 from halocline.connectors.salesforce.describe import KEY, Sobject
 from halocline.connectors.salesforce.kept import Shelf
 from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, RetryLater, Truncated
 from halocline.halt import Halt
+from halocline.quantity import quantity
 from halocline.retry import Pace
 from halocline.schema import Schema
 from halocline.spool import Spool, discard
@@ -71,7 +84,7 @@ class SalesforceSource:
         where: str | None = None,
         deletes: Deletes = Deletes.SOFT,
         numbers: str = "decimal",
-        overlap_s: float = window.OVERLAP_S,
+        overlap_s: float = OVERLAP_S,
         deadline_s: float = bulk.DEADLINE_S,
         query: str | None = None,
         contract: Contract = Contract.EVOLVE,
@@ -227,7 +240,7 @@ class SalesforceSource:
                 raise Truncated(doing, f"{staged[name].deletes:,} of {deletions:,} deletions were staged")
         rows = sum(manifest.rows for manifest in manifests)
         if self._job is not None and plan.api != "rest" and rows != self._job.rows:
-            cause = f"job {self._job.id} has {self._job.rows:,} rows, but {rows:,} were staged"
+            cause = f"job {self._job.id} has {quantity(self._job.rows, 'row')}, but {rows:,} were staged"
             raise Truncated(doing, cause, job_id=self._job.id, rows=rows, announced=self._job.rows)
 
     def ack(self, receipts: Sequence[JSON]) -> None:

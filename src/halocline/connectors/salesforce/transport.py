@@ -31,8 +31,9 @@ from halocline._version import __version__
 from halocline.budget import Spend
 from halocline.connectors.salesforce.errors import EXPIRED, http_date, network, refusal
 from halocline.connectors.salesforce.quota import QUOTA_SHARE, Meter, Quota, Usage
-from halocline.errors import FixConfig, HaloclineError, NetworkFailed, RetryLater, Stop
+from halocline.errors import BadQuery, FixConfig, HaloclineError, NetworkFailed, RetryLater, Stop
 from halocline.halt import Halt
+from halocline.hiding import scrub
 from halocline.retry import PACE, POLICY, Pace, Policy
 from halocline.retry import retry as repeated
 from halocline.spool import storage
@@ -50,6 +51,8 @@ _TURN_S = 0.25  # seconds between two looks at whether waiting for a turn makes 
 _RENEWALS = 3  # per call: with several threads a fresh token may go stale before it is used
 _INFLATE_BYTES = 1 << 20  # decoded at a time, so that a body of nothing but zeros cannot fill the memory
 _ERROR_BYTES = 1 << 20  # of an error body
+REPLY_BYTES = 256 << 20
+"""Of an answer that is held in memory, unpacked: a page of 2,000 records of many long texts has some tens of mebibytes."""
 _SEND_BYTES = 1 << 20  # of a file at a time
 ORG_OF_TOKEN = re.compile(r"(00D[A-Za-z0-9]{12})[A-Za-z0-9]{0,3}!")
 _USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")  # not the `per-app-api-usage=` that may follow
@@ -59,18 +62,27 @@ _NOT_TLS = (
     "RECORD_LAYER_FAILURE",
 )  # OpenSSL before 3.2 and since, when the other side does not speak TLS
 _OTHER_NAME = (62, 64)  # OpenSSL, X509_STORE_CTX_get_error(3): mismatch of the host's name, of its number
-_SHOWN_BYTES = 200  # of an answer that is not what was asked for
+_LOOK = (
+    "Whether it was done is not known, for the answer was lost, and doing it again could do it twice: look in Salesforce first."
+    " An upsert by an external id may be repeated."
+)
+_LOOKED_AT_BYTES = 4_096  # of an answer that is not what was asked for, without secrets
+_SHOWN_CHARS = 200  # of these
+_DOTS = frozenset({".", ".."})
 _GZIP = 31  # zlib's window bits for a gzip wrapper, whose CRC and length are then checked
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An accepted answer: status, headers (any case), and the decoded body. `doing` opens the error of a bad body."""
+    """An accepted answer: status, headers (any case), and the decoded body. `doing` opens the error of a bad body, and what it
+    shows of the body is without `secrets`.
+    """
 
     status: int
     headers: Mapping[str, str]
     content: bytes
     doing: str = "Reading an answer"
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def json(self, *, parse_float: Callable[[str], object] = float) -> Any:
         """The body as JSON; `parse_float=Decimal` keeps numbers as they were written.
@@ -79,7 +91,7 @@ class Reply:
         """
         try:
             return json_text.loads(self.content, parse_float=parse_float)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             kind = self.headers.get("content-type", "no content type")
             hint = "Check instance_url: a browser's address or a proxy answers with pages, not data."
             # it was accepted, so what was asked for may have been done
@@ -93,7 +105,7 @@ class Reply:
         told = self.json(parse_float=parse_float)
         if isinstance(told, dict) and all(name in told for name in names):
             return told
-        shown = self.content[:_SHOWN_BYTES].decode("utf-8", "replace")
+        shown = scrub(self.content[:_LOOKED_AT_BYTES].decode("utf-8", "replace"), self.secrets)[:_SHOWN_CHARS]
         hint = "Run it again; if it stays so, the answers are being changed on their way here."
         cause = f"expected {', '.join(names) or 'a JSON object'}, got {shown!r}"
         raise NetworkFailed(self.doing, cause, hint=hint, status=self.status, in_doubt=True)
@@ -233,6 +245,15 @@ class Transport:
         call = _Call(method, path, doing or f"{method} {path}", params or {}, headers or {}, content, accept, safe)
         return self._repeat(call, lambda: self._reply(call))
 
+    def send_once(self, method: str, path: str, **asked: Any) -> Reply:
+        """As `send` with `safe=False`, for what nobody asks after: where the answer was lost, the error says to look first."""
+        try:
+            return self.send(method, path, safe=False, **asked)
+        except RetryLater as error:
+            if error.facts.get("in_doubt"):
+                error.hint = _LOOK
+            raise
+
     @contextmanager
     def stream(
         self, path: str, *, params: Mapping[str, object] | None = None, headers: Mapping[str, str] | None = None, doing: str = ""
@@ -263,8 +284,8 @@ class Transport:
         """One answer with all of its body."""
         response = self._open(call)
         try:
-            content = b"".join(Stream(response, doing=call.doing).chunks())
-            return Reply(response.status_code, response.headers, content, call.doing)
+            content = b"".join(_bounded(Stream(response, doing=call.doing).chunks(), call.doing))
+            return Reply(response.status_code, response.headers, content, call.doing, _sent(response))
         finally:
             response.close()
 
@@ -316,6 +337,27 @@ class Transport:
         told = _USAGE.search(headers.get("sforce-limit-info", ""))
         self._quota.end(number, (int(told[1]), int(told[2])) if told else None)
         self._sink(events.ApiUsage(self._whole.calls, *self._quota.told))
+
+
+def _bounded(pieces: Iterator[bytes], doing: str) -> Iterator[bytes]:
+    """The pieces of a body that is held in memory.
+
+    Raises: Stop for one that no answer of Salesforce is as large as: a few packed bytes expand without end.
+    """
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > REPLY_BYTES:
+            raise Stop(
+                doing, f"the answer is larger than {REPLY_BYTES:,} bytes", hint="Check instance_url, and what lies between."
+            )
+        yield piece
+
+
+def _sent(response: httpx2.Response) -> tuple[str, ...]:
+    """The secrets that the request of an answer carried."""
+    said = response.request.headers.get("authorization", "")
+    return (said.removeprefix("Bearer "),) if said else ()
 
 
 def _org_of(token: Token) -> str:
@@ -466,7 +508,7 @@ def _refused(response: httpx2.Response, call: _Call) -> HaloclineError:
     finally:
         response.close()
     status, host = response.status_code, response.url.host
-    error = refusal(call.doing, status, headers=response.headers, content=bytes(content), host=host)
+    error = refusal(call.doing, status, headers=response.headers, content=bytes(content), host=host, secrets=_sent(response))
     if lost and status != 401 and not isinstance(error, RetryLater):
         # Which refusal it is stands in its words: it is asked for again. Below 500 nothing was carried out.
         cause = f"{host} refused with HTTP {status}, and the reason was lost on the way"
@@ -477,8 +519,11 @@ def _refused(response: httpx2.Response, call: _Call) -> HaloclineError:
 def _address(call: _Call, instance_url: str, *, base: str) -> str:
     """The whole address of a call.
 
-    Raises: Stop for an address on another origin: a token must not be sent where an answer's link happens to point.
+    Raises: Stop for an address on another origin: a token must not be sent where an answer's link happens to point; BadQuery for
+    one with `..` in it, as an id or a key that is none would make it: the call would mean something else.
     """
+    if not _DOTS.isdisjoint(call.path.partition("?")[0].split("/")):
+        raise BadQuery(call.doing, "a piece of its path is . or .., which is no id and no key")
     if _is_whole(call.path):
         if _origin(call.path) != _origin(instance_url):
             raise Stop(

@@ -19,7 +19,6 @@ from halocline.connectors.salesforce import soql
 from halocline.errors import Refused, SchemaConflict
 from halocline.refresh import words
 
-OVERLAP_S = 600.0  # seconds read again before the position; a transaction may take ten minutes (Apex limits: callouts, batch)
 LAG_S = 600.0  # seconds that the position stays behind the clock where Salesforce does not say what is complete
 COVER_S = 3_600.0  # seconds that getDeleted looks back at least: only changes begun inside its range hold latestDateCovered back
 DELETED_REACH = timedelta(days=15) - timedelta(hours=1)  # of getDeleted, with some room; SOAP API Developer Guide, "getDeleted()"
@@ -82,7 +81,7 @@ def refuse_other_org(since: Position | None, scope: Scope) -> None:
         raise Refused(
             f"Surveying {scope.object}",
             f"the table was filled from the org {before}, but this login is for the org {scope.org}",
-            hint="Log in to the other org, choose another table, or replace the table with force_full_sync=True (--full).",
+            hint="Log in to the other org, choose another table, or replace the table (--full, force_full_sync=True).",
             org=scope.org,
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from halocline.connector import About
+from halocline.connectors.snowflake.login import VARIABLES
 from halocline.connectors.snowflake.sessions import is_connection, is_session
 from halocline.events import Sink, silent
 
@@ -15,8 +17,9 @@ if TYPE_CHECKING:
     from halocline.connectors.snowflake.results import SnowflakeResults
     from halocline.spool import Spool
 
-__all__ = ["accepts", "open_destination", "open_query", "open_results"]
+__all__ = ["ABOUT", "VARIABLES", "accepts", "open_destination", "open_query", "open_results"]
 
+ABOUT = About("Snowflake", schemes=("snowflake",), example="snowflake://user@account/database")
 _SCHEME = "snowflake://"
 
 

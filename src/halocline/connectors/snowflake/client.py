@@ -18,6 +18,7 @@ from halocline.connectors.snowflake.errors import gate
 from halocline.connectors.snowflake.login import login_of
 from halocline.connectors.snowflake.sessions import is_connection, is_session
 from halocline.errors import FixConfig, StorageFailed
+from halocline.standard_sql import quoted
 
 Cursor = Any  # a cursor of the connector: 4.x and 5.x have no type in common
 
@@ -25,11 +26,6 @@ NAME_CHARACTERS = 255  # longest name; https://docs.snowflake.com/en/sql-referen
 _REGULAR = re.compile(r"[A-Z_][A-Z0-9_$]*")
 _locks: WeakKeyDictionary[object, threading.RLock] = WeakKeyDictionary()
 _locks_lock = threading.Lock()
-
-
-def quoted(*names: str) -> str:
-    """The identifier as SQL: `quoted("RAW", "MY TABLE")` is `"RAW"."MY TABLE"`."""
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def plain(*names: str) -> str:

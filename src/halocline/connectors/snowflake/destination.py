@@ -22,13 +22,15 @@ from halocline.connectors.snowflake.reading import read_rows
 from halocline.connectors.snowflake.replace import Side, make_room, publish
 from halocline.connectors.snowflake.replace import prepare as prepare_side
 from halocline.connectors.snowflake.staging import Piece, Place, staged_pieces
-from halocline.connectors.snowflake.tables import Table, check_types, find, is_empty, make_schema
+from halocline.connectors.snowflake.tables import Table, check_types, find, is_empty, make_schema, schema_of
 from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, NotFound
 from halocline.events import Noticed, Sink, silent
 from halocline.guards import refuse_imbalance, strange_table
 from halocline.identity import check_key, need_key
 from halocline.outcome import Counts, Outcome
+from halocline.schema import Schema
 from halocline.spool import Spool
+from halocline.staged import own_positions, refuse_second_load
 
 _DOUBT = "Whether the commit was made is not known; look at both sides, or run it again, which is harmless."
 
@@ -37,7 +39,7 @@ class SnowflakeDestination:
     """Writes into the Snowflake behind `session`: a connection of its connector or a Snowpark session, which stay the caller's
     and are left as they are found, or a `snowflake://` URI.
 
-    What was handed in must have no transaction open. Names are upper case there. `sink` hears of a full refresh that was made by
+    What was handed in must have no transaction open. Names are upper case there. `sink` hears of a full sync that was made by
     key, or gave a column another type. Local files are written into `spool` only.
     Raises: FixConfig for a URI that cannot be read, or a session without a database; LoginRefused; NetworkFailed.
     """
@@ -50,7 +52,7 @@ class SnowflakeDestination:
     @property
     def abilities(self) -> Abilities:
         """CSV files as received are taken; rows and position are one transaction; there are stages."""
-        return Abilities(raw_csv=True, transactional=True, holds_position=True, stage=True)
+        return Abilities(raw_csv=True, transactional=True, holds_position=True, stage=True, together=True)
 
     def claim(self, flow: str, owner: str) -> Lease:
         """Take the flow: the newest claim wins, older ones fail at commit. The fence survives in the database."""
@@ -64,6 +66,19 @@ class SnowflakeDestination:
             if not table.exists or is_empty(cursor, table):
                 return None
             return positions.read(cursor, self._database, flow=flow, table=table)
+
+    def flows(self, target: Target) -> Sequence[str]:
+        """See `Destination.flows`."""
+        with gate(f"Reading the positions of {target}"), self._database.cursor() as cursor:
+            table = find(cursor, self._database, target=target)
+            there = table.exists and not is_empty(cursor, table)
+            return positions.flows(cursor, self._database, table=table) if there else []
+
+    def columns(self, target: Target) -> Schema | None:
+        """See `Destination.columns`; DESCRIBE tells which of them need a value."""
+        with gate(f"Looking at the table {target}"), self._database.cursor() as cursor:
+            table = find(cursor, self._database, target=target)
+            return schema_of(cursor, table) if table.exists else None
 
     def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
         """See `Destination.rows`."""
@@ -115,6 +130,7 @@ class SnowflakeUnit:
         self._spool = spool
         self._sink = sink
         self._loads: dict[str, SnowflakeLoad] = {}
+        self._done: dict[Target, Counts] = {}
         self._prepared: set[str] = set()  # whose temporary tables were made
 
     def open(self, target: Target, plan: Plan, journal: Journal) -> SnowflakeLoad:  # noqa: ARG002 - nothing is sent before commit
@@ -130,6 +146,7 @@ class SnowflakeUnit:
             uppered(name, doing=doing)
         with gate(doing), self._database.cursor() as cursor:
             table = find(cursor, self._database, target=target)
+            refuse_second_load(target, self._loads, label=table.label)
             if plan.mode is Mode.MERGE:
                 check_types(table, plan, doing=f"Merging into {table.label}")
             else:
@@ -167,7 +184,12 @@ class SnowflakeUnit:
             raise
         for note in (*(note for one in ready for note in one.notes), *notes):
             self._sink(Noticed(note))
+        self._done = {load.target: counts for load, counts in zip(self._loads.values(), done, strict=True)}
         return Counts.total(done)
+
+    def counts_of(self, target: Target) -> Counts:
+        """What the commit did with one of the tables."""
+        return self._done[target]
 
     def close(self) -> None:
         """Take away what was staged here. Idempotent."""
@@ -196,15 +218,16 @@ class SnowflakeUnit:
         done = []
         for one in ready:
             plan, database = one.load.plan, self._database
+            own = own_positions(plan, following)
             if one.changes is not None:
                 done.append(merge(cursor, one.table, plan=plan, changes=one.changes))
             elif one.side is not None:
                 if publish(cursor, one.table, side=one.side, plan=plan):
                     notes.append(f"{one.load.target} was refreshed row by row, because it has columns of its own.")
                 done.append(one.side.counts)
-                positions.forget_others(cursor, database, flows=following.keys(), table=one.table)
+                positions.forget_others(cursor, database, flows=own.keys(), table=one.table)
             refuse_imbalance(one.load.target, done[-1], staged=one.staged)
-            for flow, position in following.items():
+            for flow, position in own.items():
                 positions.write(cursor, database, lease=self._lease, flow=flow, table=one.table, position=position)
         positions.check(cursor, self._database, lease=self._lease, hold=True)
         return done
@@ -241,8 +264,7 @@ class SnowflakeUnit:
                 positions.check(cursor, self._database, lease=self._lease, hold=True)
                 newer = False
             with self._database.cursor() as cursor:
-                labels = [load.label for load in self._loads.values()]
-                made = positions.carry(cursor, self._database, lease=self._lease, labels=labels)
+                made = positions.carry(cursor, self._database, lease=self._lease, labels=list(self._loads))
         except (Error, HaloclineError):
             raise doubt from error
         if not made:

@@ -26,9 +26,10 @@ from halocline.errors import (
 
 MISSING = 2003  # an object that does not exist, or that this role may not see; Snowflake does not say which
 NO_WAREHOUSE = 606
+DENIED = 3001
 _SHOWN = 300  # characters of the server's own message; it may quote a whole record
 _LABELS = re.compile(r"^(\s*\d{5,6} \(\w+\): (?:[0-9a-f]{8}-[0-9a-f-]+: )?)+")
-_REQUEST = re.compile(r"\s*\(request_id=[0-9a-f-]+\)")
+_REQUEST = re.compile(r"\s?\(request_id=[0-9a-f-]+\)")
 
 
 @contextmanager
@@ -80,7 +81,7 @@ class _Rule:
 
 
 _AGAIN = "Nothing was published; run it again when Snowflake answers."
-_UNFIT = "A value is not of the type that its column has; look at the field's type, and run a full sync."
+_UNFIT = "A value is not of the type that its column has: change that type, or the value where it comes from, and run it again."
 _USER = "Look at account, user, and password or key."
 _RULES = (
     _Rule(
@@ -96,7 +97,7 @@ _RULES = (
     _Rule((390186, 390189, 390190), (), FixConfig, "Look at the role named in the URI; the user must have been granted it."),
     _Rule((390201,), (), NotFound, "Look at database, schema and warehouse named in the URI."),
     _Rule((390104, 390110, 390111, 390112, 390114, 390115), (), NetworkFailed, "The session ended; run it again."),
-    _Rule((3001,), ("42501",), AccessDenied, "Give this role the right (see docs/snowflake.md, rights needed)."),
+    _Rule((DENIED,), ("42501",), AccessDenied, "Give this role the right (see docs/snowflake.md, rights needed)."),
     _Rule((2002,), ("42710",), AccessDenied, "It is there, and this role may not see it: grant it, or name another table."),
     _Rule(
         (MISSING, 2043, 2057, 2141),

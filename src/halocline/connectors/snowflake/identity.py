@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from halocline.connector import Plan
-from halocline.connectors.snowflake.client import Cursor, number, quoted, rows
+from halocline.connectors.snowflake.client import Cursor, number, rows
 from halocline.connectors.snowflake.staging import GONE
 from halocline.connectors.snowflake.tables import Table, listed
 from halocline.identity import moved_keys, repeated, shared_key, taken_keys
+from halocline.standard_sql import quoted
 
 _ROWS = f"NOT {quoted(GONE)}"
 

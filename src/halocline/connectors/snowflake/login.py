@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
-from halocline.config import secret, variables
+from halocline.config import Variable, secret, variables
 from halocline.errors import FixConfig
 
 LOCK_TIMEOUT_S = 300  # seconds that a statement waits for others' locks; Snowflake's own default is twelve hours
@@ -15,7 +15,7 @@ LOGIN_TIMEOUT_S = 60  # seconds; beyond that a wrong account name would be asked
 QUERY_TAG = "halocline"
 _URI = re.compile(
     r"snowflake://(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/?#\s]*))?@)?(?P<account>[^:@/?#\s]*)"
-    r"(?:/(?P<database>[^/?#\s]*))?(?:/(?P<schema>[^/?#\s]*))?/?(?:\?(?P<options>[^#\s]*))?",
+    r"(?:/(?P<database>[^@/?#\s]*))?(?:/(?P<schema>[^@/?#\s]*))?/?(?:\?(?P<options>[^#\s]*))?",
     re.IGNORECASE,
 )
 _PARTS = ("user", "password", "account", "database", "schema")
@@ -25,6 +25,28 @@ _OPTIONS = (
 )
 _NUMBERS = ("port", "login_timeout", "network_timeout", "lock_timeout")
 _ALSO_CALLED = {"private_key_path": ("PRIVATE_KEY_FILE",), "private_key_passphrase": ("PRIVATE_KEY_FILE_PWD",)}
+VARIABLES = (
+    Variable("SNOWFLAKE_ACCOUNT", "The account's identifier, `organization-account`."),
+    Variable("SNOWFLAKE_USER", "The user."),
+    Variable("SNOWFLAKE_PASSWORD", "The user's password, or a reference to it."),
+    Variable("SNOWFLAKE_DATABASE", "The database.", "the user's own"),
+    Variable("SNOWFLAKE_SCHEMA", "The schema.", "the user's own"),
+    Variable("SNOWFLAKE_WAREHOUSE", "The warehouse that runs the statements.", "the user's own"),
+    Variable("SNOWFLAKE_ROLE", "The role.", "the user's own"),
+    Variable(
+        "SNOWFLAKE_AUTHENTICATOR", "How to log in, in the connector's words.", "by password; with a private key SNOWFLAKE_JWT"
+    ),
+    Variable("SNOWFLAKE_PRIVATE_KEY_PATH", "The file of a private key; SNOWFLAKE_PRIVATE_KEY_FILE is the same."),
+    Variable("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", "Its passphrase, or a reference; SNOWFLAKE_PRIVATE_KEY_FILE_PWD is the same."),
+    Variable("SNOWFLAKE_TOKEN", "A token for `authenticator=oauth` and the like, or a reference to it."),
+    Variable("SNOWFLAKE_QUERY_TAG", "What Snowflake's history of queries shows.", QUERY_TAG),
+    Variable("SNOWFLAKE_HOST", "The address of another server than the account's."),
+    Variable("SNOWFLAKE_PORT", "Its port."),
+    Variable("SNOWFLAKE_PROTOCOL", "http or https.", "https"),
+    Variable("SNOWFLAKE_LOGIN_TIMEOUT", "Seconds for the login.", f"{LOGIN_TIMEOUT_S}"),
+    Variable("SNOWFLAKE_NETWORK_TIMEOUT", "Seconds for a request and its repeats.", "the connector's own"),
+    Variable("SNOWFLAKE_LOCK_TIMEOUT", "Seconds that a statement waits for others' locks.", f"{LOCK_TIMEOUT_S}"),
+)
 _WRITE = (
     "Write snowflake://user@account/database/schema?warehouse=WH&role=R, the special characters of a password as percent codes"
     " (@ as %40)."

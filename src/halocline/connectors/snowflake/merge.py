@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
-from halocline.connectors.snowflake.client import Cursor, Database, number, quoted, rows, touched
+from halocline.connectors.snowflake.client import Cursor, Database, number, rows, touched
 from halocline.connectors.snowflake.identity import equal, refuse_moved_keys, refuse_repeats, refuse_shared_keys
 from halocline.connectors.snowflake.staging import (
     GONE,
@@ -36,9 +36,10 @@ from halocline.connectors.snowflake.staging import (
 from halocline.connectors.snowflake.tables import FULL_SYNC, Table, check_types, count, described, listed, make
 from halocline.connectors.snowflake.types import longest
 from halocline.errors import SchemaConflict
-from halocline.guards import refuse_mass_delete, refuse_unmarkable
+from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 from halocline.schema import Kind
+from halocline.standard_sql import quoted
 
 _UNLIMITED = 16_777_216  # characters of a VARCHAR without a length; newer ones take more
 _GONE = quoted(GONE)
@@ -106,6 +107,8 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, changes: Changes) -> Coun
     deletions = _delete(cursor, work, changes)
     refuse_mass_delete(table.label, plan, deletions=deletions, there=there)
     done = touched(cursor, work.upsert())
+    if plan.concluded:
+        refuse_emptied(table.label, plan, removed=deletions, left=count(cursor, table))
     return Counts(
         inserted=done["inserted"],
         updated=done["updated"],

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from halocline.batch import Position
 from halocline.connector import Lease
 from halocline.connectors.snowflake.client import Cursor, Database, literal, number, rows, touched
-from halocline.connectors.snowflake.tables import Table, described
+from halocline.connectors.snowflake.tables import Table, create, described
 from halocline.errors import LeaseLost
 
 TABLE = "_HALOCLINE_POSITIONS"
@@ -25,7 +25,7 @@ def claim(database: Database, flow: str, *, owner: str) -> Lease:
     """Take the flow: its fencing number grows by one, so that a commit under an older one fails."""
     with database.cursor() as cursor:
         if described(cursor, _table(database)) is None:
-            cursor.execute(f"CREATE TABLE IF NOT EXISTS {_table(database).sql} ({_TYPES})")
+            create(cursor, f"CREATE TABLE IF NOT EXISTS {_table(database).sql} ({_TYPES})")
     while True:
         with database.transaction() as cursor:
             _raise(cursor, database, flow, owner=owner)
@@ -45,6 +45,14 @@ def read(cursor: Cursor, database: Database, *, flow: str, table: Table) -> Posi
     found = rows(cursor, f'SELECT "POSITION" FROM {_table(database).sql} {where}')
     position = json.loads(str(found[0][0])) if found and found[0][0] is not None else None
     return position if isinstance(position, dict) else None
+
+
+def flows(cursor: Cursor, database: Database, *, table: Table) -> list[str]:
+    """The flows that have a position in `table`."""
+    if described(cursor, _table(database)) is None:
+        return []
+    where = f'"TARGET" = {literal(table.label)} AND "POSITION" IS NOT NULL'
+    return [str(flow) for (flow,) in rows(cursor, f'SELECT DISTINCT "FLOW" FROM {_table(database).sql} WHERE {where} ORDER BY 1')]
 
 
 def check(cursor: Cursor, database: Database, *, lease: Lease, hold: bool = False) -> None:
@@ -75,9 +83,9 @@ def write(cursor: Cursor, database: Database, *, lease: Lease, flow: str, table:
 
 
 def carry(cursor: Cursor, database: Database, *, lease: Lease, labels: Sequence[str]) -> bool:
-    """Whether the lease's own commit stored the position of its flow in all of these tables."""
+    """Whether the lease's own commit stored a position in all of these tables."""
     targets = ", ".join(literal(label) for label in labels)
-    where = f'"FLOW" = {literal(lease.flow)} AND "EPOCH" = {lease.fence} AND "OWNER" = {literal(lease.owner)}'
+    where = f'"POSITION" IS NOT NULL AND "EPOCH" = {lease.fence} AND "OWNER" = {literal(lease.owner)}'
     found = f'SELECT count(DISTINCT "TARGET") FROM {_table(database).sql} WHERE {where} AND "TARGET" IN ({targets})'
     return number(cursor, found) == len(labels)
 

@@ -8,11 +8,12 @@ import pyarrow as pa
 
 from halocline.batch import JSON
 from halocline.connector import Plan
-from halocline.connectors.snowflake.client import Database, literal, quoted
+from halocline.connectors.snowflake.client import Database, literal
 from halocline.connectors.snowflake.query import open_query
 from halocline.connectors.snowflake.tables import Table, check_types
 from halocline.connectors.snowflake.types import staged_type
 from halocline.schema import Column, Kind
+from halocline.standard_sql import quoted
 
 
 def read_rows(database: Database, table: Table, *, plan: Plan, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:

@@ -11,7 +11,7 @@ from snowflake.connector.errors import Error
 
 from halocline.batch import Op
 from halocline.connector import Lease
-from halocline.connectors.snowflake.client import Cursor, Database, literal, quoted, uppered
+from halocline.connectors.snowflake.client import Cursor, Database, literal, uppered
 from halocline.connectors.snowflake.errors import gate
 from halocline.connectors.snowflake.pages import written_table
 from halocline.connectors.snowflake.staging import Piece, Place, copied
@@ -19,6 +19,7 @@ from halocline.connectors.snowflake.tables import Table, described, make_schema
 from halocline.errors import HaloclineError, Truncated
 from halocline.push.tables import FAILURE, JOB_INFO, SUCCESS, TABLES, Part
 from halocline.spool import Spool, storage
+from halocline.standard_sql import quoted
 
 _DOING = "Writing the result tables"
 _TYPES = {

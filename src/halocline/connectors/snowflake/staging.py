@@ -22,13 +22,15 @@ from typing import Any
 
 from halocline.batch import Op
 from halocline.connector import Lease, Manifest, Plan
-from halocline.connectors.snowflake.client import Cursor, Database, plain, quoted, rows, told
+from halocline.connectors.snowflake.client import Cursor, Database, plain, rows, told
 from halocline.connectors.snowflake.pages import file_format
 from halocline.connectors.snowflake.tables import Table, listed
 from halocline.connectors.snowflake.types import staged_type
-from halocline.errors import FixConfig, SchemaConflict, Truncated
+from halocline.errors import FixConfig, Truncated
+from halocline.identity import keyless
 from halocline.schema import Schema
 from halocline.staged import pieces_of
+from halocline.standard_sql import quoted
 
 GONE = "_HALOCLINE_DELETE"
 _PREFIX = "_HALOCLINE_"
@@ -211,8 +213,7 @@ def examine(cursor: Cursor, table: Table, *, plan: Plan) -> Found:
     sql = f"SELECT count(*), COUNT_IF({whole}), COUNT_IF({flagged}), {stamp} FROM {table.sql}"
     total, keyed, marked, highest = rows(cursor, sql)[0]
     if int(keyed or 0) != int(total):
-        cause = f"{int(total) - int(keyed or 0):,} rows have no value in the key {', '.join(plan.key)}"
-        raise SchemaConflict(f"Loading {plan.object}", cause, hint="Choose a key that every row has.")
+        raise keyless(plan, int(total) - int(keyed or 0))
     repeated = f"SELECT 1 FROM {table.sql} GROUP BY {listed(plan.key)} HAVING count(*) > 1 LIMIT 1"
     return Found(int(total), int(marked or 0), bool(plan.key and rows(cursor, repeated)), _text(highest))
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snowflake.connector.errors import ProgrammingError
+from snowflake.connector.errors import Error, ProgrammingError
 
 from halocline.connector import Plan, Target
-from halocline.connectors.snowflake.client import Cursor, Database, literal, number, quoted, rows, told, uppered
-from halocline.connectors.snowflake.errors import is_missing
-from halocline.connectors.snowflake.types import holds, sql_type
+from halocline.connectors.snowflake.client import Cursor, Database, literal, number, rows, told, uppered
+from halocline.connectors.snowflake.errors import DENIED, is_missing
+from halocline.connectors.snowflake.types import column_of, holds, sql_type
 from halocline.errors import FixConfig, NotFound, SchemaConflict
 from halocline.schema import Column, Schema
+from halocline.standard_sql import quoted
 
-FULL_SYNC = "Run a full sync (force_full_sync=True), which gives the column its new type."
+_WAITS_S = (0.05, 0.2, 1.0)  # between two tries to make what another may be making; it takes some milliseconds
+FULL_SYNC = (
+    "Run a full sync (--full, force_full_sync=True; for a flow's table `mode: replace`), which gives the column its new type."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,12 @@ def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
     return Table(name.database, name.schema, name.name, columns)
 
 
+def schema_of(cursor: Cursor, table: Table) -> Schema:
+    """The columns of a table in the neutral types; what no neutral type holds is text."""
+    cursor.execute(f"DESCRIBE TABLE {table.sql}")
+    return Schema(tuple(column_of(str(c["name"]), str(c["type"]), nullable=c.get("null?") != "N") for c in told(cursor)))
+
+
 def described(cursor: Cursor, table: Table) -> dict[str, str] | None:
     """The columns of a table and their types, or None where there is no such table."""
     try:
@@ -116,6 +127,23 @@ def make(cursor: Cursor, table: Table, *, schema: Schema) -> None:
         cursor.execute(f"ALTER TABLE {table.sql} ADD COLUMN {defined(column)}")
 
 
+def create(cursor: Cursor, sql: str) -> None:
+    """Run a `CREATE ... IF NOT EXISTS` of what several flows share, and may want to make at one instant for the first time.
+
+    Whoever is refused because another is at it asks again a moment later, and finds it there. (fakesnow refuses so; whether
+    Snowflake does is unverified.)
+    """
+    for wait_s in _WAITS_S:
+        try:
+            cursor.execute(sql)
+            return
+        except Error as error:
+            if abs(int(error.errno or 0)) == DENIED:
+                raise
+            time.sleep(wait_s)
+    cursor.execute(sql)
+
+
 def make_schema(cursor: Cursor, database: Database, *, schema: str) -> None:
     """Make a schema if need be, and go back to the current one: making a schema also enters it.
 
@@ -125,7 +153,7 @@ def make_schema(cursor: Cursor, database: Database, *, schema: str) -> None:
     cursor.execute(f"SHOW SCHEMAS LIKE {literal(schema)} IN DATABASE {quoted(database.name)}")
     if any(line.get("name") == schema for line in told(cursor)):
         return
-    cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(database.name, schema)}")
+    create(cursor, f"CREATE SCHEMA IF NOT EXISTS {quoted(database.name, schema)}")
     if database.current_schema:
         cursor.execute(f"USE SCHEMA {quoted(database.name, database.current_schema)}")
 

@@ -19,6 +19,7 @@ _SQL_TYPES = {
 }
 _ALSO_HOLDS = {Kind.DATETIME: ("TIMESTAMP_LTZ",)}
 _SIZED = re.compile(r"([A-Z_]+)\((\d+)(?:,\s*(\d+))?\)")
+_WHOLE_DIGITS = 38  # of our own whole numbers
 _MICROSECONDS = 6  # digits of a second that our own types have
 
 
@@ -46,6 +47,21 @@ def holds(there: str, column: Column) -> bool:
     if kind not in (sql_type(column), *_ALSO_HOLDS.get(column.kind, ())):
         return False
     return column.kind not in (Kind.TIME, Kind.DATETIME) or found is None or int(found.group(2)) >= _MICROSECONDS
+
+
+def column_of(name: str, kind: str, *, nullable: bool = True) -> Column:
+    """A column of the type that DESCRIBE calls `kind`."""
+    found = _SIZED.fullmatch(kind.upper())
+    word = found.group(1) if found else kind.upper()
+    more = {"nullable": nullable, "source_type": kind}
+    if found is not None and word == "NUMBER":
+        precision, scale = int(found.group(2)), int(found.group(3) or 0)
+        if (precision, scale) == (_WHOLE_DIGITS, 0):
+            return Column(name, Kind.INTEGER, **more)  # type: ignore[arg-type]  # fields of Column
+        return Column(name, Kind.DECIMAL, precision=precision, scale=scale, **more)  # type: ignore[arg-type]  # likewise
+    kinds = {known.split("(")[0]: neutral for neutral, known in _SQL_TYPES.items()}
+    length = int(found.group(2)) if found is not None and word == "VARCHAR" else 0
+    return Column(name, kinds.get(word, Kind.STRING), length=length, **more)  # type: ignore[arg-type]  # likewise
 
 
 def longest(there: str) -> int | None:

@@ -35,12 +35,13 @@ from halocline.connectors.salesforce.writing.frames import (
     joined,
     rows_for,
 )
-from halocline.errors import StorageFailed
+from halocline.errors import FixConfig, StorageFailed
 from halocline.push.destination import RowBatch, WritePlan
 from halocline.push.order import Api, SyncMode, WriteOrder
 from halocline.spool import storage
 
 PLAN_FILE, FOLDED_FILE = "plan.json", "folded.bin"
+LAYOUT = 1  # of the folder; raised when an older Halocline could not go on with what this one stages
 _GONE = "Its rows cannot be sent again from here; push the source anew."
 
 
@@ -73,14 +74,22 @@ class Prepared:
     def open(cls, folder: Path) -> Prepared | None:
         """What was planned in the folder; None where planning never became durable.
 
-        Raises: StorageFailed when the rows that the plan speaks of are gone or cut off. Sheets are looked at when asked for.
+        Raises: StorageFailed when the plan is damaged, or the rows that it speaks of are gone or cut off; FixConfig when a newer
+        Halocline staged them. Sheets are looked at when asked for.
         """
         path = folder / PLAN_FILE
         with storage(f"Reading {path}"):
             if not path.exists():
                 return None
             text = path.read_text(encoding="utf-8")
-        return cls(folder, json.loads(text))
+        try:
+            told = json.loads(text)
+            if told.get("halocline", LAYOUT) > LAYOUT:
+                raise FixConfig(f"Reading {path}", "a newer Halocline wrote it", hint="Resume the push with that one.")
+            return cls(folder, told)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            hint = "Push the rows again, from their source; `halocline runs` tells what was sent."
+            raise StorageFailed(f"Reading {path}", f"it is damaged ({error!r})", hint=hint) from error
 
     @property
     def chunks(self) -> Sequence[Chunk]:

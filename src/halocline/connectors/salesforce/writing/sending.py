@@ -33,6 +33,7 @@ from halocline.errors import JobFailed
 from halocline.outcome import Fate
 from halocline.push.destination import Told
 from halocline.push.order import Api
+from halocline.quantity import quantity
 from halocline.retry import Pace
 
 _UNWRITTEN = (Fate.REFUSED, Fate.NOT_SENT)
@@ -199,6 +200,7 @@ def _ending(job: JobInfo) -> str:
 
 
 def _job_failed(order: Order, job: JobInfo, counts: Counter[Fate]) -> JobFailed:
-    told = f"{counts[Fate.WRITTEN]:,} rows are written, {counts[Fate.REFUSED]:,} refused, {counts[Fate.NOT_SENT]:,} not sent"
+    written = f"{quantity(counts[Fate.WRITTEN], 'row is')} written"
+    told = f"{written}, {counts[Fate.REFUSED]:,} refused, {counts[Fate.NOT_SENT]:,} not sent"
     hint = "Once that is mended, the rows that were not sent may be sent again."
     return JobFailed(f"Bulk {order.operation.value} of {order.sobject}", f"{_ending(job)}; {told}", hint=hint, job_id=job.id)

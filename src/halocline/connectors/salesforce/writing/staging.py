@@ -38,7 +38,7 @@ from halocline.connectors.salesforce.writing.frames import (
     joined,
     type_of,
 )
-from halocline.connectors.salesforce.writing.prepared import FOLDED_FILE, PLAN_FILE, Prepared
+from halocline.connectors.salesforce.writing.prepared import FOLDED_FILE, LAYOUT, PLAN_FILE, Prepared
 from halocline.errors import StorageFailed
 from halocline.outcome import RowResult
 from halocline.push.destination import RowBatch, WritePlan
@@ -234,6 +234,7 @@ class _Planning:
     def _write(self, plan: WritePlan, files: _Files, folded: Fold | None) -> None:
         """All that is not durable yet, then the plan."""
         told = {
+            "halocline": LAYOUT,
             "order": self._order.to_json(),
             "plan": plan.to_json(),
             "columns": self._names,

@@ -1,12 +1,16 @@
-"""Halocline on connector 4.x, and on a Snowpark session: runs in an environment of theirs, with our sources on the path.
+"""Halocline on a connector of another environment, and on a Snowpark session: runs there, with our sources on the path.
 
-    python older_driver.py PORT DATABASE FOLDER connection|session|uri
+    python driver_script.py PORT DATABASE FOLDER connection|session|uri
 
 Prints one line of JSON: the driver's version, the counts of a full load and of a merge, the rows, the stored position, a query.
+
+Before Python 3.12 connector 5.x can crash when garbage is collected inside of `ContextVar.set`: nothing is collected there.
+Source: https://github.com/python/cpython/issues/148891
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -40,7 +44,7 @@ def opened(kind: str, port: int, database: str) -> tuple[Any, Any]:
 def main(port: int, database: str, folder: Path, kind: str) -> dict[str, Any]:
     """Load in full, merge, and look."""
     session, connection = opened(kind, port, database)
-    spool = Spool("older", folder)
+    spool = Spool("drivers", folder)
     destination = registry.open_destination(session, spool=spool)
     bench = Bench(DestinationSuite(), destination)
     full = bench.load(batch([account(1), account(2), account(3)]))
@@ -69,4 +73,6 @@ def main(port: int, database: str, folder: Path, kind: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if sys.version_info < (3, 12):
+        gc.disable()
     print(json.dumps(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4])))
