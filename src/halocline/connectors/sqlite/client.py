@@ -1,0 +1,89 @@
+"""Database: a file of SQLite, of which each piece of work has a connection of its own; and how names are written into SQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from halocline.connectors.sqlite.errors import gate
+from halocline.errors import FixConfig
+
+_SCHEME = "sqlite:"
+_BUSY_S = 30.0  # seconds to wait for another's transaction
+_HINT = "Write sqlite:///lake.sqlite for a file beside you, sqlite:////data/lake.sqlite for an absolute path."
+
+
+def path_of(session: object) -> Path:
+    """The file behind a `sqlite:` URI or a connection.
+
+    Raises: FixConfig where there is none: what is in memory, no other connection can see.
+    """
+    if isinstance(session, sqlite3.Connection):
+        with gate("Asking SQLite for its file"):
+            found = [path for _, name, path in session.execute("PRAGMA database_list") if name == "main"]
+        if not found or not found[0]:
+            raise FixConfig("Opening SQLite", "the connection's database is in memory", hint="Pass a connection to a file.")
+        return Path(found[0])
+    text = str(session)
+    rest = text[len(_SCHEME) :] if text.lower().startswith(_SCHEME) else text
+    path = rest[3:] if rest.startswith("///") else rest
+    if not path or path.startswith("//") or "?" in path or path == ":memory:":
+        raise FixConfig("Opening SQLite", f"{_shown(text)} names no database file", hint=_HINT)
+    return Path(path)
+
+
+def _shown(text: str) -> str:
+    """A URI as it was given; one with a login in it, which belongs to another database, by its scheme."""
+    return "the URI" if "@" in text else repr(text.partition("?")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A file. `read_only` makes none, and one that is not there is as empty as a new one."""
+
+    path: Path
+    read_only: bool = False
+
+    @contextmanager
+    def connected(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one piece of work, in any thread; each statement is a transaction unless one is begun."""
+        with gate(f"Opening the SQLite file {self.path}"):
+            connection = self.connect()
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A connection that nobody else writes beside: committed when the block ends well, else rolled back."""
+        with self.connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # a full disk has ended it already
+                    connection.execute("ROLLBACK")
+                raise
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection that the caller closes."""
+        place = f"{self.path.absolute().as_uri()}?mode={'ro' if self.read_only else 'rwc'}"
+        if self.read_only and not self.path.exists():
+            place = "file::memory:"
+        return sqlite3.connect(place, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+
+
+def number(connection: sqlite3.Connection, sql: str, *, values: Sequence[object] = ()) -> int:
+    """The one number that a question answers."""
+    ((found,),) = connection.execute(sql, values).fetchall()
+    return int(found)
+
+
+def touched(connection: sqlite3.Connection, sql: str, *, values: Sequence[object] = ()) -> int:
+    """How many rows a statement inserted, updated or deleted."""
+    return connection.execute(sql, values).rowcount

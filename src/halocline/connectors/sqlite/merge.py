@@ -1,0 +1,155 @@
+"""Merge: staged rows meet a table by key, inside the connection's transaction.
+
+Every staged row gets a verdict, and the verdicts are both what is done and what is counted:
+
+    insert   the table has no row of that key
+    update   the table's row differs in some column, and is replaced
+    flag     as update, and the row is newly marked as deleted at the source
+    mark     a deletion without its row: the table's row gets its flag set and its stamp raised
+    remove   the table's row goes
+    same     nothing to do
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+
+from halocline.connector import Deletes, Plan
+from halocline.connectors.sqlite.client import number, touched
+from halocline.connectors.sqlite.staging import (
+    GONE,
+    STAGE,
+    deduplicate,
+    refuse_moved_keys,
+    refuse_repeats,
+    refuse_shared_keys,
+    same_key,
+    stage,
+)
+from halocline.connectors.sqlite.tables import FULL_SYNC, Table, check_types, expect, index, make, widen
+from halocline.errors import SchemaConflict
+from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
+from halocline.outcome import Counts
+from halocline.spooled import StagedFile
+from halocline.standard_sql import quoted
+
+_VERDICTS = "temp._halocline_verdicts"
+_MET = f"{STAGE} s JOIN {_VERDICTS} v ON v.stage_row = s.rowid"
+
+
+def merge(connection: sqlite3.Connection, table: Table, *, plan: Plan, files: Sequence[StagedFile]) -> Counts:
+    """Merge the files into the table, which is made, or gets the columns that it lacks.
+
+    Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion. A deletion
+    older than the table's row is ignored. Rows that would not change are left alone.
+    Raises: SchemaConflict for a changed type, or a chosen key that tells records badly apart; Truncated, Refused for a mass
+    delete.
+    """
+    check_types(table, plan, doing=f"Merging into {table.name}")
+    if table.exists:
+        widen(connection, table, schema=plan.schema)
+    else:
+        make(connection, table, schema=plan.schema)
+        index(connection, table, key=plan.key)
+    staged = stage(connection, plan, files=files)
+    repeated = _settle(connection, plan) if staged.repeats else 0
+    if plan.own_key and all(table.type_of(name) is not None for name in plan.own_key):
+        refuse_moved_keys(connection, plan, into=table.sql)
+    tally = _judge(connection, table, plan, staged=staged.rows - repeated)
+    deletions = tally["flag"] + tally["mark"] + tally["remove"]
+    there = number(connection, f"SELECT count(*) FROM {table.sql}")
+    refuse_mass_delete(table.name, plan, deletions=deletions, there=there)
+    refuse_emptied(table.name, plan, removed=tally["remove"], left=there + tally["insert"] - tally["remove"])
+    _apply(connection, table, plan, tally=tally)
+    for temporary in (_VERDICTS, STAGE):
+        connection.execute(f"DROP TABLE {temporary}")
+    return Counts(
+        inserted=tally["insert"],
+        updated=tally["update"],
+        deleted=deletions,
+        unchanged=tally["same"] + repeated,
+        highest=staged.highest,
+    )
+
+
+def _settle(connection: sqlite3.Connection, plan: Plan) -> int:
+    """Leave one staged row of each key, and return how many went.
+
+    A row that is flagged as deleted says all that its deletion says, and more, whichever of their stamps is newer.
+    """
+    refuse_repeats(connection, plan)
+    refuse_shared_keys(connection, plan)
+    gone = 0
+    for flag in map(quoted, plan.flag_columns):
+        told = f"SELECT 1 FROM {STAGE} s WHERE {same_key(plan, of='sd')} AND s.{flag} AND NOT s.{GONE}"
+        gone = touched(connection, f"DELETE FROM {STAGE} AS d WHERE d.{GONE} AND EXISTS ({told})")
+    return gone + deduplicate(connection, plan)
+
+
+def _judge(connection: sqlite3.Connection, table: Table, plan: Plan, *, staged: int) -> Counter[str]:
+    """Give every staged row its verdict; how many there are of each.
+
+    Key, stamp and flag decide about most rows: another stamp is another row. Only rows of equal stamp are compared in full.
+    """
+    cases = " ".join(f"WHEN {condition} THEN '{verdict}'" for condition, verdict in _rules(plan))
+    connection.execute(
+        f"CREATE TABLE {_VERDICTS} AS SELECT s.rowid AS stage_row, t._rowid_ AS table_row,"
+        f" CASE {cases} ELSE 'same' END AS verdict FROM {STAGE} s LEFT JOIN {table.sql} t ON {same_key(plan, of='st')}"
+    )
+    tally = Counter(dict(connection.execute(f"SELECT verdict, count(*) FROM {_VERDICTS} GROUP BY verdict").fetchall()))
+    if tally.total() != staged:
+        cause = f"the table holds several rows of one key ({', '.join(plan.key)})"
+        raise SchemaConflict(f"Merging into {table.name}", cause, hint=FULL_SYNC)
+    return tally
+
+
+def _rules(plan: Plan) -> list[tuple[str, str]]:
+    """Conditions on s (the staged row) and t (the table's), each with its verdict; the first that holds decides."""
+    absent, gone = "t._rowid_ IS NULL", f"s.{GONE}"
+    flagged = " OR ".join(f"s.{quoted(name)}" for name in plan.flag_columns) or "false"
+    marked = " OR ".join(f"t.{quoted(name)}" for name in plan.flag_columns) or "false"
+    older = " OR ".join(f"s.{quoted(name)} < t.{quoted(name)}" for name in plan.cursor_columns) or "false"
+    stamps = {name.lower() for name in plan.cursor_columns}
+    names = sorted(plan.schema.names, key=lambda name: name.lower() not in stamps)  # a stamp tells the soonest
+    staged, there = (", ".join(f"{side}.{quoted(name)}" for name in names) for side in "st")
+    differs = f"({staged}) IS NOT ({there})"  # a row as a whole: conditions may nest 1,000 deep only, and objects are as wide
+    stale = (f"{gone} AND ({absent} OR {older})", "same")
+    deletions = {
+        Deletes.IGNORE: [(f"{gone} OR {flagged}", "same")],
+        Deletes.HARD: [stale, (f"({flagged}) AND {absent}", "same"), (f"{gone} OR {flagged}", "remove")],
+        Deletes.SOFT: [
+            stale,
+            (f"{gone} AND ({marked})", "same"),
+            (gone, "mark"),
+            (f"NOT ({absent}) AND ({flagged}) AND ({marked}) IS NOT TRUE", "flag"),
+        ],
+    }
+    return [*deletions[plan.deletes], (absent, "insert"), (differs, "update")]
+
+
+def _apply(connection: sqlite3.Connection, table: Table, plan: Plan, *, tally: Counter[str]) -> None:
+    _mark(connection, table, plan, wanted=tally["mark"])
+    chosen = f"SELECT table_row FROM {_VERDICTS} WHERE verdict = 'remove'"
+    expect(table, touched(connection, f"DELETE FROM {table.sql} WHERE _rowid_ IN ({chosen})"), wanted=tally["remove"])
+    sets = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in plan.schema.names)
+    where = "WHERE t._rowid_ = v.table_row AND v.verdict IN ('update', 'flag')"
+    updated = touched(connection, f"UPDATE {table.sql} AS t SET {sets} FROM {_MET} {where}")
+    expect(table, updated, wanted=tally["update"] + tally["flag"])
+    names = ", ".join(map(quoted, plan.schema.names))
+    values = ", ".join(f"s.{quoted(name)}" for name in plan.schema.names)
+    new = f"INSERT INTO {table.sql} ({names}) SELECT {values} FROM {_MET} WHERE v.verdict = 'insert'"
+    expect(table, touched(connection, new), wanted=tally["insert"])
+
+
+def _mark(connection: sqlite3.Connection, table: Table, plan: Plan, *, wanted: int) -> None:
+    """Set the flag of rows deleted at the source, and raise their stamp to the deletion's."""
+    if wanted == 0:
+        return
+    refuse_unmarkable(table.name, plan, deletions=wanted)
+    sets = [f"{quoted(name)} = true" for name in plan.flag_columns]
+    stamps = map(quoted, plan.cursor_columns)
+    sets += [f"{name} = max(coalesce(t.{name}, s.{name}), coalesce(s.{name}, t.{name}))" for name in stamps]
+    sql = f"UPDATE {table.sql} AS t SET {', '.join(sets)} FROM {_MET} WHERE t._rowid_ = v.table_row AND v.verdict = 'mark'"
+    expect(table, touched(connection, sql), wanted=wanted)
