@@ -1,0 +1,47 @@
+"""Asked: what a copy of tables asks of any source, in the words of `Wanted`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from halocline.errors import FixConfig
+from halocline.schema import Schema
+
+
+def asked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `Wanted` that are meant by those of a copy; all others are as they were.
+
+    `items`: a builder reads, so nothing is inferred. `schema` are declared columns, `target` those of the table that is there,
+    whose names may be spelled in another case; `columns` and `exclude` choose among them by name. `projection` may be a list.
+    Raises: FixConfig for columns that are chosen by name, and that nothing describes; for changes that a builder is to read.
+    """
+    told = {name: value for name, value in options.items() if name not in ("items", "schema", "target", "exclude")}
+    if options.get("items"):
+        told["infer"] = False
+        if options.get("streams"):
+            cause = "which rows a builder made of an item that changed or is gone, nobody knows"
+            raise FixConfig("Reading DynamoDB", cause, hint="Read the table without streams, or without a builder.")
+    projection = options.get("projection")
+    if projection is not None and not isinstance(projection, str):
+        told["projection"] = ", ".join(projection)
+    chosen = told.get("columns")
+    if isinstance(chosen, Schema):
+        return told
+    told.pop("columns", None)
+    described: Schema | None = options.get("schema") or options.get("target")
+    names, out = chosen, options.get("exclude") or ()
+    if described is None:
+        if names is not None or out:
+            hint = "Declare them: schema: {id: text not null, ...}"
+            raise FixConfig("Reading DynamoDB", "columns are chosen by name, and nothing says of which type they are", hint=hint)
+        return told
+    told["columns"] = _among(described, names, out)
+    told.setdefault("any_case", options.get("schema") is None)
+    return told
+
+
+def _among(described: Schema, names: Sequence[str] | None, out: Sequence[str]) -> Schema:
+    left_out = {name.lower() for name in out}
+    chosen = described if names is None else described.select(names)
+    return Schema(tuple(column for column in chosen if column.name.lower() not in left_out), described.key)

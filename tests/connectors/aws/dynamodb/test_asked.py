@@ -1,0 +1,36 @@
+"""Laws of what a copy of tables asks of DynamoDB: the same words as of any source, in those of its options."""
+
+from __future__ import annotations
+
+import pytest
+
+from halocline.connectors.aws.dynamodb.asked import asked
+from halocline.connectors.aws.dynamodb.wanted import Wanted
+from halocline.errors import FixConfig
+from halocline.schema import Column, Kind, Schema
+
+THERE = Schema((Column("id", Kind.STRING), Column("name", Kind.STRING), Column("at", Kind.INTEGER)), ("id",))
+
+
+def test_a_builder_needs_no_columns() -> None:
+    """Nothing is inferred for it; a list of attributes is a projection."""
+    wanted = Wanted(**asked({"table": "t", "items": True, "projection": ["id", "name"], "segments": 3, "values": {":a": 1}}))
+    assert (wanted.infer, wanted.projection, wanted.segments, wanted.values) == (False, "id, name", 3, {":a": 1})
+
+
+def test_columns_are_those_of_the_table_that_is_there_or_declared() -> None:
+    """Chosen by name among them; a database spells names in its own case."""
+    wanted = Wanted(**asked({"table": "t", "target": THERE, "columns": ["id", "at"], "exclude": ["at"]}))
+    assert wanted.columns is not None
+    assert (wanted.columns.names, wanted.columns.key, wanted.any_case) == (("id",), ("id",), True)
+    declared = Wanted(**asked({"table": "t", "schema": THERE, "target": Schema(())}))
+    assert (declared.columns, declared.any_case) == (THERE, False)
+    assert Wanted(**asked({"table": "t"})).columns is None
+    assert Wanted(**asked({"table": "t", "columns": THERE})).columns == THERE
+
+
+def test_columns_that_nothing_describes_are_refused() -> None:
+    """Their names alone say no type."""
+    for given in ({"columns": ["id"]}, {"exclude": ["id"]}):
+        with pytest.raises(FixConfig, match="of which type"):
+            asked({"table": "t", **given})
