@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from halocline.connectors.aws.models import codec_of
 from halocline.errors import FixConfig
+from halocline.models import codec_of
 
 
 class Colour(Enum):

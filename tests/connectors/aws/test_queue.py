@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -16,7 +18,8 @@ from tests.connectors.aws.servers import beside, fake, moto, new_bucket, new_nam
 from halocline import Invalid, SQSQueue, registry
 from halocline.connectors.aws import SQS, Offload, intake
 from halocline.connectors.aws.batches import Batches, Entry, Watch, pack, spread
-from halocline.connectors.aws.sqs import MAX_BYTES
+from halocline.connectors.aws.offload import SIZE
+from halocline.connectors.aws.sqs import MAX_BYTES, open_queue
 from halocline.errors import AccessDenied, FixConfig, HaloclineError, LoginRefused, NetworkFailed, NotFound, RetryLater, Stop
 from halocline.flows.policy import _POLLED
 from halocline.queues import Delivery, Message, Queue, Reply
@@ -156,13 +159,15 @@ def test_a_poll_waits_for_a_message(queue: SQSQueue[Job], aws_now: FakeAWS) -> N
     late.join()
 
 
-def test_what_is_received_is_fresh(aws_now: FakeAWS) -> None:
-    """After half of the visibility no further poll begins."""
+@pytest.mark.parametrize("is_waiting", [False, True], ids=["alone", "beside"])
+def test_what_is_received_is_fresh(aws_now: FakeAWS, monkeypatch: pytest.MonkeyPatch, is_waiting: bool) -> None:
+    """After half of the visibility no further poll begins, whether polls run alone or beside each other."""
+    monkeypatch.setattr(intake.Watch, "is_waiting", is_waiting)
     queue = SQS(beside("sqs").create_queue(QueueName=new_name(), Attributes={"VisibilityTimeout": "60"})["QueueUrl"])
     queue.send([Message(str(number)) for number in range(30)])
-    ticks = iter([0.0, 0.0, 29.0, 30.0])
+    ticks = chain([0.0, 0.0, 29.0], repeat(30.0))  # each poll asks once, and there may be two that find it is too late
     assert len(intake.Intake(queue, 30, wait_s=0).run(lambda: next(ticks))) == 20
-    ticks = iter([0.0, 0.0, 29.0])
+    ticks = chain([0.0, 0.0], repeat(29.0))
     assert len(intake.Intake(queue, 30, wait_s=0, visibility_s=40).run(lambda: next(ticks))) == 10
 
 
@@ -175,7 +180,7 @@ class Told:
     now_s: float = 0.0
     waits: list[float] = field(default_factory=list)
 
-    def receive(self, limit: int, *, wait_s: float, visibility_s: int | None) -> list[Delivery]:
+    def receive_allowed(self, limit: int, *, wait_s: float, visibility_s: int | None) -> list[Delivery]:
         self.waits.append(wait_s)
         self.now_s += wait_s - 0.5 if wait_s else 0.0
         return self.answers.pop(0)[:limit]
@@ -675,6 +680,20 @@ def test_a_body_that_this_login_cannot_have_costs_no_other_message(
     aws_now.clock.advance(31)
     aws_now.faults.remove(rule)
     assert queue.receive_message(0)[1] == "x" * 300_000
+
+
+def test_a_body_that_s3_forbids_is_what_is_wrong_with_its_message(aws_now: FakeAWS) -> None:
+    """Whoever counts tries gets it with `failure`, also alone, and what is wrong with the queue is raised."""
+    queue = open_queue(new_queue(), offload=new_bucket())
+    queue.send([Message("x" * 300_000)])
+    aws_now.faults.add("refuse", service="s3", operation="GetObject", code="AccessDenied")
+    (found,) = queue.receive(10, wait_s=0, visibility_s=0)
+    assert re.search(r"s3://.*AccessDenied.*s3:ListBucket", found.failure)
+    assert SIZE in found.attributes  # as a letter it is still the pointer
+    aws_now.faults.clear()
+    aws_now.faults.add("refuse", service="sqs", operation="ReceiveMessage", code="AccessDenied")
+    with pytest.raises(AccessDenied):
+        queue.receive(10, wait_s=0)
 
 
 def test_what_comes_behind_a_body_that_is_kept_back_waits(aws_now: FakeAWS) -> None:

@@ -10,10 +10,11 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from halocline.queues import Value
+from halocline.attributes import Listed, read
+from halocline.queues import Typed, Value
 
 
-def size_of(body: str, attributes: Mapping[str, Value]) -> int:
+def size_of(body: str, attributes: Mapping[str, Value | Typed]) -> int:
     """What SQS and SNS count: the body, and names, types and values of attributes, in bytes."""
     size = len(body) if body.isascii() else len(body.encode())
     for name, value in attributes.items():
@@ -23,12 +24,14 @@ def size_of(body: str, attributes: Mapping[str, Value]) -> int:
     return size
 
 
-def to_wire(value: Value) -> dict[str, Any]:
+def to_wire(value: Value | Typed) -> dict[str, Any]:
     """An attribute as SQS and SNS take it; bytes stay bytes."""
+    if isinstance(value, Typed):
+        return {"DataType": value.kind, "BinaryValue" if isinstance(value.content, bytes) else "StringValue": value.content}
     if isinstance(value, bytes):
         return {"DataType": "Binary", "BinaryValue": value}
     if isinstance(value, str):
-        return {"DataType": "String", "StringValue": value}
+        return {"DataType": "String.Array" if isinstance(value, Listed) else "String", "StringValue": value}
     return {"DataType": "Number", "StringValue": str(int(value) if isinstance(value, bool) else value)}
 
 
@@ -36,14 +39,4 @@ def from_wire(wire: Mapping[str, Any]) -> Value:
     """An attribute as SQS gives it on the wire, bytes in base64; a number that is none stays a text."""
     if "BinaryValue" in wire:
         return base64.b64decode(wire["BinaryValue"])
-    text = str(wire.get("StringValue", ""))
-    if not str(wire.get("DataType", "")).startswith("Number"):
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return read(str(wire.get("DataType", "")), str(wire.get("StringValue", "")))

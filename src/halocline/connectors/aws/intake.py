@@ -69,7 +69,7 @@ class Intake:
         wait_s = self._wait_s if left_s > self._wait_s else math.floor(left_s)  # a poll waits whole seconds
         found: list[Delivery] = []
         try:
-            found = self._queue.receive(asked, wait_s=wait_s, visibility_s=self._visibility_s)
+            found = self._queue.receive_allowed(asked, wait_s=wait_s, visibility_s=self._visibility_s)
         except HaloclineError as error:
             self._failure = error
         with self._lock:

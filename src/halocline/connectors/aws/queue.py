@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar, overload
 
 from halocline.connectors.aws.intake import Intake
-from halocline.connectors.aws.models import Invalid, Model, codec_of
+from halocline.connectors.aws.models import Invalid
 from halocline.connectors.aws.offload import Offload
 from halocline.connectors.aws.sqs import SQS, open_queue
 from halocline.errors import FixConfig, Stop
+from halocline.models import Model, codec_of
 from halocline.queues import Delivery, Message, Reply, Value
 
 _Named = TypeVar("_Named")  # pyright does not tell the class's own type from an argument of a class method
@@ -162,7 +163,7 @@ class SQSQueue(Generic[Model]):
         self, wait_time_seconds: int = _POLL_S, *, visibility_timeout: int | None = None
     ) -> tuple[str, Model | Invalid] | tuple[None, None]:
         """One message and the handle to delete it with; twice None where none came in time."""
-        for delivery in self.queue.receive(1, wait_s=wait_time_seconds, visibility_s=visibility_timeout):
+        for delivery in self.queue.receive_allowed(1, wait_s=wait_time_seconds, visibility_s=visibility_timeout):
             return delivery.handle, self._decoded(delivery)
         return None, None
 

@@ -25,9 +25,11 @@ from botocore.credentials import (
 )
 from botocore.loaders import create_loader
 
+from halocline._version import __version__
 from halocline.config import secret, variables
 from halocline.connectors.aws.errors import LOGIN, gate
 from halocline.errors import FixConfig, LoginRefused
+from halocline.mapping.near import near
 
 _BOTO_NAMES = {
     "region_name": "region",
@@ -67,10 +69,13 @@ class Access:
         """
         known = {one.name for one in fields(cls)}
         given = {_BOTO_NAMES.get(name, name): value for name, value in settings.items() if value is not None}
-        for name, value in given.items():
-            if name not in known or not isinstance(value, str):
-                hint = f"Known are the texts {', '.join(sorted(known))}."
-                raise FixConfig("Reading the settings of AWS", f"{name[:40]!r} is no setting, or no text", hint=hint)
+        wrong = [name for name, value in given.items() if name not in known or not isinstance(value, str)]
+        if wrong:
+            meant = [one for name in wrong for one in near(name, known)[:1]]
+            hint = f"Did you mean {', '.join(meant)}? " if meant else ""
+            hint += f"Known are the texts {', '.join(sorted(known))}."
+            told = ", ".join(repr(name[:40]) for name in wrong)
+            raise FixConfig("Reading the settings of AWS", f"{told} is no setting, or no text", hint=hint)
         if bool(given.get("key_id")) != bool(given.get("secret_key")):
             raise FixConfig("Reading the settings of AWS", "a login takes both key_id and secret_key")
         ours = variables("HALOCLINE_AWS_")
@@ -148,7 +153,7 @@ def _config(service: str) -> Config:
         max_pool_connections=_CONNECTIONS,
         retries={"mode": "adaptive"},
         signature_version="s3v4" if service == "s3" else None,  # links of version 2 are refused in newer regions
-        user_agent_extra="halocline",
+        user_agent_extra=f"halocline/{__version__}",
     )
 
 

@@ -5,7 +5,7 @@ Source: "PublishBatch", https://docs.aws.amazon.com/sns/latest/api/API_PublishBa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from halocline.connectors.aws.attributes import size_of, to_wire
@@ -13,7 +13,7 @@ from halocline.connectors.aws.batches import Batches, Entry
 from halocline.connectors.aws.errors import gate
 from halocline.connectors.aws.session import Access, session_of
 from halocline.errors import FixConfig, Stop
-from halocline.queues import Message, Reply, Value
+from halocline.queues import Message, Reply, Value, is_fifo
 
 MAX_BYTES = 262_144
 """A message with its attributes, and all of a call together. A topic whose MaximumMessageSize says so takes up to 1,048,576."""
@@ -46,7 +46,7 @@ class Topic:
     @property
     def is_fifo(self) -> bool:
         """Whether it keeps the order of groups and drops repeats."""
-        return self.name.endswith(".fifo")
+        return is_fifo(self.name)
 
     def publish(
         self,
@@ -61,22 +61,49 @@ class Topic:
 
         Raises: Stop where SNS refused it.
         """
-        (reply,) = self.publish_all([Message(body, attributes or {}, group, dedupe)], subject=subject)
+        (reply,) = self.publish_all([Message(body, attributes or {}, group, dedupe)], subjects=[subject])
         if reply.message_id is None:
             raise Stop(f"Publishing to the topic {self.name}", f"SNS refused the message: {reply.error}", code=reply.code)
         return reply.message_id
 
-    def publish_all(self, messages: Sequence[Message], *, subject: str | None = None) -> list[Reply]:
-        """Publish messages, any number, ten at a time; those of one group of a FIFO topic one after the other.
+    def publish_all(self, messages: Sequence[Message], *, subjects: Sequence[str | None] | None = None) -> list[Reply]:
+        """Publish messages, any number, ten at a time; those of one group of a FIFO topic one after the other. `subjects` has
+        one for each, or none.
 
         A message after one of its group that was refused is held back (`Held`); one that is too large is refused
         (`MessageTooLong`).
         Raises: what a call raised, where nothing was taken; FixConfig for a message with a delay, which topics do not know.
         """
-        entries = [self._entry(index, message, subject=subject) for index, message in enumerate(messages)]
+        given = [None] * len(messages) if subjects is None else subjects
+        pairs = enumerate(zip(messages, given, strict=True))
+        entries = [self._entry(index, message, subject=subject) for index, (message, subject) in pairs]
         doing = f"Publishing to the topic {self.name}"
         replies = Batches(doing, self._call, max_bytes=self._max_bytes).run(entries, in_order=self.is_fifo)
         return [replies[index] for index in range(len(entries))]
+
+    def attributes(self) -> Mapping[str, str]:
+        """The topic's settings (`Owner`, `Policy`, `FifoTopic`, ...), as they are now."""
+        with gate(f"Looking at the topic {self.name}", rights="The login needs sns:GetTopicAttributes on the topic."):
+            found: Mapping[str, str] = self._client.get_topic_attributes(TopicArn=self.arn)["Attributes"]
+            return found
+
+    def subscriptions(self) -> Iterator[Mapping[str, str]]:
+        """Who subscribed: `SubscriptionArn`, `Protocol`, `Endpoint`, ... of each, a hundred per call."""
+        more: dict[str, str] = {}
+        while True:
+            with gate(f"Listing who subscribed to the topic {self.name}", rights="The login needs sns:ListSubscriptionsByTopic."):
+                page = self._client.list_subscriptions_by_topic(TopicArn=self.arn, **more)
+            yield from page.get("Subscriptions", ())
+            if not page.get("NextToken"):
+                return
+            more = {"NextToken": page["NextToken"]}
+
+    def subscription(self, arn: str) -> Mapping[str, str]:
+        """The settings of one subscription."""
+        doing = f"Looking at the subscription {arn}"
+        with gate(doing, rights="The login needs sns:GetSubscriptionAttributes on the topic."):
+            found: Mapping[str, str] = self._client.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+            return found
 
     def _call(self, entries: list[dict[str, Any]]) -> Mapping[str, Any]:
         with gate(f"Publishing to the topic {self.name}", rights=_RIGHTS):

@@ -7,12 +7,14 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from halocline.attributes import typed
 from halocline.connectors.aws.attributes import from_wire, size_of, to_wire
 from halocline.connectors.aws.batches import MOST, Batches, Entry
 from halocline.connectors.aws.offload import OLD_SIZE, SIZE, Offload, Pointer, unmarked
@@ -20,7 +22,7 @@ from halocline.connectors.aws.s3 import S3
 from halocline.connectors.aws.session import Access, session_of
 from halocline.connectors.aws.wire import Wire
 from halocline.errors import AccessDenied, FixConfig, HaloclineError, LoginRefused, RetryLater
-from halocline.queues import Delivery, Message, Reply
+from halocline.queues import Delivery, Message, Move, Reply, Typed, Value, is_fifo, name_of
 
 MAX_BYTES = 1_048_576
 """A message with its attributes, and all messages of a call together; 262,144 until August 2025. A queue may allow less.
@@ -30,9 +32,16 @@ LONGEST_POLL_S = 20
 LONGEST_HIDDEN_S = 43_200
 USUAL_HIDDEN_S = 30
 _LONGEST_DELAY_S = 900
+_PAGE = 1_000
 _RIGHTS = "The login needs {} on the queue."
 _REGION = re.compile(r"https://(?:sqs\.([a-z0-9-]+)\.|([a-z0-9-]+)\.queue\.)amazonaws\.com(?:\.cn)?/")
 _SYSTEM = ["ApproximateReceiveCount", "SentTimestamp", "MessageGroupId"]
+
+_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
 
 
 def open_queue(place: str, *, account_id: str | None = None, offload: Offload | str | None = None, **settings: object) -> SQS:
@@ -62,7 +71,7 @@ class SQS:
     def __init__(self, url: str, access: Access | None = None, *, offload: Offload | None = None) -> None:
         self.url = url
         self._offload = offload
-        access = Access.of({}) if access is None else access
+        access = self._access = Access.of({}) if access is None else access
         match = _REGION.match(url)
         region = "" if match is None else match[1] or match[2]
         self._wire = Wire(session_of(access.in_region(region)), "sqs")
@@ -71,12 +80,12 @@ class SQS:
     @property
     def name(self) -> str:
         """The queue's name."""
-        return self.url.rstrip("/").rpartition("/")[2]
+        return name_of(self.url)
 
     @property
     def is_fifo(self) -> bool:
         """Whether it keeps the order of groups and drops repeats."""
-        return self.name.endswith(".fifo")
+        return is_fifo(self.name)
 
     def send(self, messages: Sequence[Message]) -> list[Reply]:
         """Send messages, any number, ten and a mebibyte at a time; those of one group of a FIFO queue one after the other.
@@ -93,10 +102,19 @@ class SQS:
     def receive(self, limit: int = MOST, *, wait_s: float = LONGEST_POLL_S, visibility_s: int | None = None) -> list[Delivery]:
         """At most `limit` messages and at most ten; none only when none came in `wait_s` (at most 20), or none was asked for.
 
-        A large message whose body cannot be had just now, or not by this login, is left out, and comes again when its visibility
-        ends; where nobody can have it, `failure` says why.
-        Raises: what kept the body back (RetryLater, LoginRefused, AccessDenied), where all that came was left out.
+        A large message whose body cannot be had just now is left out, and comes again when its visibility ends; where nobody can
+        have it, or not this login, `failure` says why: S3 also says of what is gone that it is forbidden.
+        Raises: what kept the body back (RetryLater, LoginRefused), where all that came was left out.
         """
+        return self._fetched(self._handed_out(limit, wait_s, visibility_s), aside=(RetryLater, LoginRefused))
+
+    def receive_allowed(self, limit: int, *, wait_s: float, visibility_s: int | None) -> list[Delivery]:
+        """Likewise, for who counts no tries: what this login cannot have is left out, too, and raised where it comes alone."""
+        found = self._handed_out(limit, wait_s, visibility_s)
+        return self._fetched(found, aside=(RetryLater, LoginRefused, AccessDenied))
+
+    def _handed_out(self, limit: int, wait_s: float, visibility_s: int | None) -> list[Delivery]:
+        """What SQS hands out, as it is there."""
         if limit < 1:
             return []
         wanted: dict[str, Any] = {
@@ -108,7 +126,15 @@ class SQS:
         if visibility_s is not None:
             wanted["VisibilityTimeout"] = _hidden(visibility_s)
         answer = self._call("Receiving from", "ReceiveMessage", wanted=wanted)
-        return self._fetched([_delivery(found) for found in answer.get("Messages", ())])
+        return [_delivery(found) for found in answer.get("Messages", ())]
+
+    def cut(self, thread: int) -> None:
+        """Let the poll that this thread waits for fail (NetworkFailed): no message goes to who has gone away.
+
+        Threads are named as `threading.get_ident` does. SQS is told first, and messages on their way are received. Called
+        again, it fails at once, and such messages come again when their visibility ends. Behind a proxy nothing is done.
+        """
+        self._wire.cut(thread)
 
     def delete(self, handles: Sequence[str]) -> list[Reply]:
         """Delete messages, ten at a time, and the objects of large ones.
@@ -142,6 +168,19 @@ class SQS:
             self._attributes = answer.get("Attributes", {})
         return self._attributes
 
+    def count(self) -> int:
+        """How many messages it holds by now, about: those that can be received, are hidden, or delayed.
+
+        Source: "GetQueueAttributes", read November 2026,
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
+        """
+        answer = self._call("Looking at", "GetQueueAttributes", wanted={"AttributeNames": list(_COUNTS)})
+        return sum(int(answer.get("Attributes", {}).get(name, 0)) for name in _COUNTS)
+
+    def identity(self) -> str:
+        """Its ARN."""
+        return self.attributes().get("QueueArn", self.url)
+
     @property
     def hidden_s(self) -> int:
         """For how long the queue hides what it hands out, where a call does not say so; 30 (SQS's default) where we cannot know.
@@ -152,6 +191,55 @@ class SQS:
             return int(self.attributes().get("VisibilityTimeout", USUAL_HIDDEN_S))
         except HaloclineError:
             return USUAL_HIDDEN_S
+
+    def dead_letters(self) -> SQS | None:
+        """The queue where SQS puts what was received too often; it is of the same account and region. None: there is none.
+
+        Source: "Using dead-letter queues in Amazon SQS", read November 2026,
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+        """
+        policy = json.loads(self.attributes().get("RedrivePolicy") or "{}")
+        arn = policy.get("deadLetterTargetArn")
+        return SQS(self._beside(arn.rpartition(":")[2]), self._access, offload=self._offload) if arn else None
+
+    def sources(self) -> list[str]:
+        """The names of the queues that put such messages into this one."""
+        found: list[str] = []
+        wanted: dict[str, Any] = {"MaxResults": _PAGE}
+        while True:
+            answer = self._call("Looking for the sources of", "ListDeadLetterSourceQueues", wanted=wanted)
+            found += [url.rstrip("/").rpartition("/")[2] for url in answer.get("queueUrls", ())]
+            if not answer.get("NextToken"):
+                return found
+            wanted = {**wanted, "NextToken": answer["NextToken"]}
+
+    def start_move(self, target: str, *, per_second: int | None = None) -> None:
+        """Begin to move all messages of this queue to the one named `target`, so many a second at most (500).
+
+        Source: "StartMessageMoveTask", read November 2026,
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html. That messages which
+        were sent here by hand are moved as well, when the target is named, is unverified on an account.
+        """
+        own = self.attributes()["QueueArn"]
+        wanted: dict[str, Any] = {"SourceArn": own, "DestinationArn": f"{own.rpartition(':')[0]}:{target}"}
+        if per_second is not None:
+            wanted |= {"MaxNumberOfMessagesPerSecond": per_second}
+        self._move("Moving the messages of", "StartMessageMoveTask", wanted=wanted)
+
+    def last_move(self) -> Move | None:
+        """How the newest move out of this queue stands; None: there was none."""
+        wanted = {"SourceArn": self.attributes()["QueueArn"], "MaxResults": 1}
+        for found in self._move("Looking at moves from", "ListMessageMoveTasks", wanted=wanted).get("Results", ()):
+            moved, of = (int(found.get(f"ApproximateNumberOfMessages{name}") or 0) for name in ("Moved", "ToMove"))
+            return Move(found["Status"], moved, of, found.get("FailureReason") or "")
+        return None
+
+    def _beside(self, name: str) -> str:
+        return f"{self.url.rstrip('/').rpartition('/')[0]}/{name}"
+
+    def _move(self, doing: str, operation: str, *, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        rights = _RIGHTS.format(f"sqs:{operation}, sqs:ReceiveMessage, sqs:DeleteMessage") + " And sqs:SendMessage on its target."
+        return self._wire.call(f"{doing} the queue {self.name}", operation, wanted=wanted, rights=rights)
 
     def _call(self, doing: str, operation: str, *, wanted: Mapping[str, Any]) -> dict[str, Any]:
         right = operation.removesuffix("Batch")
@@ -191,7 +279,8 @@ class SQS:
             return True
 
     def _entry(self, index: int, message: Message) -> Entry:
-        body, attributes, dedupe = message.body, dict(message.attributes), message.dedupe
+        body, dedupe = message.body, message.dedupe
+        attributes: dict[str, Value | Typed] = {**message.attributes, **message.typed}
         size = size_of(body, attributes)
         if self._offload is not None and size > self._offload.over_bytes:
             content = body.encode()
@@ -207,9 +296,9 @@ class SQS:
         wire |= {name: value for name, value in {"MessageGroupId": message.group, **more}.items() if value is not None}
         return Entry(index, wire, size, message.group)
 
-    def _fetched(self, deliveries: list[Delivery]) -> list[Delivery]:
-        """The deliveries with the bodies of large messages; without those that are to come again, and in a FIFO queue without
-        what comes behind them in their group.
+    def _fetched(self, deliveries: list[Delivery], *, aside: tuple[type[HaloclineError], ...]) -> list[Delivery]:
+        """The deliveries with the bodies of large messages; without those that are to come again, for errors of `aside`, and in
+        a FIFO queue without what comes behind them in their group.
         """
         if not any(SIZE in one.attributes or OLD_SIZE in one.attributes for one in deliveries):
             return deliveries
@@ -221,9 +310,11 @@ class SQS:
                 continue
             try:
                 whole.append(self._followed(delivery))
-            except (RetryLater, LoginRefused, AccessDenied) as error:
+            except aside as error:
                 kept_back = error  # no hand_back: while S3 is away, it would use up the receives before the dead letter queue
                 behind |= {delivery.group} if self.is_fifo else set()
+            except AccessDenied as error:
+                whole.append(replace(delivery, failure=str(error)))
         if kept_back is not None and not whole:
             raise kept_back
         return whole
@@ -261,7 +352,7 @@ class SQS:
 
 def _delivery(found: Mapping[str, Any]) -> Delivery:
     system = found.get("Attributes", {})
-    attributes = {name: from_wire(wire) for name, wire in found.get("MessageAttributes", {}).items()}
+    wires = found.get("MessageAttributes", {})
     return Delivery(
         found["ReceiptHandle"],
         found["Body"],
@@ -269,7 +360,8 @@ def _delivery(found: Mapping[str, Any]) -> Delivery:
         int(system.get("ApproximateReceiveCount", 1)),
         int(system.get("SentTimestamp", 0)),
         system.get("MessageGroupId"),
-        attributes,
+        {name: from_wire(wire) for name, wire in wires.items()},
+        typed=typed(wires) if wires else {},
     )
 
 
