@@ -16,7 +16,7 @@ import pytest
 from tests.consume.s3_samples import TEST_EVENT, event, eventbridge, record, sns, sns_lambda, sqs
 
 from halocline.config import Settings
-from halocline.consume.s3_events import Handling, Landed, News, S3Events, in_order, landed, notices, respond_to_s3_event
+from halocline.consume.aws.s3_events import Handling, Landed, News, S3Events, in_order, landed, notices, respond_to_s3_event
 from halocline.errors import FixConfig, HaloclineError, NotAllHandled, StorageFailed
 from halocline.ledger import Ledger, MemoryLedger, SqliteLedger
 
@@ -336,7 +336,7 @@ def test_two_lambda_functions_are_two(desk: Desk, called: list[object], monkeypa
 def test_two_scripts_are_two(tmp_path: Path) -> None:
     """Although all are `__main__`, or have an `app`; run again, each is the same. What is typed in has no name."""
     text = "import json, sys\nfrom pathlib import Path\nfrom halocline.config import Settings\n"
-    text += "from halocline.consume.s3_events import S3Events\nfrom app import other\n"
+    text += "from halocline.consume.aws.s3_events import S3Events\nfrom app import other\n"
     text += "def work(*_):\n    pass\n"
     text += "here = S3Events(settings=Settings(Path(sys.argv[1])))\n"
     text += "print([str(here.respond(sys.argv[2], one)[0].handling) for one in (work, other)])\n"
@@ -410,7 +410,7 @@ def test_a_file_whose_process_died_runs_again(tmp_path: Path) -> None:
     """At once, for the dead one's lease is nobody's."""
     settings = Settings(tmp_path)
     dying = "import json, os, sys\nfrom pathlib import Path\nfrom halocline.config import Settings\n"
-    dying += "from halocline.consume.s3_events import S3Events\n"
+    dying += "from halocline.consume.aws.s3_events import S3Events\n"
     dying += "S3Events(settings=Settings(Path(sys.argv[1])), flow='f').respond(sys.argv[2], lambda *_: os._exit(7))"
     done = subprocess.run([sys.executable, "-c", dying, str(tmp_path), json.dumps(event())], check=False, timeout=60)
     assert done.returncode == 7

@@ -14,20 +14,21 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from halocline.consume.aws.invocation import Invocation, TimeLeft
 from halocline.errors import FixConfig, HaloclineError, NotAllHandled, RetryLater, Stop
 from halocline.landed import Landed
+from halocline.queues import is_fifo
 
 if TYPE_CHECKING:
-    from halocline.consume.s3_notices import Notice
+    from halocline.consume.aws.s3_notices import Notice
     from halocline.flows.configuration import Configuration
     from halocline.flows.connected import Connected
     from halocline.flows.owners import Owners
@@ -36,18 +37,10 @@ if TYPE_CHECKING:
 _DOING = "Handling an event in Lambda"
 _FLOW_KEYS = {"flow", "flows", "bucket", "key", "id", "on_timeout"}
 _MOST_BYTES = 200_000  # of results in an answer; a state of Step Functions holds 256 KiB, and `continue` has to fit too
-_MOST_MARGIN = 1 / 3  # of the time that there is: a function with a short time-out is to do something all the same
 _SCHEDULED = {"Scheduled Event", "Scheduled Event - Scheduler"}
 
 
-class Context(Protocol):
-    """What Lambda says of one invocation. Source: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda ends the invocation."""
-
-
-def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+def handler(event: Mapping[str, Any], context: Invocation) -> dict[str, Any]:
     """Handle one event with the flows of `halocline.yaml` beside the function (or where HALOCLINE_CONFIG says).
 
     Raises: FixConfig for a configuration that cannot be; NotAllHandled, RetryLater for what is to be delivered again.
@@ -57,11 +50,10 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     from halocline.flows.reading import place
     from halocline.ledger import open_ledger
 
-    configuration = _configuration(str(place()))
-    left_s = context.get_remaining_time_in_millis() / 1_000
-    ends_at = time.monotonic() + left_s - min(configuration.said.aws_lambda.margin, left_s * _MOST_MARGIN)
-    settings = Settings.from_env()
-    with open_ledger(settings.ledger) as ledger:
+    configuration = _configuration(str(place().absolute()))
+    ends_at = TimeLeft.of(context, margin_s=configuration.said.aws_lambda.margin).ends_at
+    settings = configuration.settings(Settings.from_env())
+    with open_ledger(settings.ledger, keep_s=settings.keep_s) as ledger:
         around = Connected(configuration.connections, configuration.folder, settings, ledger, ends_at=ends_at)
         return Function(configuration, around, str(getattr(context, "aws_request_id", "") or "")).respond(event)
 
@@ -150,7 +142,7 @@ class Function:
     # ---- SQS
 
     def _respond_to_queue(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        fifo = any(str(one.get("eventSourceARN", "")).endswith(".fifo") for one in records)
+        fifo = any(is_fifo(str(one.get("eventSourceARN", ""))) for one in records)
         groups = {str(one["messageId"]): str((one.get("attributes") or {}).get("MessageGroupId") or "") for one in records}
         calls = {str(one["messageId"]): call for one in records if (call := _call_in(one.get("body"))) is not None}
         items = []
@@ -217,15 +209,15 @@ class Function:
 
     def _files(self, event: Mapping[str, Any]) -> list[Item]:
         """The files that an event of S3 tells of, each with its flow; what is not known is told as such."""
-        from halocline.consume.s3_events import in_order
-        from halocline.consume.s3_notices import notices
+        from halocline.consume.aws.s3_events import in_order
+        from halocline.consume.aws.s3_notices import notices
 
         if event.get("Records") == []:
             return []
         return [item for notice in in_order(notices(event)) if (item := self._of_notice(notice)) is not None]
 
     def _of_notice(self, notice: Notice) -> Item | None:
-        from halocline.consume.s3_notices import News
+        from halocline.consume.aws.s3_notices import News
         from halocline.flows.owners import Owners
 
         if notice.error is not None:

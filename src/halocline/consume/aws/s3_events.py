@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from halocline.config import Settings
-from halocline.consume.callbacks import Callback, name_of
-from halocline.consume.s3_notices import News, Notice, notices
+from halocline.consume.aws.callbacks import Callback, name_of
+from halocline.consume.aws.s3_notices import News, Notice, notices
 from halocline.errors import LeaseHeld, NotAllHandled
 from halocline.events import Noticed, Sink, silent
 from halocline.heartbeat import Turn
@@ -116,9 +116,9 @@ class S3Events:
 
     A file counts as handled when its callback has returned; that is kept in the ledger (None: that of `settings`, which are the
     environment's otherwise), under the name `flow`. None makes one: of the Lambda function or the program, the callback and its
-    arguments (see `name_of` of `halocline.consume.callbacks`), so that other arguments are other work; with a name they are not.
-    Keys that begin with one of `ignore` are left out. Two processes share what they know when they share the ledger. A file of
-    which no version, etag or sequencer is told cannot be told from the one before it, and is handled whenever an event says so.
+    arguments (see `name_of` of `halocline.consume.aws.callbacks`), so that other arguments are other work; with a name they are
+    not. Keys that begin with one of `ignore` are left out. Two processes share what they know when they share the ledger. A file
+    of which no version, etag or sequencer is told cannot be told from the one before it: it is handled whenever an event says so.
     """
 
     ledger: Ledger | None = None
@@ -140,7 +140,7 @@ class S3Events:
         settings = self.settings or Settings.from_env()
         flow = self.flow or f"s3-event:{name_of(callback, args=args, kwargs=kwargs)}"
         with ExitStack() as stack:
-            ledger = self.ledger or stack.enter_context(open_ledger(settings.ledger))
+            ledger = self.ledger or stack.enter_context(open_ledger(settings.ledger, keep_s=settings.keep_s))
             once = _Once(ledger, flow, Turn(settings.lease_s), self.sink)
             results = [
                 self._handle(notice, lambda file: callback(file.key, file.bucket, *args, **kwargs), once=once)

@@ -1,0 +1,1 @@
+"""The flight of messages through a worker, as a pure state machine."""

@@ -1,0 +1,1 @@
+"""Topics, and what queues get from them."""
