@@ -1,0 +1,1 @@
+"""`iniesta.x` is found at `halocline.compat.iniesta.x`."""
