@@ -1,0 +1,1 @@
+"""The `utils` of the demand pipeline are found at `halocline.compat.demand.utils`."""
