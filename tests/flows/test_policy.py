@@ -16,7 +16,7 @@ from tests.system.flow_desk import QUEUE, FlowDesk, failures, flow_desk, sqs_eve
 from tests.system.push_desk import desk_at, push_org
 
 from halocline import aws_lambda
-from halocline.consume.aws_lambda import _configuration
+from halocline.consume.aws.aws_lambda import _configuration
 from halocline.emulator.server import Emulator
 from halocline.errors import FixConfig
 from halocline.flows.configuration import Configuration

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halocline.config import Settings
 from halocline.connectors.postgres.client import conninfo
 from halocline.errors import FixConfig, NotFound
 from halocline.flows.configuration import Said
@@ -63,16 +64,32 @@ SYNC = f"{LAKE}    kind: sync\n    to: lake\n    objects: [Account]\n"
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
+        (f"{LAKE}    kind: synk", 3, "has an unknown kind. Did you mean sync?"),
+        (f"{SYNC}    table: [a]", 7, "'table' in the flow 'f' is neither a text"),
+        (
+            f"{LAKE}    kind: tables\n    from: lake\n    to: lake\n    tables: [t]",
+            7,
+            "'tables[0]' in the flow 'f' is no mapping",
+        ),
+        (f"{LAKE}    kind: tables\n    from: lake\n    to: lake\n    tables: [{{form: t}}]", 7, "'tables[0].form' is unknown"),
+        (f"{LAKE}    kind: sync\n    from: salesforce\n    to: lake\n    all: true", 5, "Leave it out for the org of the SF_*"),
+        ("connections: {w: '${WAREHOUSE}'}", 1, "a variable is written env:NAME"),
+        ("connections: {w: lake.duckdb}", 1, "it is a path, and no URI: write duckdb:///FILE"),
+        ("connections:\n  org: {type: salesforce}", 2, "the connection 'org' is wrong: a connection is a URI, or has a `kind`"),
+        ("flows:\n\ta: 1", 2, "it is a tab: indent with blanks"),
+        ("flows:\n  a:\n    kind:sync\n    to: x", 4, "a blank is missing after a colon above"),
+        ("flows:\n  a:\n    kind: sync\n   to: x", 4, "its indentation is that of no line above"),
+        (f"{LAKE}    kind: listen\n    queue: q\n    handlers: mine.py", 6, "without .py"),
         ("flow: {}", 1, "'flow' is unknown in the file. Did you mean flows?"),
         (f"{SYNC}    paralel: 3", 7, "'paralel' is unknown in the flow 'f'. Did you mean parallel or all?"),
         (f"{SYNC}    zzz: 3", 7, "'zzz' is unknown in the flow 'f'. There are kind, from, to,"),
-        (f"{SYNC}    parallel: many", 7, "'parallel' in the flow 'f' is wrong: input should be a valid integer"),
+        (f"{SYNC}    parallel: many", 7, "'parallel' in the flow 'f' is no whole number"),
         (f"{SYNC}    parallel: 0", 7, "greater than or equal to 1"),
-        (f"{SYNC}    parallel: '3'", 7, "valid integer"),
+        (f"{SYNC}    parallel: '3'", 7, "is no whole number"),
         (f"{SYNC}    deletes: gone", 7, "'deletes' in the flow 'f' is none of 'soft', 'hard' or 'ignore'"),
-        (f"{SYNC}    history: 'no'", 7, "'history' in the flow 'f' is wrong: input should be a valid boolean"),
-        (f"{SYNC}    fields: Name", 7, "'fields' in the flow 'f' is wrong: input should be a valid list"),
-        (f"{SYNC}    mask: {{Phone: hide}}", 7, "'Phone' in the flow 'f' is none of 'hash' or 'null'"),
+        (f"{SYNC}    history: 'no'", 7, "'history' in the flow 'f' is no true or false"),
+        (f"{SYNC}    fields: Name", 7, "'fields' in the flow 'f' is no list, as in [one, other]"),
+        (f"{SYNC}    mask: {{Phone: hide}}", 7, "'mask.Phone' in the flow 'f' is none of 'hash' or 'null'"),
         (f"{SYNC}    soql: SELECT Id FROM Account\n    where: Id != null", 3, "soql says it all"),
         (f"{LAKE}    kind: sync\n    to: lake", 3, "name objects, or say `all: true`, or give soql"),
         (
@@ -86,10 +103,10 @@ SYNC = f"{LAKE}    kind: sync\n    to: lake\n    objects: [Account]\n"
             5,
             "leads to a database or folder; a Salesforce org",
         ),
-        (f"{LAKE}    kind: sink", 3, "the flow 'f' has an unknown kind. There are 'sync', 'push', 'file'"),
-        (f"{LAKE}    to: lake", 3, "the flow 'f' lacks 'kind': sync, push or file"),
+        (f"{LAKE}    kind: sink", 3, "the flow 'f' has an unknown kind. There are sync, push, file"),
+        (f"{LAKE}    to: lake", 3, "the flow 'f' lacks 'kind': sync, push, file, listen or tables"),
         (f"{LAKE}    - kind: sync", 3, "no mapping"),
-        (f"{LAKE}    kind: push\n    object: A\n    key: E__c", 3, "give a query or a file, one of the two"),
+        (f"{LAKE}    kind: push\n    object: A\n    key: E__c", 3, "give a query, a file or rows, one of the three"),
         (f"{LAKE}    kind: push\n    object: A\n    file: x.csv", 3, "an upsert needs a key"),
         (f"{LAKE}    kind: push\n    key: E__c\n    file: x.csv", 3, "the flow 'f' lacks 'object'"),
         (
@@ -111,7 +128,7 @@ SYNC = f"{LAKE}    kind: sync\n    to: lake\n    objects: [Account]\n"
         (
             f"{LAKE}    kind: file\n    from: s3://b\n    object: A\n    key: E__c\n    execution:\n      objct: R__c",
             8,
-            "lacks 'object'",
+            "lacks 'execution.object'",
         ),
         (
             "connections:\n  x: {kind: salesforce, client_ids: a}",
@@ -137,6 +154,9 @@ SYNC = f"{LAKE}    kind: sync\n    to: lake\n    objects: [Account]\n"
         ("connections:\n  x: mysql://host/db", 2, "it is no URI that is known; begin with one of duckdb://"),
         ("connections:\n  no: duckdb:///x", 2, "the name 'no' is no text to YAML; put it in quotes"),
         ("lambda:\n  margin: 0", 2, "greater than or equal to 1"),
+        ("ledger:\n  keep: 90", 2, "'keep' in 'ledger' is no text"),
+        ("ledger:\n  keep: soon", 2, "'soon' is no time; write 90d, 12w or 36h"),
+        ("ledger:\n  keeps: 90d", 2, "Did you mean keep"),
         ("flows: 3", 1, "no mapping"),
         ("- flows", 1, "the file is no mapping"),
         ("flows: {}\nflows: {}", 2, "says 'flows' a second time"),
@@ -295,7 +315,7 @@ def test_the_sample_can_be_read_with_and_without_its_comments() -> None:
     opened = "\n".join(line.replace("# ", "", 1) if line.strip().startswith("# ") else line for line in body.splitlines())
     found = understood(f"connections:{opened}")
     assert (list(found.flows), list(found.connections)) == (
-        ["accounts", "to_org", "companies"],
+        ["accounts", "to_org", "companies", "orders", "demand"],
         ["org", "lake", "warehouse", "landing"],
     )
     assert "halocline schema" in head
@@ -305,9 +325,16 @@ def test_the_schema_says_what_is_read() -> None:
     """Each object of it is closed, names every key, and describes what is not plain from its name."""
     schema = json_schema()
     json.dumps(schema)
-    assert set(schema["properties"]) == {"connections", "flows", "lambda"}
+    assert set(schema["properties"]) == {"connections", "flows", "lambda", "ledger"}
     for name in ("SyncFlow", "PushFlow", "FileFlow", "Org", "Place", "Bucket", "Execution", "Lambda"):
         assert schema["$defs"][name]["additionalProperties"] is False
     assert {"from", "all", "schema"} <= schema["$defs"]["SyncFlow"]["properties"].keys()
     assert schema["$defs"]["Org"]["properties"]["client_secret"]["anyOf"][0]["pattern"] == "^(env|file|aws-sm):."
     assert Said.model_validate({}).flows == {}
+
+
+def test_the_file_says_what_the_ledger_keeps_where_the_environment_does_not(tmp_path: Path) -> None:
+    """As of every setting that both know."""
+    file, none = understood("ledger: {keep: 2w}"), understood("flows: {}")
+    assert file.settings(Settings(tmp_path)).keep_s == 14 * 86_400.0
+    assert (file.settings(Settings(tmp_path, keep_s=5.0)).keep_s, none.settings(Settings(tmp_path)).keep_s) == (5.0, None)

@@ -6,12 +6,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from pathlib import Path
+from typing import Literal
 
 from halocline import registry
 from halocline.connector import Target
-from halocline.errors import HaloclineError
-from halocline.flows.configuration import Configuration
+from halocline.errors import HaloclineError, NotFound
+from halocline.flows.configuration import AnyFlow, Configuration
 from halocline.flows.connected import Connected
 from halocline.flows.connections import (
     ENVIRONMENT,
@@ -24,50 +27,89 @@ from halocline.flows.connections import (
     uri_of,
 )
 from halocline.flows.files import FileFlow
+from halocline.flows.listen import ListenFlow
 from halocline.flows.push import PushFlow
 from halocline.flows.sync import SyncFlow
+from halocline.flows.tables import TablesFlow
 from halocline.ledger import open_ledger
-from halocline.spool import Spool
+from halocline.located import located
+from halocline.quantity import quantity
+from halocline.queues import Redriven, beside
+from halocline.spool import Spool, prove, quarantine_of
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One thing that was tried: what it is, what was found, or the error."""
+    """One thing that was tried: what it is, on which line it stands, what was found, or the error.
+
+    `state` is ok, failed or skipped.
+    """
 
     name: str
     found: str = ""
     error: HaloclineError | None = None
+    line: int | None = None
+    state: Literal["ok", "failed", "skipped"] = "ok"
 
 
 def checks(configuration: Configuration, around: Connected) -> Iterator[Checked]:
-    """Try the ledger, each connection, and what each flow reads beside it; each is told as soon as it is known."""
+    """Try the ledger, each connection, and what each flow needs; each is told as soon as it is known.
+
+    A flow that needs a connection which failed is not tried: it would fail for that.
+    """
     yield _tried("ledger", lambda: _ledger(around))
-    asked = {uri for flow in configuration.flows.values() if isinstance(flow, PushFlow) and (uri := flow.source) is not None}
+    flows = configuration.flows.values()
+    asked = {uri for flow in flows if isinstance(flow, (PushFlow, TablesFlow)) and (uri := flow.source) is not None}
+    made = {flow.to for flow in flows if isinstance(flow, (SyncFlow, TablesFlow))}  # what is not there yet, these flows make
+    failed: dict[str, str] = {}
     for name in _names(configuration):
         connection = around.connection(name)
         shown = {ENVIRONMENT: "salesforce by the SF_* variables"}.get(name, f"{name.partition('://')[0]}://...")
         shown = name if name in configuration.connections else shown
-        yield _tried(shown, lambda one=connection, is_asked=name in asked: _connection(one, around, is_asked=is_asked))  # type: ignore[misc]  # bound as it is now
+        look = partial(_connection, connection, around, is_asked=name in asked, is_made=name in made)
+        found = _tried(shown, look, line=_line(name, configuration))
+        if found.error is not None:
+            failed[name] = shown
+        yield found
     for name, flow in configuration.flows.items():
-        if not isinstance(flow, SyncFlow):
-            yield _tried(f"flow {name}", lambda name=name, one=flow: _flow(name, one, around))  # type: ignore[misc]  # likewise
+        without = next((failed[one] for one in _named_by(flow) if one in failed), None)
+        line = configuration.line("flows", name)
+        if without is not None:
+            yield Checked(f"flow {name}", f"not tried, for {without} failed", line=line, state="skipped")
+        else:
+            yield _tried(f"flow {name}", partial(_flow, name, flow, around), line=line)
+    if not configuration.flows:
+        yield Checked("flows", "there are none yet; `halocline init` writes one")
 
 
 def _names(configuration: Configuration) -> list[str]:
     """The connections of the file, and those that flows name without one."""
-    named = [*configuration.connections]
-    for flow in configuration.flows.values():
-        org = flow.org if isinstance(flow, SyncFlow) else flow.to
-        other = flow.to if isinstance(flow, SyncFlow) else flow.source
-        named += [ENVIRONMENT if org is None else org, *([] if other is None else [other])]
-    return list(dict.fromkeys(named))
+    named = [name for flow in configuration.flows.values() for name in _named_by(flow)]
+    return list(dict.fromkeys([*configuration.connections, *named]))
 
 
-def _tried(name: str, look: Callable[[], str]) -> Checked:
+def _named_by(flow: AnyFlow) -> list[str]:
+    """The connections that a flow needs, by name or as URIs."""
+    if isinstance(flow, ListenFlow):
+        return []
+    if isinstance(flow, TablesFlow):
+        return [flow.source, flow.to]
+    org = flow.org if isinstance(flow, SyncFlow) else flow.to
+    other = flow.to if isinstance(flow, SyncFlow) else flow.source
+    return [ENVIRONMENT if org is None else org, *([] if other is None else [other])]
+
+
+def _line(name: str, configuration: Configuration) -> int | None:
+    """Where a connection stands; where a URI stands in its place, the flow."""
+    flow = next((one for one, flow in configuration.flows.items() if name in _named_by(flow)), None)
+    return configuration.line("connections", name) or (None if flow is None else configuration.line("flows", flow))
+
+
+def _tried(name: str, look: Callable[[], str], *, line: int | None = None) -> Checked:
     try:
-        return Checked(name, look())
+        return Checked(name, look(), line=line)
     except HaloclineError as error:
-        return Checked(name, error=error)
+        return Checked(name, error=error, line=line, state="failed")
 
 
 def _ledger(around: Connected) -> str:
@@ -76,7 +118,7 @@ def _ledger(around: Connected) -> str:
         return "shared by all hosts that reach it" if isinstance(place, str) else f"a file of this host: {place}"
 
 
-def _connection(connection: Connection, around: Connected, *, is_asked: bool) -> str:
+def _connection(connection: Connection, around: Connected, *, is_asked: bool, is_made: bool) -> str:
     if kind_of(connection) == "salesforce":
         client = open_org(connection, sink=around.sink)
         try:
@@ -87,10 +129,21 @@ def _connection(connection: Connection, around: Connected, *, is_asked: bool) ->
         bucket, prefix = bucket_of(connection)
         found = len(list(islice(open_bucket_store(connection).each(bucket, prefix), 1)))
         return f"s3://{bucket}/{prefix}: {'can be listed' if found else 'can be listed, and is empty'}"
-    return _asked(connection, around) if is_asked else _written(connection, around)
+    if not is_asked:
+        return _written(connection, around)
+    try:
+        return _asked(connection, around)
+    except NotFound:
+        if not is_made:
+            raise
+    return _written(connection, around)
 
 
 def _asked(connection: Connection, around: Connected) -> str:
+    uri = uri_of(connection)
+    if not registry.can_query(uri):
+        registry.connect(registry.reader_of(uri), uri, memory_limit=around.settings.duckdb_memory, sink=around.sink).close()
+        return "can be read"
     reader = registry.open_query(uri_of(connection), "SELECT 1 AS one", memory_limit=around.settings.duckdb_memory)
     with reader:
         reader.read_all()
@@ -108,12 +161,53 @@ def _written(connection: Connection, around: Connected) -> str:
     return "can be reached"
 
 
-def _flow(name: str, flow: PushFlow | FileFlow, around: Connected) -> str:
+def _flow(name: str, flow: AnyFlow, around: Connected) -> str:
+    if isinstance(flow, SyncFlow):
+        return _sync(flow, around)
+    if isinstance(flow, TablesFlow):
+        counts = [survey.estimated_rows for _, survey, _ in flow.plan(name, around)]
+        return f"{quantity(len(counts), 'table')} with about {quantity(sum(counts), 'row')} can be read, and have where to go"
+    if isinstance(flow, ListenFlow):
+        return _listen(flow, around)
     if isinstance(flow, FileFlow):
         job = flow.job(name, around)
-        return f"files below s3://{job.bucket}/{job.prefix} go into {job.sobject}"
-    flow.mapper(around)
+        return f"files below s3://{job.bucket}/{job.prefix} go into {job.sobject}{flow.examine(around)}"
+    flow.find_functions(around)
+    if flow.rows_of is not None:
+        return f"what {flow.rows_of} gives goes into {flow.sobject}; it is not called now{flow.examine(around)}"
     if flow.query is None:
         with flow.rows(around) as rows:
-            return f"{rows.name}: {len(rows):,} rows for {flow.sobject}"
-    return f"its query goes into {flow.sobject}"
+            return f"{rows.name}: {quantity(len(rows), 'row')} for {flow.sobject}{flow.examine(around, rows)}"
+    return f"its query goes into {flow.sobject}{flow.examine(around)}"
+
+
+def _sync(flow: SyncFlow, around: Connected) -> str:
+    """Each object that is named is looked at; those that only patterns stand for are too many for that."""
+    with flow.system(around) as system:
+        jobs = flow.jobs(system, around)
+        named = {one.lower() for one in flow.objects} if flow.soql is None else {job.sobject.lower() for job in jobs}
+        looked = list(system.plan_all([job for job in jobs if job.sobject.lower() in named], parallel=flow.parallel))
+    for one in looked:
+        if one.error is not None:
+            raise one.error
+    count = sum(one.survey.estimated_rows for one in looked if one.survey is not None)
+    about = f", {quantity(count, 'row')} to be read from those that are named" if looked else ""
+    return f"{quantity(len(jobs), 'object')} can be read{about}"
+
+
+def _listen(flow: ListenFlow, around: Connected) -> str:
+    doing = f"Looking for the handlers at {flow.handlers}"
+    located(flow.handlers, doing=doing, folder=around.folder, example="my_project.events:handlers", usual="handlers")
+    home = around.settings.home
+    queue = registry.open_queue(flow.queue, **flow.access())
+    own = (
+        queue.dead_letters() if isinstance(queue, Redriven) else None
+    )  # the first question that a queue named by its URL is asked
+    kept = flow.dead_letters or (str(getattr(own, "name", "")) if own is not None else "a folder of this host")
+    if kept.startswith("file://"):
+        prove(Path(kept.removeprefix("file://")))
+    elif flow.dead_letters is not None:
+        registry.open_queue(beside(flow.queue, kept), **flow.access())
+    elif own is None:
+        prove(quarantine_of(home, flow.known))
+    return f"the queue {flow.queue} can be reached; what is set aside goes to {kept}"

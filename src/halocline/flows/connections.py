@@ -20,8 +20,7 @@ ENVIRONMENT = "salesforce:"
 """The connection that is there without being named: the login of the `SF_*` variables."""
 
 _REFERENCE = re.compile(r"(env|file|aws-sm):.")
-_SCHEMES = ("duckdb", "postgresql", "postgres", "snowflake", "file", "s3")
-_PASSWORD = re.compile(r"://(?!/)[^@]*:[^@]*@")  # a key of AWS has slashes
+_LOGIN = re.compile(r"://(?!/)")
 _SECRET_NAME = re.compile(
     r"(password|passwd|pwd|passphrase|passcode|secret|token|private_key|access_key|api_?key)$", re.IGNORECASE
 )
@@ -30,6 +29,14 @@ _SECRET_NAME = re.compile(
 def is_reference(text: str) -> bool:
     """Whether a text says where a secret is, and is none; `file:PATH` does, and `file:///folder` is a URI."""
     return _REFERENCE.match(text) is not None and "://" not in text
+
+
+def holds_password(uri: str) -> bool:
+    """Whether a URI says a password, after its user's name or as one of its options."""
+    options = parse_qsl(uri.partition("?")[2].replace(";", "&"))
+    before_hosts = uri.split("@")[:-1]  # and not up to the next slash: a key of AWS has slashes
+    logins = (part[found.end() :] for part in before_hosts if (found := _LOGIN.search(part)))
+    return any(":" in login for login in logins) or any(_SECRET_NAME.search(name) for name, _ in options)
 
 
 def _referred(text: str) -> str:
@@ -46,11 +53,14 @@ def checked_address(text: str) -> str:
     scheme = text.partition(":")[0].lower()
     if is_reference(text):
         return text
-    if scheme not in _SCHEMES or "://" not in text:
-        raise ValueError(f"it is no URI that is known; begin with one of {', '.join(f'{one}://' for one in _SCHEMES)}, or env:")
-    if _PASSWORD.search(text) or any(
-        _SECRET_NAME.search(name) for name, _ in parse_qsl(text.partition("?")[2].replace(";", "&"))
-    ):
+    known = [one for about in registry.abouts() for one in about.schemes]
+    if text.startswith(("$", "{{", "%")) or "${" in text:
+        raise ValueError("a variable is written env:NAME, and stands for the whole URI")
+    if "://" not in text and text.lower().endswith((".duckdb", ".db", ".sqlite", ".csv", ".parquet")):
+        raise ValueError("it is a path, and no URI: write duckdb:///FILE, sqlite:///FILE, or file:///FOLDER for tables of files")
+    if scheme not in known or "://" not in text:
+        raise ValueError(f"it is no URI that is known; begin with one of {', '.join(f'{one}://' for one in known)}, or env:")
+    if holds_password(text):
         raise ValueError("the URI holds a password; give it as `password: env:NAME` beside `uri:`, or the whole as env:NAME")
     return text
 
@@ -67,19 +77,25 @@ class Org(Model):
     """A Salesforce org. What is given decides how to log in; a value left out is not taken from the environment."""
 
     kind: Literal["salesforce"]
+    """An org."""
     login_url: str | None = None
     """The org's My Domain, `https://<name>.my.salesforce.com`; or a reference."""
     client_id: str | None = None
     """The consumer key of the app; or a reference."""
     client_secret: Secret | None = None
+    """The consumer secret of the app."""
     username: str | None = None
     """Or a reference."""
     password: Secret | None = None
+    """With `username`, `security_token`, `client_id` and `client_secret`: a flow that Salesforce retires in February 2027."""
     security_token: Secret | None = None
+    """What Salesforce wants after the password, from an address that it does not know."""
     private_key_path: str | None = None
     """The file of the private key (JWT)."""
     refresh_token: Secret | None = None
+    """With `client_id`: the refresh token flow."""
     access_token: Secret | None = None
+    """A session that is there already; it is not renewed."""
     instance_url: str | None = None
     """Where `access_token` is good for; or a reference."""
     quota_share: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -95,19 +111,24 @@ class Place(Model):
     """A database, or a folder of files, by its URI."""
 
     kind: Literal["database", "folder"]
+    """Tables in a database, or in a folder of files."""
     uri: Address
     """`duckdb:///lake.duckdb`, `postgresql://user@host/database`, `snowflake://...`, `file:///folder`; or a reference."""
     password: Secret | None = None
+    """The password of the URI's user."""
 
 
 class Bucket(Model):
     """A bucket of Amazon S3, or of a store that speaks its language."""
 
     kind: Literal["s3"]
+    """A bucket of files."""
     bucket: str
+    """Its name."""
     region: str | None = None
     """Unless what boto3 finds: AWS_REGION, the profile."""
     profile: str | None = None
+    """The profile of `~/.aws/config` to log in with."""
     role: str | None = None
     """The ARN of a role to assume."""
     endpoint: str | None = None

@@ -38,6 +38,7 @@ class Execution(Model):
     """The record in Salesforce that tells of a file's run."""
 
     sobject: str = Field(alias="object")
+    """The object of the record."""
     key: str | None = None
     """An external id field (a text of 32 characters or more), by which the record is made once, whatever is repeated."""
     fields: dict[str, Any] = Field(default_factory=dict)
@@ -57,6 +58,7 @@ class FileFlow(Writing):
     """Files that land below a prefix of a bucket into a Salesforce object."""
 
     kind: Literal["file"]
+    """Files that land in a bucket, into Salesforce."""
     source: str = Field(alias="from")
     """The connection of the bucket, or s3://bucket."""
     prefix: str = ""
@@ -68,6 +70,7 @@ class FileFlow(Writing):
     empty_report: bool = False
     """A report for files without such rows too."""
     execution: Execution | None = None
+    """A record in Salesforce for each file."""
     queue: str | None = None
     """The ARN of the SQS queue that brings the bucket's events to Lambda; for `halocline iam`."""
 

@@ -6,16 +6,20 @@ read November 2026. Keys of KMS are not in it, nor the right to write a log: tho
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from halocline.config import Settings
-from halocline.flows.configuration import Configuration
+from halocline.flows.configuration import AnyFlow, Configuration
 from halocline.flows.connected import Connected
 from halocline.flows.connections import Bucket, Connection, bucket_of, leads_to_bucket, secrets_of
 from halocline.flows.files import FileFlow
+from halocline.flows.listen import ListenFlow
 from halocline.flows.push import PushFlow
 from halocline.flows.sync import SyncFlow
+from halocline.flows.tables import TablesFlow
 
 VERSION = "2012-10-17"
 """Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html."""
@@ -33,6 +37,21 @@ _POLLED = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html, read November 2026.
 """
 
+_LISTENED = (
+    *("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
+    *("sqs:DeleteMessage", "sqs:ChangeMessageVisibility"),
+)
+"""Source: "Actions, resources, and condition keys for Amazon SQS", read November 2026,
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html. A batch needs the right of one call."""
+_SET_ASIDE = ("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage")
+_LARGE = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")  # what is set aside is put there anew
+_TABLE_OF_CLAIMS = "dynamodb://"
+_READ_BY_SCAN = ("dynamodb:DescribeTable", "dynamodb:Scan")
+_READ_BY_STREAM = ("dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords")
+"""Source: "Actions, resources, and condition keys for Amazon DynamoDB", read November 2026,
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html."""
+_CLAIMED = ("dynamodb:BatchGetItem", "dynamodb:PutItem")
+
 Statement = dict[str, Any]
 
 
@@ -43,8 +62,11 @@ def policy(name: str, configuration: Configuration, *, around: Connected, assume
     that is not there: only behind it is told which bucket it is.
     """
     flow = configuration.flow(name)
-    store, statements = _store(flow, around)
-    role = store.role if isinstance(store, Bucket) else None
+    if isinstance(flow, ListenFlow):
+        role, statements = flow.role, list(_listening(flow))
+    else:
+        store, statements = _store(flow, around)
+        role = store.role if isinstance(store, Bucket) else None
     if assumed:
         told = statements
     else:
@@ -52,7 +74,7 @@ def policy(name: str, configuration: Configuration, *, around: Connected, assume
     return {"Version": VERSION, "Statement": told}
 
 
-def _store(flow: SyncFlow | PushFlow | FileFlow, around: Connected) -> tuple[Connection | None, list[Statement]]:
+def _store(flow: SyncFlow | PushFlow | FileFlow | TablesFlow, around: Connected) -> tuple[Connection | None, list[Statement]]:
     """The bucket of a flow, and what must be allowed there."""
     if isinstance(flow, PushFlow):
         return None, []
@@ -71,17 +93,30 @@ def _store(flow: SyncFlow | PushFlow | FileFlow, around: Connected) -> tuple[Con
     return connection, [_statement("Tables", _TABLE, [_objects(bucket, prefix)]), _listing(bucket, [prefix])]
 
 
-def _beside(flow: SyncFlow | PushFlow | FileFlow, around: Connected) -> Iterator[Statement]:
+def _beside(flow: AnyFlow, around: Connected) -> Iterator[Statement]:
     """What must be allowed beside the bucket: the queue, and the secrets of the flow's connections and of the settings."""
     if isinstance(flow, FileFlow) and flow.queue is not None:
         yield _statement("ReceiveEvents", _POLLED, [flow.queue])
+    if isinstance(flow, TablesFlow):
+        yield from _scanned(flow, around)
+    if isinstance(flow, ListenFlow) and (flow.store or "").startswith(_TABLE_OF_CLAIMS):
+        parts = urlsplit(flow.store or "")
+        region = dict(parse_qsl(parts.query)).get("region", "*")
+        yield _statement("Claims", _CLAIMED, [f"arn:aws:dynamodb:{region}:*:table/{parts.netloc}"])
     references = [*_references(flow, around), *_of_settings(around.settings)]
     names = sorted({one.removeprefix(_MANAGED).partition("#")[0] for one in references if one.startswith(_MANAGED)})
     if names:
         yield _statement("ReadSecrets", ["secretsmanager:GetSecretValue"], [_secret(one) for one in names])
 
 
-def _references(flow: SyncFlow | PushFlow | FileFlow, around: Connected) -> Iterator[str]:
+def _references(flow: AnyFlow, around: Connected) -> Iterator[str]:
+    if isinstance(flow, ListenFlow):
+        store = flow.store or around.settings.idempotency_at
+        yield from [] if store is None else [store]
+        return
+    if isinstance(flow, TablesFlow):
+        yield from (one for name in (flow.source, flow.to) for one in secrets_of(around.connection(name)))
+        return
     org, other = (flow.org, flow.to) if isinstance(flow, SyncFlow) else (flow.to, flow.source)
     yield from secrets_of(around.org(org))
     if other is not None:
@@ -90,6 +125,46 @@ def _references(flow: SyncFlow | PushFlow | FileFlow, around: Connected) -> Iter
 
 def _of_settings(settings: Settings) -> list[str]:
     return [one for one in (settings.ledger_at, settings.mask_key) if one is not None]
+
+
+def _listening(flow: ListenFlow) -> Iterator[Statement]:
+    """What a worker does with its queue, with the one where it sets messages aside, and with large messages."""
+    yield _statement("Receive", _LISTENED, [_queue(flow.queue, flow)])
+    if flow.dead_letters is not None and not flow.dead_letters.startswith("file://"):
+        yield _statement("SetAside", _SET_ASIDE, [_queue(flow.dead_letters, flow)])
+    if flow.offload is not None:
+        yield _statement("LargeMessages", _LARGE, [_objects(flow.offload, "")])
+        yield _statement("FindLargeMessages", ["s3:ListBucket"], [f"arn:aws:s3:::{flow.offload}"])
+
+
+def _scanned(flow: TablesFlow, around: Connected) -> Iterator[Statement]:
+    """What reading tables of DynamoDB takes; where the connection names a role, that role must be allowed it."""
+    connection = around.connection(flow.source)
+    if not isinstance(connection, str) or not connection.lower().startswith(_TABLE_OF_CLAIMS):
+        return
+    parts = urlsplit(connection)
+    asked = dict(parse_qsl(parts.query))
+    if "role" in asked:
+        yield _statement("AssumeRole", ["sts:AssumeRole"], [asked["role"]])
+        return
+    names = {one.source or parts.netloc: bool(one.options.get("streams")) for one in flow.tables}
+    arns = {
+        name: name if name.startswith("arn:") else f"arn:aws:dynamodb:{asked.get('region', '*')}:*:table/{name}" for name in names
+    }
+    yield _statement("ReadTables", _READ_BY_SCAN, sorted(arns.values()))
+    streams = sorted(f"{arns[name]}/stream/*" for name, followed in names.items() if followed)
+    if streams:
+        yield _statement("ReadStreams", _READ_BY_STREAM, streams)
+
+
+def _queue(place: str, flow: ListenFlow) -> str:
+    """The ARN of a queue by name or URL; what is not said of region and account is any."""
+    parts = urlsplit(place)
+    if not parts.netloc:
+        return f"arn:aws:sqs:{flow.region or '*'}:*:{place}"
+    account, _, name = parts.path.strip("/").partition("/")
+    region = re.search(r"(?:^sqs\.|\.)([a-z]{2}(?:-[a-z]+)+-\d)\.", f".{parts.netloc}")
+    return f"arn:aws:sqs:{flow.region or (region[1] if region else '*')}:{account}:{name}"
 
 
 def _secret(name: str) -> str:

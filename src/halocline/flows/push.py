@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from halocline.errors import FixConfig, HaloclineError
 from halocline.flows.connected import Connected
 from halocline.flows.connections import open_org, uri_of
+from halocline.flows.functions import FunctionName, found, given_by
 from halocline.flows.model import Model
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _DOING = "Reading the flow"
 
+Hook = Literal["on_record_start", "on_record_success", "on_record_error", "on_batch_complete"]
+
 
 class Writing(Model):
     """What both kinds of flow that write to Salesforce say of the writing."""
@@ -29,19 +32,28 @@ class Writing(Model):
     to: str | None = None
     """The connection of the org; without any, the login of the SF_* variables."""
     sobject: str = Field(alias="object")
+    """The object that is written: Account, My_Thing__c."""
     mode: Literal["insert", "update", "upsert", "delete", "hard_delete"] = "upsert"
+    """update, delete and hard_delete go by Id, upsert by `key`."""
     key: str | None = None
     """The external id field of an upsert."""
     mapping: str | dict[str, Any] | None = None
-    """Column -> field, or the path of a YAML file with `mapping:`; without one, columns are fields."""
+    """Column -> field, or the path of a YAML file with `mapping:`; without one, columns are fields. A transform is a name, or
+    `module:function`."""
+    conditions: dict[str, FunctionName] = Field(default_factory=dict)
+    """Field -> `module:function`, which makes its value of the whole row."""
     api: Literal["auto", "collections", "bulk"] = "auto"
+    """collections for few rows, bulk for many; auto chooses by their number."""
     batch_size: Annotated[int, Field(ge=1, le=200)] = 200
+    """Rows in one request of collections."""
     nulls: Literal["clear", "keep"] | None = None
     """What an empty value does (files keep the field, queries clear it)."""
     strict: bool = False
     """Refuse rows that lack a mapped field."""
     encoding: str = "utf-8"
+    """Of a text file: utf-8, latin-1, cp1252, utf-16."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """Of a CSV file, one character; without it a comma, in a .tsv a tab."""
 
     @model_validator(mode="after")
     def _has_its_key(self) -> Self:
@@ -49,6 +61,8 @@ class Writing(Model):
             raise ValueError("an upsert needs a key: the external id field that tells records apart")
         if self.mode != "upsert" and self.key is not None:
             raise ValueError(f"key is for an upsert; leave it out of {self.mode}")
+        if self.conditions and self.mapping is None:
+            raise ValueError("conditions go with a mapping: what it maps, and besides what they say")
         return self
 
     def mapper(self, around: Connected) -> FieldMapper | None:
@@ -56,32 +70,62 @@ class Writing(Model):
 
         Raises: FixConfig for a mapping that cannot be.
         """
-        from halocline.mapping import FieldMapper
+        from halocline.mapping.named import mapper_of
 
-        if self.mapping is None:
-            return None
-        if isinstance(self.mapping, str):
-            return FieldMapper.from_yaml(around.folder / self.mapping)
-        return FieldMapper(self.mapping)
+        return None if self.mapping is None else mapper_of(self.mapping, self.conditions, folder=around.folder)
+
+    def examine(self, around: Connected, rows: object = ()) -> str:
+        """Hold the mapping, the key and these rows against the object's describe; what some rows may not survive, in words.
+
+        Raises: FixConfig for what no row can survive; NotFound for an object that is not there; what asking the org raises.
+        """
+        from halocline.pipeline import SyncPipeline
+
+        client = open_org(around.org(self.to), sink=around.sink)
+        try:
+            mapper = self.mapper(around)
+            pipeline = SyncPipeline(
+                client,
+                self.sobject,
+                mapper,
+                self.mode,
+                self.key,
+                ledger=around.ledger,
+                settings=around.settings,
+                sink=around.sink,
+            )
+            return "".join(f"; {finding}" for finding in pipeline.examine(rows))
+        finally:
+            client.close()
 
 
 class PushFlow(Writing):
-    """A file, or the answer of a query, into a Salesforce object."""
+    """A file, the answer of a query, or what a function gives, into a Salesforce object."""
 
     kind: Literal["push"]
+    """A file, or the answer of a query, into Salesforce."""
     source: str | None = Field(None, alias="from")
     """The connection of the database that `query` is a question to, or its URI."""
     query: str | None = None
+    """A SELECT; its columns are fields, or what `mapping` names."""
     file: str | None = None
     """A CSV, JSONL, JSON or Parquet file; the path starts from this file's folder."""
+    rows_of: FunctionName | None = Field(None, alias="rows")
+    """`module:function`, called without arguments: a list or an iterator of dicts, or a table."""
+    callbacks: dict[Hook, FunctionName] = Field(default_factory=dict)
+    """What is to hear of rows and batches, `module:function` each."""
     stop_on_error: bool = False
+    """Send nothing after the first refused row."""
     diff: bool = False
     """Send only rows that changed since this flow last wrote them."""
     diff_key: str | None = None
+    """For `diff` without a key: the field that tells rows apart."""
     mirror: bool = False
     """As diff, and delete what was sent once and is gone from the source."""
     max_delete_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The share of what is known that `mirror` may delete; more is refused."""
     allow_empty: bool = False
+    """Let a source without rows be a success."""
     results_to: str | None = None
     """The schema beside the source for tables of results."""
     schedule: str | None = None
@@ -89,13 +133,22 @@ class PushFlow(Writing):
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
-        if (self.query is None) == (self.file is None):
-            raise ValueError("give a query or a file, one of the two")
+        if sum(one is not None for one in (self.query, self.file, self.rows_of)) != 1:
+            raise ValueError("give a query, a file or rows, one of the three")
         if (self.query is None) != (self.source is None):
             raise ValueError("query and from go together: from names the database that is asked")
         if self.results_to is not None and self.query is None:
-            raise ValueError("results_to writes its tables beside the source of a query; leave it out of a file")
+            raise ValueError("results_to writes its tables beside the source of a query; leave it out")
         return self
+
+    def find_functions(self, around: Connected) -> None:
+        """Look for the mapping and for every function that the flow names; none is called.
+
+        Raises: FixConfig for one that is not there.
+        """
+        self.mapper(around)
+        for place in (*([] if self.rows_of is None else [self.rows_of]), *self.callbacks.values()):
+            found(place, around.folder)
 
     @contextmanager
     def pipeline(self, name: str, around: Connected) -> Iterator[SyncPipeline]:
@@ -106,6 +159,7 @@ class PushFlow(Writing):
         from halocline.pipeline import SyncPipeline
 
         mapper = self.mapper(around)
+        callbacks = {str(name): found(place, around.folder) for name, place in self.callbacks.items()}
         results_to = None if self.results_to is None else (uri_of(around.connection(self.source or "")), self.results_to)
         client = open_org(around.org(self.to), sink=around.sink)
         try:
@@ -117,6 +171,7 @@ class PushFlow(Writing):
                 self.key,
                 self.batch_size,
                 self.stop_on_error,
+                callbacks,
                 api=self.api,
                 strict=self.strict,
                 nulls=self.nulls,
@@ -150,7 +205,7 @@ class PushFlow(Writing):
             stack.callback(spool.close)
             how = FileOptions(self.encoding, self.delimiter)
             memory_limit = around.settings.duckdb_memory
-            rows = rows_of(self._source(around), folder=spool.path, options=how, memory_limit=memory_limit)
+            rows = rows_of(self._source(around), folder=spool.path, name=self.rows_of, options=how, memory_limit=memory_limit)
             stack.callback(rows.close)
             if not len(rows) and not self.allow_empty:
                 raise FixConfig(_DOING, f"{rows.name} has no rows", hint="`allow_empty: true` makes that a success.")
@@ -161,6 +216,8 @@ class PushFlow(Writing):
 
         if self.query is not None:
             return Query(uri_of(around.connection(self.source or "")), self.query)
+        if self.rows_of is not None:
+            return given_by(self.rows_of, around.folder)
         return around.folder / (self.file or "")
 
     def run(self, name: str, around: Connected) -> Iterator[PushDone]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,29 @@ from halocline.config import variables
 from halocline.document import Document, Place, parsed
 from halocline.errors import FixConfig
 from halocline.flows import connections
-from halocline.flows.configuration import NAME, Configuration, Lambda, Said
+from halocline.flows.configuration import NAME, AnyFlow, Books, Configuration, Lambda, Said
 from halocline.flows.connections import Bucket, Connection, Org, bucket_of, checked_address, is_reference, kind_of, secrets_of
 from halocline.flows.files import Execution, FileFlow
+from halocline.flows.listen import ListenFlow
 from halocline.flows.push import PushFlow
 from halocline.flows.sync import SyncFlow
+from halocline.flows.tables import OneTable, TablesFlow
 from halocline.mapping.near import near
 
 _LARGEST_BYTES = 1 << 20
+_KINDS = ("sync", "push", "file", "listen", "tables")
+_KINDS_OF_VALUE = {
+    "string_type": "a text (in quotes, where YAML takes it for something else)",
+    "list_type": "a list, as in [one, other]",
+    "tuple_type": "a list, as in [one, other]",
+    "dict_type": "a mapping of names to values",
+    "model_type": "a mapping of names to values",
+    "model_attributes_type": "a mapping of names to values",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "a true or false",
+}
+"""What pydantic calls a value of another kind, and what the value should be."""
 _SHOWN = 10  # mistakes told at a time
 
 
@@ -59,11 +74,11 @@ def understood(text: str, doing: str = f"Reading {NAME}", *, folder: Path | None
     try:
         said = Said.model_validate(value)
     except ValidationError as error:
-        raise _told(doing, [_mistake(one, document) for one in error.errors(include_input=False, include_url=False)]) from None
+        raise _told(doing, [*_mistakes(error.errors(include_input=False, include_url=False), document)]) from None
     found = [*_wrong_references(said, document), *_same_files(said, document)]
     if found:
         raise _told(doing, found)
-    return Configuration(said, folder or Path())
+    return Configuration(said, folder or Path(), document.lines)
 
 
 def _strange_names(value: Any, document: Document) -> Iterator[tuple[int, str]]:
@@ -80,36 +95,74 @@ def _told(doing: str, mistakes: list[tuple[int, str]]) -> FixConfig:
     return FixConfig(doing, "; ".join(told[:_SHOWN]) + more, mistakes=told)
 
 
+def _mistakes(errors: Sequence[Any], document: Document) -> Iterator[tuple[int, str]]:
+    """What pydantic found; of a value that may be of several kinds and is of none, one finding and not one for each."""
+    by_place: dict[tuple[Place, bool], list[Any]] = {}
+    for error in errors:
+        by_place.setdefault((_place(error["loc"], document.value), error["type"] in _KINDS_OF_VALUE), []).append(error)
+    for (where, is_kind), several in by_place.items():
+        if is_kind and len(several) > 1:
+            kinds = " nor ".join(dict.fromkeys(_KINDS_OF_VALUE[one["type"]] for one in several))
+            yield document.line(where), f"{_path(where)!r} in {_owner(where, '')} is neither {kinds}"
+        else:
+            yield from (_mistake(one, document) for one in several)
+
+
 def _mistake(error: Any, document: Document) -> tuple[int, str]:
     """One finding of pydantic as a line and a sentence of ours; it never holds the value."""
     where = _place(error["loc"], document.value)
-    line, name = document.line(where), error["loc"][-1] if error["loc"] else "the file"
-    owner = _owner(where, error["type"])
+    line, owner = document.line(where), _owner(where, error["type"])
+    name = _path(where) or "the file"
     match error["type"]:
         case "extra_forbidden":
-            known = _known(error["loc"])
-            meant = near(str(name), known)
-            hint = f"Did you mean {' or '.join(meant)}?" if meant else f"There are {', '.join(known)}."
-            return line, f"{name!r} is unknown in {owner}. {hint}"
+            return line, f"{name!r} is unknown in {owner}. {_one_of(str(where[-1]), _known(error['loc']))}"
         case "missing":
-            return line, f"{owner} lacks {name!r}"
+            return line, f"{owner} lacks {_path((*where, error['loc'][-1]))!r}"
         case "union_tag_invalid":
-            return line, f"{owner} has an unknown kind. There are {error['ctx']['expected_tags']}"
+            return line, f"{owner} has an unknown kind. {_one_of(_said_kind(where, document), _KINDS)}"
         case "union_tag_not_found":
-            return line, f"{owner} lacks 'kind': sync, push or file"
+            return line, f"{owner} lacks 'kind': sync, push, file, listen or tables"
         case "literal_error":
             return line, f"{name!r} in {owner} is none of {error['ctx']['expected']}"
         case "value_error":
             return line, f"{_own_words(error, where, owner)}"
-        case "dict_type" | "model_type" | "model_attributes_type":
-            return line, f"{name!r} in {owner} is no mapping of names to values" if where else f"{owner} is no mapping"
+        case kind if kind in _KINDS_OF_VALUE:
+            return (
+                line,
+                f"{_what(where, owner)} is no {_KINDS_OF_VALUE[kind].removeprefix('a ')}" if where else f"{owner} is no mapping",
+            )
         case _:
-            return line, f"{name!r} in {owner} is wrong: {error['msg'][:1].lower()}{error['msg'][1:]}"
+            return line, f"{_what(where, owner)} is wrong: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _what(where: Place, owner: str) -> str:
+    """What a finding is about: a flow or a connection as a whole, or something in it."""
+    is_whole = len(where) == 2 and where[0] in {"flows", "connections"}
+    return owner if is_whole else f"{_path(where)!r} in {owner}"
+
+
+def _one_of(name: str, known: Sequence[str]) -> str:
+    meant = near(name, known)
+    return f"Did you mean {' or '.join(meant)}?" if meant else f"There are {', '.join(known)}."
+
+
+def _said_kind(where: Place, document: Document) -> str:
+    """The kind that a flow says; no secret, for it is only compared."""
+    value = document.value
+    for step in where:
+        value = value[step]
+    return str(value.get("kind")) if isinstance(value, Mapping) else ""
+
+
+def _path(where: Place) -> str:
+    """Where something is in its flow or connection: mask.Phone, tables[0].from."""
+    inner = where[2:] if len(where) > 2 and where[0] in {"flows", "connections"} else where[1:] or where
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in inner).removeprefix(".")
 
 
 def _own_words(error: Any, where: Place, owner: str) -> str:
     words = str(error["ctx"]["error"])
-    return f"{owner}: {words}" if len(where) <= 2 else f"{where[-1]!r} in {owner}: {words}"
+    return f"{owner}: {words}" if len(where) <= 2 else f"{_path(where)!r} in {owner}: {words}"
 
 
 def _place(loc: tuple[str | int, ...], value: Any) -> Place:
@@ -134,13 +187,19 @@ def _known(loc: tuple[str | int, ...]) -> list[str]:
     """The names that are known where an unknown one was found."""
     model: type[BaseModel] = Said
     for step in loc[:-1]:
-        model = _MODELS.get(str(step), model)
+        model = OneTable if model is TablesFlow and isinstance(step, int) else _MODELS.get(str(step), model)
     return [one.alias or name for name, one in model.model_fields.items()]
 
 
 _CONNECTIONS: dict[str, type[BaseModel]] = {"salesforce": Org, "place": connections.Place, "s3": Bucket}
-_FLOWS: dict[str, type[BaseModel]] = {"sync": SyncFlow, "push": PushFlow, "file": FileFlow}
-_MODELS: dict[str, type[BaseModel]] = {**_CONNECTIONS, **_FLOWS, "lambda": Lambda, "execution": Execution}
+_FLOWS: dict[str, type[BaseModel]] = {
+    "sync": SyncFlow,
+    "push": PushFlow,
+    "file": FileFlow,
+    "listen": ListenFlow,
+    "tables": TablesFlow,
+}
+_MODELS: dict[str, type[BaseModel]] = {**_CONNECTIONS, **_FLOWS, "lambda": Lambda, "ledger": Books, "execution": Execution}
 
 
 def _wrong_references(said: Said, document: Document) -> Iterator[tuple[int, str]]:
@@ -155,8 +214,10 @@ def _wrong_references(said: Said, document: Document) -> Iterator[tuple[int, str
 def _wrong_reference(known: Mapping[str, Connection], name: str, wanted: tuple[str, ...]) -> str | None:
     """What is wrong with the name of a connection, or with the URI in its place, which is not shown."""
     if name not in known and "://" not in name:
-        meant = near(name, known)
-        hint = f"Did you mean {' or '.join(meant)}?" if meant else f"There are {', '.join(known) or 'none'}."
+        if name == "salesforce" and wanted == ("salesforce",):
+            hint = "Leave it out for the org of the SF_* variables, or name a connection of the kind salesforce."
+        else:
+            hint = _one_of(name, list(known)) if known else "There are none: write one below `connections:`, or a URI here."
         return f"names the connection {name!r}, which is not there. {hint}"
     try:
         found = known[name] if name in known else checked_address(name)
@@ -207,11 +268,15 @@ def _may_be(connection: Connection, wanted: tuple[str, ...]) -> bool:
     return isinstance(connection, str) and is_reference(connection) and wanted != ("salesforce",)
 
 
-def _references(flow: SyncFlow | PushFlow | FileFlow) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _references(flow: AnyFlow) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """(key, name of a connection, what it may lead to) for each connection that a flow names."""
     org = ("salesforce",)
+    if isinstance(flow, ListenFlow):
+        return
     if isinstance(flow, SyncFlow):
         named = [("from", flow.org, org), ("to", flow.to, ("place", "bucket"))]
+    elif isinstance(flow, TablesFlow):
+        named = [("from", flow.source, ("place",)), ("to", flow.to, ("place", "bucket"))]
     elif isinstance(flow, PushFlow):
         named = [("from", flow.source, ("place",)), ("to", flow.to, org)]
     else:

@@ -11,23 +11,29 @@ from halocline.errors import FixConfig
 from halocline.flows.configuration import Configuration
 from halocline.flows.connected import Connected
 from halocline.flows.files import FileDone, FileFlow
+from halocline.flows.listen import ListenFlow
 from halocline.flows.owners import Owners
 from halocline.flows.push import PushDone
 from halocline.flows.sync import SyncDone
+from halocline.flows.tables import TablesDone
 from halocline.landed import Landed
 
-Done = SyncDone | PushDone | FileDone
+Done = SyncDone | PushDone | FileDone | TablesDone
 
 
 def run_flow(
     name: str, configuration: Configuration, *, around: Connected, files: Iterable[Landed] | None = None
 ) -> Iterator[Done]:
-    """Run a flow, and yield what became of each object, of the push, or of each file; a failure of one is in what is yielded.
+    """Run a flow, and yield what became of each object, push, file or set of tables; a failure of one is in what is yielded.
 
     `files` are those to take care of (None: all that lie there).
-    Raises: NotFound for a flow that is not there; an error of `halocline.errors` where nothing could be begun.
+    Raises: NotFound for a flow that is not there; FixConfig for one that goes on for ever; an error of `halocline.errors` where
+    nothing could be begun.
     """
     flow = configuration.flow(name)
+    if isinstance(flow, ListenFlow):
+        hint = f"Let it listen: halocline listen {name}"
+        raise FixConfig(f"Running the flow {name}", "it is of the kind listen, which has no end", hint=hint)
     with _in_time(around):
         if isinstance(flow, FileFlow):
             yield from flow.run(name, around, owners=Owners.among(configuration, around), files=files)

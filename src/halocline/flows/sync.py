@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -29,6 +31,7 @@ class SyncFlow(Model):
     """Salesforce objects into tables: all of it at first, then only what changed."""
 
     kind: Literal["sync"]
+    """Salesforce objects into tables."""
     org: str | None = Field(None, alias="from")
     """The connection of the org; without any, the login of the SF_* variables."""
     to: str
@@ -38,34 +41,53 @@ class SyncFlow(Model):
     everything: bool = Field(default=False, alias="all")
     """Every object that can be queried."""
     exclude_objects: list[str] = Field(default_factory=list)
+    """Names or patterns to leave out: '*History'."""
     schema_name: str | None = Field(None, alias="schema")
-    table: str | None = None
-    """Where the table is not named like its one object."""
+    """The schema of the tables, made if need be; without it main, in PostgreSQL the search path's first."""
+    table: str | dict[str, str] | None = None
+    """Where the table is not named like its object: the name for one object, or object -> table for several."""
     key: str = "Id"
+    """The field that identifies a row."""
     soql: str | None = None
+    """A whole query, parents too, in the place of `where`, `fields` and `exclude`."""
     where: str | None = None
+    """A SOQL condition, without WHERE."""
     fields: list[str] | None = None
     """Columns to carry; `Account.Name` means one object's, as in the next three."""
     exclude: list[str] = Field(default_factory=list)
+    """Columns to leave out."""
     rename: dict[str, str] = Field(default_factory=dict)
+    """Column -> another name for it."""
     mask: dict[str, Hidden] = Field(default_factory=dict)
     """Column -> hash or null."""
     contract: Literal["evolve", "freeze", "discard"] = "evolve"
+    """Columns that differ from the last read: evolve adds new ones, freeze refuses, discard ignores new ones."""
     deletes: Literal["soft", "hard", "ignore"] = "soft"
+    """Deleted rows: soft keeps them, flagged, hard removes them, ignore leaves them as they are."""
     history: bool = False
+    """Keep every version of a row, with valid_from and valid_to; nothing is replaced."""
     lookback: Annotated[float, Field(ge=0)] | None = None
     """Seconds before the last position to read again."""
     formula_refresh: str = "never"
+    """How often formulas, which change without a stamp, are read for all rows: never, always, 24h, 7d."""
     numbers: Literal["decimal", "double"] = "decimal"
+    """decimal: exact, as declared; double: as Salesforce sends them."""
     full: bool = False
     """Read everything each time, and replace the table."""
     allow_empty: bool = False
+    """Let an empty answer empty the table."""
     max_delete_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The share of the table's rows that may be missing or deleted; more is refused."""
     use_stage: bool = False
+    """Stage result pages in files at any size."""
     stage_name: str | None = None
+    """The stage for the files, in Snowflake: '@MY_STAGE'."""
     bulk_threshold: Annotated[int, Field(ge=0)] | None = None
+    """Rows from which Bulk API 2.0 is used; without it 1,000."""
     stage_threshold: Annotated[int, Field(ge=0)] | None = None
+    """Rows from which result pages are staged; without it 50,000."""
     parallel: Annotated[int, Field(ge=1)] = PARALLEL
+    """Objects at a time."""
     wait: Annotated[float, Field(ge=0)] = 0.0
     """Seconds to wait for another run of the same object to end."""
     schedule: str | None = None
@@ -82,8 +104,10 @@ class SyncFlow(Model):
             raise ValueError("name objects, or say `all: true`, or give soql")
         if self.everything and self.objects:
             raise ValueError("all means every object; leave objects out, or all")
-        if self.table is not None and several and self.soql is None:
-            raise ValueError("table names one table; leave it out to sync several objects")
+        if isinstance(self.table, str) and several and self.soql is None:
+            raise ValueError("table names one table; for several objects write {Account: ACCOUNTS, Contact: CONTACTS}")
+        if isinstance(self.table, dict):
+            _check_tables(self.table, self.objects)
         return self
 
     @contextmanager
@@ -126,8 +150,8 @@ class SyncFlow(Model):
         choice = system.choose(self.objects, exclude=self.exclude_objects, everything=self.everything)
         for name, reason in choice.left_out:
             around.sink(Noticed(f"Left out {name}: {reason}"))
-        if self.table is not None and len(choice.objects) > 1:
-            hint = "Leave table out, or name one object."
+        if isinstance(self.table, str) and len(choice.objects) > 1:
+            hint = "Leave table out, name one object, or write {Account: ACCOUNTS, Contact: CONTACTS}."
             raise FixConfig("Reading the flow", f"table names one table, but {len(choice.objects)} objects are meant", hint=hint)
         return choice.objects
 
@@ -137,7 +161,7 @@ class SyncFlow(Model):
         return SobjectSync(
             name,
             schema_in(uri_of(around.connection(self.to)), self.schema_name),
-            self.table or name,
+            self._table_of(name),
             match_field=self.key,
             use_stage=self.use_stage,
             stage_name=self.stage_name,
@@ -155,6 +179,12 @@ class SyncFlow(Model):
             **columns.of(name),
         )
 
+    def _table_of(self, name: str) -> str:
+        if isinstance(self.table, dict):
+            named = {one.lower(): table for one, table in self.table.items()}
+            return named.get(name.lower(), name)
+        return self.table or name
+
     def run(self, name: str, around: Connected) -> Iterator[SyncDone]:
         """Sync the objects, and yield what became of each; a failure of one is in what is yielded.
 
@@ -170,6 +200,18 @@ class SyncFlow(Model):
         """What `run` would do now with each object; nothing is read or changed."""
         with self.system(around) as system:
             yield from system.plan_all(self.jobs(system, around), parallel=self.parallel)
+
+
+def _check_tables(tables: dict[str, str], objects: list[str]) -> None:
+    """Raises: ValueError for a table of two objects, and of an object that is not read."""
+    counted = Counter(table.lower() for table in tables.values())
+    twice = next((table for table in tables.values() if counted[table.lower()] > 1), None)
+    if twice is not None:
+        raise ValueError(f"table names {twice} for two objects; give each its own")
+    known = [one.lower() for one in objects]
+    strange = [name for name in tables if known and not any(fnmatchcase(name.lower(), one) for one in known)]
+    if strange:
+        raise ValueError(f"table names the object {strange[0]}, which the flow does not read")
 
 
 @dataclass(frozen=True, slots=True)
