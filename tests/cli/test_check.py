@@ -1,4 +1,4 @@
-"""Laws of `halocline check`, `init` and `schema`: every connection is tried, what is wrong is said, nothing is changed."""
+"""Laws of `halocline check` and `schema`: every connection is tried, what is wrong is said, nothing is changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import duckdb
 import pytest
 
 from halocline.emulator.server import Emulator
-from halocline.flows.reading import read
 from tests.system.push_desk import PushDesk, desk_at, push_org
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -47,7 +46,7 @@ def test_all_that_is_well_is_said(desk: PushDesk) -> None:
     lines = {line.split()[1].rstrip(":"): line for line in told.out.splitlines()}
     assert [one for one in lines if one != "flow"] == ["ledger", "org", "lake", "salesforce"]
     assert "API calls left today" in lines["org"]
-    assert "some.csv: 1 rows for Account" in told.out
+    assert "some.csv: 1 row for Account" in told.out
     assert not Path("lake.duckdb").exists()
     assert desk.emulator.query("SELECT Id FROM Account") == []
 
@@ -57,6 +56,7 @@ def test_each_thing_that_is_wrong_is_said(desk: PushDesk) -> None:
     Path("lake.duckdb").write_text("no database, and long enough not to be taken for an empty one" * 100)
     Path("map.yaml").unlink()
     desk.file("secret", "wrong")
+    Path("secret").chmod(0o600)
     desk.file("halocline.yaml", FLOWS.replace("env:SF_CLIENT_SECRET", f"file:{desk.folder}/secret"))
     documents = desk.documents("check")
     wrong = {one["name"]: one["kind"] for one in documents if not one["success"]}
@@ -68,14 +68,55 @@ def test_each_thing_that_is_wrong_is_said(desk: PushDesk) -> None:
 
 
 def test_the_database_of_a_query_has_to_be_there(desk: PushDesk) -> None:
-    """A push reads it; nothing would make it."""
+    """A push reads it, and nothing would make it, unless a flow of the same file puts tables there."""
     flow = "  q: {kind: push, from: lake, query: SELECT 1, object: Account, key: Ext__c}\n"
     desk.file("halocline.yaml", FLOWS + flow)
+    (lake,) = [one for one in desk.documents("check") if one["name"] == "lake"]
+    assert (lake["success"], lake["found"]) == (True, "can be reached")
+    desk.file("halocline.yaml", (FLOWS + flow).replace("to: lake", "to: 'duckdb:///other.duckdb'"))
     (lake,) = [one for one in desk.documents("check") if one["name"] == "lake"]
     assert (lake["success"], lake["kind"]) == (False, "NotFound")
     duckdb.connect("lake.duckdb").close()
     (lake,) = [one for one in desk.documents("check") if one["name"] == "lake"]
     assert (lake["success"], lake["found"]) == (True, "answers queries")
+
+
+@pytest.mark.parametrize(
+    ("flow", "says"),
+    [
+        ("f: {kind: push, file: some.csv, object: Acount, mode: insert}", "Did you mean Account"),
+        ("f: {kind: push, file: some.csv, object: Account, key: Nope__c, mapping: {key: Nope__c}}", "Account has no such field"),
+        ("f: {kind: push, file: some.csv, object: Account, key: Name, mapping: {key: Ext__c, name: Name}}", "no external id"),
+        ("f: {kind: push, rows: 'nowhere_at_all:x', object: Account, mode: insert}", "there is no module nowhere_at_all"),
+        ("f: {kind: push, from: lake, query: SELECT 1, object: Account, mode: insert, mapping: {a: Nme}}", "Did you mean Name"),
+        ("f: {kind: sync, from: org, to: lake, objects: [Acount]}", "Did you mean Account"),
+        ("f: {kind: sync, from: org, to: lake, objects: [Account], mask: {Emial: 'null'}}", "Emial"),
+        ("f: {kind: listen, queue: q, handlers: 'nowhere_at_all:x'}", "there is no module nowhere_at_all"),
+    ],
+)
+def test_a_flow_is_held_against_its_org(desk: PushDesk, flow: str, says: str) -> None:
+    """What it could never do is told now, with the line of the flow; nothing is sent."""
+    duckdb.connect("lake.duckdb").close()
+    desk.emulator.calls.clear()
+    desk.file("halocline.yaml", f"{FLOWS}  {flow}\n")
+    told = desk.type("check")
+    assert (told.exit_code, "failed  flow f (halocline.yaml, line 8)" in told.out, says in told.err) == (2, True, True), told
+    assert desk.sent() == []
+
+
+def test_a_flow_whose_connection_failed_is_skipped(desk: PushDesk) -> None:
+    """It would only say the same once more; the connection has its line, or that of the flow which holds its URI."""
+    flow = "  f: {kind: sync, from: org, to: 'duckdb://two.duckdb', objects: [Account]}\n"
+    desk.file("halocline.yaml", FLOWS.replace("SF_CLIENT_ID", "NOT_SET") + flow)
+    told = desk.type("check")
+    assert "failed  org (halocline.yaml, line 3)" in told.out
+    assert "failed  duckdb://... (halocline.yaml, line 8)" in told.out
+    assert "skipped flow accounts: not tried, for org failed" in told.out
+    assert told.err.count("NOT_SET") == told.err.count("NOT_SET is not set") * 2
+    states = {one["name"]: (one["state"], one.get("line")) for one in desk.documents("check")}
+    assert (states["org"], states["flow f"]) == (("failed", 3), ("skipped", 8))
+    desk.file("halocline.yaml", "")
+    assert "there are none yet" in desk.type("check").out
 
 
 def test_a_mistake_in_the_file_is_said_first(desk: PushDesk) -> None:
@@ -84,17 +125,6 @@ def test_a_mistake_in_the_file_is_said_first(desk: PushDesk) -> None:
     told = desk.type("check")
     assert (told.exit_code, told.out) == (2, "")
     assert "line 6: the flow 'accounts' has an unknown kind" in told.err
-
-
-def test_init_writes_a_file_once(desk: PushDesk) -> None:
-    """One that can be read; what is there is not written over unless that is asked for."""
-    told = desk.type("init")
-    assert (told.exit_code, "is there already" in told.err) == (2, True)
-    told = desk.type("init", "--config", "new.yaml")
-    assert (told.exit_code, "halocline check" in told.out) == (0, True)
-    assert list(read(Path("new.yaml")).flows) == ["accounts"]
-    assert desk.type("init", "--force").exit_code == 0
-    assert list(read(Path("halocline.yaml")).flows) == ["accounts"]
 
 
 def test_the_schema_is_printed(desk: PushDesk) -> None:

@@ -165,6 +165,8 @@ def test_a_push_that_stops_at_the_first_error_says_where(desk: PushDesk) -> None
     assert "stopped at the first error: row 3: REQUIRED_FIELD_MISSING" in told.err
     assert "3 written (3 created, 0 updated), 1 refused, 2 not sent" in told.out
     assert [key for key, _ in desk.accounts()] == ["k00000", "k00001", "k00002"]
+    assert "done, stopped at an error" in desk.type("runs").out
+    assert desk.runs()[0]["error"].startswith("stopped at the first error: row 3: REQUIRED_FIELD_MISSING")
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,14 @@ def test_a_secret_that_is_not_there_is_told(desk: PushDesk) -> None:
     assert (told.exit_code, "the environment variable NOT_THERE is not set" in told.err) == (2, True), told
 
 
+def test_a_plan_without_a_file_says_what_an_object_needs(desk: PushDesk) -> None:
+    """Whoever forgot --to is not told of a file that was never thought of."""
+    Path("halocline.yaml").unlink()
+    told = desk.type("plan", "Account")
+    assert (told.exit_code, "such as --to duckdb:///lake.duckdb" in told.err) == (2, True), told
+    assert "halocline init" in desk.type("plan", "Account", "--config", "mine.yaml").err
+
+
 def test_a_flow_may_be_planned(desk: PushDesk) -> None:
     """A sync by its method and reasons, a push by what would be sent; nothing is read or changed."""
     told = desk.type("plan", "accounts", "from_file")

@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 import typer
 from rich.console import Console
+from typer.testing import CliRunner
 
+from halocline import SalesforceClient, guards
 from halocline.cli import options
 from halocline.cli.jobs import Asked, relation_lines, tell_left_out
+from halocline.cli.main import app
 from halocline.cli.progress import ProgressBar
 from halocline.connector import ObjectChoice, Reference
+from halocline.emulator.server import Emulator
 from halocline.errors import FixConfig
 from halocline.events import PartStaged, RunFailed, RunStarted
 from halocline.several import relations
@@ -70,6 +74,27 @@ def test_a_path_in_a_query_is_a_column() -> None:
     """With --soql a dot leads to a parent, and the object is the query's."""
     (job,) = jobs(objects=[], soql="SELECT Id, Owner.Name FROM Account", rename=["Owner.Name=owner"])
     assert (job.sobject, job.table, job.rename) == ("Account", "Account", {"Owner.Name": "owner"})
+
+
+@pytest.mark.system
+def test_a_mass_deletion_is_refused_until_it_is_allowed(
+    salesforce: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the option, and the option does it."""
+    monkeypatch.setattr(guards, "SMALL_DELETE_ROWS", 1)
+    keys = salesforce.config
+    said = {"SF_LOGIN_URL": salesforce.url, "SF_CLIENT_ID": keys.consumer_key, "SF_CLIENT_SECRET": keys.consumer_secret}
+    for name, value in {**said, "HALOCLINE_HOME": str(tmp_path / "home")}.items():
+        monkeypatch.setenv(name, value)
+    salesforce.seed({"Account": 4})
+    command = ["sync", "Account", "--to", f"duckdb:///{tmp_path}/lake.duckdb", "--deletes", "hard"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    with SalesforceClient.from_env() as client:
+        for record in client.query("SELECT Id FROM Account LIMIT 3"):
+            client.delete("Account", record["Id"])
+    refused = CliRunner().invoke(app, command)
+    assert (refused.exit_code, "(--max-delete-share)" in refused.stderr) == (1, True), refused.stderr
+    assert CliRunner().invoke(app, [*command, "--max-delete-share", "1"]).exit_code == 0
 
 
 @pytest.mark.parametrize(

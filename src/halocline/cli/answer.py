@@ -1,33 +1,63 @@
-"""What a verb answers: text for people or JSON for programs, and an exit code.
-
-Exit codes: 0 done, 1 failed, 2 bad use or configuration, 3 done but some records rejected or in doubt, or two sides differ,
-75 try later, 130 interrupted, 141 nobody reads on.
-"""
+"""What a verb answers: text for people or JSON for programs, and an exit code."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date, datetime
 from typing import NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from halocline.errors import HaloclineError, NotFound
+from halocline.hiding import visible
 
 INTERRUPTED = 130
 BAD_USE = 2
+EXIT_CODES = {
+    0: "Done.",
+    1: "Failed: going on would have risked data, or something unforeseen came up.",
+    2: "Wrong use, or something that a person must change: a login, a name, a setting, a right.",
+    3: "Done, but some records were refused, are in doubt or were not sent; or two sides differ.",
+    75: "Nothing is wrong here: try again later.",
+    130: "Interrupted.",
+    141: "Nobody read the answer to its end.",
+}
+"""What the code says with which a verb ends. Of several flows or objects the gravest counts."""
 
 _WIDE = 200  # columns where nobody looks (a pipe, a file): a table is then never cut
 
 
+class _Plainly(Console):
+    """A console on which what others wrote, such as a row's text, moves no cursor and hides nothing: it is shown as Python would.
+
+    Source: CWE-150, "Improper Neutralization of Escape, Meta, or Control Sequences"; CVE-2021-42574 (marks of direction).
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """See Rich: the pieces of what is printed; its own control codes are pieces of another kind."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(visible(piece.text), piece.style)
+
+
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, width=_WIDE)
+    console = _Plainly(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+    return console if console.is_terminal else _Plainly(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, width=_WIDE)
+
+
+_IN_JSON = ContextVar("in_json", default=False)
+
+
+def in_json(value: bool) -> bool:
+    """Note how this command answers, before anything of it is refused."""
+    _IN_JSON.set(value)
+    return value
 
 
 out = _console(stderr=False)
@@ -52,7 +82,7 @@ def say_error(error: HaloclineError, *, as_json: bool) -> None:
     if as_json:
         say_json(error_json(error))
     else:
-        err.print(Text.assemble((_kind(error), "bold red"), " ", str(error)))
+        err.print(Text.assemble((_kind(error), "bold red"), " ", " ".join(str(error).splitlines())))
 
 
 def error_json(error: HaloclineError) -> dict[str, object]:
@@ -76,8 +106,11 @@ def say_json(value: object) -> None:
 
 
 def refuse(message: str) -> NoReturn:
-    """End with 2: the command was used wrongly."""
-    err.print(Text.assemble(("Usage:", "bold red"), " ", message))
+    """End with 2: the command was used wrongly. With --json that is an answer like any other error."""
+    if _IN_JSON.get():
+        say_json({"success": False, "error": message, "kind": "Usage", "code": None, "exit_code": BAD_USE})
+    else:
+        err.print(Text.assemble(("Usage:", "bold red"), " ", message))
     raise typer.Exit(BAD_USE)
 
 

@@ -18,16 +18,21 @@ def check(config: options.Config = None, *, as_json: options.Json = False) -> No
 
     codes = []
     with told(as_json=as_json):
-        configuration = read(place(config))
+        path = place(config)
+        configuration = read(path)
         around = Connected(configuration.connections, configuration.folder, sink=silent)
         for one in checks(configuration, around):
             codes.append(0 if one.error is None else one.error.exit_code)
             if as_json:
                 told_of = {"found": one.found} if one.error is None else error_json(one.error)
-                say_json({"name": one.name, "success": one.error is None, **told_of, "exit_code": codes[-1]})
+                at = {} if one.line is None else {"line": one.line}
+                say_json(
+                    {"name": one.name, **at, "state": one.state, "success": one.error is None, **told_of, "exit_code": codes[-1]}
+                )
             elif one.error is None:
-                out.print(f"ok      {one.name}: {one.found}", markup=False)
+                out.print(f"{one.state:7} {one.name}: {one.found}", markup=False)
             else:
-                out.print(f"failed  {one.name}", markup=False)
+                where = "" if one.line is None else f" ({path}, line {one.line})"
+                out.print(f"failed  {one.name}{where}", markup=False)
                 say_error(one.error, as_json=False)
     raise typer.Exit(worst(codes))

@@ -20,6 +20,7 @@ from rich.markup import escape
 
 from halocline.cli.answer import err, out, told
 from halocline.errors import Stop
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.cli.progress import ProgressBar
@@ -139,7 +140,8 @@ def _sync(system: IntelligentSync, name: str) -> Run:
     run = system.run(SobjectSync(name, "main", name), Run.new())
     assert run.plan is not None, "a run that ended well has a plan"
     assert run.counts is not None, "and counts"
-    moved = f"{run.rows_read:,} rows read, {run.counts.changed:,} changed, {run.api_calls:,} API calls, {run.elapsed_s:.1f} s"
+    read, calls = quantity(run.rows_read, "row"), quantity(run.api_calls, "API call")
+    moved = f"{read} read, {run.counts.changed:,} changed, {calls}, {run.elapsed_s:.1f} s"
     out.print(f"   {name:<12} [green]{run.plan.method:<28}[/] {moved}")
     out.print(f"   {'':<12} {_why(run.plan)}", style="dim", markup=False)
     return run
@@ -202,7 +204,7 @@ def _pushed(result: SyncResult) -> SyncResult:
     told = result.metadata
     rows = f"{told['created']:,} created, {told['updated']:,} updated, {result.error_count:,} refused, "
     rows += f"{told['unchanged']:,} unchanged"
-    moved = f"{rows}, {told['api_calls']:,} API calls, {told['elapsed_seconds']:.1f} s"
+    moved = f"{rows}, {quantity(told['api_calls'], 'API call')}, {told['elapsed_seconds']:.1f} s"
     out.print(f"   {'Account':<12} [green]{'upsert by ' + told['api']:<28}[/] {moved}")
     return result
 

@@ -15,8 +15,8 @@ import typer
 from halocline.cli import options
 from halocline.cli.answer import err, out, refuse, told
 from halocline.cli.left import standing
-from halocline.cli.quantity import quantity
 from halocline.cli.system import the_rows
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

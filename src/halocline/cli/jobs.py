@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from halocline.cli import options
 from halocline.cli.answer import err, refuse, say_json
-from halocline.cli.quantity import quantity
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.several import Columns
@@ -104,5 +104,7 @@ def relation_lines(related: Sequence[tuple[str, dict[str, dict[str, list[str]]]]
             lines.append(f"{name} refers to {', '.join(inside)}")
         for other, columns in found["not_in_run"].items():
             outside.setdefault(other, []).append(f"{name}.{columns[0]}" if len(columns) == 1 else f"{name}: {', '.join(columns)}")
-    lines += [f"Not in this run: {other}, to which {listed(refer)} refer" for other, refer in sorted(outside.items())]
+    for other, columns in sorted(outside.items()):
+        verb = "refers" if len(columns) == 1 and ":" not in columns[0] else "refer"
+        lines.append(f"Not in this run: {other}, to which {listed(columns)} {verb}")
     return lines

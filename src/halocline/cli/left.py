@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from halocline.cli.quantity import quantity
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
@@ -28,9 +28,8 @@ class Left:
         return f"{self.rows:,}" if self.exact else f"up to {self.rows:,}"
 
     def __str__(self) -> str:
-        rows, them = quantity(self.rows, "row"), "it" if self.rows == 1 else "them"
-        are = "is" if self.rows == 1 else "are"
-        return f"{'' if self.exact else 'up to '}{rows} {are} left: `halocline resume {self.run[:8]}` takes {them} up"
+        rows, them = quantity(self.rows, "row is"), "it" if self.rows == 1 else "them"
+        return f"{'' if self.exact else 'up to '}{rows} left: `halocline resume {self.run[:8]}` takes {them} up"
 
 
 def left_of(record: RunRecord, ledger: Ledger) -> Left | None:

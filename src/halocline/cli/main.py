@@ -6,12 +6,30 @@ import errno
 import os
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from halocline.cli import check, demo, emulator, errors, iam, init, plan, push, resume, retry, runs, sync, verify, version
+from halocline.cli import (
+    check,
+    demo,
+    dlq,
+    emulator,
+    errors,
+    iam,
+    init,
+    listen,
+    plan,
+    push,
+    resume,
+    retry,
+    runs,
+    sync,
+    verify,
+    version,
+)
 from halocline.cli import run as run_flows
+from halocline.cli.answer import in_json
 from halocline.cli.unneeded import leave_out
 
 _NOBODY_READS = 128 + 13  # as a shell tells of a program that SIGPIPE ended
@@ -19,7 +37,6 @@ _UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, e
 
 app = typer.Typer(
     name="halocline",
-    help="Keep Salesforce and your data platform in step, without losing or doubling a row.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
@@ -37,10 +54,22 @@ app.command("check", rich_help_panel="Flows of halocline.yaml")(check.check)
 app.command("run", rich_help_panel="Flows of halocline.yaml")(run_flows.run)
 app.command("iam", rich_help_panel="Flows of halocline.yaml")(iam.iam)
 app.command("schema", rich_help_panel="Flows of halocline.yaml")(init.schema)
-app.command("runs", rich_help_panel="What happened")(runs.runs)
+app.add_typer(runs.app, name="runs", rich_help_panel="What happened")
 app.command("errors", rich_help_panel="What happened")(errors.errors)
+app.command("listen", rich_help_panel="Events")(listen.listen)
+app.add_typer(dlq.app, name="dlq", rich_help_panel="Events")
 app.add_typer(emulator.app, name="emulator", rich_help_panel="A Salesforce on this laptop")
 app.command("version")(version.version)
+
+
+@app.callback()
+def _any_verb(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version of Halocline alone.", is_eager=True, callback=version.alone)
+    ] = False,
+) -> None:
+    """Keep Salesforce and your data platform in step, without losing or doubling a row."""
+    in_json(False)  # until the command's own --json says otherwise
 
 
 def run() -> None:

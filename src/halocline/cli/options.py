@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from halocline.cli.answer import in_json
 from halocline.errors import FixConfig
 
 Objects = Annotated[
@@ -58,7 +59,9 @@ To = Annotated[
         "--to", help="Where the table is: duckdb:///lake.duckdb, postgresql://host/db, file:///folder, s3://...", metavar="URI"
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, one document a line, for programs.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Answer in JSON, one document a line, for programs.", is_eager=True, callback=in_json)
+]
 Schema = Annotated[
     str | None,
     typer.Option(
@@ -69,6 +72,10 @@ Full = Annotated[bool, typer.Option("--full", help="Read everything and replace 
 Where = Annotated[str | None, typer.Option(help="SOQL condition, without WHERE: \"Industry = 'Energy'\"")]
 Fields = Annotated[str | None, typer.Option(help="Columns to carry, by comma (default: all that can be).")]
 Exclude = Annotated[str | None, typer.Option(help="Columns to leave out, by comma.")]
+AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Let an empty answer empty the table.")]
+MaxDeleteShare = Annotated[
+    float, typer.Option(help="The share of the table's rows that may be deleted; more is refused.", min=0, max=1)
+]
 Deletes = Annotated[str, typer.Option(help="soft: keep deleted rows, flagged · hard: remove them · ignore.")]
 Numbers = Annotated[str, typer.Option(help="decimal: exact, as declared · double: as Salesforce sends them.")]
 Key = Annotated[str, typer.Option("--key", help="The field that identifies a row.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,18 +12,20 @@ from halocline.cli import options
 from halocline.cli.answer import out, refuse, say_error, say_json, told
 from halocline.cli.jobs import Asked, relation_lines
 from halocline.cli.previewed import show
-from halocline.cli.quantity import quantity
 from halocline.cli.system import intelligent_sync, worst
-from halocline.errors import HaloclineError
+from halocline.errors import FixConfig, HaloclineError
 from halocline.place import schema_in
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.connector import Plan, Survey
+    from halocline.flows.configuration import Configuration
     from halocline.flows.connected import Connected
     from halocline.flows.files import FileFlow
     from halocline.flows.owners import Owners
     from halocline.flows.push import PushFlow
     from halocline.flows.sync import SyncFlow
+    from halocline.flows.tables import TablesFlow
     from halocline.several import Looked
     from halocline.sync import IntelligentSync, SobjectSync
 
@@ -140,17 +143,35 @@ def _flows(names: Sequence[str], config: str | None, *, as_json: bool) -> int:
 
     if not names:
         refuse("name flows of halocline.yaml, or objects with --to.")
+    if config is None and not place().exists():
+        refuse(
+            f"there is no {place()} here, whose flows could be named; for an object say where it goes, such as --to duckdb:///lake.duckdb."
+        )
     with told(as_json=as_json):
         configuration = read(place(config))
-        flows = [(name, configuration.flow(name)) for name in names]
+        flows = [(name, _planned(name, configuration)) for name in names]
         around = Connected(configuration.connections, configuration.folder)
         owners = Owners.among(configuration, around) if any(flow.kind == "file" for _, flow in flows) else None
         return worst([code for name, flow in flows for code in _flow(name, flow, around, owners, as_json=as_json)])
 
 
+def _planned(name: str, configuration: Configuration) -> SyncFlow | PushFlow | FileFlow | TablesFlow:
+    """The flow of that name. Raises: FixConfig for one of which there is another plan."""
+    flow = configuration.flow(name)
+    if flow.kind == "listen":
+        hint = f"halocline listen {name} --plan tells how its queue is to be subscribed."
+        raise FixConfig(f"Planning the flow {name}", "it is of the kind listen, which moves no rows", hint=hint)
+    return flow
+
+
 def _flow(
-    name: str, flow: SyncFlow | PushFlow | FileFlow, around: Connected, owners: Owners | None, *, as_json: bool
+    name: str, flow: SyncFlow | PushFlow | FileFlow | TablesFlow, around: Connected, owners: Owners | None, *, as_json: bool
 ) -> Iterator[int]:
+    if flow.kind == "tables":
+        for table, survey, plan in flow.plan(name, around):
+            _tell_plan(survey, plan, str(table.target), {"flow": name}, as_json=as_json)
+            yield 0
+        return
     if flow.kind == "sync":
         for looked in flow.plan(around):
             yield _tell(looked, {"flow": name}, as_json=as_json)
@@ -185,31 +206,49 @@ def _tell(looked: Looked, related: Mapping[str, object], *, as_json: bool) -> in
             raise looked.error or AssertionError("who could not look says why")
         say_error(looked.error, as_json=as_json)
         return looked.error.exit_code
-    if as_json:
-        server_time = looked.survey.server_time
-        say_json({**looked.plan.to_json(), "success": True, "server_time": server_time, "target": target, **related})
-    else:
-        _show(looked.survey, looked.plan, target)
+    _tell_plan(looked.survey, looked.plan, target, related, as_json=as_json)
     return 0
 
 
-def _show(survey: Survey, plan: Plan, target: str) -> None:
+def _tell_plan(survey: Survey, plan: Plan, target: str, related: Mapping[str, object], *, as_json: bool) -> None:
+    if as_json:
+        told = {"success": True, "server_time": survey.server_time, "target": target}
+        say_json({**plan.to_json(), **told, **related, "exit_code": 0})
+    else:
+        _show(survey, plan, target, flow=str(related.get("flow") or ""))
+
+
+def _show(survey: Survey, plan: Plan, target: str, *, flow: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     low, high = plan.window
     for name, value in (
+        ("flow", flow),
         ("method", plan.method),
-        ("from", f"{survey.object}, about {survey.estimated_rows:,} rows, {len(plan.schema)} columns"),
-        ("to", f"{target}, {plan.mode} by {', '.join(plan.key)}, deletes: {plan.deletes}"),
-        ("window", "everything" if plan.full else f"{plan.cursor} from {low} up to {high}"),
-        ("next position", str(plan.next_position.get("stamp"))),
+        ("from", f"{survey.object}, about {quantity(survey.estimated_rows, 'row')}, {len(plan.schema)} columns"),
+        ("to", f"{target}, {plan.mode}{' by ' if plan.key else ''}{', '.join(plan.key)}, deletes: {plan.deletes}"),
+        ("window", "everything" if plan.full else f"{plan.cursor or 'written'} from {low} up to {high}"),
+        ("next position", str(plan.next_position.get("stamp") or "")),
     ):
-        table.add_row(Text(name, "bold"), Text(value))
+        if value:
+            table.add_row(Text(name, "bold"), Text(value))
     out.print(table)
     out.print("[bold]because[/]")
     for reason in plan.reasons:
         out.print(f"  - {reason}", markup=False)
     out.print("[bold]query[/]")
-    out.print(f"  {plan.query}", markup=False)
+    out.print(f"  {_readable(plan.query)}", markup=False)
+
+
+def _readable(query: str) -> str:
+    """A query as people read it: of JSON what it asks for, without what it leaves open."""
+    try:
+        asked = json.loads(query)
+    except ValueError:
+        return query
+    if not isinstance(asked, dict):
+        return query
+    said = {name: value for name, value in asked.items() if value not in (None, "", [], {}) and name != "id"}
+    return ", ".join(f"{name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in said.items())

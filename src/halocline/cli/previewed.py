@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from halocline.cli.answer import out
-from halocline.cli.quantity import quantity
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.outcome import RowResult

@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from halocline.cli.quantity import quantity
+from halocline.connector import Plan
 from halocline.events import (
     ApiUsage,
     Committed,
@@ -26,6 +26,9 @@ from halocline.events import (
     Sink,
     Waiting,
 )
+from halocline.quantity import quantity
+
+_AND = ", "  # between the tables of one run
 
 
 class ProgressBar:
@@ -39,6 +42,7 @@ class ProgressBar:
         self.run = ""
         self.notices: list[str] = []
         self._object = ""
+        self._several = False
         self._rows = self._calls = self._job_rows = 0
         self._began = time.monotonic()
         self._bar: Progress = within._bar if within is not None else self._made()
@@ -72,11 +76,12 @@ class ProgressBar:
         match event:
             case RunStarted():
                 self._object = f"{event.object} -> {event.target}"
+                self._several = _AND in event.target
                 self._rows = self._job_rows = 0
                 self._began = time.monotonic()
                 self._show("looking", total=None)
             case Planned():
-                self._say(f"{self._object}: {event.plan.method}")
+                self._say(f"{self._of(event.plan)}: {event.plan.method}")
                 self._show("reading", total=event.plan.expected_rows)
             case JobProgress():
                 self._job_rows = event.records
@@ -104,6 +109,10 @@ class ProgressBar:
                 self._leave()
             case _:
                 pass
+
+    def _of(self, plan: Plan) -> str:
+        """What one plan is about: the run's object, or of a run that fills several tables the one that it fills."""
+        return f"{plan.object} -> {plan.flow.rpartition('->')[2]}" if self._several else self._object
 
     def _leave(self) -> None:
         """One of several has ended; its line makes room for the next."""

@@ -18,8 +18,8 @@ from halocline.cli import options
 from halocline.cli.answer import err, error_json, out, refuse, say_error, say_json, told
 from halocline.cli.previewed import show
 from halocline.cli.pushed import resumable, say, say_so_far
-from halocline.cli.quantity import quantity
 from halocline.cli.system import org, settings_with
+from halocline.quantity import quantity
 from halocline.report import check_name, rejections_of, write
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ From = Annotated[str | None, typer.Option("--from", metavar="URI", help="The dat
 Into = Annotated[str, typer.Option("--to", metavar="OBJECT", help="API name: Account, My_Thing__c (or salesforce:Account)")]
 Mode = Annotated[str, typer.Option(help="insert · update (by Id) · upsert (by --key) · delete (by Id) · hard_delete.")]
 Key = Annotated[str | None, typer.Option("--key", help="The external id of an upsert: the field that tells records apart.")]
-Map = Annotated[Path | None, typer.Option("--map", help="A YAML file with `mapping:`; without one, columns are fields.")]
+Map = Annotated[
+    Path | None, typer.Option("--map", "--mapping", help="A YAML file with `mapping:`; without one, columns are fields.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, the check and the first rows; send nothing.")]
 WhichApi = Annotated[str, typer.Option("--api", help="auto · collections (few rows) · bulk (many).")]
 BatchSize = Annotated[int, typer.Option(help="Rows in one request of collections, at most 200.")]
@@ -238,11 +240,11 @@ class _Job:
         """The pipeline into the org of the environment; what goes on is shown on `bar`."""
         from halocline import registry
         from halocline.events import silent
-        from halocline.mapping import FieldMapper
+        from halocline.mapping.named import mapper_of
         from halocline.pipeline import SyncPipeline
 
         sink = silent if bar is None else bar.sink
-        mapper = None if self.mapping is None else FieldMapper.from_yaml(self.mapping)
+        mapper = None if self.mapping is None else mapper_of(Path(self.mapping).name, folder=Path(self.mapping).parent)
         client = registry.connect(_SYSTEM, org(sink, quota_share=self.quota_share), sink=sink)
         try:
             yield SyncPipeline(client, self.sobject, mapper, sink=sink, settings=settings_with(self.api_budget), **self.wish)

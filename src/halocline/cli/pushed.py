@@ -11,7 +11,7 @@ import typer
 
 from halocline.cli.answer import INTERRUPTED, err, out, say_json
 from halocline.cli.left import left_of
-from halocline.cli.quantity import quantity
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.cli.left import Left
@@ -146,6 +146,8 @@ def numbers(ledger: Ledger, run: str, *, elapsed_s: float | None = None) -> dict
         "mode": note and str(note.order.mode),
         "api": note and str(note.plan.api),
         "total": record.rows_read,
+        "rows_read": record.rows_read,
+        "counts": counts.to_json(),
         "written": counts.changed,
         "created": counts.inserted,
         "updated": counts.updated,

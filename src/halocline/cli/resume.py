@@ -14,10 +14,10 @@ import typer
 from halocline.cli import options
 from halocline.cli.answer import err, out, say_error, told
 from halocline.cli.pushed import resumable, say
-from halocline.cli.quantity import quantity
 from halocline.cli.system import pushing, the_run, worst
 from halocline.errors import HaloclineError
 from halocline.push.watch import Unwatched
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ import typer
 from halocline.cli import options
 from halocline.cli.answer import err, out, say_error, say_json, told
 from halocline.cli.pushed import resumable, say
-from halocline.cli.quantity import quantity
 from halocline.cli.system import pushing, the_rows
 from halocline.errors import Stopped
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.outcome import RunRecord

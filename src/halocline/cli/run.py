@@ -10,10 +10,10 @@ import typer
 from halocline.cli import options
 from halocline.cli.answer import err, error_json, out, refuse, say_error, say_json, told
 from halocline.cli.pushed import PARTLY, resumable, say, say_so_far
-from halocline.cli.quantity import quantity
 from halocline.cli.sync import tell as tell_synced
 from halocline.cli.system import worst
 from halocline.errors import HaloclineError
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.cli.progress import ProgressBar
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from halocline.flows.files import FileDone
     from halocline.flows.push import PushDone
     from halocline.flows.run import Done
+    from halocline.flows.tables import TablesDone
     from halocline.landed import Landed
 
 Flows = Annotated[list[str] | None, typer.Argument(metavar="FLOW", help="Names of flows in halocline.yaml.")]
-Everything = Annotated[bool, typer.Option("--all", help="Every flow, in the file's order.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every flow, in the file's order, but for those that listen.")]
 
 
 def run(
@@ -51,23 +52,30 @@ def run(
         refuse("--file is of one flow; name that one.")
     with told(as_json=as_json):
         configuration = read(place(config))
-        names = list(configuration.flows) if everything else list(dict.fromkeys(flows or ()))
+        names = _ending(configuration) if everything else list(dict.fromkeys(flows or ()))
         for name in names:
             configuration.flow(name)  # before any is begun
         codes = [_run(name, configuration, file=file, as_json=as_json) for name in names]
     raise typer.Exit(worst(codes))
 
 
+def _ending(configuration: Configuration) -> list[str]:
+    """The flows that have an end; those of the kind listen are for `halocline listen`."""
+    return [name for name, flow in configuration.flows.items() if flow.kind != "listen"]
+
+
 def _run(name: str, configuration: Configuration, *, file: str | None, as_json: bool) -> int:
     """Run one flow and say what became of what it carries; the exit code that it deserves."""
     from halocline.cli.progress import ProgressBar
+    from halocline.config import Settings
     from halocline.flows.connected import Connected
     from halocline.flows.run import run_flow
 
     with ExitStack() as stack:
         bar = stack.enter_context(ProgressBar(err, quiet=as_json))
         stack.enter_context(resumable(bar))
-        around = Connected(configuration.connections, configuration.folder, sink=bar.sink, watch=bar.watch)
+        settings = configuration.settings(Settings.from_env())
+        around = Connected(configuration.connections, configuration.folder, settings, sink=bar.sink, watch=bar.watch)
         try:
             files = None if file is None else [_lying(name, configuration, around, file=file)]
             codes = [_tell(done, bar, as_json=as_json) for done in run_flow(name, configuration, around=around, files=files)]
@@ -101,9 +109,12 @@ def _tell(done: Done, bar: ProgressBar, *, as_json: bool) -> int:
     """Say how one thing went; the exit code that it deserves."""
     from halocline.flows.push import PushDone
     from halocline.flows.sync import SyncDone
+    from halocline.flows.tables import TablesDone
 
+    if isinstance(done, TablesDone):
+        return _tell_tables(done, as_json=as_json)
     if isinstance(done, SyncDone):
-        return tell_synced(done.ended, {"flow": done.flow}, as_json=as_json)
+        return tell_synced(done.ended, {"flow": done.flow}, as_json=as_json, flow=done.flow)
     if isinstance(done, PushDone):
         return _tell_pushed(done, bar, as_json=as_json)
     return _tell_file(done, as_json=as_json)
@@ -129,6 +140,31 @@ def _tell_pushed(done: PushDone, bar: ProgressBar, *, as_json: bool) -> int:
     more = {"mirrored": told["mirrored"]} if "mirrored" in told else {}
     with open_ledger(Settings.from_env().ledger) as ledger:
         return say(ledger, told["run"], as_json=as_json, elapsed_s=told["elapsed_seconds"], notices=told["notices"], **more)
+
+
+def _tell_tables(done: TablesDone, *, as_json: bool) -> int:
+    if done.error is not None:
+        if not isinstance(done.error, HaloclineError):
+            raise done.error
+        return _say_failed(done.flow, done.error, as_json=as_json, **({"run": done.run.id} if as_json else {}))
+    code = 0 if done.is_whole else PARTLY
+    if as_json:
+        say_json({**done.to_json(), "exit_code": code})
+        return code
+    for table, run in done.legs:
+        counts = run.counts
+        assert counts is not None, "a run that ended well has counts"
+        did = f"{counts.inserted:,} inserted, {counts.updated:,} updated, {counts.deleted:,} deleted"
+        did += f", {counts.unchanged:,} unchanged"
+        if counts.rejected or counts.filtered:
+            did += f", {counts.rejected:,} rejected, {counts.filtered:,} filtered"
+        out.print(
+            f"{done.flow}: {table.named} -> {table.target}: {quantity(run.rows_read, 'row')} read, {did}",
+            markup=False,
+        )
+    if code:
+        out.print(f"`halocline errors {done.run.id[:8]}` tells what was rejected, and why", markup=False)
+    return code
 
 
 def _tell_file(done: FileDone, *, as_json: bool) -> int:

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from halocline.cli import options
 from halocline.cli.answer import out, say_json, told
 from halocline.cli.left import left_of
-from halocline.cli.quantity import quantity
+from halocline.cli.prune import prune
 from halocline.cli.system import the_run
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.cli.left import Left
     from halocline.ledger import Ledger
     from halocline.outcome import Counts, RunRecord
 
+_LIST = "list"
 _LOOKED_BACK = 200  # runs of the flow, for the one that took a dead one's work up
 
 
+class _Verbs(TyperGroup):
+    """`halocline runs` lists runs, and `halocline runs RUN` shows one: what is no other verb is for the one that lists."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See `click.Group.parse_args`; `ctx` is click's context, or that of the click which typer brings along."""
+        asks_for_help = bool(args) and args[0] in self.get_help_option_names(ctx)
+        verb = [] if asks_for_help or (args and args[0] in self.commands) else [_LIST]
+        return super().parse_args(ctx, [*verb, *args])
+
+
+_HELP = "List past runs (halocline runs), show one (halocline runs RUN), or forget old ones (halocline runs prune)."
+app = typer.Typer(name="runs", cls=_Verbs, help=_HELP, rich_markup_mode="rich")
+app.command("prune")(prune)
+
+
+@app.command(_LIST)
 def runs(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run, by how its name begins, or `last`.")] = None,
     *,
@@ -27,7 +46,7 @@ def runs(
     limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 20,
     as_json: options.Json = False,
 ) -> None:
-    """List past runs, newest first; with RUN, show one with its plan and reasons."""
+    """List past runs, newest first; with RUN, show one with its plan and reasons. The word `list` may be left out."""
     from halocline.config import Settings
     from halocline.ledger import open_ledger
 
@@ -66,6 +85,8 @@ def _plain(record: RunRecord, left: Left | None, *, heirs: dict[str, str]) -> di
 def _state(record: RunRecord, left: Left | None, heirs: dict[str, str]) -> str:
     if record.run in heirs:
         return f"{record.state}, taken up by {heirs[record.run][:8]}"
+    if record.state == "done" and record.counts.not_sent and record.error is not None:
+        return "done, stopped at an error"
     return record.state if left is None else f"{record.state}, resumable"
 
 
@@ -107,7 +128,19 @@ def _show_one(record: RunRecord, left: Left | None, *, heirs: dict[str, str], as
         out.print(f"because    {reason}", markup=False)
     if "query" in plan:
         out.print(f"query      {plan['query']}", markup=False)
+    _show_tables(record)
     _show_push(record)
+
+
+def _show_tables(record: RunRecord) -> None:
+    """What became of each of several tables."""
+    from halocline.outcome import Counts
+
+    for table in (record.plan or {}).get("tables", ()):  # type: ignore[attr-defined]  # JSON of our own making
+        counts = "not published" if table["counts"] is None else _counted(Counts(**table["counts"]))
+        out.print(f"table      {table['target']}: {quantity(table['read'], 'row')} read, {counts}", markup=False)
+        for reason in (table["plan"] or {}).get("reasons", ()):
+            out.print(f"because    {reason}", markup=False)
 
 
 def _counted(counts: Counts) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, out, say_error, say_json, told
+from halocline.cli.answer import err, error_json, out, say_error, say_json, told
 from halocline.cli.jobs import Asked, relation_lines
-from halocline.cli.quantity import quantity
 from halocline.cli.system import intelligent_sync, worst
 from halocline.errors import HaloclineError
 from halocline.place import schema_in
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.cli.progress import ProgressBar
@@ -52,7 +52,8 @@ def sync(
     quota_share: options.QuotaShare = None,
     api_budget: options.ApiBudget = None,
     wait: options.Wait = 0.0,
-    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Let an empty answer empty the table.")] = False,
+    allow_empty: options.AllowEmpty = False,
+    max_delete_share: options.MaxDeleteShare = 0.5,
     as_json: options.Json = False,
 ) -> None:
     """Carry objects into tables: all of it at first, then only what changed.
@@ -87,6 +88,7 @@ def sync(
             "formula_refresh": formula_refresh,
             "contract": contract,
             "allow_empty": allow_empty,
+            "max_delete_share": max_delete_share,
         },
     )
     asked.check()
@@ -117,8 +119,8 @@ def _all(system: IntelligentSync, jobs: list[SobjectSync], bar: ProgressBar, *, 
     return worst(codes)
 
 
-def tell(ended: Ended, related: Mapping[str, object], *, as_json: bool) -> int:
-    """Say how one object went; the exit code that it deserves. `related` are further keys of the JSON answer.
+def tell(ended: Ended, related: Mapping[str, object], *, as_json: bool, flow: str = "") -> int:
+    """Say how one object of a `flow` went; the exit code that it deserves. `related` are further keys of the JSON answer.
 
     Raises: an error that is none of ours, which is a defect.
     """
@@ -129,21 +131,22 @@ def tell(ended: Ended, related: Mapping[str, object], *, as_json: bool) -> int:
         if not isinstance(error, HaloclineError):
             raise error
         if as_json:
-            say_json({**answer(job, run, error=error), "exit_code": error.exit_code})
+            say_json({**answer(job, run, error=error), **error_json(error)})
         else:
             say_error(error, as_json=False)
         return error.exit_code
     if as_json:
         say_json({**answer(job, run, error=None), **_details(run), **related, "exit_code": 0})
     else:
-        out.print(_sentence(job, run), markup=False)
+        out.print(f"{f'{flow}: ' if flow else ''}{_sentence(job, run)}", markup=False)
     return 0
 
 
 def _details(run: Run) -> dict[str, object]:
     counts = run.counts.to_json() if run.counts else {}
     reasons = list(run.plan.reasons) if run.plan else []
-    return {"run": run.id, "rows_read": run.rows_read, "counts": counts, "api_calls": run.api_calls, "reasons": reasons}
+    told = {"run": run.id, "rows_read": run.rows_read, "counts": counts, "api_calls": run.api_calls}
+    return {**told, "elapsed_seconds": round(run.elapsed_s, 3), "reasons": reasons}
 
 
 def _sentence(job: SobjectSync, run: Run) -> str:

@@ -123,4 +123,6 @@ def the_run(ledger: Ledger, start: str) -> RunRecord:
     if len(found) == 1:
         return found[0]
     cause = f"{len(found)} runs begin with {start!r}" if found else f"no run begins with {start!r}"
-    raise NotFound("Looking up a run", cause if records else "there are none", hint="`halocline runs` lists them.")
+    if not records:
+        raise NotFound("Looking up a run", "there are none yet", hint="`halocline sync`, `push` and `run` make one each.")
+    raise NotFound("Looking up a run", cause, hint="`halocline runs` lists them.")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, out, say_error, say_json, told
+from halocline.cli.answer import err, error_json, out, say_error, say_json, told
 from halocline.cli.jobs import Asked
-from halocline.cli.quantity import quantity
 from halocline.cli.system import intelligent_sync, worst
 from halocline.errors import HaloclineError
 from halocline.place import schema_in
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.cli.progress import ProgressBar
@@ -50,9 +50,8 @@ def verify(
     deletes: options.Deletes = "soft",
     history: options.History = False,
     numbers: options.Numbers = "decimal",
-    max_delete_share: Annotated[
-        float, typer.Option(help="The share of the table's rows that a repair may delete.", min=0, max=1)
-    ] = 0.5,
+    allow_empty: options.AllowEmpty = False,
+    max_delete_share: options.MaxDeleteShare = 0.5,
     bulk_threshold: options.BulkThreshold = None,
     quota_share: options.QuotaShare = None,
     api_budget: options.ApiBudget = None,
@@ -83,6 +82,7 @@ def verify(
             "deletes": deletes,
             "history": history,
             "numbers": numbers,
+            "allow_empty": allow_empty,
             "max_delete_share": max_delete_share,
         },
     )
@@ -106,13 +106,13 @@ def _one(system: IntelligentSync, job: SobjectSync, how: dict[str, Any], bar: Pr
         found = verify_with(system, job, **how, sink=bar.sink)
     except HaloclineError as error:
         if as_json:
-            say_json({"object": job.sobject, "target": str(job.target), "error": str(error), "exit_code": error.exit_code})
+            say_json({"object": job.sobject, "target": str(job.target), **error_json(error)})
         else:
             say_error(error, as_json=False)
         return error.exit_code
     code = 0 if found.good else DIFFERENT
     if as_json:
-        say_json({**found.to_json(), "exit_code": code})
+        say_json({**found.to_json(), "success": code == 0, "exit_code": code})
     else:
         _show(found)
     return code
@@ -120,7 +120,7 @@ def _one(system: IntelligentSync, job: SobjectSync, how: dict[str, Any], bar: Pr
 
 def _show(found: Verification) -> None:
     speed = f"{quantity(found.api_calls, 'API call')}, {found.elapsed_s:.1f} s, {found.rows_per_s:,.0f} rows/s"
-    sides = f"{found.source_rows:,} rows in {found.object}, {found.table_rows:,} in {found.target}"
+    sides = f"{quantity(found.source_rows, 'row')} in {found.object}, {found.table_rows:,} in {found.target}"
     looked = f", the values of {found.looked_at:,} looked at" if found.looked_at else ""
     verdict = "the same" if found.equal else f"{quantity(found.differences, 'row')} differ"
     out.print(f"{found.object} -> {found.target}: {verdict}", markup=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 
+import typer
+
 from halocline._version import __version__
 from halocline.cli import options
 from halocline.cli.answer import out, say_json
@@ -20,6 +22,16 @@ def version(as_json: options.Json = False) -> None:
         return
     for name, value in found.items():
         out.print(f"{name:<10} {value or 'not installed'}", markup=False)
+
+
+def alone(asked: bool) -> None:
+    """Show the version of Halocline in one line, and end; what `--version` does.
+
+    Raises: typer.Exit.
+    """
+    if asked:
+        out.print(f"halocline {__version__}", markup=False, highlight=False)
+        raise typer.Exit
 
 
 def _installed(name: str) -> str | None:

@@ -17,7 +17,7 @@ Url = Annotated[str | None, typer.Option(help="The emulator's address (default: 
 Host = Annotated[str | None, typer.Option(help="Salesforce host to log in at, by the proxy: mycompany.my.salesforce.com")]
 Shell = Annotated[Literal["sh", "fish", "powershell"], typer.Option(help="Whose language to write.")]
 
-_LINES: dict[str, Callable[[str, str], str]] = {
+LINES: dict[str, Callable[[str, str], str]] = {
     "sh": lambda name, value: f"export {name}={shlex.quote(value)}",
     "fish": lambda name, value: f"set -gx {name} {shlex.quote(value)};",
     "powershell": lambda name, value: f"$env:{name} = '{value.replace(chr(39), chr(39) * 2)}'",
@@ -32,7 +32,7 @@ def env(url: Url = None, host: Host = None, *, shell: Shell = "sh", as_json: opt
             say_json(variables)
             return
         for name, value in variables.items():
-            typer.echo(_LINES[shell](name, value))
+            typer.echo(LINES[shell](name, value))
 
 
 def _variables(addresses: dict[str, str | None], host: str | None) -> dict[str, str]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -15,7 +13,9 @@ import typer
 
 from halocline.cli import options
 from halocline.cli.answer import err, out, say_json, told
+from halocline.config import environment
 from halocline.errors import AccessDenied, FixConfig, NotFound
+from halocline.mapping.near import near
 
 if TYPE_CHECKING:
     from halocline.connectors.salesforce import SalesforceClient
@@ -110,13 +110,13 @@ def _client(connection: str) -> SalesforceClient:
     if not address:
         return SalesforceClient.from_env()
     _refuse_session_elsewhere(address)
-    return SalesforceClient.from_env({**os.environ, "SF_LOGIN_URL": address})
+    return SalesforceClient.from_env({**environment(), "SF_LOGIN_URL": address})
 
 
 def _refuse_session_elsewhere(address: str) -> None:
     """Raises: FixConfig if the environment holds the session of another org than `address`: that org would be imported."""
-    instance = os.environ.get("SF_INSTANCE_URL", "")
-    if os.environ.get("SF_ACCESS_TOKEN") and _host(instance) != _host(address):
+    instance = environment().get("SF_INSTANCE_URL", "")
+    if environment().get("SF_ACCESS_TOKEN") and _host(instance) != _host(address):
         hint = "Leave SF_ACCESS_TOKEN out to log in there, or say --from salesforce:// to import the session's org."
         raise FixConfig(_DOING, f"SF_ACCESS_TOKEN belongs to {instance or 'no org'}, not to {address}", hint=hint)
 
@@ -132,8 +132,7 @@ def _chosen(wanted: list[str] | None, known: list[str]) -> frozenset[str]:
     named = {name.lower(): name for name in known}
     missing = [name for name in wanted if name.lower() not in named]
     if missing:
-        near = get_close_matches(missing[0], known, n=3)
-        raise NotFound(_DOING, f"there is no object {' or '.join(missing)}", suggestions=near)
+        raise NotFound(_DOING, f"there is no object {' or '.join(missing)}", suggestions=near(missing[0], known))
     return frozenset(named[name.lower()] for name in wanted)
 
 

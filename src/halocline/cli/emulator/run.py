@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +130,9 @@ def _run(server: ModuleType, config: EmulatorConfig, start: _Start, *, as_json: 
             raise StorageFailed(
                 f"Starting the emulator on {where}", error.strerror or str(error), hint="Choose another port, or 0."
             ) from error
+        except sqlite3.DatabaseError as error:
+            hint = "Name another file, or remove this one: a new org is made."
+            raise StorageFailed(f"Opening the org in {config.path or 'a temporary file'}", str(error), hint=hint) from error
         except ValueError as error:
             raise FixConfig("Starting the emulator", str(error)) from error
 

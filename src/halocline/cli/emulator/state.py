@@ -7,24 +7,25 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from halocline.cli.answer import err
 from halocline.config import Settings
 from halocline.errors import FixConfig
 
+FOLDER = "emulators"
 _WAIT_S = 5.0  # for an emulator on this machine to say that it is there
 
 
 @contextmanager
-def announced(addresses: Mapping[str, str | None]) -> Iterator[None]:
+def announced(addresses: Mapping[str, Any], *, folder: str = FOLDER) -> Iterator[None]:
     """Leave a note until the block ends; only this user can read it. Where no note can be left, the address has to be given."""
-    note = _folder() / f"{urlsplit(addresses['url'] or '').port}.json"
+    note = _folder(folder) / f"{urlsplit(addresses['url'] or '').port}.json"
     try:
         _write(note, json.dumps(addresses))
     except OSError as error:
-        err.print(f"`halocline emulator env` needs --url: no note can be left in {note.parent} ({error.strerror}).", markup=False)
+        err.print(f"`env` cannot find it by itself: no note can be left in {note.parent} ({error.strerror}).", markup=False)
         yield
         return
     try:
@@ -44,7 +45,7 @@ def found(url: str | None = None) -> dict[str, str | None]:
         if answer is None:
             raise FixConfig("Looking for the emulator", f"no emulator answers at {url}")
         return answer
-    for note in sorted(_folder().glob("*.json"), key=_age, reverse=True):
+    for note in notes(FOLDER):
         noted = _read(note)
         answer = _asked(noted["url"]) if noted else None
         if answer == noted and answer is not None:  # another emulator may have got the port since
@@ -54,8 +55,13 @@ def found(url: str | None = None) -> dict[str, str | None]:
     raise FixConfig("Looking for the emulator", "none runs on this machine", hint=hint)
 
 
-def _folder() -> Path:
-    return Settings.from_env().home / "emulators"
+def notes(folder: str) -> list[Path]:
+    """The notes in a folder below HALOCLINE_HOME, the newest first."""
+    return sorted(_folder(folder).glob("*.json"), key=_age, reverse=True)
+
+
+def _folder(name: str) -> Path:
+    return Settings.from_env().home / name
 
 
 def _write(note: Path, text: str) -> None:

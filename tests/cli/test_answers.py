@@ -1,0 +1,87 @@
+"""Laws of answers in JSON: whatever a command is asked, an answer has one shape, and so has what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from halocline.cli.main import app
+from halocline.cli.sync import tell
+from halocline.cli.verify import _one
+from halocline.errors import FixConfig
+from halocline.flows.tables import TablesDone
+from halocline.outcome import Counts
+from halocline.run import Run
+from halocline.several import Ended
+from halocline.sync import SobjectSync
+from halocline.tables import TableCopy
+
+FAILED = {"success", "error", "kind", "code", "exit_code"}
+JOB = SobjectSync("Account", "raw", "Account")
+MISTAKE = FixConfig("Looking", "there is no such thing")
+REFUSED = [
+    ("push", "x.csv", "--to", "Account"),
+    ("push", "x.csv", "--to", "sap:Account", "--key", "Id__c"),
+    ("run",),
+    ("run", "--all", "--file", "s3://b/k"),
+    ("plan",),
+    ("sync", "--to", "duckdb:///x.duckdb"),
+    ("verify", "--to", "duckdb:///x.duckdb"),
+    ("listen",),
+    ("runs", "prune"),
+    ("errors", "last", "--csv", "a", "--jsonl", "b"),
+    ("dlq", "purge", "orders"),
+    ("errors", "last"),
+    ("check",),
+]
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HALOCLINE_HOME", str(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=" ".join)
+def test_what_is_refused_with_json_is_one_document(words: tuple[str, ...]) -> None:
+    """Wrong use is answered like any other error: on standard output, with the exit code in it."""
+    done = CliRunner().invoke(app, [*words, "--json"])
+    (line,) = done.stdout.splitlines()
+    found = json.loads(line)
+    assert set(found) >= FAILED
+    assert (found["success"], found["exit_code"], done.exit_code) == (False, 2, 2)
+
+
+def test_without_json_what_is_refused_is_a_sentence() -> None:
+    """Also right after a command that was asked for JSON."""
+    CliRunner().invoke(app, ["run", "--json"])
+    done = CliRunner().invoke(app, ["run"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "name flows" in done.stderr
+
+
+def test_an_object_that_fails_is_told_as_an_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By sync with the documented keys besides, by verify with both sides' names."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise MISTAKE
+
+    monkeypatch.setattr("halocline.verify.verify_with", fails)
+    codes = [tell(Ended(JOB, Run.new(), MISTAKE), {}, as_json=True)]
+    codes.append(_one(None, JOB, {}, type("Bar", (), {"sink": None})(), as_json=True))  # type: ignore[arg-type]  # none is asked
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert codes == [2, 2]
+    assert [set(one) >= FAILED for one in told] == [True, True]
+    assert [one["kind"] for one in told] == ["FixConfig", "FixConfig"]
+
+
+def test_tables_of_which_rows_were_rejected_are_no_success() -> None:
+    """As a push and a file of which rows were refused; what became of all rows is in `counts`."""
+    run = Run.new()
+    run.counts = Counts(inserted=9, rejected=1)
+    told = TablesDone("demand", [TableCopy("names")], run).to_json()
+    assert told["success"] is False
+    assert told["counts"] == run.counts.to_json()
