@@ -19,6 +19,7 @@ from halocline.emulator import auth
 from halocline.emulator.bulk2.upload import is_upload, spooled
 from halocline.emulator.calls import Call, classify
 from halocline.emulator.dispatch import check_version, guarded, matched, worker
+from halocline.emulator.doors.visitors import is_visitor
 from halocline.emulator.errors import ApiError
 from halocline.emulator.faults import orders
 from halocline.emulator.faults.strike import Strike
@@ -37,6 +38,9 @@ HEAD_BYTES = 16_384  # of URI and headers. Source: REST API Developer Guide, "Li
 _TOO_LONG = Answer(
     431, b"<h1>Bad Message 431</h1><pre>reason: Request Header Fields Too Large</pre>", "text/html;charset=iso-8859-1"
 )
+_STRANGER = Answer(
+    403, b"The emulator answers to names of this machine and of Salesforce, and to no page of another site.\n", "text/plain"
+)
 _STEPS_PER_S = 20  # pieces of a slow body
 # simple-salesforce always appends `.salesforce.com` to its `domain`: `domain="host:port/x"` arrives with such a first segment.
 _DOMAIN_SEGMENT = re.compile(r"^/[^/]*\.salesforce\.com(?=/|$)", re.IGNORECASE)
@@ -54,6 +58,9 @@ class Door:
             raise RuntimeError(f"this door speaks HTTP only, not {scope['type']}")
         path = _normal_path(scope)
         ask = _ask(self.org, scope, path=path)
+        if not is_visitor(ask.headers, self.org.config.host):
+            await _send(_STRANGER, scope, receive, _dated(self.org, send))
+            return
         try:
             if is_upload(ask.method, path):
                 await self._serve_upload(ask, scope, receive, send)
@@ -82,6 +89,8 @@ class Door:
                 return
             too_long = _head_bytes(scope) > HEAD_BYTES
             answer = _TOO_LONG if too_long else await run_in_threadpool(self._work, ask, strike)
+            if ask.upload is not None:
+                ask.upload.discard()  # before the answer leaves: whoever was refused finds nothing left behind
             await _pause(strike.delay_s("after"))
             if recorder.loses(answer):
                 await recorder.hang_up()

@@ -23,6 +23,7 @@ class Database:
     """One SQLite file in write-ahead mode, owned by this process alone; `lock` guards every write.
 
     `path` None means a private temporary file, deleted by `close`.
+    Raises: sqlite3.DatabaseError for a file that is damaged, or no database.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -36,10 +37,14 @@ class Database:
         self._owner: int | None = None  # the thread whose block of writes is open
         self._closed = False
         self.writer = self._kept(self.connect())
-        self.writer.execute("PRAGMA journal_mode = WAL")
-        # `lock` already makes writers wait for each other; only folding waits, for readers, and those may be slow.
-        self.writer.execute(f"PRAGMA busy_timeout = {FOLDING_WAIT_MS}")
-        self.writer.execute(f"PRAGMA synchronous = {'OFF' if self._temporary else 'NORMAL'}")
+        try:
+            self.writer.execute("PRAGMA journal_mode = WAL")
+            # `lock` already makes writers wait for each other; only folding waits, for readers, and those may be slow.
+            self.writer.execute(f"PRAGMA busy_timeout = {FOLDING_WAIT_MS}")
+            self.writer.execute(f"PRAGMA synchronous = {'OFF' if self._temporary else 'NORMAL'}")
+        except sqlite3.Error:  # the file is damaged, or another program's
+            self.close()
+            raise
 
     def connect(self) -> sqlite3.Connection:
         """A connection of the caller's own, which the caller closes."""

@@ -68,7 +68,11 @@ class Store:
         self._indexes: set[str] = set()
         self._forms: dict[str, _Form] = {}
         self.bin = RecycleBin(self)
-        self.database.apply([self._lay_out])
+        try:
+            self.database.apply([self._lay_out])
+        except BaseException:
+            self.database.close()
+            raise
 
     # -- records -------------------------------------------------------------------------------------------------------
 

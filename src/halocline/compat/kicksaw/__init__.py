@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from halocline.lazy import resolved
 
 if TYPE_CHECKING:
     from halocline.compat.kicksaw.classes import Orchestrator, SalesforceClient, SfClient
@@ -20,9 +21,7 @@ __all__ = ["KicksawSalesforce", "Orchestrator", "SalesforceClient", "SfClient"]
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return resolved(__name__, name, home=_HOME)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""See `halocline.consume.s3_events`, `halocline.s3_files` and `halocline.s3_keys`."""
+"""See `halocline.consume.aws.s3_events`, `halocline.s3_files` and `halocline.s3_keys`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from halocline.consume.s3_events import notices, respond_to_s3_event
+from halocline.consume.aws.s3_events import notices, respond_to_s3_event
 from halocline.errors import FixConfig
 from halocline.s3_files import delete_file, download_file, move_file, upload_file
 from halocline.s3_keys import build_archive_s3_key, get_filename_from_s3_key, get_prefix_from_s3_key, timestamp_s3_key

@@ -7,7 +7,7 @@ import uuid
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _RESOURCE = re.compile(r"/services/data/v[^/]+/jobs/ingest/[^/]+/batches", re.IGNORECASE)
@@ -24,8 +24,12 @@ class Upload:
     is_readable: bool = True
 
     def keep_as(self, path: Path) -> None:
-        """Give the file its place; without it the file goes when the request is answered."""
+        """Give the file its place; without it the file goes before the request is answered."""
         self.path.replace(path)
+
+    def discard(self) -> None:
+        """Remove the file unless somebody kept it. Idempotent."""
+        self.path.unlink(missing_ok=True)
 
 
 def is_upload(method: str, path: str) -> bool:
@@ -42,15 +46,15 @@ async def spooled(chunks: AsyncIterator[bytes], folder: Path, *, encoding: str, 
     Salesforce measures the upload after base64, which makes four bytes of three.
     Source: Bulk API 2.0 and Bulk API Developer Guide, "Upload Job Data".
     """
-    path = folder / f"upload-{uuid.uuid4().hex}"
+    upload = Upload(folder / f"upload-{uuid.uuid4().hex}")
     sink = _Sink(most_bytes // 4 * 3, _Unpacker() if encoding.lower() == "gzip" else None)
     try:
-        with path.open("wb") as file:
+        with upload.path.open("wb") as file:
             async for chunk in chunks:
                 file.writelines(sink.taken(chunk))
-        yield Upload(path, fits=sink.room >= 0, is_readable=sink.is_readable)
+        yield replace(upload, fits=sink.room >= 0, is_readable=sink.is_readable)
     finally:
-        path.unlink(missing_ok=True)
+        upload.discard()
 
 
 class _Sink:
