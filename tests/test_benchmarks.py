@@ -1,4 +1,7 @@
-"""Laws of the benchmarks: what is counted is the contender and all of it, and a table that differs is no result."""
+"""Laws of the benchmarks: what is counted is the contender and all of it, and a table that differs is no result.
+
+Small runs of push, files, postgres and dynamodb start some twenty processes each: `--long` has them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +27,13 @@ MERGES = ("ours", "on conflict", "merge")
 LAST = re.compile(r"extract: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
 LAST_OF_POSTGRES = re.compile(r"postgres: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
 LAST_OF_FILES = re.compile(r"files: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
+LAST_OF_CONSUME = re.compile(
+    r"consume: vs_boto3_loop=(\S+) vs_dramatiq=none idempotency_us=(\S+) idempotency_vs_set_nx=(\S+)"
+    r" vs_powertools=none vs_celery=none vs_taskiq=none cpu_us_per_message=(\d+)((?: \w+=\S+)*)"
+)
+LAST_OF_DYNAMODB = re.compile(
+    r"dynamodb: vs_boto3_decode=(\S+) vs_document_way=(\S+) vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)"
+)
 LAST_OF_PUSH = re.compile(r"push: vs_best_peer=none vs_floor=(\S+) pipeline_vs_kinetic=none peak_mb=(\d+)((?: \w+=\S+)*)")
 FIELDS = {"Id": "id", "Description": "textarea", "BillingCity": "string", "CreatedDate": "datetime", "AnnualRevenue": "currency"}
 AWKWARD = (
@@ -104,6 +115,7 @@ def _content(path: Path, rows: tuple[tuple[str | None, ...], ...], columns: str)
 
 
 @pytest.mark.system
+@pytest.mark.long
 def test_postgres_measures_equal_tables_and_ends_with_its_figures() -> None:
     """Ours and the floors give the same table, in full, incrementally and after a merge, or there are no figures."""
     few = {"ROWS": "500", "ROUNDS": "1", "SCALE": "1", "MERGE_ROWS": "1000", "CHANGES": "100", "ONLY_PEERS": "none"}
@@ -151,6 +163,7 @@ def push(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 
 @pytest.mark.system
+@pytest.mark.long
 def test_push_measures_work_that_was_done_and_ends_with_its_figures() -> None:
     """Ours by all its ways and the floor fill fresh orgs with the same rows, with latency too, or there are no figures."""
     few = {"ROWS": "300", "ROUNDS": "1", "SCALE": "2", "PIPELINE_ROWS": "250", "LATENCY_MS": "20", "ONLY_PEERS": "none"}
@@ -235,6 +248,7 @@ def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.system
+@pytest.mark.long
 def test_files_measures_jobs_that_were_done_and_ends_with_its_figures() -> None:
     """Ours by all its ways and the floor do the whole job, and every message goes all the way, or there are no figures."""
     few = {"ROWS": "200", "MESSAGES": "40", "LATENCY_MESSAGES": "20", "LATENCY_MS": "2", "ROUNDS": "1", "ONLY_PEERS": "none"}
@@ -271,3 +285,170 @@ def test_a_file_job_that_lacks_a_part_is_noticed(measuring: None, tmp_path: Path
         path.write_text("other")
         with pytest.raises(target.Undone, match="is another file"):
             place.check(truth, broken, tmp_path)
+
+
+# ---- consume
+
+HASTY = """
+import json, os, sys
+import boto3
+sys.path.append({benchmarks!r})
+from measuring.consuming import serve
+wanted, client, numbers = json.loads(sys.argv[1]), boto3.client("sqs"), []
+def run():
+    while True:
+        found = client.receive_message(QueueUrl=wanted["queue"], MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        for one in found.get("Messages", ()):
+            {work}
+serve(run, numbers)
+"""
+HANDLE = 'numbers.append(json.loads(one["Body"])["number"])'
+DELETE = 'client.delete_message(QueueUrl=wanted["queue"], ReceiptHandle=one["ReceiptHandle"])'
+
+
+@pytest.fixture
+def consume(measuring: None) -> Iterator[ModuleType]:
+    """benchmarks/consume.py, which finds its modules beside itself."""
+    yield import_module("consume")
+    del sys.modules["consume"]
+
+
+@pytest.mark.system
+def test_consume_measures_messages_that_were_handled_and_ends_with_its_figures() -> None:
+    """Ours and the bare loop handle every message once, near and far, and records are claimed, or there are no figures."""
+    few = {"MESSAGES": "200", "LATENCY_MESSAGES": "100", "LATENCY_MS": "2", "RECORDS": "50", "ROUNDS": "1", "ONLY_PEERS": "none"}
+    command = [sys.executable, str(ROOT / "benchmarks" / "consume.py")]
+    done = subprocess.run(command, env={**os.environ, **few}, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.strip().splitlines()
+    last = LAST_OF_CONSUME.fullmatch(told[-1])
+    assert last, told[-1]
+    assert all(float(figure) > 0 for figure in last.groups()[:4])
+    assert " far_vs_boto3_loop=" in last[5]
+    for where in ("near", "2 ms away"):
+        turns = [line.partition("round 1  ")[2].partition("  ")[0] for line in told if f"  {where}, round 1" in line]
+        assert sorted(turns) == ["boto3", "boto3, 4 threads", "ours", "ours, no store"]
+
+
+@pytest.mark.system
+def test_a_consumer_that_did_not_handle_and_delete_every_message_once_has_no_figures(
+    consume: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Peers of that kind are out, with the reason told; ours would end the benchmark."""
+    works = {
+        "deletes only": (DELETE, "its handlers saw 0 messages, and not 8"),
+        "handles twice": (f"{HANDLE}; {HANDLE}; {DELETE}", "its handlers saw 16 messages, and not 8"),
+        "handles only": (HANDLE, "8 of 8 messages are left after 1.2 s"),
+    }
+    peers = []
+    for name, (work, _) in works.items():
+        script = tmp_path / f"{name}.py"
+        script.write_text(HASTY.format(benchmarks=str(ROOT / "benchmarks"), work=work))
+        peers.append(consume.Contender(name, str(script), 1.0, 1.0, venv="theirs"))
+    monkeypatch.setattr(consume, "LONGEST_S", 1.2)
+    monkeypatch.setattr(consume, "python_of", lambda venv: Path(sys.executable))
+    settings = consume.Settings(8, 0.0, 0, 0, 1, only=("near",), peers=("theirs",), seed=1)
+    with import_module("measuring.cloud").cloud(tmp_path) as aws:
+        bench = consume.Bench(settings, aws, "")
+        monkeypatch.setattr(consume, "CONSUMERS", peers)
+        assert bench.rounds(8) == {}
+        told = capsys.readouterr().out
+        for name, (_, why) in works.items():
+            assert f"{name} is out, it did not do the work: {why}" in told
+        monkeypatch.setattr(consume, "CONSUMERS", [consume.Contender("ours", str(script), 1.0, 1.0)])
+        with pytest.raises(consume.Failed, match="8 of 8 messages are left"):
+            bench.rounds(8)
+
+
+@pytest.mark.system
+def test_the_cpu_that_counts_is_the_consumers_until_the_queue_is_empty(consume: ModuleType, tmp_path: Path) -> None:
+    """What handlers burn is charged; what was burnt before the first receive, and what another process burns, is not."""
+    burn = "end = time.process_time() + {}\nwhile time.process_time() < end: pass\n"
+    text = HASTY.replace("import json", "import time\n" + burn.format(0.6) + "import json", 1)
+    script = tmp_path / "burns.py"
+    busy = "end = time.process_time() + 0.05\n            while time.process_time() < end: pass\n            "
+    script.write_text(text.format(benchmarks=str(ROOT / "benchmarks"), work=f"{busy}{HANDLE}; {DELETE}"))
+    settings = consume.Settings(8, 0.0, 0, 0, 1, only=("near",), peers=(), seed=1)
+    with import_module("measuring.cloud").cloud(tmp_path) as aws:
+        turn = consume.Bench(settings, aws, "")._turn(consume.Contender("burns", str(script), 1.0, 1.0), 8, latency_s=0.0)
+    assert 8 * 0.05 <= turn.cpu_s < 0.6 + 8 * 0.05
+    assert turn.wall_s >= 8 * 0.05
+    assert turn.calls >= 8
+
+
+# ---- dynamodb
+
+
+@pytest.fixture
+def dynamodb(measuring: None) -> Iterator[ModuleType]:
+    """benchmarks/dynamodb.py, which finds its modules beside itself."""
+    yield import_module("dynamodb")
+    del sys.modules["dynamodb"]
+
+
+@pytest.mark.system
+@pytest.mark.long
+def test_dynamodb_measures_equal_tables_and_ends_with_its_figures() -> None:
+    """Ours by all its ways, the document's, boto3's and the floor leave the same rows, and decode the same values."""
+    few = {"ITEMS": "200", "BLOCK": "100", "LARGER_ITEMS": "0", "DECODE_ITEMS": "100", "ROUNDS": "1", "DECODE_ROUNDS": "1"}
+    command = [sys.executable, str(ROOT / "benchmarks" / "dynamodb.py")]
+    env = {**os.environ, **few, "ONLY": "decode,whole"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.strip().splitlines()
+    last = LAST_OF_DYNAMODB.fullmatch(told[-1])
+    assert last, told[-1]
+    assert all(float(figure) > 0 for figure in last.groups()[:3])
+    assert int(last[4]) > 50  # Arrow alone is more
+    turns = [line.split("round 1")[1].split(" wall ")[0].strip() for line in told if "round 1" in line]
+    ours = ["ours", "ours, builder", "ours, document's names"]
+    assert sorted(turns) == ["boto3 client, COPY", "document's way", "floor", *ours]
+
+
+def test_who_leaves_another_table_than_the_document_s_way_ends_the_benchmark(dynamodb: ModuleType, tmp_path: Path) -> None:
+    """Rows are counted, and their content is compared, before a figure is told."""
+
+    class Fake:
+        found: dict[str, object]
+
+        def make(self, database: str, *, like: str) -> None: ...
+
+        def drop(self, database: str) -> None: ...
+
+        def uri(self, database: str) -> str:
+            return database
+
+        def measured(self, *told: object, **more: object) -> object:
+            return dynamodb.Cost(1.0, 1.0, 1.0, {"rows": 3})
+
+        def content(self, *told: object) -> dict[str, object]:
+            return self.found
+
+    server = Fake()
+    bench = dynamodb.Bench(dynamodb.Settings.from_env(), tmp_path, server)
+    ours, wanted, truth = dynamodb.LOADERS[0], {"url": "http://127.0.0.1:9"}, {"rows": 3, "content": "17"}
+    server.found = truth
+    assert bench._turn(ours, wanted, content=truth).wall_s == 1.0
+    for other in ({**truth, "content": "18"}, {**truth, "rows": 2}):
+        server.found = other
+        with pytest.raises(dynamodb.Failed, match="ours says 3 rows and has another table"):
+            bench._turn(ours, wanted, content=truth)
+
+
+def test_the_prepared_dynamodb_gives_every_item_once_in_any_number_of_segments(measuring: None) -> None:
+    """Each page is announced with its own checksum, and leads to the next one of its segment, until the last has no key."""
+    table = import_module("measuring.dynamodb_process").Table(items=150, block=50)
+    for segments in (1, 2, 5):
+        keys = []
+        for segment in range(segments):
+            asked: dict[str, object] = {"Segment": segment, "TotalSegments": segments}
+            while True:
+                data, crc = table.scan(asked)
+                assert crc == zlib.crc32(data)
+                answer = json.loads(data)
+                assert answer["Count"] == len(answer["Items"])
+                keys += [item["documentId"]["S"] for item in answer["Items"]]
+                if "LastEvaluatedKey" not in answer:
+                    break
+                asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        assert sorted(keys) == [f"doc-{block:03d}{number:06d}" for block in range(3) for number in range(50)]

@@ -25,7 +25,15 @@ class Cloud:
 
     def ask(self, wanted: str, **details: Any) -> Any:
         """Have it do something: a method of `cloud_process.Desk`."""
+        self.begin(wanted, **details)
+        return self.told()
+
+    def begin(self, wanted: str, **details: Any) -> None:
+        """Have it begin to do something whose answer `told` waits for."""
         self._process.ask(json.dumps({"do": wanted, **details}))
+
+    def told(self) -> Any:
+        """What came of that which was begun."""
         return self._process.answer()["told"]
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ import boto3
 
 from halocline.testing.aws import FakeAWS
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from measuring.phases import fields
+
+BATCH = 10
+FIRST_S, LOOK_S = 0.001, 0.01  # between looks for the first receive, and for the end: a look costs some 100 us
 HIDDEN_S = 1_800  # longer than a drain of a queue takes, so that no message comes twice
 
 
@@ -38,6 +45,8 @@ class Desk:
             "queue": self.queue,
             "depth": self.depth,
             "delay": self.delay,
+            "fill": self.fill,
+            "watch": self.watch,
         }
 
     def cost(self) -> dict[str, float]:
@@ -72,6 +81,48 @@ class Desk:
     def delay(self, seconds: float) -> None:
         """From now on every request of the queue is worked on so much later; requests wait side by side."""
         self._aws.faults.add("delay", service="sqs", seconds=seconds, every=1)
+
+    def fill(self, url: str, messages: int) -> None:
+        """Send so many messages, numbered from 0."""
+        for start in range(0, messages, BATCH):
+            numbers = range(start, min(start + BATCH, messages))
+            entries = [{"Id": str(number), "MessageBody": json.dumps(fields(number))} for number in numbers]
+            self._sqs.send_message_batch(QueueUrl=url, Entries=entries)
+
+    def watch(self, name: str, pid: int, seconds: float) -> dict[str, float] | None:
+        """Wait until the queue is empty, what was handed out included: the seconds since the first receive reached us, and what
+        that process and we have burnt since. Nothing where that takes longer than so many seconds, or the process has ended.
+        """
+        clock, deadline = _cpu_clock(pid), time.monotonic() + seconds
+        try:
+            while not self._aws.calls.count("sqs.ReceiveMessage"):
+                if not _rested(FIRST_S, deadline):
+                    return None
+            before = self._stand(clock)
+            while any(astuple(self._aws.counts(name))):
+                if not _rested(LOOK_S, deadline):
+                    return None
+            after = self._stand(clock)
+        except OSError:  # no such process any more
+            return None
+        return {what: after[what] - before[what] for what in after}
+
+    def _stand(self, clock: int) -> dict[str, float]:
+        """What clocks and counters show; `clock` is that of another process's CPU."""
+        cpu = {"cpu_s": time.clock_gettime(clock), "aws_cpu_s": time.process_time()}
+        return {**cpu, "wall_s": time.perf_counter(), "calls": self._aws.calls.count()}
+
+
+def _rested(seconds: float, deadline: float) -> bool:
+    time.sleep(seconds)
+    return time.monotonic() < deadline
+
+
+def _cpu_clock(pid: int) -> int:
+    """The clock of the CPU that a process has used, all threads together. Source: man 3 clock_getcpuclockid, and
+    https://github.com/torvalds/linux/blob/master/include/linux/posix-timers_types.h: the pid's complement, shifted, and 2.
+    """
+    return (~pid << 3) | 2
 
 
 def main() -> None:

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-OURS = ("halocline", "duckdb", "psycopg", "pyarrow", "httpx2", "isal", "boto3", "pydantic")
+OURS = ("halocline", "duckdb", "psycopg", "pyarrow", "httpx2", "isal", "boto3", "pydantic", "redis", "hiredis")
 PEERS = (
     *("kinetic-core", "lht", "simple-salesforce", "dlt", "duckdb", "pandas", "sqlalchemy", "pyarrow"),
     *("adbc-driver-postgresql", "psycopg2-binary", "requests"),
     *("kicksaw-integration-utils", "boto3", "pydantic"),
+    *("dramatiq", "dramatiq-sqs", "celery", "kombu", "taskiq", "taskiq-aio-sqs", "aws_lambda_powertools", "redis"),
 )
 _ASK = """
 import sys

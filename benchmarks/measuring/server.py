@@ -63,10 +63,10 @@ class Server:
         finally:
             connection.close()
 
-    def copy_out(self, statement: str, file: BinaryIO, *, header: str) -> None:
-        """What a COPY gives, after a line."""
-        file.write(f"{header}\n".encode())
-        connection = self._admin("postgres")
+    def copy_out(self, statement: str, file: BinaryIO, *, header: str = "", database: str = "postgres") -> None:
+        """What a COPY gives, after a line where there is one."""
+        file.write(f"{header}\n".encode() if header else b"")
+        connection = self._admin(database)
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SET TimeZone = 'UTC'")
