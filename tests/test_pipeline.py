@@ -339,6 +339,16 @@ def test_a_delete_reads_nothing_but_the_id(org: Org) -> None:
     assert org.pipeline(mode="delete").sync([{"Id": made.salesforce_ids[0], "why": "old"}]).success_count == 1
 
 
+def test_the_field_of_an_upsert_has_two_names() -> None:
+    """That of the document, and that of the command line and halocline.yaml; both at once may not say two things."""
+    login = {"access_token": "-", "instance_url": "https://example.my.salesforce.com"}
+    by_key = SyncPipeline(login, "Account", mode="upsert", key="Ext__c")
+    configured = SyncPipeline.from_config({"sobject": "Account", "mode": "upsert", "key": "Ext__c"}, login)
+    assert by_key.external_id_field == configured.external_id_field == "Ext__c"
+    with pytest.raises(FixConfig, match="two names of one setting"):
+        SyncPipeline(login, "Account", mode="upsert", external_id_field="Ext__c", key="Other__c")
+
+
 def test_an_unknown_object_is_told_with_near_names(org: Org) -> None:
     """Before anything is sent."""
     with pytest.raises(NotFound, match="Did you mean Account"):

@@ -37,12 +37,22 @@ def test_a_destination_nobody_knows_is_refused_without_showing_a_secret(session:
 
 def test_an_unknown_connector_is_an_error_that_lists_the_known() -> None:
     """A misspelt connector name is answered with the names there are."""
-    with pytest.raises(FixConfig, match="duckdb, files, postgres, salesforce"):
+    with pytest.raises(FixConfig, match="duckdb, dynamodb, files, postgres, redis, salesforce"):
         registry.connector("sales-force")
 
 
+def test_every_connector_says_what_it_is() -> None:
+    """The example of each is of one of its schemes, in any case, and no other's."""
+    known = registry.able("accepts").values()
+    for module in known:
+        example = module.ABOUT.example
+        assert example.partition(":")[0] in module.ABOUT.schemes
+        for uri in (example, *(f"{scheme.upper()}:///x" for scheme in module.ABOUT.schemes)):
+            assert [other for other in known if other.accepts(uri)] == [module]
+
+
 def test_a_missing_driver_names_its_extra(monkeypatch: pytest.MonkeyPatch, spool: Spool, tmp_path: Path) -> None:
-    """Without the driver the error says what to install."""
+    """Without the driver the error says what to install, whether rows are to be written or read."""
     ours = registry.connector("duckdb").__name__
     monkeypatch.setattr("halocline.connectors.duckdb", sys.modules[ours])  # brings the loaded one back after the test
     for name in [n for n in sys.modules if n.split(".")[0] == "duckdb" or n.startswith(ours)]:
@@ -50,3 +60,5 @@ def test_a_missing_driver_names_its_extra(monkeypatch: pytest.MonkeyPatch, spool
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(MissingExtra, match=r'pip install "halocline\[duckdb\]"'):
         registry.open_destination(f"duckdb:///{tmp_path}/x.duckdb", spool=spool)
+    with pytest.raises(MissingExtra, match=r'pip install "halocline\[duckdb\]"'):
+        registry.connect("duckdb", f"duckdb:///{tmp_path}/x.duckdb")

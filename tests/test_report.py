@@ -160,10 +160,10 @@ def test_a_report_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> 
 
 
 def test_memory_is_flat(tmp_path: Path) -> None:
-    """50,000 rejections, nine megabytes of them, cost less than one."""
+    """20,000 rejections, almost four megabytes of them, cost less than one."""
 
     def many() -> Iterator[Rejection]:
-        return (Rejection("c", row, "X", "m" * 100, ("A",), {"key": f"k{row}", "n": "x" * 60}) for row in range(50_000))
+        return (Rejection("c", row, "X", "m" * 100, ("A",), {"key": f"k{row}", "n": "x" * 60}) for row in range(20_000))
 
     tracemalloc.start()
     try:
@@ -172,4 +172,4 @@ def test_memory_is_flat(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
-    assert (tmp_path / "e.csv").stat().st_size > 9_000_000
+    assert (tmp_path / "e.csv").stat().st_size > 3_600_000

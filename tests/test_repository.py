@@ -12,11 +12,16 @@ import tomllib
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import halocline
+from halocline.cli.main import app
+from halocline.connectors.aws import session
+from halocline.connectors.salesforce import transport
 
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
@@ -33,12 +38,13 @@ DRIVERS = {
         "httpx2",
         "isal",
         "jwt",
+        "opentelemetry",
         "pandas",
         "psycopg",
         "pyarrow",
         "pydantic",
     ),
-    *("rich", "snowflake", "starlette", "typer", "uvicorn", "yaml"),
+    *("redis", "rich", "snowflake", "starlette", "typer", "uvicorn", "yaml"),
 }
 
 # Areas of the package, and which other areas each may import at run time. An area may always import itself.
@@ -56,6 +62,7 @@ FRONTS = {
     "execution",
     "s3_files",
     "s3_keys",
+    "tables",
 }
 ALLOWED = {
     "root": {"cli", CORE},  # __main__ starts the command line; __init__ resolves names lazily and is looked at in its own test
@@ -78,17 +85,19 @@ DRIVER_HOMES = {
     "httpx2": {"connectors.salesforce"},
     "isal": {"connectors.salesforce", "connectors.snowflake", "emulator", CORE},
     "jwt": {"connectors.salesforce", "emulator"},
-    "cryptography": {"connectors.salesforce", "emulator"},
+    "cryptography": {"connectors.salesforce", "connectors.aws", "emulator"},
     "duckdb": {"connectors.duckdb"},
     "psycopg": {"connectors.postgres", "ledger"},
     "snowflake": {"connectors.snowflake"},
     "pydantic": {"front", "connectors.aws"},  # halocline.yaml; models that users bring
     "boto3": {"connectors.aws", "connectors.files"},
     "botocore": {"connectors.aws", "connectors.files"},
+    "redis": {"connectors.redis"},
     "adbc_driver_manager": {"emulator"},
     "adbc_driver_sqlite": {"emulator"},
     "starlette": {"emulator", "dashboard"},
     "uvicorn": {"emulator", "dashboard"},
+    "opentelemetry": {"consume"},
     "typer": set(),
     "click": set(),
     "rich": {CORE},  # the progress sink of events
@@ -106,6 +115,20 @@ class Import:
 
     def __str__(self) -> str:
         return f"{self.module}:{self.line} imports {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function's shape: its length without its docstring, and how many parameters can be given by position."""
+
+    path: Path
+    name: str
+    line: int
+    lines: int
+    positional: int
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(PACKAGE)}:{self.line} {self.name}"
 
 
 def area_of(module: str) -> str:
@@ -136,10 +159,14 @@ def is_lent(found: Import) -> bool:
 
 def imports_of(text: str, *, module: str, is_package: bool = False) -> Iterator[Import]:
     """Every import in a module's text, relative ones resolved, in functions as well as at the top."""
-    tree = ast.parse(text)
-    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")]
+    return imports_among(list(ast.walk(ast.parse(text))), module=module, is_package=is_package)
+
+
+def imports_among(nodes: list[ast.AST], *, module: str, is_package: bool) -> Iterator[Import]:
+    """Those of a module's whole tree."""
+    blocks = [node for node in nodes if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")]
     typing_only = {id(inner) for block in blocks for part in block.body for inner in ast.walk(part)}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (ast.Import, ast.ImportFrom, ast.Call)):
             for target in _targets(node, module=module, is_package=is_package):
                 yield Import(module, target, node.lineno, id(node) in typing_only)
@@ -149,8 +176,8 @@ def _targets(node: ast.Import | ast.ImportFrom | ast.Call, *, module: str, is_pa
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.Call):
-        dynamic = ast.unparse(node.func).endswith("import_module")
-        return [str(arg.value) for arg in node.args[:1] if dynamic and isinstance(arg, ast.Constant)]
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        return [str(arg.value) for arg in node.args[:1] if name.endswith("import_module") and isinstance(arg, ast.Constant)]
     base = node.module or ""
     if node.level:
         above = module.split(".")[: len(module.split(".")) - node.level + is_package]
@@ -158,6 +185,7 @@ def _targets(node: ast.Import | ast.ImportFrom | ast.Call, *, module: str, is_pa
     return [f"{base}.{alias.name}" for alias in node.names]
 
 
+@cache
 def package_files() -> list[Path]:
     """Every Python file that ships."""
     return sorted(PACKAGE.rglob("*.py"))
@@ -168,13 +196,26 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
+def nodes_told(path: Path) -> tuple[list[Import], list[Function]]:
+    """The imports and the functions of a file of the package, which is read once for all laws."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    found = imports_among(nodes, module=module_name(path), is_package=path.name == "__init__.py")
+    functions = [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    told = [
+        Function(path, node.name, line=node.lineno, lines=body_lines(node), positional=positional(node)) for node in functions
+    ]
+    return list(found), told
+
+
 def package_imports() -> list[Import]:
     """Every import of every file of the package."""
-    return [
-        found
-        for path in package_files()
-        for found in imports_of(path.read_text(), module=module_name(path), is_package=path.name == "__init__.py")
-    ]
+    return [found for path in package_files() for found in nodes_told(path)[0]]
+
+
+def package_functions() -> list[Function]:
+    """Every function and method of the package."""
+    return [found for path in package_files() for found in nodes_told(path)[1]]
 
 
 def modules_after(code: str) -> set[str]:
@@ -211,7 +252,18 @@ def test_the_version_is_in_one_place() -> None:
     """The package's version is the one that `_version.py` holds, and pyproject.toml reads it there."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert "version" in pyproject["project"]["dynamic"]
-    assert f'__version__ = "{halocline.__version__}"' in (ROOT / pyproject["tool"]["hatch"]["version"]["path"]).read_text()
+    home = ROOT / pyproject["tool"]["hatch"]["version"]["path"]
+    assert f'__version__ = "{halocline.__version__}"' in home.read_text()
+    others = (path for path in (ROOT / "pyproject.toml", *package_files()) if path != home)
+    assert [path.name for path in others if f'"{halocline.__version__}' in path.read_text()] == []
+
+
+def test_whoever_is_told_the_version_is_told_that_one() -> None:
+    """`halocline --version`, `halocline version`, Salesforce and AWS."""
+    told = f"halocline {halocline.__version__}\n"
+    assert CliRunner().invoke(app, ["--version"]).stdout == told
+    assert CliRunner().invoke(app, ["version"]).stdout.split("\n")[0].split() == told.split()
+    assert transport._HEADERS["User-Agent"] == session._config("sqs").user_agent_extra == told.strip().replace(" ", "/")
 
 
 # ---- what is public
@@ -232,7 +284,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = halocline.no_such_name
 
 
-@pytest.mark.parametrize("module", [module_name(path) for path in package_files() if "__all__" in path.read_text()])
+@pytest.mark.parametrize("module", [module_name(path) for path in package_files() if "\n__all__ = " in path.read_text()])
 def test_all_names_exist(module: str) -> None:
     """Whatever a module lists in `__all__` is there."""
     loaded = importlib.import_module(module)
@@ -277,9 +329,9 @@ def test_each_driver_has_its_homes() -> None:
         ("halocline.sync", "from halocline.registry import source", True),
         ("halocline.sync", "from halocline.connectors.salesforce import client", False),
         ("halocline.sync", "importlib.import_module('halocline.connectors.duckdb')", False),
-        ("halocline.consume.worker", "from halocline import emulator", False),
-        ("halocline.consume.worker", "from halocline.compat import kicksaw", False),
-        ("halocline.compat.kicksaw.x", "from halocline.consume import s3_events", True),
+        ("halocline.consume.work.worker", "from halocline import emulator", False),
+        ("halocline.consume.work.worker", "from halocline.compat import kicksaw", False),
+        ("halocline.compat.kicksaw.x", "from halocline.consume.aws import s3_events", True),
         ("halocline.compat.kicksaw.x", "from halocline.connectors.aws import s3", False),
         ("halocline.dashboard.pages", "from halocline.run import execute", True),
         ("halocline.dashboard.pages", "from halocline.consume import worker", False),
@@ -295,11 +347,6 @@ def test_the_import_table_judges(module: str, text: str, *, allowed: bool) -> No
 
 
 # ---- the shape of the code
-
-
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Every function and method in a tree."""
-    return (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
 
 
 def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -321,7 +368,7 @@ def positional(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 DOCUMENTED = {
     *{"download_file", "upload_file", "move_file", "timestamp_s3_key", "build_archive_s3_key", "cache_data_in_s3"},
     *{"pull_cached_data_from_s3", "sync_sobject_intelligent", "sync_sobject", "verify", "upsert", "insert", "delete"},
-    *{"log_batch", "parse_sfdc_results", "hard_delete", "submit_dml"},
+    *{"log_batch", "parse_sfdc_results", "hard_delete", "submit_dml", "restful", "apexecute", "toolingexecute"},
 }
 PYTHONS_OWN = {"__exit__", "__aexit__", "__setitem__", "__call__", "find_spec"}
 SENTENCES = {
@@ -341,8 +388,7 @@ def test_no_file_is_longer_than_600_lines() -> None:
 
 def test_functions_are_short() -> None:
     """No function is longer than 80 lines, and 95 in a hundred are at most 35."""
-    found = ((path, function) for path in package_files() for function in functions(ast.parse(path.read_text())))
-    lengths = sorted((body_lines(f), f"{path.relative_to(PACKAGE)}:{f.lineno} {f.name}") for path, f in found)
+    lengths = sorted((function.lines, str(function)) for function in package_functions())
     assert [entry for entry in lengths if entry[0] > 80] == []
     assert lengths[round(0.95 * (len(lengths) - 1))][0] <= 35
 
@@ -350,11 +396,10 @@ def test_functions_are_short() -> None:
 def test_parameters_after_the_second_are_keyword_only() -> None:
     """A third argument by position says nothing at a public call; compat and documented fronts keep their documents'."""
     found = [
-        f"{path.relative_to(PACKAGE)}:{function.lineno} {function.name}"
-        for path in package_files()
-        if "compat" not in path.parts
-        for function in functions(ast.parse(path.read_text()))
-        if positional(function) > 2 and function.name not in BY_POSITION and not function.name.startswith("_")
+        str(function)
+        for function in package_functions()
+        if "compat" not in function.path.parts
+        if function.positional > 2 and function.name not in BY_POSITION and not function.name.startswith("_")
     ]
     assert found == []
 
@@ -373,7 +418,9 @@ def test_the_wheel_holds_the_whole_package(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
     done = subprocess.run([*build, str(tmp_path), str(ROOT)], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.startswith(f"halocline-{halocline.__version__}-")
+    names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if ".dist-info/" not in name} == shipped()
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 

@@ -14,8 +14,8 @@ from halocline import registry
 from halocline.buckets import Buckets
 from halocline.compat.kicksaw.s3_helpers import build_date_divided_s3_prefix, parse_kinesis_record, parse_s3_event_record
 from halocline.config import Settings
-from halocline.consume.s3_events import Handling, S3Events
-from halocline.consume.step_functions import cache_data_in_s3, pull_cached_data_from_s3
+from halocline.consume.aws.s3_events import Handling, S3Events
+from halocline.consume.aws.step_functions import cache_data_in_s3, pull_cached_data_from_s3
 from halocline.errors import Changed, FixConfig, NotAllHandled, NotFound
 from halocline.ledger import MemoryLedger
 from halocline.s3_files import delete_file, download_file, move_file, upload_file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,26 @@ def test_unused_code_is_found_and_hooks_are_not(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "tools" / "check_unused.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (1, f"{tmp_path}/module.py:4: unused function unused\n")
+
+
+@pytest.mark.parametrize(
+    ("script", "setting", "status"),
+    [("print(TOLD)", "", 0), ("print(TOLD)", "7", 0), ("print(TOLD); raise SystemExit(1)", "", 1)],
+)
+def test_a_benchmark_is_kept_when_it_ran_well_and_as_documented(tmp_path: Path, script: str, setting: str, status: int) -> None:
+    """What it printed becomes the record and the pages; not where it failed, or where the environment made it another run."""
+    for folder in ("tools", "benchmarks/results", "docs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.svg", "__pycache__", "decisions"))
+    shutil.copy(ROOT / "README.md", tmp_path)
+    record, pages = tmp_path / "benchmarks" / "results" / "pages.txt", [tmp_path / "README.md", tmp_path / "docs" / "results.md"]
+    before, told = record.read_text(), "A machine, 2 cores, 4 GB\npages: spread=1.10 vs_static=0.77"
+    (tmp_path / "benchmarks" / "pages.py").write_text(f'import os\nTOLD = """{told}"""\nos.environ.get("ROWS")\n{script}\n')
+    environment = {name: value for name, value in os.environ.items() if name != "ROWS"} | ({"ROWS": setting} if setting else {})
+    command = [sys.executable, str(tmp_path / "tools" / "bench.py"), "pages"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert (done.returncode, told in done.stdout) == (status, True)
+    if setting or status:
+        assert record.read_text() == before
+    else:
+        assert record.read_text().endswith(f" s\n{told}\n")
+        assert all("0.77 of a static file server's rate" in page.read_text() for page in pages)

@@ -25,6 +25,7 @@ from halocline.verifying.buckets import LEAST_BUCKETS, MOST_BUCKETS, Buckets, bu
 from halocline.verifying.compare import Compared, Kinds, Rules, compare
 from halocline.verifying.findings import SHOWN, Findings
 from halocline.verifying.sample import Sample
+from tests.examples import examples
 
 SCHEMA = Schema(
     (
@@ -115,7 +116,7 @@ def test_json_is_compared_by_what_it_says(here: str, there: str, *, same: bool) 
 
 
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=40), st.integers(0, 40))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_key_has_one_bucket_whatever_batch_it_comes_in(texts: list[str], cut: int) -> None:
     """Alone, in a slice or among others, a key goes to the same place, and it is a place that there is."""
     every = pa.array(texts, pa.string())
@@ -256,7 +257,7 @@ _ROWS = st.dictionaries(st.integers(0, 12), st.tuples(st.integers(0, 3), st.samp
 
 
 @given(_ROWS, _ROWS, st.sampled_from(list(Deletes)))
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 def test_the_comparison_is_that_of_two_dicts(
     here: dict[int, tuple[int, str, bool]], there: dict[int, tuple[int, str, bool]], deletes: Deletes
 ) -> None:

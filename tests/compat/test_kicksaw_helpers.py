@@ -112,7 +112,7 @@ def test_what_is_not_deleted_is_tried_again_and_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["compat.kicksaw.s3_helpers", "compat.kicksaw.csv_helpers", "consume.s3_events", "sf_client.client", "s3_files"]
+    "module", ["compat.kicksaw.s3_helpers", "compat.kicksaw.csv_helpers", "consume.aws.s3_events", "sf_client.client", "s3_files"]
 )
 def test_helpers_load_no_driver(module: str) -> None:
     """A Lambda that starts cold pays for what it uses only."""

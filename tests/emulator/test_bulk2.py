@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.emulator.conftest import VERSION, connect, error
+from tests.examples import examples
 
 from halocline.emulator.bulk2.results import Results
 from halocline.emulator.server import Emulator
@@ -320,7 +321,7 @@ cells = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     table=st.lists(st.tuples(cells, cells), max_size=12),
     cut=st.integers(0, 12),

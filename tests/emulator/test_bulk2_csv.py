@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.emulator.bulk2_load import load
+from tests.examples import examples
 
 from halocline.emulator.bulk2 import csv_in
 from halocline.emulator.bulk2.csv_in import BadUploadError, Batch, Sheet, is_well_quoted
@@ -125,7 +126,7 @@ def test_a_header_must_say_something(path: Path, content: str) -> None:
 cells = st.text(alphabet=st.sampled_from('ab "\n\r,;ä'), max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     table=st.lists(st.tuples(cells, cells, st.booleans()), max_size=12),
     size=st.integers(1, 5),
@@ -153,7 +154,7 @@ def test_any_well_written_file_is_read_exactly(
     assert 1 + sum(batch.lines for batch in batches) == content.count("\n")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(text=st.text(alphabet=st.sampled_from('a",\n '), max_size=12))
 def test_quotes_are_judged_as_a_strict_reader_judges_them(text: str) -> None:
     """Well quoted is what another program would have written: read and written again it is the same values."""

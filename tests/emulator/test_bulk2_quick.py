@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from halocline.emulator.bulk2 import quick, writes
 from halocline.emulator.bulk2.quick import Quick, quick_of
@@ -174,7 +175,7 @@ def _cell(dice: Random, name: str) -> str:
 
 
 # Numbers, not tables, are drawn: tables made of independent cells would rarely hold two rows that are good and meet.
-@settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(1_000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 6))
 def test_quick_and_careful_writes_are_twins(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, seed: int, size: int) -> None:
     """Same ids, same flags, same errors word for word, same records - for any rows, cut into transactions anywhere."""

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.emulator.query_org import Org
 from tests.emulator.small_org import USER, sobject
+from tests.examples import examples
 
 from halocline.emulator.errors import ApiError
 from halocline.emulator.objects import Field, PicklistValue
@@ -407,7 +408,7 @@ awkward = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(texts=st.lists(st.one_of(st.none(), awkward), min_size=1, max_size=12))
 def test_text_arrives_as_it_was_stored(texts: list[str | None]) -> None:
     """Any text but the empty one comes back exactly, through the store, REST and Bulk."""
@@ -431,7 +432,7 @@ def test_the_longest_text_arrives_whole(org: Org) -> None:
 
 
 @given(units=st.integers(-(10**15) + 1, 10**15 - 1), scale=st.integers(0, 17))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_bulk_writes_numbers_with_the_fewest_digits(units: int, scale: int) -> None:
     """A number of up to 15 digits comes back by Bulk with just those, as REST gives it."""
     org = Org()
@@ -444,7 +445,7 @@ def test_bulk_writes_numbers_with_the_fewest_digits(units: int, scale: int) -> N
 
 
 @given(number=st.floats(allow_nan=False, allow_infinity=False))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_numbers_mean_the_same_by_both_ways(number: float) -> None:
     """Bulk's text of a double reads back as the number that REST gives, to the last bit."""
     org = Org()

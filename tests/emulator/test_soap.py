@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.emulator.conftest import VERSION, stored
+from tests.examples import examples
 
 from halocline.emulator.seed import API_USERNAME
 from halocline.emulator.server import Emulator, Login
@@ -494,7 +495,7 @@ ENVELOPE = (
     length=st.integers(0, 60),
     middle=st.binary(max_size=30) | st.text(max_size=30).map(str.encode),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_a_damaged_message_is_answered_in_soap(steady: Soap, start: int, length: int, middle: bytes) -> None:
     """Whatever is cut out or put in, the answer is a message with a fault."""
     body = ENVELOPE[:start] + middle + ENVELOPE[start + length :]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.emulator.small_org import USER, small_catalog
+from tests.examples import examples
 
 from halocline.emulator.errors import ApiError
 from halocline.emulator.query import prepare
@@ -163,7 +164,7 @@ def joined(cases: st.SearchStrategy[Case]) -> st.SearchStrategy[Case]:
 conditions = st.recursive(st.one_of(text_cases(), like_cases(), ordered_cases(), other_cases()), joined, max_leaves=6)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(case=conditions)
 def test_where_returns_the_rows_that_the_model_returns(org: Store, case: Case) -> None:
     """Any condition picks exactly the rows for which it is true, in REST and in Bulk alike."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.emulator.query_org import Org
+from tests.examples import examples
 
 LEADS = (("Web", "Hot"), ("Web", "Warm"), ("Web", None), ("Web", None), ("Phone", "Hot"), (None, None))
 
@@ -155,7 +156,7 @@ def test_what_groups_cannot_be_is_refused(org: Org, soql: str, code: str, words:
 keys = st.sampled_from([None, "a", "b"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(rows=st.lists(st.tuples(keys, keys, st.integers(0, 9)), max_size=8), cube=st.booleans())
 def test_subtotals_are_the_sums_of_their_groups(rows: list[tuple[str | None, str | None, int]], cube: bool) -> None:
     """Each row's sum is that of the records that agree with it on every key that is not totalled."""

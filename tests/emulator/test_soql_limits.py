@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.emulator.query_org import Org
+from tests.examples import examples
 
 from halocline.emulator.errors import ApiError
 
@@ -57,7 +58,7 @@ def asked(org: Org, soql: str, *, bulk: bool) -> str | int:
     return "answered"
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(
     words=st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(PIECES), st.text(max_size=3)), max_size=14),
     bulk=st.booleans(),
@@ -108,14 +109,14 @@ def well_formed(draw: st.DrawFn) -> str:
     return soql + draw(st.sampled_from(["", " LIMIT 2", " LIMIT 2 OFFSET 1", f" LIMIT {'9' * 20}"]))
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(soql=well_formed(), bulk=st.booleans())
 def test_what_the_grammar_allows_is_answered_or_refused(org: Org, soql: str, bulk: bool) -> None:
     """Any mix of expressions and clauses has a meaning or a refusal; SQLite never sees what it cannot do."""
     assert asked(org, soql, bulk=bulk) in ("answered", 400)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(data=st.data())
 def test_a_good_query_with_a_slip_is_answered_or_refused(org: Org, data: st.DataObject) -> None:
     """A character or word that is lost, doubled or changed does no more than that."""

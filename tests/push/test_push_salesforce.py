@@ -61,14 +61,21 @@ def test_rows_reach_the_org_and_each_is_accounted_for(org: Org, tmp_path: Path, 
         assert (again.updated, again.created) == (58, 0)
 
 
-@pytest.mark.parametrize("taken_up", ["pushed again", "resumed"])
-@pytest.mark.parametrize(
-    ("mode", "api"),
+WAYS = (
+    (SyncMode.INSERT, Api.COLLECTIONS),
+    (SyncMode.INSERT, Api.BULK),
+    (SyncMode.UPSERT, Api.BULK),
+    (SyncMode.UPSERT, Api.COLLECTIONS),
+)
+TAKEN_UP = ("pushed again", "resumed")
+
+
+@pytest.mark.parametrize(  # in the short run each way is taken up in one of the two ways, and each mode and API in both
+    ("mode", "api", "taken_up"),
     [
-        (SyncMode.INSERT, Api.COLLECTIONS),
-        (SyncMode.INSERT, Api.BULK),
-        (SyncMode.UPSERT, Api.COLLECTIONS),
-        (SyncMode.UPSERT, Api.BULK),
+        pytest.param(*way, taken_up, marks=() if number % 2 == place else pytest.mark.long)
+        for number, way in enumerate(WAYS)
+        for place, taken_up in enumerate(TAKEN_UP)
     ],
 )
 def test_a_process_that_dies_at_any_deed_loses_and_doubles_nothing(

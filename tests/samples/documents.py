@@ -8,10 +8,12 @@ import symtable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+DIRECTIVE = re.compile(r"^\.\. code-block:: (?P<language>\w+)\n(?P<text>(?:[ \t]+.*\n|\n)+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,11 @@ class Block:
 def fenced(page: str) -> list[Block]:
     """The fenced blocks of a page, in order."""
     return [Block(found["language"], found["text"]) for found in FENCE.finditer(page)]
+
+
+def directives(page: str) -> list[Block]:
+    """The code blocks of a page of reStructuredText, in order, without their indentation."""
+    return [Block(found["language"], dedent(found["text"]).strip("\n") + "\n") for found in DIRECTIVE.finditer(page)]
 
 
 def table(body: str) -> list[list[str]]:

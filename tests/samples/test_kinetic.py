@@ -80,6 +80,7 @@ def world(
     """The document's org as if just made, a folder to run in, and what the sample `setup` leaves: it is run first."""
     org.reset()
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    (tmp_path / "key.pem").touch(mode=0o600)
     (tmp_path / "key.pem").write_bytes(key.private_bytes(*form))
     monkeypatch.chdir(tmp_path)
     for variable, value in {

@@ -18,6 +18,7 @@ from halocline.emulator.server import Emulator
 from halocline.errors import BadQuery, FixConfig, LoginRefused, NotFound, RejectRecord, RetryLater
 from halocline.ledger import MemoryLedger
 from halocline.retry import Policy
+from halocline.sf_client.absent import instead_of
 
 pytestmark = pytest.mark.system
 
@@ -101,6 +102,79 @@ def test_it_is_a_login_too(sf: SfClient, tmp_path: Path) -> None:
         pipeline = SyncPipeline(sf, "Account", ledger=ledger, settings=Settings(tmp_path))
         assert pipeline.sync([{"Name": "a"}]).success_count == 1
     assert sf.query("SELECT Name FROM Account")["records"][0]["Name"] == "a"
+
+
+def test_any_path_may_be_called(sf: SfClient) -> None:
+    """As with simple-salesforce: relative to the API's version, JSON both ways, None where there is no answer."""
+    made = sf.restful("sobjects/Account", method="POST", json={"Name": "Waldo"})
+    assert sf.restful(f"sobjects/Account/{made['id']}", params={"fields": "Name"})["Name"] == "Waldo"
+    assert sf.restful(f"sobjects/Account/{made['id']}", method="PATCH", data='{"Name": "Walda"}') is None
+    assert sf.restful(f"/services/data/v{sf.sf_version}/limits").keys() == sf.limits().keys()
+    found = sf.search("FIND {Walda} IN NAME FIELDS RETURNING Account(Name)")["searchRecords"]
+    assert [one["Name"] for one in found] == ["Walda"]
+    assert [one["Id"] for one in sf.quick_search("Walda")["searchRecords"]] == [made["id"]]
+    assert sf.toolingexecute("query/?q=SELECT+Id+FROM+ApexClass")["done"] is True
+    assert sf.is_sandbox() in {True, False}
+    assert sf.base_url.endswith(f"/services/data/v{sf.sf_version}/")
+    with pytest.raises(NotFound):
+        sf.apexecute("No/Such", method="POST", data={"a": 1})
+    with pytest.raises(TypeError):
+        sf.restful("limits", timeout=3)
+
+
+@pytest.mark.parametrize(("name", "instead"), [("bulk2", "sf.bulk.Account"), ("mdapi", "beside it"), ("session", "sf.restful")])
+def test_what_is_not_there_says_what_to_use(sf: SfClient, name: str, instead: str) -> None:
+    """It is no object of the org, and `hasattr` says so too."""
+    assert not hasattr(sf, name)
+    with pytest.raises(AttributeError, match=instead):
+        getattr(sf, name)
+
+
+THEIRS = [
+    "apex_url",
+    "apexecute",
+    "api_usage",
+    "auth_site",
+    "auth_type",
+    "base_url",
+    "bulk2_url",
+    "bulk_url",
+    "checkDeployStatus",
+    "deploy",
+    "describe",
+    "domain",
+    "headers",
+    "is_sandbox",
+    "limits",
+    "mdapi",
+    "metadata_url",
+    "oauth2",
+    "oauth2_url",
+    "parse_api_usage",
+    "parse_result_to_json",
+    "proxies",
+    "query",
+    "query_all",
+    "query_all_iter",
+    "query_more",
+    "quick_search",
+    "restful",
+    "search",
+    "session",
+    "session_id",
+    "set_password",
+    "sf_instance",
+    "sf_version",
+    "tooling_url",
+    "toolingexecute",
+]
+"""The public names of `simple_salesforce.Salesforce` 1.12.10, attributes of its instances included."""
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_no_name_of_simple_salesforce_becomes_an_object(name: str) -> None:
+    """Each is here too, or says what to use."""
+    assert hasattr(SfClient, name) or instead_of(name) is not None
 
 
 def test_names_of_python_are_no_objects(sf: SfClient) -> None:
@@ -208,6 +282,7 @@ def test_nothing_is_asked_or_looked_up_until_it_is_needed(
     with SfClient() as sf:
         assert (sf.Account.name, sf.bulk.Account.object_name) == ("Account", "Account")
         assert not list(emulator.calls)
+        secret.touch(mode=0o600)
         secret.write_text("halocline\n" if by_password else f"{emulator.config.consumer_secret}\n")
         monkeypatch.setenv("KEY", emulator.config.consumer_key)
         kept.write_text(str(sf.limits()))

@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tests.system.forks import learn, prepare
+from tests.system.forks import fork, learn, prepare
 
 
 def live(order: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     prepare()
     for line in sys.stdin:
         order = json.loads(line)
-        if (pid := os.fork()) == 0:
+        if (pid := fork()) == 0:
             try:
                 live(order)
             except SystemExit as told:

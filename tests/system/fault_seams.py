@@ -9,7 +9,9 @@ from typing import Any
 import duckdb
 import httpx2
 import psycopg
+from botocore.exceptions import ConnectionClosedError
 
+from halocline.connectors.aws.lines import Lines
 from halocline.connectors.duckdb.client import Database
 from halocline.testing.faults import Operations, Seam, When, replaced, watching_files, watching_ledger
 
@@ -26,6 +28,11 @@ REQUEST = Seam(
     spoil=_close_answer,
 )
 RESPONSE = Seam("response", lambda _: httpx2.ReadError("connection reset by peer"))
+AWS = Seam(
+    "request",
+    lambda _: ConnectionClosedError(endpoint_url="http://127.0.0.1"),
+    name=lambda _, one: str(one.headers.get("X-Amz-Target", one.method)).rpartition(".")[2],
+)
 NETWORK = ("request", "response")
 POSTGRES = Seam(
     "sql",
@@ -75,6 +82,13 @@ class _Body(httpx2.SyncByteStream):
 
 
 @contextmanager
+def watching_aws(operations: Operations) -> Iterator[None]:
+    """Count each call to AWS (kind `request`)."""
+    with operations.watching(Lines, "send", seam=AWS):
+        yield
+
+
+@contextmanager
 def watching_postgres(operations: Operations) -> Iterator[None]:
     """Count each exchange with a PostgreSQL: statements, their transactions' ends, pieces of a COPY (kind `sql`)."""
     with operations.watching(psycopg.Connection, "wait", seam=POSTGRES):
@@ -115,7 +129,7 @@ class _Cursor:
 def watching_all(operations: Operations) -> Iterator[None]:
     """Count all that a sync does, in the block and only there."""
     with ExitStack() as stack:
-        for watch in (watching_requests, watching_files, watching_ledger, watching_postgres, watching_duckdb):
+        for watch in (watching_requests, watching_aws, watching_files, watching_ledger, watching_postgres, watching_duckdb):
             stack.enter_context(watch(operations))
         stack.enter_context(operations)
         yield

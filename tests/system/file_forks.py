@@ -31,7 +31,7 @@ from halocline.retry import Policy
 from halocline.testing.faults import Operations, Seam, When, watching_files, watching_ledger
 from tests.system.fault_seams import watching_requests
 from tests.system.file_world import QUICK, carried, job_of
-from tests.system.forks import learn
+from tests.system.forks import fork, learn
 
 
 def _lost(when: When) -> Exception:
@@ -92,7 +92,7 @@ def live(order: dict[str, Any]) -> dict[str, list[str]]:
 def born(work: Callable[[], dict[str, list[str]]]) -> tuple[int, dict[str, list[str]]]:
     """How a process that did the work ended, and what it answered."""
     read, write = os.pipe()
-    pid = os.fork()
+    pid = fork()
     if not pid:
         try:
             os.close(read)

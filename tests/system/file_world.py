@@ -20,7 +20,7 @@ from halocline.buckets import Buckets
 from halocline.config import Settings
 from halocline.connectors.salesforce.auth import ClientCredentialsAuthenticator
 from halocline.connectors.salesforce.client import SalesforceClient
-from halocline.consume.s3_events import landed
+from halocline.consume.aws.s3_events import landed
 from halocline.emulator.server import Emulator, EmulatorConfig
 from halocline.errors import NetworkFailed
 from halocline.events import Event
@@ -31,7 +31,8 @@ from halocline.mapping import FieldMapper
 from halocline.orchestrator import Orchestrator
 from halocline.outcome import RowResult
 from halocline.retry import Pace, Policy
-from tests.connectors.files.server import Bucket, bucket, s3
+from tests.connectors.aws import servers
+from tests.connectors.files.server import Bucket, bucket
 
 SCHEMA = """
 object: Account
@@ -304,7 +305,7 @@ def file_world(folder: Path) -> Iterator[FileWorld]:
     """Everything running, until the block ends."""
     schema = folder / "schema.yaml"
     schema.write_text(SCHEMA, encoding="utf-8")
-    with Emulator(EmulatorConfig(schemas=(schema,))) as emulator, s3():
+    with Emulator(EmulatorConfig(schemas=(schema,))) as emulator, servers.fake():
         emulator.checkpoint()
         keys = emulator.config
         login = ClientCredentialsAuthenticator(keys.consumer_key, keys.consumer_secret, login_url=emulator.url)

@@ -25,7 +25,7 @@ import pyarrow, pyarrow.csv
 import halocline.cli.main, halocline.cli.sync, halocline.connectors.postgres, halocline.connectors.salesforce, halocline.sync
 import halocline.cli.progress, halocline.ledger.postgres, halocline.run
 from halocline.connectors.postgres.destination import PostgresUnit
-from tests.system.forks import learn, prepare
+from tests.system.forks import fork, learn, prepare
 
 beating = threading.Lock()
 told = {}  # where each process says what it loaded
@@ -90,7 +90,7 @@ def start(orders):
     gate, go = os.pipe()
     pids = []
     for order in orders:
-        pid = os.fork()
+        pid = fork()
         modules = Path(order["out"] + ".modules")
         if pid == 0:
             code = 99

@@ -14,8 +14,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from halocline import spooled
 from halocline.config import Settings
-from halocline.connectors.duckdb import load as duckdb_load
 from halocline.connectors.salesforce import pages
 from halocline.emulator.server import Emulator
 from halocline.sync import IntelligentSync
@@ -143,7 +143,7 @@ def test_a_full_disk_while_spooling_stops_the_sync(way: str, desk: Desk, monkeyp
         yield Path("/dev/full")
 
     with monkeypatch.context() as patched:
-        for module in (pages, duckdb_load):
+        for module in (pages, spooled):
             patched.setattr(module, "arriving", full)
         is_clear(desk.sync(way), exit_code=1, says=("No space left on device", "Free some space", "HALOCLINE_SPOOL"))
     assert desk.dump() == before

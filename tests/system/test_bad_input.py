@@ -196,18 +196,30 @@ REFUSALS = [
 ]
 
 
+bulk_once = pytest.mark.parametrize("way", ["rest", pytest.param("bulk", marks=pytest.mark.long), "stage"])
+"""Where what is done to pages of results is the same in both ways that have them, the short run does it in one."""
+
+
 def in_turn(turn: bool) -> Any:
-    """A mark for what the short run leaves out: each trouble is met there by some way, and each way by some trouble."""
+    """A mark for what the short run leaves out: each trouble is met there once, and each way by some trouble."""
     return () if turn else pytest.mark.long
+
+
+def later(trouble: Trouble, way: str) -> str:
+    """The name of a case that has been synced before."""
+    return f"later-{trouble.name}-{way}"
 
 
 MATRIX = [
     *(
-        pytest.param(trouble, way, True, marks=in_turn(at % len(trouble.ways) == place), id=f"later-{trouble.name}-{way}")
+        pytest.param(trouble, way, True, marks=in_turn((at % 2, at // 2 % len(trouble.ways)) == (0, nth)), id=later(trouble, way))
         for at, trouble in enumerate(REFUSALS)
-        for place, way in enumerate(trouble.ways)
+        for nth, way in enumerate(trouble.ways)
     ),
-    *(pytest.param(trouble, trouble.ways[-1], False, id=f"first-{trouble.name}") for trouble in REFUSALS),
+    *(
+        pytest.param(trouble, trouble.ways[-1], False, marks=in_turn(at % 2 == 1), id=f"first-{trouble.name}")
+        for at, trouble in enumerate(REFUSALS)
+    ),
     *(
         pytest.param(trouble, "rest", later, marks=in_turn(bool(at % 2) is later), id=f"{trouble.name}-{later}")
         for at, trouble in enumerate(MISTAKES)
@@ -295,7 +307,7 @@ def test_a_session_that_expires_midway_is_renewed(way: str, path: str, nth: int,
     assert [call.status for call in desk.emulator.calls].count(401) >= 1
 
 
-@pytest.mark.parametrize("way", list(WAYS))
+@bulk_once
 def test_a_session_id_that_expires_cannot_be_renewed(way: str, desk: Desk) -> None:
     """A token as given ends as a clear refusal; with a fresh one the next sync completes."""
     assert desk.sync(way).exit_code == 0
@@ -311,7 +323,7 @@ def test_a_session_id_that_expires_cannot_be_renewed(way: str, desk: Desk) -> No
     assert desk.equals_org()
 
 
-@pytest.mark.parametrize("way", BULK)
+@pytest.mark.parametrize("way", [pytest.param("bulk", marks=pytest.mark.long), "stage"])
 def test_a_job_that_never_ends_is_left_alone(way: str, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our patience ends, not the job: exit code 75 with the job's id, no abort, no deletion; the next sync completes."""
     assert desk.sync(way).exit_code == 0
@@ -333,7 +345,7 @@ def test_a_job_that_never_ends_is_left_alone(way: str, desk: Desk, monkeypatch: 
     assert desk.equals_org()
 
 
-@pytest.mark.parametrize("way", list(WAYS))
+@bulk_once
 def test_a_field_hidden_while_it_is_read_stops_the_sync(way: str, desk: Desk) -> None:
     """A right that is lost between the description and the rows is an error, not a column of nulls."""
     assert desk.sync(way).exit_code == 0
@@ -435,7 +447,7 @@ def an_org_of_its_own(store: Path, *, port: int = 0, deadly: str = "") -> Iterat
             process.kill()
 
 
-@pytest.mark.parametrize("way", list(WAYS))
+@bulk_once
 def test_an_org_killed_in_the_middle_of_an_answer_is_a_network_failure(way: str, desk: Desk, tmp_path: Path) -> None:
     """The process of the org dies while rows are read: exit code 75, nothing half-loaded; when it is back, the sync completes."""
     store = tmp_path / "org.sqlite"

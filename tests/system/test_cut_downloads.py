@@ -1,7 +1,8 @@
 """Downloads that are cut at any byte, replaced by something else, or whose way on or login ends: no row is missing in silence.
 
 `tests/connectors/salesforce/test_pages.py` has damaged pages one by one, and `test_fault_rules.py` each fault once; here a sync
-meets them at each of its requests, and what is fetched anew is counted.
+meets them at each of its requests, and what is fetched anew is counted. The short run takes some of the bytes, of the requests
+and of what comes instead of a page, by each way others; `--long` all of them.
 """
 
 from __future__ import annotations
@@ -123,6 +124,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laptop]:
         yield running
 
 
+def requests_of(downloads: Downloads, count: int, *, long: bool) -> range:
+    """The numbers of the requests to try: each, or every fourth, by each way others."""
+    return range(1, count + 1) if long else range(1 + list(WAYS).index(downloads.way), count + 1, 4)
+
+
 def sampled(size: int, *, most: int) -> list[int]:
     """Some of the bytes of an answer, the first and the last among them."""
     step = max(size // most, 1)
@@ -139,7 +145,7 @@ def test_a_download_cut_at_any_byte(here: Laptop, way: str, record_property: Say
     for number, (_, kind, size) in enumerate(carries):
         nth = 1 + sum(one == kind for _, one, _ in carries[:number])
         ks = sampled(size, most=60 if long else 2)
-        for k in ks if long else ks[number % 2 :: 2]:
+        for k in ks if long else ks[(number + list(WAYS).index(way)) % len(ks) :][:1]:
             downloads.meets("cut", needed=needed, kind=kind, nth=nth, where="during", after_bytes=k)
     assert downloads.tally.points >= len(carries)
     assert downloads.tally.short == downloads.tally.told == 0
@@ -154,12 +160,13 @@ def test_something_else_comes_instead_of_a_page(
     downloads = Downloads(here, way, Tally())
     _, carries = downloads.plain()
     needed = sum(size for _, _, size in carries)
-    for number, (name, other) in enumerate(OTHERS.items()):
+    others = list(enumerate(OTHERS.items()))
+    for number, (name, other) in others if pytestconfig.getoption("--long") else others[list(WAYS).index(way) % 2 :: 2]:
         pages = [
             (kind, nth) for kind in ("query.more", "bulk.results") for nth in range(1, 1 + sum(k == kind for _, k, _ in carries))
         ]
         for kind, nth in pages if pytestconfig.getoption("--long") else pages[number % len(pages) :][:1]:
-            for times in (1, 0):
+            for times in (1, 0) if pytestconfig.getoption("--long") else ((number + list(WAYS).index(way)) % 2,):
                 try:
                     downloads.meets("answer", needed=needed, kind=kind, nth=nth, times=times, **other)
                 except BaseException as error:
@@ -171,25 +178,29 @@ def test_something_else_comes_instead_of_a_page(
 
 
 @pytest.mark.parametrize("way", list(WAYS))
-def test_a_session_that_ends_at_any_request(here: Laptop, way: str, record_property: Says) -> None:
+def test_a_session_that_ends_at_any_request(here: Laptop, way: str, record_property: Says, pytestconfig: pytest.Config) -> None:
     """The token has expired when request j arrives: it is renewed, and the same page goes on."""
     downloads = Downloads(here, way, Tally())
     requests, carries = downloads.plain()
-    for number in range(1, requests + 1):
+    tried = requests_of(downloads, requests, long=pytestconfig.getoption("--long"))
+    for number in tried:
         downloads.meets("expire_session", needed=sum(size for _, _, size in carries), path="/data/", nth=number)
     assert (downloads.tally.short, downloads.tally.told) == (0, 0)
-    assert downloads.tally.points >= requests - 2
+    assert downloads.tally.points >= len(tried) - 2
     downloads.tally.say(record_property, f"session expired at request j, {way}")
 
 
 @pytest.mark.parametrize("way", list(WAYS))
-def test_a_list_of_errors_with_success_at_any_request(here: Laptop, way: str, record_property: Says) -> None:
+def test_a_list_of_errors_with_success_at_any_request(
+    here: Laptop, way: str, record_property: Says, pytestconfig: pytest.Config
+) -> None:
     """Whatever is asked for, JSON of another shape is an error of ours and never a page, a description or a job."""
     downloads = Downloads(here, way, Tally())
     requests, _ = downloads.plain()
-    for number in range(1, requests + 1):
+    long = pytestconfig.getoption("--long")
+    for number in requests_of(downloads, requests, long=long):
         downloads.meets("answer", needed=0, path="/data/", nth=number, **OTHERS["JSON of an error"])
     assert downloads.tally.short == 0
-    assert downloads.tally.told >= 4
+    assert downloads.tally.told >= (4 if long else 1)
     downloads.tally.fetched = 0
     downloads.tally.say(record_property, f"a list of errors with 200 at request j, {way}")

@@ -18,9 +18,8 @@ import pytest
 
 from halocline.connectors.postgres.query import open_query
 from halocline.sync import IntelligentSync, SobjectSync
-from tests.connectors.postgres.server import Place, Server
+from tests.connectors.postgres.server import Place
 from tests.figures import Says, add
-from tests.samples.postgres import postgres
 from tests.system.laptop import Laptop, laptop
 from tests.system.test_text_fidelity import ASTRAL, BREAKS, LOOKALIKES, MARKS, NOTHINGS, SPACES
 
@@ -39,18 +38,6 @@ SCHEMA = "\n".join(
 WORDS = [*BREAKS, *MARKS, *NOTHINGS, *SPACES, *LOOKALIKES, *ASTRAL]
 WAYS = {"rest": (10_000_000, 10_000_000), "bulk": (0, 10_000_000), "stage": (0, 0)}
 KEY = "Id"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with postgres() as running:
-        yield Server(running)
-
-
-@pytest.fixture
-def place(server: Server, tmp_path: Path) -> Iterator[Place]:
-    with server.place(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture
@@ -103,7 +90,7 @@ def mismatches(table: pa.Table, wanted: pa.Table) -> int:
     return wrong
 
 
-@pytest.mark.parametrize("rows", [2_000, pytest.param(100_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rows", [700, pytest.param(100_000, marks=pytest.mark.long)])
 def test_many_odd_cells_are_equal_everywhere(here: Laptop, place: Place, rows: int, record_property: Says) -> None:
     """By REST, Bulk and staged Bulk, in DuckDB and PostgreSQL, each cell is the org's; what the org keeps as null is null."""
     chance = random.Random(rows)

@@ -13,7 +13,7 @@ import pytest
 
 from halocline import aws_lambda
 from halocline.connectors.aws.s3 import S3
-from halocline.consume.aws_lambda import _configuration
+from halocline.consume.aws.aws_lambda import _configuration
 from halocline.emulator.server import Emulator
 from halocline.errors import Stop
 from halocline.flows.reading import understood

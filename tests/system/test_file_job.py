@@ -20,7 +20,7 @@ import pytest
 
 from halocline.buckets import Stored
 from halocline.connector import Lease
-from halocline.consume.s3_events import landed
+from halocline.consume.aws.s3_events import landed
 from halocline.emulator.faults import FOREVER
 from halocline.errors import BadQuery, FixConfig, LeaseHeld, LeaseLost, NetworkFailed, NotFound, RetryLater, StillRunning, Stop
 from halocline.filejob import Execution, FileJob, FileOutcome, FileState, Limits, run

@@ -21,7 +21,6 @@ from halocline.run import Run
 from halocline.sync import IntelligentSync, SobjectSync
 from halocline.testing.histories import check_versions
 from tests.connectors.postgres.server import Place, Server
-from tests.samples.postgres import postgres
 from tests.system.desk import Desk, desk_at, frozen_org
 from tests.system.laptop import Laptop, laptop
 from tests.test_docs import DOCS, run_page
@@ -34,12 +33,6 @@ TOLD = "Id, Name, IsDeleted, valid_from, valid_to"
 
 class Crash(BaseException):
     """The process dies here; nothing of ours may catch it."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with postgres() as running:
-        yield Server(running)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from halocline import aws_lambda
-from halocline.consume.aws_lambda import _configuration
+from halocline.consume.aws.aws_lambda import _configuration
 from halocline.emulator.server import Emulator
 from halocline.errors import FixConfig, NotAllHandled, NotFound, RetryLater, Stop
 from halocline.flows.connected import Connected

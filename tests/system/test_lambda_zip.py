@@ -56,7 +56,9 @@ def tool() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "tools")  # where a program finds what lies beside it
+        spec.loader.exec_module(module)
     return module
 
 
@@ -123,6 +125,64 @@ def test_a_configuration_with_a_mistake_is_not_packed(tmp_path: Path) -> None:
     (tmp_path / "halocline.yaml").write_text("flows: {a: {kind: psh}}")
     with pytest.raises(SystemExit, match="line 1: the flow 'a' has an unknown kind"):
         tool()._configure(tmp_path, tmp_path / "halocline.yaml")
+
+
+def test_what_a_flow_builds_with_is_packed(tmp_path: Path) -> None:
+    """The package that a builder is in, or its module, and what is named besides; a builder that is not there is refused."""
+    home, folder = tmp_path / "home", tmp_path / "task"
+    for name in ("builders/__init__.py", "builders/a.py", "builders/deep/b.py", "builders/notes.txt", "alone.py", "main.py"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("")
+    folder.mkdir()
+    flow = "flows: {{a: {{kind: tables, from: 'dynamodb://', to: 'duckdb:///x.duckdb', tables: [{}]}}}}"
+    tables = ", ".join(
+        f"{{from: t{n}, build: '{build}'}}" for n, build in enumerate(("builders.a:f", "builders.deep.b:g", "alone:f"))
+    )
+    (home / "halocline.yaml").write_text(flow.format(tables))
+    tool()._configure(folder, home / "halocline.yaml", also=["main.py", "builders"])
+    packed = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert packed == {"halocline.yaml", "builders/__init__.py", "builders/a.py", "builders/deep/b.py", "alone.py", "main.py"}
+    (home / "halocline.yaml").write_text(flow.format("{from: t, build: 'other:f'}"))
+    (tmp_path / "again").mkdir()
+    with pytest.raises(SystemExit, match=r"the flow a names other\.py, and there is no such file"):
+        tool()._configure(tmp_path / "again", home / "halocline.yaml")
+    (home / "halocline.yaml").write_text(flow.format(tables))
+    with pytest.raises(SystemExit, match=r"--also names \.\./x\.py, which is not below"):
+        tool()._configure(tmp_path / "again", home / "halocline.yaml", also=["../x.py"])
+
+
+def test_functions_that_a_push_names_are_packed(tmp_path: Path) -> None:
+    """Those of its rows, of its callbacks, of a condition, and of transforms in the mapping's own file."""
+    home, folder = tmp_path / "home", tmp_path / "packed"
+    home.mkdir()
+    folder.mkdir()
+    for name in ("leads", "cleaning", "rating", "told"):
+        (home / f"{name}.py").touch()
+    (home / "map.yaml").write_text("mapping: {a: {target: A, transform: [strip, 'cleaning:phone']}}")
+    flow = "rows: 'leads:today', mapping: map.yaml, conditions: {R: 'rating:of'}, callbacks: {on_record_error: 'told:refused'}"
+    (home / "halocline.yaml").write_text(f"flows: {{f: {{kind: push, object: Lead, mode: insert, {flow}}}}}")
+    tool()._configure(folder, home / "halocline.yaml")
+    wanted = ["cleaning.py", "halocline.yaml", "leads.py", "map.yaml", "rating.py", "told.py"]
+    assert sorted(path.name for path in folder.iterdir()) == wanted
+    (home / "told.py").unlink()
+    (tmp_path / "again").mkdir()
+    with pytest.raises(SystemExit, match=r"names told\.py, and there is no such file"):
+        tool()._configure(tmp_path / "again", home / "halocline.yaml")
+
+
+def test_a_layer_is_below_python(tmp_path: Path) -> None:
+    """Where Lambda looks for it; it has no configuration of its own.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
+    """
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "a.py").write_text("")
+    tool().write_zip(tmp_path / "made", tmp_path / "layer.zip", below="python/")
+    assert zipfile.ZipFile(tmp_path / "layer.zip").namelist() == ["python/a.py"]
+    with pytest.raises(SystemExit, match="a layer holds no configuration"):
+        tool().main(["--layer", "--config", "halocline.yaml"])
+    with pytest.raises(SystemExit, match="there is none: --config"):
+        tool().main(["--also", "main.py"])
 
 
 def test_the_zip_holds_no_test_and_no_emulator(task: Path) -> None:

@@ -13,7 +13,7 @@ from halocline.connectors.salesforce import soql
 from halocline.events import Committed, Event, PartStaged
 from halocline.plan import BULK_API_THRESHOLD, STAGE_THRESHOLD
 from halocline.run import Run
-from halocline.sync import SobjectSync
+from halocline.sync import IntelligentSync, SobjectSync
 from tests.system.laptop import Laptop, laptop
 
 pytestmark = pytest.mark.system
@@ -79,21 +79,31 @@ def prove(here: Laptop, witness: Witness, method: str, *, rows: int) -> None:
     assert bool(witness.parsed) == ("stage" not in method), "a stage method, and no other, loads the result pages as they came"
 
 
+BORDERS = [(999, "regular_api"), (1_000, "bulk_api"), (49_999, "bulk_api"), (50_000, "bulk_api_stage")]
+
+
 @pytest.mark.parametrize(
-    ("rows", "way"),
-    [(999, "regular_api"), (1_000, "bulk_api"), (49_999, "bulk_api"), (50_000, "bulk_api_stage")],
+    ("at_first", "later"),
+    [
+        (BORDERS[0], BORDERS[1]),
+        pytest.param(BORDERS[1], BORDERS[0], marks=pytest.mark.long),
+        (BORDERS[3], BORDERS[2]),
+        pytest.param(BORDERS[2], BORDERS[3], marks=pytest.mark.long),
+    ],
 )
-def test_the_documented_thresholds_choose_the_method(here: Laptop, rows: int, way: str) -> None:
-    """At 999, 1,000, 49,999 and 50,000 rows the method is the documented one, at first and for what came later."""
+def test_the_documented_thresholds_choose_the_method(here: Laptop, at_first: tuple[int, str], later: tuple[int, str]) -> None:
+    """At 999, 1,000, 49,999 and 50,000 rows the method is the documented one, at first (`--long`: each) and later."""
+    rows, way = at_first
     here.seed("Account", rows)
     here.days_pass()  # what was made just before the first sync would be in the overlap of the second
-    first = sync(here)
-    assert (first["sync_method"], first["estimated_records"], first["actual_records"]) == (f"{way}_full", rows, rows)
+    told = sync(here)
+    assert (told["sync_method"], told["estimated_records"], told["actual_records"]) == (f"{way}_full", rows, rows)
     here.days_pass()
-    here.seed("Account", rows, number=1, hours=1)
-    later = sync(here)
-    assert (later["sync_method"], later["estimated_records"], later["actual_records"]) == (f"{way}_incremental", rows, rows)
-    assert here.rows('SELECT count(*), count(DISTINCT "Id") FROM raw.accounts') == [(2 * rows, 2 * rows)]
+    more, way = later
+    here.seed("Account", more, number=1, hours=1)
+    told = sync(here)
+    assert (told["sync_method"], told["estimated_records"], told["actual_records"]) == (f"{way}_incremental", more, more)
+    assert here.rows('SELECT count(*), count(DISTINCT "Id") FROM raw.accounts') == [(rows + more, rows + more)]
 
 
 @pytest.mark.parametrize(
@@ -199,10 +209,24 @@ def test_a_where_clause_is_estimated_read_and_kept(here: Laptop) -> None:
     here.days_pass()
     here.add("Account", 1, Name="in 8", Industry="Hospitality")
     here.add("Account", 1, Name="out 8", Industry="Media")
-    later = sync(here, bulk=10, where_clause=where)
+    later = sync(here, bulk=10, where=where)  # as the command line and halocline.yaml call it
     assert (later["sync_method"], later["estimated_records"], later["actual_records"]) == ("regular_api_incremental", 1, 1)
     assert here.number("SELECT count(*) FROM raw.accounts WHERE \"Name\" LIKE 'in %'") == 9
     assert here.number("SELECT count(*) FROM raw.accounts") == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"wher": "x"}, "a sync has no option 'wher'; did you mean where"),
+        ({"where": "x", "where_clause": "y"}, "where and where_clause are one option"),
+        ({"colour": 1}, "a sync has no option 'colour'$"),
+    ],
+)
+def test_an_option_that_is_not_there_is_refused(options: dict[str, object], says: str) -> None:
+    """As Python refuses it, before anything is asked; with what may have been meant."""
+    with pytest.raises(TypeError, match=says):
+        IntelligentSync("duckdb:///:memory:", None).sync_sobject("Account", "raw", "accounts", **options)
 
 
 def test_another_where_clause_reads_all_again_with_the_reason(here: Laptop) -> None:

@@ -1,4 +1,7 @@
-"""Laws that an older tool for the same job broke. Each test says in its docstring what was lost or changed there."""
+"""Laws that an older tool for the same job broke. Each test says in its docstring what was lost or changed there.
+
+Where a test has two axes, the short run meets each value of both, and `--long` every pair of them.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,20 @@ from tests.system.laptop import QUICK, Laptop, laptop
 pytestmark = pytest.mark.system
 
 THINGS = Path(__file__).with_name("things.yaml")
+FIELDS = ["Name", "Fax", "Site", "Industry"]
 WAYS = {"rest": (1_000, 1_000), "bulk": (0, 1_000), "stage": (0, 0)}  # thresholds that choose each way at any size
 every_way = pytest.mark.parametrize("way", list(WAYS))
 bulk_ways = pytest.mark.parametrize("way", ["bulk", "stage"])
 TABLES = "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw' ORDER BY 1"
 JOB = r"/jobs/query/\w+"
+
+
+def every_way_and(name: str, *values: Any) -> pytest.MarkDecorator:
+    """Each way with each value; the short run takes the values in turn."""
+    pairs = [(way, value, at % len(values) == place) for at, way in enumerate(WAYS) for place, value in enumerate(values)]
+    return pytest.mark.parametrize(
+        ("way", name), [pytest.param(way, value, marks=() if turn else pytest.mark.long) for way, value, turn in pairs]
+    )
 
 
 @pytest.fixture
@@ -40,8 +52,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laptop]:
 
 
 def sync(here: Laptop, way: str, sobject: str = "Account", *, table: str = "", **options: Any) -> dict[str, object]:
-    """One sync by this way, whatever came of it."""
+    """One sync by this way, whatever came of it; of Accounts some fields are read, for the time that all of them take."""
     bulk, stage = WAYS[way]
+    if sobject == "Account":
+        options.setdefault("fields", FIELDS)
     return here.system(bulk=bulk, stage=stage).sync_sobject(sobject, "raw", table or sobject, **options)
 
 
@@ -181,8 +195,7 @@ def test_edits_in_the_second_of_the_last_sync_are_found(
     assert here.rows('SELECT DISTINCT "SystemModstamp" FROM raw."Account"') == stamps, "it was the same second"
 
 
-@every_way
-@pytest.mark.parametrize("late_s", [1, 599, 7_200])
+@every_way_and("late_s", 1, 599, 7_200)
 def test_a_row_committed_late_with_an_older_stamp_is_found(here: Laptop, way: str, late_s: int) -> None:
     """A transaction stamps its rows at once and shows them at its end, after syncs that looked past them: they still come."""
     here.add("Account", 1, Name="seen")
@@ -266,16 +279,15 @@ def test_a_rest_page_that_never_comes_leaves_nothing(here: Laptop) -> None:
     before = picture(here)
     here.seed("Account", 4_500, hours=1)
     fault = here.org.faults.add("answer", path=r"/query(All)?/", nth=2, times=0, status=500, body="[]")
-    told = here.system(bulk=10_000).sync_sobject("Account", "raw", "Account")
+    told = here.system(bulk=10_000).sync_sobject("Account", "raw", "Account", fields=FIELDS)
     assert (told["success"], told["records_processed"]) == (False, 0)
     assert picture(here) == before
     here.org.faults.remove(fault)
-    told = here.system(bulk=10_000).sync_sobject("Account", "raw", "Account")
+    told = here.system(bulk=10_000).sync_sobject("Account", "raw", "Account", fields=FIELDS)
     assert (told["success"], told["sync_method"], told["actual_records"]) == (True, "regular_api_incremental", 4_500)
 
 
-@pytest.mark.parametrize("force", [False, True], ids=["incremental", "full"])
-@every_way
+@every_way_and("force", False, True)
 def test_a_conflict_in_the_database_never_drops_the_table(here: Laptop, way: str, *, force: bool) -> None:
     """Somebody else's open DDL makes ours fail: the table keeps every row, and all is well afterwards. There it was dropped."""
     here.add("Account", 30, Name="{n}")
@@ -294,8 +306,10 @@ def test_a_conflict_in_the_database_never_drops_the_table(here: Laptop, way: str
 
 
 @pytest.mark.parametrize("force", [False, True], ids=["incremental", "full"])
-def test_no_failing_statement_costs_a_row(here: Laptop, monkeypatch: pytest.MonkeyPatch, *, force: bool) -> None:
-    """Every statement of a sync fails once, one after the other: each time the table and the position are as they were."""
+def test_no_failing_statement_costs_a_row(
+    here: Laptop, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config, *, force: bool
+) -> None:
+    """Every third statement of a sync (`--long`: every one) fails once: each time the table and the position are as they were."""
     here.add("Account", 12, Name="{n}")
     here.days_pass()
     synced(here, "stage")
@@ -303,7 +317,7 @@ def test_no_failing_statement_costs_a_row(here: Laptop, monkeypatch: pytest.Monk
     here.add("Account", 1, Name="new")
     failing = FailingStatement(Database.cursor)
     monkeypatch.setattr(Database, "cursor", failing.cursor)
-    for failing.at in range(1, 200):
+    for failing.at in range(1, 200) if pytestconfig.getoption("--long") else range(1 + force, 200, 3):
         failing.seen = 0
         told = sync(here, "stage", force_full_sync=force)
         if told["success"]:
@@ -394,8 +408,7 @@ def test_an_error_reply_is_told_and_drops_no_column(here: Laptop, way: str) -> N
 REFUSED = r"\nSELECT Id, Fax\n           ^\nERROR at Row:1:Column:12\nNo such column 'Fax' on entity 'Account'."
 
 
-@pytest.mark.parametrize("trouble", ["expire_session", "busy", "lose_reply"])
-@every_way
+@every_way_and("trouble", "expire_session", "busy", "lose_reply")
 def test_trouble_at_any_call_costs_no_column_and_no_row(here: Laptop, way: str, trouble: str) -> None:
     """The session ends, or the server is busy, or a reply is lost, at each call of a sync in turn: the table is always whole."""
     here.add("Account", 12, Name="{n}", Fax="{n}", Site="{n}")
@@ -430,7 +443,7 @@ def test_an_or_in_the_condition_stays_inside_the_window(here: Laptop, way: str) 
     here.add("Account", 1, Name="new", Industry="Media")
     here.add("Account", 1, Name="not asked for", Industry="Banking")
     bulk, stage = WAYS[way]
-    run = here.system(bulk=bulk, stage=stage).run(SobjectSync("Account", "raw", "Account", where_clause=where))
+    run = here.system(bulk=bulk, stage=stage).run(SobjectSync("Account", "raw", "Account", where_clause=where, fields=FIELDS))
     assert run.survey is not None
     assert (run.survey.estimated_rows, run.rows_read, run.durable_rows) == (1, 1, 1)
     assert here.number('SELECT count(*) FROM raw."Account"') == 41

@@ -12,12 +12,13 @@ import pytest
 from halocline.config import Settings
 from halocline.connectors.salesforce import sheets
 from halocline.ledger import SqliteLedger
-from halocline.pipeline import SyncPipeline, SyncResult, SyncStatus
+from halocline.pipeline import BATCH_ROWS, SyncPipeline, SyncResult, SyncStatus
 from tests.system.push_world import KINDS, MAPPING, People, World, world
 
 pytestmark = pytest.mark.system
 
-SOME, MANY = 7_000, 100_000
+FEW, MANY = 1_400, 100_000
+SHORT = 40  # rows of a call, so that few rows are many calls
 JOBS = 5
 APIS = ("collections", "bulk")
 LOCKS_AND_LOGINS: dict[str, list[dict[str, Any]]] = {  # what an insert survives without a doubt
@@ -59,9 +60,9 @@ def here(shared: World) -> World:
 
 
 @pytest.fixture
-def some(here: World, monkeypatch: pytest.MonkeyPatch) -> People:
-    monkeypatch.setattr(sheets, "MAX_ROWS", SOME // JOBS)
-    return here.people(SOME)
+def few(here: World, monkeypatch: pytest.MonkeyPatch) -> People:
+    monkeypatch.setattr(sheets, "MAX_ROWS", FEW // JOBS)
+    return here.people(FEW)
 
 
 @pytest.fixture
@@ -70,11 +71,12 @@ def many(here: World, monkeypatch: pytest.MonkeyPatch) -> People:
     return here.people(MANY)
 
 
-def synced(here: World, people: People, *, folder: Path, mode: str, api: str) -> SyncResult:
+def synced(here: World, people: People, *, folder: Path, mode: str, api: str, batch_size: int = BATCH_ROWS) -> SyncResult:
     """Push the rows, and hold what is told of them to the laws."""
     settings = Settings(folder / "home", folder / "spool")
     key = "Ext__c" if mode == "upsert" else None
-    result = SyncPipeline(here.client, "Contact", MAPPING, mode, key, api=api, settings=settings).sync(people.rows)
+    pipeline = SyncPipeline(here.client, "Contact", MAPPING, mode, key, batch_size, api=api, settings=settings)
+    result = pipeline.sync(people.rows)
     check_errors(result, people, api=api)
     check_written(here, result, people)
     with SqliteLedger(settings.ledger) as ledger:
@@ -116,28 +118,28 @@ def check_written(here: World, result: SyncResult, people: People) -> None:
 
 @pytest.mark.parametrize("mode", ["insert", "upsert"])
 @pytest.mark.parametrize("api", APIS)
-def test_just_the_bad_rows_are_told(here: World, some: People, tmp_path: Path, api: str, mode: str) -> None:
+def test_just_the_bad_rows_are_told(here: World, few: People, tmp_path: Path, api: str, mode: str) -> None:
     """On a day on which nothing else goes wrong; sent again they are refused again, and no other row is."""
-    result = synced(here, some, folder=tmp_path, mode=mode, api=api)
+    result = synced(here, few, folder=tmp_path, mode=mode, api=api)
     again = result.retry()
-    assert [again.errors[place]["record"] for place in range(len(some.bad))] == result.failed_records
-    assert (again.success_count, again.error_count) == (0, len(some.bad))
+    assert [again.errors[place]["record"] for place in range(len(few.bad))] == result.failed_records
+    assert (again.success_count, again.error_count) == (0, len(few.bad))
 
 
-def on_a_bad_day(here: World, people: People, *, folder: Path, mode: str, api: str) -> None:
+def on_a_bad_day(here: World, people: People, *, folder: Path, mode: str, api: str, batch_size: int = BATCH_ROWS) -> None:
     """Push the rows while rows are locked and sessions end; an upsert also meets 503s, and replies that are lost."""
     rules = LOCKS_AND_LOGINS[api] + (LOST_AND_BUSY[api] if mode == "upsert" else [])
     added = [here.emulator.faults.add(**rule) for rule in rules]
-    synced(here, people, folder=folder, mode=mode, api=api)
+    synced(here, people, folder=folder, mode=mode, api=api, batch_size=batch_size)
     struck = [here.emulator.faults.counters(rule)["struck"] for rule in added]
     assert all(struck), dict(zip([rule["action"] for rule in rules], struck, strict=True))
 
 
 @pytest.mark.parametrize("mode", ["insert", "upsert"])
 @pytest.mark.parametrize("api", APIS)
-def test_just_the_bad_rows_are_told_on_a_bad_day(here: World, some: People, tmp_path: Path, api: str, mode: str) -> None:
+def test_just_the_bad_rows_are_told_on_a_bad_day(here: World, few: People, tmp_path: Path, api: str, mode: str) -> None:
     """With locked rows and sessions that end; for an upsert also 503s before and after the work, and replies that are lost."""
-    on_a_bad_day(here, some, folder=tmp_path, mode=mode, api=api)
+    on_a_bad_day(here, few, folder=tmp_path, mode=mode, api=api, batch_size=SHORT)
 
 
 @pytest.mark.long

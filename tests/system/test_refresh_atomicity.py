@@ -19,36 +19,23 @@ import pytest
 from halocline.connectors.files import read_table
 from halocline.errors import Refused
 from halocline.sync import IntelligentSync, SobjectSync
-from tests.connectors.postgres.server import Place, Server
+from tests.connectors.postgres.server import Place
 from tests.figures import Says, add
-from tests.samples.postgres import postgres
 from tests.system.laptop import Laptop, laptop
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300), pytest.mark.usefixtures("conserved")]
 
-ROWS = 300
+ROWS = 100
 QUICKLY = (1_000_000, 1_000_000)  # thresholds: by REST
 WAYS = {"rest": QUICKLY, "bulk": (1, 1_000_000), "stage": (1, 1)}
 Look = Callable[[], tuple[int, set[str]] | None]
 """What a reader sees: the number of rows, and their names; None where there is no table."""
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with postgres() as running:
-        yield Server(running)
-
-
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Laptop]:
     with laptop(tmp_path) as running:
         yield running
-
-
-@pytest.fixture
-def place(server: Server, tmp_path: Path) -> Iterator[Place]:
-    with server.place(tmp_path) as made:
-        yield made
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from halocline.errors import FixConfig, NotFound, SchemaConflict
 from halocline.events import Event, JobProgress, RunStarted
 from halocline.sync import IntelligentSync, SobjectSync
 from tests.system.laptop import Laptop, laptop
+from tests.system.nursery import Nursery
 from tests.system.test_cli import LAKE, PATIENCE_S, Done, Shell, shell_to
 
 pytestmark = pytest.mark.system
@@ -175,12 +176,12 @@ def test_dependencies_are_told(here: Laptop, typed: Typed) -> None:
         assert documents[1]["not_in_run"] == {"User": ["OwnerId"]}
 
 
-def test_an_interrupt_ends_all_of_them(tmp_path: Path) -> None:
+def test_an_interrupt_ends_all_of_them(tmp_path: Path, nursed: Nursery) -> None:
     """Ctrl-C while three jobs are waited for: code 130 at once, no table, no run left open, and the next sync does it all."""
     with laptop(tmp_path, job_ms=500_000) as here:
         for name in ("Account", "Contact", "Lead"):
             here.seed(name, 2)
-        shell = shell_to(here, tmp_path)
+        shell = shell_to(here, tmp_path, nursed)
         with shell.start("sync", "Account", "Contact", "Lead", "--to", LAKE, "--bulk-threshold", "1") as process:
             assert process.stderr is not None
             assert process.stdout is not None

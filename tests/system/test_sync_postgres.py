@@ -16,9 +16,8 @@ from psycopg.rows import dict_row
 from halocline.events import Noticed
 from halocline.run import Run
 from halocline.sync import IntelligentSync, SobjectSync
-from tests.connectors.postgres.server import Place, Server
+from tests.connectors.postgres.server import Place
 from tests.samples.documents import Document
-from tests.samples.postgres import postgres
 from tests.system.laptop import Laptop, laptop
 from tests.system.nursery import Done, Nursery
 
@@ -26,18 +25,6 @@ pytestmark = pytest.mark.system
 
 WORD = "a-word/that@nobody:may?see"
 LHT = Document("lht.md", "LHT")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with postgres() as running:
-        yield Server(running)
-
-
-@pytest.fixture
-def place(server: Server, tmp_path: Path) -> Iterator[Place]:
-    with server.place(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +17,7 @@ from tests.connectors.snowflake.pages import Wire, leftovers, rows
 from tests.connectors.snowflake.server import WORD, Server, snowflake_server
 from tests.samples.documents import Document
 from tests.system.laptop import Laptop, laptop
+from tests.system.nursery import Done, Nursery
 
 pytestmark = pytest.mark.system
 
@@ -67,28 +66,27 @@ def connection(server: Server, here: Laptop) -> Iterator[Any]:
     made.close()
 
 
-def halocline(here: Laptop, *words: str, to: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command against the org and the database; it shows neither a traceback nor the password."""
+def halocline(here: Laptop, nursed: Nursery, *words: str, to: str, **more: str) -> Done:
+    """Run a command, in a process of its own, against the org and the database; it shows neither a traceback nor the password."""
     login = {"SF_ACCESS_TOKEN": here.access_info["access_token"], "SF_INSTANCE_URL": here.access_info["instance_url"]}
-    command = [sys.executable, "-W", "ignore", "-m", "halocline", *words, "--to", to]
     environment = {**os.environ, **login, "HALOCLINE_HOME": str(here.folder), **more}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment, cwd=here.folder)
-    for text in (done.stdout, done.stderr):
+    done = nursed.run(*words, "--to", to, env=environment, cwd=here.folder)
+    for text in (done.out, done.err):
         assert "Traceback" not in text, text
         assert WORD not in text
         assert "nobody" not in text
     return done
 
 
-def test_a_sync_by_the_command_line(here: Laptop, server: Server, connection: Any) -> None:
+def test_a_sync_by_the_command_line(here: Laptop, server: Server, connection: Any, nursed: Nursery) -> None:
     """Full, then what changed; rows, names and counts are the org's, the plan changes nothing, and nothing is left behind."""
-    here.seed("Account", 1_500)
+    here.seed("Account", 1_050)
     database = server.database(here.folder)
     uri = server.uri(database)
-    assert halocline(here, "plan", "Account", to=uri).returncode == 0
+    assert halocline(here, nursed, "plan", "Account", to=uri).code == 0
     assert rows(connection, f"SELECT count(*) FROM {database}.INFORMATION_SCHEMA.TABLES") == [(0,)]
-    told = json.loads(halocline(here, "sync", "Account", "--json", "--schema", "raw", to=uri).stdout)
-    assert (told["sync_method"], told["actual_records"]) == ("bulk_api_full", 1_500)
+    told = json.loads(halocline(here, nursed, "sync", "Account", "--json", "--schema", "raw", to=uri).out)
+    assert (told["sync_method"], told["actual_records"]) == ("bulk_api_full", 1_050)
     here.days_pass()
     kept = here.add("Account", 2, Name="new {n}", AnnualRevenue=1234567)
     around = {
@@ -98,29 +96,29 @@ def test_a_sync_by_the_command_line(here: Laptop, server: Server, connection: An
         "SNOWFLAKE_SCHEMA": "PUBLIC",
     }
     around |= {"SNOWFLAKE_USER": "etl", "SNOWFLAKE_HOST": "127.0.0.1", "SNOWFLAKE_PORT": str(server.port)}
-    done = halocline(here, "sync", "Account", "--json", "--schema", "raw", to="snowflake://?protocol=http", **around)
-    told = json.loads(done.stdout)
+    done = halocline(here, nursed, "sync", "Account", "--json", "--schema", "raw", to="snowflake://?protocol=http", **around)
+    told = json.loads(done.out)
     assert (told["sync_method"], told["counts"]["inserted"]) == ("regular_api_incremental", 2)
     found = rows(connection, f"SELECT NAME, ANNUALREVENUE FROM RAW.ACCOUNT WHERE ID IN ('{kept[0]}', '{kept[1]}') ORDER BY 1")
     assert found == [("new 0", Decimal(1234567)), ("new 1", Decimal(1234567))]
-    assert rows(connection, "SELECT count(*), count(DISTINCT ID) FROM RAW.ACCOUNT") == [(1_502, 1_502)]
+    assert rows(connection, "SELECT count(*), count(DISTINCT ID) FROM RAW.ACCOUNT") == [(1_052, 1_052)]
     assert leftovers(connection) == []
 
 
-def test_mistakes_are_told_without_the_password(here: Laptop, server: Server) -> None:
+def test_mistakes_are_told_without_the_password(here: Laptop, server: Server, nursed: Nursery) -> None:
     """A URI that cannot be read, an option that does not exist, no database: exit code 2, and a word about it."""
     for uri, said in (
         (f"snowflake://me:{WORD}@nobodys/db", "cannot be read"),
         (server.uri("DB", wherehouse="x"), "wherehouse"),
         ("snowflake://me@/db", "names no account"),
     ):
-        done = halocline(here, "sync", "Account", to=uri)
-        assert (done.returncode, said in done.stderr.replace("\n", " ")) == (2, True), done.stderr
+        done = halocline(here, nursed, "sync", "Account", to=uri)
+        assert (done.code, said in done.err.replace("\n", " ")) == (2, True), done.err
 
 
 def test_the_table_is_the_one_that_duckdb_gets(here: Laptop, connection: Any) -> None:
     """Every value of every column is the same in both, by REST as by Bulk."""
-    here.seed("Account", 300)
+    here.seed("Account", 100)
     for bulk in (1, 1_000):
         job = SobjectSync("Account", "raw", "accounts", force_full_sync=True)
         with here.system(bulk=bulk) as lake:

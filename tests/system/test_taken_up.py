@@ -24,8 +24,6 @@ from halocline.emulator.server import Emulator, EmulatorConfig
 from halocline.ledger import SqliteLedger
 from halocline.run import Run
 from halocline.sync import IntelligentSync, SobjectSync
-from tests.connectors.postgres.server import Server
-from tests.samples.postgres import postgres
 from tests.system.shell import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")]
@@ -50,7 +48,7 @@ from halocline.connectors.postgres.destination import PostgresUnit
 from halocline.connectors.salesforce import ClientCredentialsAuthenticator, bulk, pages
 from halocline.run import Run
 from halocline.sync import IntelligentSync, SobjectSync
-from tests.system.forks import learn, prepare
+from tests.system.forks import fork, learn, prepare
 
 def carry(order):
     counts = Counter()
@@ -93,7 +91,7 @@ for line in sys.stdin:
     order = json.loads(line)
     answer = Path(order["home"]) / "answer.json"
     answer.unlink(missing_ok=True)
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         try:
             answer.write_text(json.dumps([carry(order), [*sys.modules]]))
@@ -216,12 +214,6 @@ def life(driver: subprocess.Popen[str], tmp_path: Path) -> Iterator[Life]:
     """An org of 35 accounts: four pages of results."""
     with org(driver, tmp_path) as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with postgres() as running:
-        yield Server(running)
 
 
 DEATHS = ("JobProgress 1", "write 2", "PartStaged 1", "PartStaged 3", "commit 1")

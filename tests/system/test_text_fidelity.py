@@ -26,6 +26,7 @@ from halocline.errors import SchemaConflict
 from halocline.ledger import MemoryLedger
 from halocline.run import Run
 from halocline.sync import IntelligentSync, SobjectSync
+from tests.examples import examples
 
 pytestmark = pytest.mark.system
 
@@ -238,7 +239,7 @@ EVERY_WORD: list[Row] = [
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture, HealthCheck.large_base_example]
 
 
-@settings(max_examples=25, suppress_health_check=QUIET)
+@settings(max_examples=examples(25), suppress_health_check=QUIET)
 @given(rows=st.lists(AWKWARD, max_size=12))
 @example(rows=EVERY_WORD)
 @example(rows=[])
@@ -317,11 +318,11 @@ def test_the_longest_texts_cross_every_block_border(world: World) -> None:
 
 
 def test_many_texts_in_one_page_cross_every_block_border(world: World) -> None:
-    """A page of 10,000 rows, twice as large as the largest block of any reader, arrives as it was."""
+    """A page of 3,000 rows, twice as large as the largest block of any reader, arrives as it was."""
     odd = ["\r\n", "\r", 'x\r\n"\r\ny', '"\n"', '","', "\n\r", "NA", "𝄞\r\n", '""', "\r\n" * 9, "\\", ""]
     rows = [
-        {"Name": f"n{n}", "Text__c": odd[n % 12], "Long__c": odd[n * 7 % 12] * (n % 1_009), "Page__c": odd[n * 5 % 12]}
-        for n in range(10_000)
+        {"Name": f"n{n}", "Text__c": odd[n % 12], "Long__c": odd[n * 7 % 12] * (n % 3_001), "Page__c": odd[n * 5 % 12]}
+        for n in range(3_000)
     ]
     assert sum(len(row["Long__c"].encode()) for row in rows) > 2 * MAX_LINE_BYTES
     with one_page(world):

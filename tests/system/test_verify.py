@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from halocline import guards
 from halocline.connectors.salesforce import source as salesforce_source
 from halocline.errors import BadQuery, FixConfig, HaloclineError, NotFound, Refused, RetryLater, SchemaConflict
 from halocline.ledger import open_ledger
@@ -19,7 +20,6 @@ from halocline.sync import IntelligentSync, SobjectSync
 from halocline.verify import Level, Verification, verify, verify_with
 from halocline.verifying import repair as repairing
 from tests.connectors.postgres.server import Server
-from tests.samples.postgres import postgres
 from tests.system.laptop import Laptop, laptop
 
 pytestmark = pytest.mark.system
@@ -50,12 +50,6 @@ class Bench:
         """Whether, after a sync, a full comparison finds nothing."""
         self.sync()
         return self.verify(full=True).equal
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with postgres() as running:
-        yield Server(running)
 
 
 @contextmanager
@@ -142,7 +136,19 @@ def test_every_kind_of_damage_is_found_and_repaired(bench: Bench) -> None:
     assert bench.equal()
 
 
-@pytest.mark.parametrize("deletes", ["soft", "hard", "ignore"])
+@pytest.mark.parametrize(
+    ("bench", "deletes"),
+    [
+        ("duckdb", "soft"),
+        ("postgres", "hard"),
+        ("duckdb", "ignore"),
+        *(
+            pytest.param(*pair, marks=pytest.mark.long)
+            for pair in (("postgres", "soft"), ("duckdb", "hard"), ("postgres", "ignore"))
+        ),
+    ],
+    indirect=["bench"],
+)
 def test_hard_deletes_that_no_list_tells_of(bench: Bench, deletes: str) -> None:
     """Records that are gone without the sync having heard of it are found by their ids, and made good as the setting says."""
     job, here = replace(JOB, deletes=deletes, table="others"), bench.here
@@ -321,14 +327,15 @@ def test_what_came_in_meanwhile_is_not_deleted(lake: Bench, monkeypatch: pytest.
     assert lake.rows(f"SELECT Id FROM raw.accounts WHERE Id IN ('{back}', '{gone}')") == [(back,)]
 
 
-def test_a_repair_that_would_gut_the_table_is_refused(lake: Bench) -> None:
+def test_a_repair_that_would_gut_the_table_is_refused(lake: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than the share of the rows, or all of them because the answer was empty: nothing is changed."""
+    monkeypatch.setattr(guards, "SMALL_DELETE_ROWS", 99)  # else it takes more than a thousand rows
     here = lake.here
-    made = "INSERT INTO raw.accounts (Id, IsDeleted) SELECT 'x' || n, false FROM range(1500) r(n)"
+    made = "INSERT INTO raw.accounts (Id, IsDeleted) SELECT 'x' || n, false FROM range(100) r(n)"
     lake.run(made)
-    with pytest.raises(Refused, match=r"1,500 of its 1,540 rows"):
+    with pytest.raises(Refused, match=r"100 of its 140 rows"):
         lake.verify(repair=True)
-    assert lake.rows("SELECT count(*) FROM raw.accounts WHERE NOT IsDeleted") == [(1_540,)]
+    assert lake.rows("SELECT count(*) FROM raw.accounts WHERE NOT IsDeleted") == [(140,)]
     assert lake.verify(replace(JOB, max_delete_share=1.0), repair=True).good
     for record in lake.ids()[:40]:
         here.purge("Account", record)

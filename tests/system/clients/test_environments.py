@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from tests.system.clients import environments
 from tests.system.clients.environments import ENVIRONMENTS, LOCKS, Environment
+from tests.system.clients.lent import lend, pinned
 
 PINS = {
     "simple-salesforce": "simple-salesforce==1.12.10",
@@ -18,6 +22,7 @@ PINS = {
     "lht": "lht==3.0.0",
     "fakesnow": "fakesnow==0.12.1",
     "snowflake-4": "snowflake-connector-python==4.8.1",
+    "snowflake-5": "snowflake-connector-python==5.2.0",
 }
 
 
@@ -77,3 +82,17 @@ def test_a_half_made_environment_is_made_again(tmp_path: Path, monkeypatch: pyte
         with pytest.raises(RuntimeError, match="no network"):
             client.ready()
     assert client.ready() == attempts[0]
+
+
+def test_what_the_lock_pins_as_it_is_here_is_lent_and_nothing_else(tmp_path: Path) -> None:
+    """A package of the same version is there as links, importable; one of another version or unknown here is left to pip."""
+    lock = tmp_path / "lock.txt"
+    lock.write_text(f"idna=={version('idna')} \\\n    --hash=sha256:00\niniconfig==0.0.1\nnever-made==1.0\n")
+    assert pinned([lock]) == [("idna", version("idna"))]
+    site = tmp_path / "lib" / "python3" / "site-packages"
+    site.mkdir(parents=True)
+    lend(pinned([lock]), tmp_path)
+    assert sorted(path.name for path in site.iterdir()) == ["idna", f"idna-{version('idna')}.dist-info"]
+    code = "import sys; sys.path[:0] = sys.argv[1:]; import idna; print(idna.__file__, idna.encode('é.example').decode())"
+    told = subprocess.run([sys.executable, "-I", "-S", "-c", code, str(site)], capture_output=True, text=True, check=True).stdout
+    assert told.split() == [str(site / "idna" / "__init__.py"), "xn--9ca.example"]

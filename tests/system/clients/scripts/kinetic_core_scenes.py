@@ -32,6 +32,7 @@ def by_password(login: Record) -> Record:
 def by_assertion(login: Record, private_key: str) -> Record:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "key.pem"
+        path.touch(mode=0o600)
         path.write_text(private_key)
         session = JWTAuthenticator(**login, private_key_path=str(path)).authenticate()
     return {"instance": session.instance_url, "rows": SalesforceClient(session).count("Organization")}
