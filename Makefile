@@ -9,23 +9,31 @@ VENV := .venv
 CORE := .venv-core
 PY   := $(VENV)/bin/python
 TESTS ?= tests
-# Two workers: the suite is sized for two cores. WORKERS=0 runs in one process, for a debugger.
-WORKERS ?= 2
+# The suite is sized for two cores; with a third worker they are not idle while servers start. WORKERS=0 runs in one process, for a debugger.
+# Neighbours stay together, so that few workers start each server, until one has nothing left to do.
+WORKERS ?= 3
+DIST := -n $(WORKERS) --dist worksteal
 PYTEST_ARGS ?=
 NAME ?=
 UPGRADE ?=
+
+# PYTHON=python3.13 makes the environments with that one, where there are none yet.
+PYTHON ?=
+
+# Some images say that nothing compiled is to be kept. Here hundreds of processes would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PINNED := $(PIP_INSTALL) --require-hashes --only-binary :all: -r
 
 # The newest interpreter that is new enough and can make environments. A name on PATH may be a launcher that answers nothing.
-FIND_PYTHON = for name in python3.14 python3.13 python3.12 python3.11 python3 python; do \
+FIND_PYTHON = for name in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python); do \
 	if $$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' >/dev/null 2>&1; \
 	then command -v $$name; exit 0; fi; done; \
-	echo 'Halocline needs Python 3.11 to 3.14 with the venv module, and found none on PATH.' >&2; \
+	echo 'Halocline needs Python 3.11 to 3.14 with the venv module, and found $(if $(PYTHON),that $(PYTHON) is none,none on PATH).' >&2; \
 	echo 'Install one (on Debian and Ubuntu: apt install python3 python3-venv), then run make again.' >&2; exit 1
 
-.PHONY: help demo test core-cli lint bench bench-name faults lambda docs locks clean
+.PHONY: help demo test core-cli lint bench bench-name walks faults lambda docs release locks clean
 
 help:  ## this list
 	@echo 'make <target>, where target is one of:'
@@ -35,25 +43,29 @@ demo: $(VENV)/.stamp  ## the whole thing on this laptop: a Salesforce emulator i
 	@$(VENV)/bin/halocline demo
 
 test: $(VENV)/.stamp core-cli  ## every test but the long ones; TESTS=path for some, PYTEST_ARGS=--long for all
-	@$(PY) -m pytest -n $(WORKERS) -rfEs $(PYTEST_ARGS) $(TESTS)
+	@$(PY) -m pytest $(DIST) -rfEs $(PYTEST_ARGS) $(TESTS)
 
 core-cli: $(CORE)/.stamp  ## the command line starts with no extras installed
 	@$(CORE)/bin/python tools/check_core.py
 
-lint: $(VENV)/.stamp  ## ruff, mypy --strict, import rules, unused code, examples and links in the docs
+lint: $(VENV)/.stamp  ## ruff, mypy --strict, import rules, unused code, examples and links in the docs, licences of what is locked
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(PY) tools/check_unused.py src tests tools $(wildcard benchmarks)
 	@$(PY) tools/check_docs.py
+	@$(PY) tools/check_licences.py
 
 # What breaks things on purpose, the long tests included. Ended after FAULTS_S seconds, as a failure.
 FAULTS := $(patsubst %,tests/system/test_%.py,fault_loop random_kills kill taken_up two_runners stateful bad_disk push_crash_matrix file_job_kills)
 FAULTS_S ?= 10800
 
+walks: $(VENV)/.stamp  ## a clone, an environment, and what the README leads each user to, typed to the first result, timed; NAME=tester
+	@$(PY) -m tests.walks $(NAME)
+
 faults: $(VENV)/.stamp  ## every operation of a sync and of a push fails, loses its reply, or is where the process dies: up to three hours
-	@$(PY) -m pytest --long -n $(WORKERS) -rfE --session-timeout=$(FAULTS_S) $(PYTEST_ARGS) $(FAULTS)
+	@$(PY) -m pytest --long $(DIST) -rfE --session-timeout=$(FAULTS_S) $(PYTEST_ARGS) $(FAULTS)
 
 # CONFIG=halocline.yaml puts your flows beside the handler; LAMBDA_ARGS="--arch arm64 --python 3.13 --extra postgres".
 CONFIG ?=
@@ -62,8 +74,17 @@ LAMBDA_ARGS ?=
 lambda: $(VENV)/.stamp  ## build/lambda/halocline-lambda.zip: the function halocline.aws_lambda.handler; CONFIG=halocline.yaml
 	@$(PY) tools/make_lambda.py $(if $(CONFIG),--config $(CONFIG)) $(LAMBDA_ARGS)
 
-docs: $(VENV)/.stamp  ## the pages that the code itself tells: docs/emulator-coverage.md, docs/types.md, docs/halocline.schema.json
+docs: $(VENV)/.stamp  ## the pages that the code itself tells: docs/reference/, docs/emulator-coverage.md, docs/types.md, docs/halocline.schema.json
 	@$(PY) tools/make_pages.py
+
+# RELEASE_ARGS="--environments none all" installs into these alone; see tools/check_installed.py.
+RELEASE_ARGS ?=
+
+release: $(VENV)/.stamp  ## dist/: sdist, wheel, SBOM, checksums; built twice, looked into, installed without and with each extra
+	@$(PY) tools/make_release.py $(RELEASE_ARGS)
+
+picture: $(VENV)/.stamp  ## docs/demo.svg, README's picture, drawn from what `halocline demo` prints
+	@$(PY) tools/make_picture.py
 
 clean:  ## removes what make made, environments included
 	rm -rf $(VENV) $(CORE) .bench-venvs .client-venvs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/.work
@@ -75,9 +96,9 @@ locks: $(VENV)/.stamp  ## requirements/*.txt from pyproject.toml (needs uv); UPG
 		--no-emit-index-url --no-emit-find-links "$$@"; }; \
 	lock $(UPGRADE) --all-extras --group dev pyproject.toml -o requirements/dev.txt; \
 	lock $(UPGRADE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt; \
-	for file in requirements/clients/*.in; do lock $(UPGRADE) "$$file" -o "$${file%.in}.txt"; done
+	for file in requirements/clients/*.in requirements/servers/*.in; do lock $(UPGRADE) "$$file" -o "$${file%.in}.txt"; done
 	@$(VENV)/bin/npm --prefix requirements/clients/jsforce install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
-	@! grep -n '://' requirements/*.txt requirements/clients/*.txt || { echo 'make locks: a lock names an index' >&2; exit 1; }
+	@! grep -n '://' requirements/*.txt requirements/clients/*.txt requirements/servers/*.txt || { echo 'make locks: a lock names an index' >&2; exit 1; }
 
 # ---- environments: made once, and again when a lock or the package's metadata changes --------------------------------------------------
 
@@ -110,6 +131,10 @@ $(CORE)/.stamp: build/wheel/.stamp $(CORE)/.lock-stamp
 # ---- benchmarks: each peer that benchmarks/peers/<peer>.txt pins lives in an environment of its own ------------------------------------
 
 PEERS := $(patsubst benchmarks/peers/%.txt,%,$(wildcard benchmarks/peers/*.txt))
+# Of one benchmark, only those that it names.
+ifneq ($(NAME),)
+PEERS := $(foreach peer,$(PEERS),$(shell grep -qs '"$(peer)"' 'benchmarks/$(NAME).py' && echo $(peer)))
+endif
 
 .bench-venvs/%/.stamp: benchmarks/peers/%.txt | $(VENV)/.stamp
 	@echo 'making the environment of the peer $*'
@@ -117,10 +142,8 @@ PEERS := $(patsubst benchmarks/peers/%.txt,%,$(wildcard benchmarks/peers/*.txt))
 	@.bench-venvs/$*/bin/python $(PIP_INSTALL) --require-hashes -r $<
 	@touch $@
 
-bench: bench-name $(VENV)/.stamp $(PEERS:%=.bench-venvs/%/.stamp)  ## our speed beside the peers'; NAME=name for one of benchmarks/*.py
-	@found=0; for file in benchmarks/$(or $(NAME),[a-z]*).py; do \
-		[ -f "$$file" ] || continue; found=1; $(PY) "$$file"; done; \
-	[ $$found = 1 ] || { echo 'make bench: benchmarks/ holds no benchmark yet' >&2; exit 1; }
+bench: bench-name $(VENV)/.stamp $(PEERS:%=.bench-venvs/%/.stamp)  ## our speed beside the peers', into docs/results.md and README; NAME=name for one
+	@$(PY) tools/bench.py $(NAME)
 
 # First, so that a misspelt name costs no environment.
 bench-name:

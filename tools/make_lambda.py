@@ -1,14 +1,16 @@
 """Make the zip of the Lambda function `halocline.aws_lambda.handler`: the package, what it needs, your halocline.yaml.
 
 usage: make_lambda.py [--python 3.13] [--arch x86_64|arm64] [--config halocline.yaml] [--extra postgres ...] [--out FILE]
-                      [--level 0-9] [--installed] [--no-bytecode]
+                      [--also PATH ...] [--layer] [--level 0-9] [--installed] [--no-bytecode]
 
 Dependencies come by pip as wheels for Lambda's platform, in the versions that requirements/dev.txt pins. Where they cannot be
 fetched, and with --installed, those of this environment are copied instead, if it has Lambda's platform and that Python; else
 nothing is made. boto3 is in Lambda's own runtime. The same input gives the same bytes.
 
-Files that flows name (`mapping`, `file`) are copied to the same places beside halocline.yaml; one that is not below its folder,
-not there, or in the way of what the function needs, is refused.
+Files that flows name (`mapping`, `file`), the modules of their functions (`build`, `rows`, ...) and what --also names are
+copied to the same places beside halocline.yaml; one that is not below its folder, not there, or in the way of what the function
+needs, is refused.
+--layer makes a layer for functions of your own: the same without a configuration, below `python/`.
 """
 
 from __future__ import annotations
@@ -21,19 +23,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 import zipfile
-from collections.abc import Iterator
-from importlib import metadata
+from collections.abc import Iterable
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from locked import ROOT, distributions, pins, wanted
 
 from halocline.errors import HaloclineError
+from halocline.flows.push import PushFlow, Writing
 from halocline.flows.reading import read
+from halocline.mapping.named import places_in
 
-ROOT = Path(__file__).resolve().parent.parent
 LIMIT_BYTES = 250 << 20
 """Unzipped. Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
 GIVEN = {"boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3"}  # by Lambda's runtime of Python
@@ -45,6 +45,10 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)
 def main(arguments: list[str]) -> int:
     """Make the zip, and say how large it is."""
     asked = _parser().parse_args(arguments)
+    if asked.layer and (asked.config or asked.also):
+        sys.exit("make lambda: a layer holds no configuration; your own files are in the functions that use it")
+    if asked.also and not asked.config:
+        sys.exit("make lambda: --also names files beside a configuration, and there is none: --config")
     with tempfile.TemporaryDirectory(prefix="halocline-lambda-") as name:
         folder = Path(name) / "task"
         folder.mkdir()
@@ -55,17 +59,18 @@ def main(arguments: list[str]) -> int:
         )
         _prune(folder)
         if asked.config:
-            _configure(folder, asked.config)
+            _configure(folder, asked.config, also=asked.also)
         if not asked.no_bytecode:
-            _compile(folder, asked.python)
+            _compile(folder, asked.python, place="/opt/python" if asked.layer else "/var/task")
         unzipped = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         if unzipped > LIMIT_BYTES:
             most = LIMIT_BYTES >> 20
             sys.exit(f"make lambda: {unzipped >> 20} MB unzipped, and Lambda takes {most}: leave extras out, or make an image")
-        asked.out.parent.mkdir(parents=True, exist_ok=True)
-        write_zip(folder, asked.out, level=asked.level)
-    zipped = asked.out.stat().st_size
-    print(f"{asked.out}: {zipped / 1e6:.1f} MB, {unzipped / 1e6:.1f} MB unzipped, Python {asked.python}, {asked.arch}")
+        out = asked.out or ROOT / "build" / "lambda" / f"halocline-{'layer' if asked.layer else 'lambda'}.zip"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_zip(folder, out, level=asked.level, below="python/" if asked.layer else "")
+    zipped = out.stat().st_size
+    print(f"{out}: {zipped / 1e6:.1f} MB, {unzipped / 1e6:.1f} MB unzipped, Python {asked.python}, {asked.arch}")
     return 0
 
 
@@ -76,18 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--arch", default={"aarch64": "arm64"}.get(platform.machine(), "x86_64"), choices=("x86_64", "arm64"))
     parser.add_argument("--config", type=Path)
     parser.add_argument("--extra", nargs="*", default=[])
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "lambda" / "halocline-lambda.zip")
+    parser.add_argument("--also", nargs="*", default=[])
+    parser.add_argument("--layer", action="store_true")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--level", type=int, default=9)
     parser.add_argument("--installed", action="store_true")
     parser.add_argument("--no-bytecode", action="store_true")
     return parser
-
-
-def _wanted(asked: argparse.Namespace) -> list[str]:
-    """The requirements of the package itself and of the extras."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = [one for name in asked.extra for one in project["optional-dependencies"][name]]
-    return [*project["dependencies"], *extras]
 
 
 def _fetched(folder: Path, asked: argparse.Namespace) -> bool:
@@ -106,9 +106,9 @@ def _fetched(folder: Path, asked: argparse.Namespace) -> bool:
     ]
     pip += [word for glibc in GLIBC for word in ("--platform", f"{glibc}_{machine}")]
     pip += ["--python-version", asked.python, "--implementation", "cp", "--only-binary", ":all:"]
-    pins = folder.parent / "pins.txt"  # without hashes, which pip takes for requirements only
-    pins.write_text("\n".join(re.findall(r"(?m)^[\w.-]+==[^\s;]+", (ROOT / "requirements" / "dev.txt").read_text())))
-    done = subprocess.run([*pip, "--constraint", str(pins), *_wanted(asked)], capture_output=True, text=True, check=False)
+    bare = folder.parent / "pins.txt"  # without hashes, which pip takes for requirements only
+    bare.write_text("\n".join(f"{pin.name}=={pin.version}" for pin in pins(ROOT / "requirements" / "dev.txt").values()))
+    done = subprocess.run([*pip, "--constraint", str(bare), *wanted(asked.extra)], capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no word of why"]
         print(f"make lambda: the wheels cannot be fetched ({last[0]}); those of this environment are tried", file=sys.stderr)
@@ -122,9 +122,9 @@ def _copied(folder: Path, asked: argparse.Namespace) -> None:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
     if (sys.platform, here, machine) != ("linux", asked.python, asked.arch):
-        wanted = f"Python {asked.python} on linux {asked.arch}"
-        sys.exit(f"make lambda: this is Python {here} on {sys.platform} {machine}, and {wanted} is wanted")
-    for one in _distributions(_wanted(asked)):
+        target = f"Python {asked.python} on linux {asked.arch}"
+        sys.exit(f"make lambda: this is Python {here} on {sys.platform} {machine}, and {target} is wanted")
+    for one in distributions(wanted(asked.extra), without=GIVEN):
         for file in one.files or ():
             source = Path(str(one.locate_file(file)))
             if not source.is_file() or ".." in file.parts:
@@ -132,25 +132,6 @@ def _copied(folder: Path, asked: argparse.Namespace) -> None:
             target = folder / str(file)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-
-
-def _distributions(wanted: list[str]) -> Iterator[metadata.Distribution]:
-    """The installed distributions that requirements ask for, and what those ask for, without what Lambda has."""
-    seen: set[tuple[str, str]] = set()
-    left = [(one, "") for one in wanted]
-    while left:
-        text, extra = left.pop()
-        asked = Requirement(text)
-        name = canonicalize_name(asked.name)
-        if name in GIVEN or (asked.marker is not None and not asked.marker.evaluate({"extra": extra})):
-            continue
-        for one in {"", *asked.extras}:
-            if (name, one) not in seen:
-                found = metadata.distribution(name)
-                if not any(name == other for other, _ in seen):
-                    yield found
-                seen.add((name, one))
-                left += [(inner, one) for inner in found.requires or ()]
 
 
 def _prune(folder: Path) -> None:
@@ -165,23 +146,24 @@ def _prune(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _configure(folder: Path, config: Path) -> None:
-    """Copy a configuration that can be read, and the files that its flows read."""
+def _configure(folder: Path, config: Path, *, also: Iterable[str] = ()) -> None:
+    """Copy a configuration that can be read, the files that its flows read, and what they build with."""
     try:
         flows = read(config).flows
     except HaloclineError as error:
         sys.exit(f"make lambda: {error}")
-    named = [(name, path) for name, flow in flows.items() for path in _files_of(flow)]
-    shutil.copyfile(config, folder / "halocline.yaml")
     home, copied = config.resolve().parent, set[Path]()
+    named = [(f"the flow {name}", path) for name, flow in flows.items() for path in (*_files_of(flow), *_modules_of(flow, home))]
+    named += [("--also", path) for one in also for path in _sources(home, one)]
+    shutil.copyfile(config, folder / "halocline.yaml")
     for name, path in named:
         source, target = home / path, folder / path
         if Path(path).is_absolute() or not source.resolve().is_relative_to(home) or ".." in Path(path).parts:
-            sys.exit(f"make lambda: the flow {name} names {path}, which is not below the folder of {config.name}: put it there")
+            sys.exit(f"make lambda: {name} names {path}, which is not below the folder of {config.name}: put it there")
         if not source.is_file():
-            sys.exit(f"make lambda: the flow {name} names {path}, and there is no such file")
+            sys.exit(f"make lambda: {name} names {path}, and there is no such file")
         if target not in copied and (target.exists() or (folder / Path(path).parts[0]).is_file()):
-            sys.exit(f"make lambda: the flow {name} names {path}, where the function has a file of its own: call it another name")
+            sys.exit(f"make lambda: {name} names {path}, where the function has a file of its own: call it another name")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
         copied.add(target)
@@ -193,21 +175,40 @@ def _files_of(flow: object) -> list[str]:
     return [one for one in found if isinstance(one, str)]
 
 
-def _compile(folder: Path, python: str) -> None:
+def _modules_of(flow: object, home: Path) -> list[str]:
+    """The files of the modules whose functions a flow names: the module, or the whole of the package that it is in."""
+    places = [str(one.build) for one in getattr(flow, "tables", ()) if one.build]
+    if isinstance(flow, Writing):
+        places += [*places_in(flow.mapping, folder=home), *flow.conditions.values()]
+    if isinstance(flow, PushFlow):
+        places += [*flow.callbacks.values(), *([] if flow.rows_of is None else [flow.rows_of])]
+    tops = dict.fromkeys(re.split("[.:]", place)[0] for place in places)
+    return [path for top in tops for path in _sources(home, top if (home / top).is_dir() else f"{top}.py")]
+
+
+def _sources(home: Path, name: str) -> list[str]:
+    """A file, or the Python files below a folder, by their places from `home`."""
+    folder = home / name
+    if not folder.is_dir() or Path(name).is_absolute() or ".." in Path(name).parts:
+        return [name]
+    return [path.relative_to(home).as_posix() for path in sorted(folder.rglob("*.py"))]
+
+
+def _compile(folder: Path, python: str, *, place: str) -> None:
     """Bytecode beside the code, where this is the Python for it: a function cannot write any, and would compile at each start."""
     if python != f"{sys.version_info.major}.{sys.version_info.minor}":
         return
-    words = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", "/var/task", str(folder)]
+    words = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", place, str(folder)]
     subprocess.run([sys.executable, *words], check=True, env={**os.environ, "PYTHONHASHSEED": "0"})
 
 
-def write_zip(folder: Path, out: Path, *, level: int = 9) -> None:
-    """Zip a folder: the same files give the same bytes, whenever and by whomever they were written."""
+def write_zip(folder: Path, out: Path, *, level: int = 9, below: str = "") -> None:
+    """Zip a folder, `below` another: the same files give the same bytes, whenever and by whomever they were written."""
     partial = out.with_name(f".{out.name}.partial")
     kind = zipfile.ZIP_DEFLATED if level else zipfile.ZIP_STORED
     with zipfile.ZipFile(partial, "w", kind, compresslevel=level or None) as made:
         for path in sorted(one for one in folder.rglob("*") if one.is_file()):
-            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), LONG_AGO)
+            entry = zipfile.ZipInfo(below + path.relative_to(folder).as_posix(), LONG_AGO)
             entry.compress_type, entry.external_attr, entry.create_system = kind, 0o100644 << 16, 3
             with path.open("rb") as source, made.open(entry, "w") as target:
                 shutil.copyfileobj(source, target)

@@ -1,5 +1,5 @@
-"""Write the pages of the documentation that the code itself tells: what the emulator covers, which type becomes which, and the
-JSON schema of halocline.yaml.
+"""Write the pages of the documentation that the code itself tells: the reference of the command line, of settings, errors and
+events, what the emulator covers, which type becomes which, and the JSON schema of halocline.yaml.
 
 usage: make_pages.py [--check]
 
@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 
+import reference
+from markdown import table
 from type_map import type_map
 
 from halocline.emulator.bulk1.door import METHODS
@@ -36,9 +38,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(arguments: list[str]) -> int:
     """Write the pages, or compare them with the code."""
     different = 0
-    schema = json.dumps(json_schema(), indent=2) + "\n"
-    for name, text in (("emulator-coverage.md", coverage()), ("types.md", type_map()), ("halocline.schema.json", schema)):
-        page = ROOT / "docs" / name
+    for name, tell in PAGES.items():
+        page, text = ROOT / "docs" / name, tell()
         if "--check" not in arguments:
             page.write_text(text)
         elif not page.exists() or page.read_text() != text:
@@ -68,10 +69,10 @@ def _resources() -> str:
     return "\n\n".join(
         (
             "## Resources",
-            _table(("path", "method", "answer"), [line for lines in served for line in lines]),
+            table(("path", "method", "answer"), [line for lines in served for line in lines]),
             "## The admin door",
             "Ours, for tests and demos: what no Salesforce offers.",
-            _table(("path", "method", "effect"), [line for lines in ours for line in lines]),
+            table(("path", "method", "effect"), [line for lines in ours for line in lines]),
         )
     )
 
@@ -106,7 +107,7 @@ def _soql() -> str:
         (
             "## SOQL",
             _SOQL,
-            _table(("clause", "served, or the refusal"), clauses),
+            table(("clause", "served, or the refusal"), clauses),
             f"Scopes: {_words(SCOPES)}.",
             f"Aggregates: {_words(AGGREGATES)}. Date functions: {_words(DATE_FUNCTIONS)}. Others: {_words(SHOWING_FUNCTIONS)}.",
             f"Date literals: {literals}.",
@@ -136,7 +137,7 @@ def _faults() -> str:
         (
             "## Faults",
             f"Every rule says which requests it strikes by {_words(MATCHING)}. Other names: {others}.",
-            _table(("action", "effect", "settings", "where"), rows),
+            table(("action", "effect", "settings", "where"), rows),
         )
     )
 
@@ -144,7 +145,7 @@ def _faults() -> str:
 def _settings() -> str:
     rows = [(f"`{one.name}`", f"`{_default(one.default)}`") for one in fields(EmulatorConfig)]
     described = " ".join((inspect.getdoc(EmulatorConfig) or "").split())
-    return f"## Settings\n\nFields of `EmulatorConfig`. {described}\n\n" + _table(("setting", "default"), rows)
+    return f"## Settings\n\nFields of `EmulatorConfig`. {described}\n\n" + table(("setting", "default"), rows)
 
 
 def _default(value: object) -> object:
@@ -154,13 +155,18 @@ def _default(value: object) -> object:
 def _objects() -> str:
     rows = [(f"`{one.name}`", one.key_prefix, len(one.fields)) for one in load_catalog()]
     note = "Your own objects and fields come from YAML files (`--schema`), or from your org (`halocline emulator import`)."
-    return f"## Objects that are always there\n\n{note}\n\n" + _table(("object", "prefix", "fields"), rows)
+    return f"## Objects that are always there\n\n{note}\n\n" + table(("object", "prefix", "fields"), rows)
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-
+PAGES: Mapping[str, Callable[[], str]] = {
+    "emulator-coverage.md": coverage,
+    "types.md": type_map,
+    "halocline.schema.json": lambda: json.dumps(json_schema(), indent=2) + "\n",
+    "reference/cli.md": reference.commands,
+    "reference/settings.md": reference.settings,
+    "reference/errors.md": reference.error_classes,
+    "reference/events.md": reference.event_classes,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

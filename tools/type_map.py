@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 
 import pyarrow as pa
 
-from halocline.connectors.duckdb.types import sql_type as duckdb_type
 from halocline.connectors.files.text import NATIVE, to_text
-from halocline.connectors.postgres.types import sql_type as postgres_type
 from halocline.connectors.salesforce.types import FIELD_TYPES, column, left_out
-from halocline.connectors.snowflake.types import sql_type as snowflake_type
+from halocline.registry import able
 from halocline.schema import Column, Kind
 
 _HEAD = """
@@ -41,7 +41,7 @@ _EXAMPLES = {
 
 def type_map() -> str:
     """The page as Markdown."""
-    head = ("Salesforce", "Arrow, Parquet", "DuckDB", "PostgreSQL", "Snowflake", "CSV")
+    head = ("Salesforce", "Arrow, Parquet", *_sql_types(), "CSV")
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _rows()]
     left = [f"- `{told}`: {left_out({'type': told})}." for told in FIELD_TYPES if left_out({"type": told})]
@@ -59,12 +59,18 @@ def _rows() -> list[tuple[str, ...]]:
     return [(", ".join(names), *way) for way, names in sources.items()]
 
 
+def _sql_types() -> dict[str, Callable[[Column], str]]:
+    """What says which type a column has in each destination that has a module `types`."""
+    homes = {module.ABOUT.title: f"{module.__name__}.types" for module in able("open_destination").values()}
+    return {title: import_module(home).sql_type for title, home in homes.items() if find_spec(home) is not None}
+
+
 def _field(told: str) -> Mapping[str, object]:
     return {"name": "Field", "type": told, "precision": 18, "scale": 2}
 
 
 def _way(one: Column) -> tuple[str, ...]:
-    types = (str(one.arrow), duckdb_type(one), postgres_type(one), snowflake_type(one))
+    types = (str(one.arrow), *(sql_type(one) for sql_type in _sql_types().values()))
     return (*(f"`{name}`" for name in types), f"`{_spelled(one)}`")
 
 
