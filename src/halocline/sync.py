@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from halocline import refresh, registry
+from halocline.aliases import also_named, own_names
 from halocline.config import Settings, secret
 from halocline.connector import OVERLAP_S, Contract, Deletes, Destination, ObjectChoice, Plan, Source, Survey, Target
 from halocline.errors import FixConfig, HaloclineError, StorageFailed
@@ -21,7 +22,6 @@ from halocline.events import Noticed, Sink, silent
 from halocline.halt import Halt
 from halocline.heartbeat import Turn
 from halocline.ledger import Ledger
-from halocline.mapping.near import near
 from halocline.place import place_of, within
 from halocline.plan import BULK_API_THRESHOLD, STAGE_THRESHOLD, Thresholds, Wish, decide
 from halocline.run import Flow, Run, execute, survey_and_plan
@@ -31,12 +31,17 @@ from halocline.spool import Spool, sweep
 from halocline.unfinished import is_spoilt
 
 JOB_DEADLINE_S = 3_600.0  # seconds to wait for one Bulk job before giving up (the job itself goes on)
+ALSO = {"where": "where_clause", "key": "match_field", "full": "force_full_sync", "lookback": "lookback_s"}
+"""What the command line and halocline.yaml call an option of a sync, and what `SobjectSync` does."""
+_A_SYNC = "a sync"
 
 
+@also_named(_A_SYNC, ALSO)
 @dataclass(frozen=True, slots=True)
 class SobjectSync:
     """What to carry where: the arguments of one sync, as the documented functions take them.
 
+    It can be made with their names on the command line and in halocline.yaml too: `where`, `key`, `full`, `lookback`.
     `match_field` is the key, in any case. `use_stage` stages at any size; `stage_name` is for destinations with stages.
     `where_clause` is SOQL without the WHERE. `fields` and `exclude` choose columns (None: all that can be carried).
     `deletes` is `soft` (rows stay, flagged by IsDeleted), `hard` (rows go) or `ignore`. `numbers` is `decimal` or `double`.
@@ -430,24 +435,9 @@ def sync_sobject_intelligent(
         return system.sync_sobject(sobject, schema, table, match_field, use_stage, stage_name, force_full_sync, **options)
 
 
-_ALSO = {"where": "where_clause", "key": "match_field", "full": "force_full_sync", "lookback": "lookback_s"}
-"""What the command line and halocline.yaml call an option, and what `SobjectSync` does."""
-
-
 def _named(options: Mapping[str, object]) -> dict[str, object]:
-    """The options by the names of `SobjectSync`.
-
-    Raises: TypeError for one that does not exist, with what may have been meant, and for one that is given by both names.
-    """
-    known = [one.name for one in fields_of(SobjectSync)]
-    for name in options:
-        if name in _ALSO and _ALSO[name] in options:
-            raise TypeError(f"{name} and {_ALSO[name]} are one option; give one of them")
-        if name not in known and name not in _ALSO:
-            meant = near(name, [*known, *_ALSO])
-            told = f"; did you mean {' or '.join(meant)}?" if meant else ""
-            raise TypeError(f"a sync has no option {name!r}{told}")
-    return {_ALSO.get(name, name): value for name, value in options.items()}
+    """The options by the names of `SobjectSync`. Raises: TypeError as `own_names`."""
+    return own_names(_A_SYNC, options, known=[one.name for one in fields_of(SobjectSync)], also=ALSO)
 
 
 def _put_away(spool: Spool, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # noqa: ARG001  # an exit's

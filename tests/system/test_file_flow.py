@@ -17,6 +17,7 @@ from halocline.consume.aws.aws_lambda import _configuration
 from halocline.emulator.server import Emulator
 from halocline.errors import Stop
 from halocline.flows.reading import understood
+from halocline.outcome import Counts
 from tests.system.flow_desk import FLOWS, FlowDesk, failures, flow_desk, flow_org, sqs_event
 from tests.system.push_desk import desk_at
 
@@ -100,6 +101,7 @@ def test_the_rows_of_a_file_are_those_of_its_push(desk: FlowDesk) -> None:
     """`halocline errors` and `retry` of a file's run show and send what the push of its rows left."""
     desk.land("in/a.csv", "key,name\na,A\nb,\n")
     (document,) = desk.desk.documents("run", "companies")
+    assert document["counts"] == Counts(inserted=1, rejected=1).to_json()
     by_file, by_push = (desk.desk.type("errors", document[name]) for name in ("run", "push_run"))
     assert "REQUIRED_FIELD_MISSING" in by_file.out
     assert by_file.out == by_push.out
@@ -113,6 +115,7 @@ def test_one_file_may_be_named(desk: FlowDesk) -> None:
     (document,) = desk.desk.documents("run", "companies", "--file", f"{desk.bucket}/in/b.csv")
     wanted = {"flow": "companies", "state": "done", "written": 1, "success": True, "exit_code": 0}
     assert document == {**document, **wanted}
+    assert (document["rows_read"], document["counts"]) == (1, Counts(inserted=1).to_json()), "as every other answer has them"
     assert desk.desk.accounts() == [("b", "B")]
     for file, says in (("in/c.csv", "there is no s3://"), ("elsewhere.csv", "is none of its files")):
         told = desk.desk.type("run", "companies", "--file", f"{desk.bucket}/{file}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -223,10 +224,22 @@ def test_a_where_clause_is_estimated_read_and_kept(here: Laptop) -> None:
         ({"colour": 1}, "a sync has no option 'colour'$"),
     ],
 )
-def test_an_option_that_is_not_there_is_refused(options: dict[str, object], says: str) -> None:
-    """As Python refuses it, before anything is asked; with what may have been meant."""
+def test_an_option_that_is_not_there_is_refused(options: dict[str, Any], says: str) -> None:
+    """As Python refuses it, before anything is asked; with what may have been meant. Of a job likewise."""
     with pytest.raises(TypeError, match=says):
         IntelligentSync("duckdb:///:memory:", None).sync_sobject("Account", "raw", "accounts", **options)
+    with pytest.raises(TypeError, match=says):
+        SobjectSync("Account", "raw", "accounts", **options)
+
+
+def test_a_job_takes_the_names_of_the_command_line() -> None:
+    """As the options of a sync: either name makes the same job, which can be copied and changed as before."""
+    given: dict[str, Any] = {"where": "x", "key": "Ext__c", "full": True, "lookback": 5.0}
+    own: dict[str, Any] = {"where_clause": "x", "match_field": "Ext__c", "force_full_sync": True, "lookback_s": 5.0}
+    job = SobjectSync("Account", "raw", "accounts", **given)
+    assert job == SobjectSync("Account", "raw", "accounts", **own)
+    assert replace(job, force_full_sync=False).match_field == "Ext__c"
+    assert list(inspect.signature(SobjectSync).parameters) == [one.name for one in fields(SobjectSync)]
 
 
 def test_another_where_clause_reads_all_again_with_the_reason(here: Laptop) -> None:

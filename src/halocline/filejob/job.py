@@ -15,6 +15,7 @@ from halocline.filejob.limits import Limits
 from halocline.filejob.record import Execution
 from halocline.mapping import FieldMapper
 from halocline.mapping.near import near
+from halocline.outcome import Counts
 from halocline.push.order import BATCH_ROWS, Api, Nulls, SyncMode, WriteOrder
 from halocline.rows.files import FileOptions
 
@@ -131,7 +132,7 @@ class FileState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one file, in rows. `errors` rows are in the report `error_key`, those in doubt among them.
+    """What became of one file, in rows. `errors` rows are in the report `error_key`, those in doubt or not sent among them.
 
     `run` is that of the file in the ledger, `push_run` that of its rows (`halocline errors`, `retry`). `message` says why a file
     could not be read, or was not sent.
@@ -147,6 +148,7 @@ class FileOutcome:
     unchanged: int = 0
     errors: int = 0
     in_doubt: int = 0
+    not_sent: int = 0
     error_key: str | None = None
     archive_key: str | None = None
     record_id: str | None = None
@@ -158,9 +160,23 @@ class FileOutcome:
         """Whether nothing is left for anybody to look at."""
         return not self.errors and not self.message
 
+    @property
+    def counts(self) -> Counts:
+        """The rows as every other answer counts them; a file that could not be read, or was not sent, has none refused."""
+        return Counts(
+            inserted=self.created,
+            updated=self.updated,
+            deleted=self.written - self.created - self.updated,
+            unchanged=self.unchanged,
+            rejected=0 if self.message else self.errors - self.in_doubt - self.not_sent,
+            in_doubt=self.in_doubt,
+            not_sent=self.not_sent,
+        )
+
     def to_json(self) -> dict[str, JSON]:
-        """The outcome as plain JSON data."""
+        """The outcome as plain JSON data: its own words, and `rows_read` and `counts`, which every answer has."""
         data: dict[str, JSON] = {name: getattr(self, name) for name in self.__slots__ if name not in {"where", "state"}}
+        data |= {"rows_read": self.rows, "counts": self.counts.to_json()}
         return {"state": self.state.value, "bucket": self.where.bucket, "key": self.where.key, **data}
 
 

@@ -42,7 +42,7 @@ from halocline.filejob.record import Recorder, Wanted, records_of
 from halocline.filejob.report import ALL_HEADERS, CONTENT_TYPE, Failure, append
 from halocline.filejob.submit import Deadline, Submit, may_have_sent
 from halocline.heartbeat import Turn, held
-from halocline.outcome import Counts, Rejection
+from halocline.outcome import Rejection
 from halocline.push.order import Nulls, SyncMode
 from halocline.report import rejections_of
 from halocline.spool import Spool, storage
@@ -153,7 +153,8 @@ def _book_failure(book: StepBook, error: BaseException) -> None:
 
 def outcome_of(state: FileState, steps: dict[str, Noted], *, run: str, where: Landed) -> FileOutcome:
     """The outcome that the noted steps add up to."""
-    found, numbers = steps.get("submit", {}), ("rows", "written", "created", "updated", "unchanged", "errors", "in_doubt")
+    found = steps.get("submit", {})
+    numbers = ("rows", "written", "created", "updated", "unchanged", "errors", "in_doubt", "not_sent")
     return FileOutcome(
         state,
         run,
@@ -222,14 +223,7 @@ class _Work:
         return self.book.once(name, act)
 
     def _finish(self, outcome: FileOutcome) -> None:
-        counts = Counts(
-            inserted=outcome.created,
-            updated=outcome.written - outcome.created,
-            unchanged=outcome.unchanged,
-            rejected=0 if outcome.message else outcome.errors - outcome.in_doubt,
-            in_doubt=outcome.in_doubt,
-        )
-        self.book.finish(counts, rows=outcome.rows, error=outcome.message or None)
+        self.book.finish(outcome.counts, rows=outcome.rows, error=outcome.message or None)
 
     def _restore(self) -> None:
         """A ledger that knows of no step of the run says nothing about whether it has begun: the bucket does.

@@ -181,4 +181,5 @@ def _noted(record: RunRecord) -> Noted:
         "unchanged": counts.unchanged,
         "errors": errors,
         "in_doubt": counts.in_doubt,
+        "not_sent": counts.not_sent,
     }
