@@ -46,6 +46,11 @@ class Ended:
     run: Run
     error: Exception | None = None
 
+    @property
+    def survey(self) -> Survey | None:
+        """What the source said of it; None where it was not asked."""
+        return self.run.survey
+
 
 @dataclass(frozen=True, slots=True)
 class Looked:

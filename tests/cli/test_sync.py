@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
+from collections.abc import Callable
+from dataclasses import fields
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,30 +18,38 @@ from typer.testing import CliRunner
 
 from halocline import SalesforceClient, guards
 from halocline.cli import options
-from halocline.cli.jobs import Asked, relation_lines, tell_left_out
+from halocline.cli.jobs import FOR_EACH, Asked, relation_lines, tell_left_out
 from halocline.cli.main import app
+from halocline.cli.plan import plan
 from halocline.cli.progress import ProgressBar
+from halocline.cli.sync import sync
+from halocline.cli.verify import verify
 from halocline.connector import ObjectChoice, Reference
 from halocline.emulator.server import Emulator
 from halocline.errors import FixConfig
 from halocline.events import PartStaged, RunFailed, RunStarted
 from halocline.several import relations
+from halocline.sync import ALSO, SobjectSync
 from tests.test_docs import DOCS, run_page
 
 OWN = ("all", "exclude-object", "parallel", "rename", "mask", "soql", "lookback", "contract", "api-budget", "quota-share")
 NOTHING: dict[str, Any] = {
     "objects": ["Account", "Contact"],
     "everything": False,
-    "exclude_objects": [],
+    "exclude_object": [],
+    "to": "duckdb:///lake.duckdb",
     "schema": "raw",
     "table": None,
     "soql": None,
     "fields": None,
-    "exclude": [],
+    "exclude": None,
     "rename": [],
     "mask": [],
-    "each": {"deletes": "hard"},
+    "deletes": "hard",
+    "as_json": False,
 }
+OF_ONE = {sync: {"parallel"}, plan: {"parallel", "ctx", "config"}, verify: {"sample", "repair"}}
+OF_SYSTEM = {"bulk_threshold", "stage_threshold", "quota_share", "api_budget", "wait"}
 
 
 class Org:
@@ -49,14 +60,29 @@ class Org:
 
 
 def jobs(**asked: Any) -> list[Any]:
-    given = Asked(**{**NOTHING, **asked})
-    given.check()
-    return given.jobs(Org(), as_json=False)  # type: ignore[arg-type]  # it is asked for nothing else
+    return Asked.of({**NOTHING, **asked}).jobs(Org())  # type: ignore[arg-type]  # it is asked for nothing else
+
+
+@pytest.mark.parametrize("command", [sync, plan, verify])
+def test_no_option_is_taken_in_vain(command: Callable[..., None]) -> None:
+    """What a command takes is read in one place, made into jobs and a system, or is its own."""
+    taken = set(inspect.signature(command).parameters)
+    assert taken - set(FOR_EACH) - OF_SYSTEM - OF_ONE[command] == set(NOTHING) - {"deletes"}
+    typed = {**NOTHING, **{name: f"-{name}" for name in taken & {*FOR_EACH, *OF_SYSTEM}}}
+    asked = Asked.of(typed)
+    assert asked.each == {name: f"-{name}" for name in taken & set(FOR_EACH)}
+    named = {"wait": "wait_s"}
+    assert {key: said for key, said in asked.around.items() if said} == {
+        named.get(name, name): f"-{name}" for name in taken & OF_SYSTEM
+    }
+    given = {*FOR_EACH, "objects", "schema", "table", "soql", "fields", "exclude", "rename", "mask"}
+    own = {ALSO.get(name, name) for name in given} - {"objects"} | {"sobject"}
+    assert own == {one.name for one in fields(SobjectSync)}, "and every field of a job is an option"
 
 
 def test_a_column_with_an_object_means_that_object_only() -> None:
     """Others mean all objects; names are the same in any case; every option reaches every job."""
-    asked = {"fields": ["Name", "account.Site"], "exclude": ["Contact.Phone"], "rename": ["Name=n", "Contact.Email=mail"]}
+    asked = {"fields": "Name,account.Site", "exclude": "Contact.Phone", "rename": ["Name=n", "Contact.Email=mail"]}
     account, contact = jobs(**asked, mask=["CONTACT.Email=hash"])
     assert (account.fields, account.exclude, account.rename, account.mask) == (["Name", "Site"], [], {"Name": "n"}, {})
     assert (contact.fields, contact.exclude) == (["Name"], ["Phone"])
@@ -66,7 +92,7 @@ def test_a_column_with_an_object_means_that_object_only() -> None:
 
 def test_fields_of_one_object_leave_the_other_whole() -> None:
     """An object of which no field is chosen keeps all."""
-    account, contact = jobs(fields=["Account.Name"])
+    account, contact = jobs(fields="Account.Name")
     assert (account.fields, contact.fields) == (["Name"], None)
 
 
@@ -116,7 +142,7 @@ def test_arguments_that_do_not_go_together_are_code_2(
     assert told in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("asked", [{"exclude": ["Lead.Name"]}, {"mask": ["Lead.Name=hash"]}, {"fields": ["Lead.Name"]}])
+@pytest.mark.parametrize("asked", [{"exclude": "Lead.Name"}, {"mask": ["Lead.Name=hash"]}, {"fields": "Lead.Name"}])
 def test_a_column_of_another_object_is_refused(asked: dict[str, Any]) -> None:
     """It would be of no effect, and nobody would know."""
     with pytest.raises(FixConfig, match=r"Lead, which is not among the objects \(Account, Contact\)"):

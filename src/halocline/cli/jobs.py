@@ -1,28 +1,56 @@
-"""What `sync` and `plan` are asked for: objects by name, pattern or query, and the jobs that come of it."""
+"""What `sync`, `plan` and `verify` are asked for: objects by name, pattern or query, where to, and the jobs that come of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from halocline.cli import options
-from halocline.cli.answer import err, refuse, say_json
+from halocline.cli.answer import err, refuse, say_json, told
+from halocline.cli.system import intelligent_sync, worst
+from halocline.place import schema_in
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
+    from halocline.cli.progress import ProgressBar
+    from halocline.connector import Survey
     from halocline.several import Columns
     from halocline.sync import IntelligentSync, SobjectSync
+
+FOR_EACH = (
+    *("key", "full", "where", "deletes", "history", "numbers", "lookback", "formula_refresh", "contract", "use_stage"),
+    *("stage_name", "allow_empty", "max_delete_share"),
+)
+"""The options that hold for every object, as `SobjectSync` takes them."""
+Related: TypeAlias = dict[str, dict[str, list[str]]]
+
+
+class OfObject(Protocol):
+    """What became of one object, or would become of it."""
+
+    @property
+    def job(self) -> SobjectSync:
+        """What was wanted."""
+
+    @property
+    def survey(self) -> Survey | None:
+        """What the source said of it; None where it was not asked."""
+
+
+Of = TypeVar("Of", bound=OfObject)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Objects and options as the command line gives them; `each` are the fields of `SobjectSync` that hold for every object.
+    """Objects and options as the command line gives them; `each` are those of `FOR_EACH`, `around` what the system is made with.
 
     A column may be given with its object (`Account.Email=hash`); then it means that object's only.
     """
 
+    to: str
     objects: Sequence[str]
     everything: bool
     exclude_objects: Sequence[str]
@@ -34,9 +62,51 @@ class Asked:
     rename: Sequence[str]
     mask: Sequence[str]
     each: dict[str, Any]
+    around: dict[str, Any]
+    as_json: bool
 
-    def check(self) -> None:
-        """End with 2 for arguments that do not go together."""
+    @classmethod
+    def of(cls, typed: Mapping[str, Any]) -> Asked:
+        """What a command was asked for, from its parameters by name; not every command has all of them.
+
+        Ends with 2 for arguments that do not go together.
+        """
+        asked = cls(
+            to=typed["to"],
+            objects=typed["objects"] or [],
+            everything=typed["everything"],
+            exclude_objects=typed["exclude_object"] or [],
+            schema=schema_in(typed["to"], typed["schema"]),
+            table=typed["table"],
+            soql=typed["soql"],
+            fields=options.listed(typed["fields"]),
+            exclude=options.listed(typed["exclude"]) or (),
+            rename=typed["rename"] or [],
+            mask=typed["mask"] or [],
+            each={name: typed[name] for name in FOR_EACH if name in typed},
+            around={name: typed.get(name) for name in ("bulk_threshold", "stage_threshold", "quota_share", "api_budget")}
+            | {"wait_s": typed.get("wait", 0.0)},
+            as_json=typed["as_json"],
+        )
+        asked._check()
+        return asked
+
+    @contextmanager
+    def opened(self, *, quiet: bool = False) -> Iterator[tuple[IntelligentSync, ProgressBar]]:
+        """The system between the org of the environment and `to`, and the bar that shows what it does (`quiet`: nothing).
+
+        An error of ours in the block is told, and ends the command.
+        """
+        from halocline.cli.progress import ProgressBar
+
+        with (
+            told(as_json=self.as_json),
+            ProgressBar(err, quiet=quiet or self.as_json) as bar,
+            intelligent_sync(self.to, bar.sink, **self.around) as system,
+        ):
+            yield system, bar
+
+    def _check(self) -> None:
         if self.soql is not None and (self.everything or self.exclude_objects or len(self.objects) > 1):
             refuse("--soql reads one object; leave --all, --exclude-object and further objects out.")
         if not (self.objects or self.everything or self.soql is not None):
@@ -46,7 +116,7 @@ class Asked:
         if self.table is not None and (self.everything or len(self.objects) > 1):
             refuse("--table names one table; leave it out to sync several objects.")
 
-    def jobs(self, system: IntelligentSync, *, as_json: bool) -> list[SobjectSync]:
+    def jobs(self, system: IntelligentSync) -> list[SobjectSync]:
         """One job for each object; what patterns had to leave out is told.
 
         Raises: NotFound for a pattern that matches nothing; FixConfig for an option that cannot be read, and for a column of an
@@ -54,7 +124,7 @@ class Asked:
         """
         from halocline.several import Columns, listed
 
-        names = self._names(system, as_json=as_json)
+        names = self._names(system)
         if self.table is not None and len(names) > 1:
             refuse(f"--table names one table, but {len(names)} objects are meant ({listed(names)}).")
         renames = options.pairs(self.rename, "--rename", example="Name=account_name")
@@ -63,13 +133,13 @@ class Asked:
         columns.check(names)
         return [self._job(name, columns) for name in names]
 
-    def _names(self, system: IntelligentSync, *, as_json: bool) -> Sequence[str]:
+    def _names(self, system: IntelligentSync) -> Sequence[str]:
         if self.soql is not None:
             from halocline import registry
 
             return self.objects or [registry.object_of("salesforce", self.soql)]
         choice = system.choose(self.objects, exclude=self.exclude_objects, everything=self.everything)
-        tell_left_out(choice.left_out, as_json=as_json)
+        tell_left_out(choice.left_out, as_json=self.as_json)
         return choice.objects
 
     def _job(self, name: str, columns: Columns) -> SobjectSync:
@@ -91,7 +161,20 @@ def tell_left_out(left_out: Sequence[tuple[str, str]], *, as_json: bool) -> None
         err.print(f"Left out {quantity(len(names), 'object')}: {reason} ({listed(names)})", markup=False)
 
 
-def relation_lines(related: Sequence[tuple[str, dict[str, dict[str, list[str]]]]]) -> list[str]:
+def tell_each(done: Iterable[Of], jobs: Sequence[SobjectSync], tell: Callable[[Of, Related], int]) -> tuple[int, list[str]]:
+    """Have each object told with what it refers to; the exit code that all deserve, and of several which refer to which."""
+    from halocline.several import relations
+
+    among = [job.sobject for job in jobs]
+    codes, related = [], []
+    for one in done:
+        found = relations(one.survey, among)
+        related.append((one.job.sobject, found))
+        codes.append(tell(one, found))
+    return worst(codes), relation_lines(related) if len(jobs) > 1 else []
+
+
+def relation_lines(related: Sequence[tuple[str, Related]]) -> list[str]:
     """Which objects refer to which, in sentences, from what `several.relations` says of each."""
     from halocline.several import listed
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from halocline.cli import options
 from halocline.cli.answer import out, refuse, say_error, say_json, told
-from halocline.cli.jobs import Asked, relation_lines
+from halocline.cli.jobs import Asked, tell_each
 from halocline.cli.previewed import show
-from halocline.cli.system import intelligent_sync, worst
+from halocline.cli.system import worst
 from halocline.errors import FixConfig, HaloclineError
-from halocline.place import schema_in
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from halocline.flows.sync import SyncFlow
     from halocline.flows.tables import TablesFlow
     from halocline.several import Looked
-    from halocline.sync import IntelligentSync, SobjectSync
 
 
 _OF_FLOWS = {"ctx", "objects", "config", "as_json"}
@@ -71,59 +70,18 @@ def plan(
     as_json: options.Json = False,
 ) -> None:
     """Say what a sync, or a flow of halocline.yaml, would do now, and why; nothing is read or changed."""
-    from halocline.events import silent
-
     if to is None:
         _refuse_idle(ctx)
         raise typer.Exit(_flows(objects or [], config, as_json=as_json))
-    asked = Asked(
-        objects=objects or [],
-        everything=everything,
-        exclude_objects=exclude_object or [],
-        schema=schema_in(to, schema),
-        table=table,
-        soql=soql,
-        fields=options.listed(fields),
-        exclude=options.listed(exclude) or (),
-        rename=rename or [],
-        mask=mask or [],
-        each={
-            "match_field": key,
-            "use_stage": use_stage,
-            "stage_name": stage_name,
-            "force_full_sync": full,
-            "where_clause": where,
-            "deletes": deletes,
-            "history": history,
-            "numbers": numbers,
-            "lookback_s": lookback,
-            "formula_refresh": formula_refresh,
-            "contract": contract,
-        },
-    )
-    asked.check()
-    given: dict[str, Any] = {"bulk_threshold": bulk_threshold, "stage_threshold": stage_threshold}
-    limits: dict[str, Any] = {"quota_share": quota_share, "api_budget": api_budget}
-    with told(as_json=as_json), intelligent_sync(to, silent, **given, **limits) as system:
-        code = _all(system, asked.jobs(system, as_json=as_json), parallel=parallel, as_json=as_json)
+    asked = Asked.of(locals())
+    with asked.opened(quiet=True) as (system, _):
+        jobs = asked.jobs(system)
+        code, relations = tell_each(system.plan_all(jobs, parallel=parallel), jobs, partial(_tell, as_json=as_json))
+        if len(jobs) > 1 and not as_json:
+            out.print("[bold]dependencies[/]")
+            for line in relations:
+                out.print(f"  - {line}", markup=False)
     raise typer.Exit(code)
-
-
-def _all(system: IntelligentSync, jobs: list[SobjectSync], *, parallel: int, as_json: bool) -> int:
-    """Say what would become of each object; the exit code that all of them deserve."""
-    from halocline.several import relations
-
-    among = [job.sobject for job in jobs]
-    codes, related = [], []
-    for looked in system.plan_all(jobs, parallel=parallel):
-        found = relations(looked.survey, among)
-        related.append((looked.job.sobject, found))
-        codes.append(_tell(looked, found, as_json=as_json))
-    if len(jobs) > 1 and not as_json:
-        out.print("[bold]dependencies[/]")
-        for line in relation_lines(related):
-            out.print(f"  - {line}", markup=False)
-    return worst(codes)
 
 
 def _refuse_idle(ctx: typer.Context) -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, error_json, out, say_error, say_json, told
-from halocline.cli.jobs import Asked, relation_lines
-from halocline.cli.system import intelligent_sync, worst
+from halocline.cli.answer import err, error_json, out, say_error, say_json
+from halocline.cli.jobs import Asked, tell_each
 from halocline.errors import HaloclineError
-from halocline.place import schema_in
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
-    from halocline.cli.progress import ProgressBar
     from halocline.run import Run
     from halocline.several import Ended
-    from halocline.sync import IntelligentSync, SobjectSync
+    from halocline.sync import SobjectSync
 
 
 def sync(
@@ -62,61 +60,14 @@ def sync(
     The login comes from the environment: SF_LOGIN_URL with SF_CLIENT_ID and SF_CLIENT_SECRET (client credentials), or
     SF_USERNAME with SF_PRIVATE_KEY_PATH (JWT), or SF_REFRESH_TOKEN, or SF_ACCESS_TOKEN with SF_INSTANCE_URL.
     """
-    from halocline.cli.progress import ProgressBar
-
-    asked = Asked(
-        objects=objects or [],
-        everything=everything,
-        exclude_objects=exclude_object or [],
-        schema=schema_in(to, schema),
-        table=table,
-        soql=soql,
-        fields=options.listed(fields),
-        exclude=options.listed(exclude) or (),
-        rename=rename or [],
-        mask=mask or [],
-        each={
-            "match_field": key,
-            "use_stage": use_stage,
-            "stage_name": stage_name,
-            "force_full_sync": full,
-            "where_clause": where,
-            "deletes": deletes,
-            "history": history,
-            "numbers": numbers,
-            "lookback_s": lookback,
-            "formula_refresh": formula_refresh,
-            "contract": contract,
-            "allow_empty": allow_empty,
-            "max_delete_share": max_delete_share,
-        },
-    )
-    asked.check()
-    given: dict[str, Any] = {"bulk_threshold": bulk_threshold, "stage_threshold": stage_threshold}
-    limits: dict[str, Any] = {"quota_share": quota_share, "api_budget": api_budget, "wait_s": wait}
-    with (
-        told(as_json=as_json),
-        ProgressBar(err, quiet=as_json) as bar,
-        intelligent_sync(to, bar.sink, **given, **limits) as system,
-    ):
-        code = _all(system, asked.jobs(system, as_json=as_json), bar, parallel=parallel, as_json=as_json)
-    raise typer.Exit(code)
-
-
-def _all(system: IntelligentSync, jobs: list[SobjectSync], bar: ProgressBar, *, parallel: int, as_json: bool) -> int:
-    """Sync the objects and say how each went; the exit code that all of them deserve."""
-    from halocline.several import relations
-
-    among = [job.sobject for job in jobs]
-    codes, related = [], []
-    for ended in system.run_all(jobs, parallel=parallel, watch=bar.watch if len(jobs) > 1 else None):
-        found = relations(ended.run.survey, among)
-        related.append((ended.job.sobject, found))
-        codes.append(tell(ended, found, as_json=as_json))
-    if len(jobs) > 1 and not as_json:
-        for line in relation_lines(related):
+    asked = Asked.of(locals())
+    with asked.opened() as (system, bar):
+        jobs = asked.jobs(system)
+        ended = system.run_all(jobs, parallel=parallel, watch=bar.watch if len(jobs) > 1 else None)
+        code, relations = tell_each(ended, jobs, partial(tell, as_json=as_json))
+        for line in () if as_json else relations:
             err.print(line, markup=False)
-    return worst(codes)
+    raise typer.Exit(code)
 
 
 def tell(ended: Ended, related: Mapping[str, object], *, as_json: bool, flow: str = "") -> int:

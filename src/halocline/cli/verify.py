@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, error_json, out, say_error, say_json, told
+from halocline.cli.answer import error_json, out, say_error, say_json
 from halocline.cli.jobs import Asked
-from halocline.cli.system import intelligent_sync, worst
+from halocline.cli.system import worst
 from halocline.errors import HaloclineError
-from halocline.place import schema_in
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
@@ -63,38 +62,10 @@ def verify(
     Exit code 0: they are the same, or all that differed was repaired; 3: they differ. Rows that changed after the last sync are
     the next one's, and left out.
     """
-    from halocline.cli.progress import ProgressBar
-
-    asked = Asked(
-        objects=objects or [],
-        everything=everything,
-        exclude_objects=exclude_object or [],
-        schema=schema_in(to, schema),
-        table=table,
-        soql=soql,
-        fields=options.listed(fields),
-        exclude=options.listed(exclude) or (),
-        rename=rename or [],
-        mask=mask or [],
-        each={
-            "match_field": key,
-            "where_clause": where,
-            "deletes": deletes,
-            "history": history,
-            "numbers": numbers,
-            "allow_empty": allow_empty,
-            "max_delete_share": max_delete_share,
-        },
-    )
-    asked.check()
+    asked = Asked.of({**locals(), "full": False})  # here it means all values; nothing is read for a table to be replaced
     how = {"sample": sample, "full": full, "repair": repair}
-    given: dict[str, Any] = {"bulk_threshold": bulk_threshold, "stage_threshold": None, "quota_share": quota_share}
-    with (
-        told(as_json=as_json),
-        ProgressBar(err, quiet=as_json) as bar,
-        intelligent_sync(to, bar.sink, **given, api_budget=api_budget, wait_s=wait) as system,
-    ):
-        codes = [_one(system, job, how, bar, as_json=as_json) for job in asked.jobs(system, as_json=as_json)]
+    with asked.opened() as (system, bar):
+        codes = [_one(system, job, how, bar, as_json=as_json) for job in asked.jobs(system)]
     raise typer.Exit(worst(codes))
 
 

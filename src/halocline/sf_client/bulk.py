@@ -17,11 +17,12 @@ from halocline.config import Settings
 from halocline.errors import FixConfig, HaloclineError, JobFailed
 from halocline.ledger import Ledger
 from halocline.mapping.near import near
-from halocline.push.destination import Told, WritePlan
+from halocline.push.destination import Told
 from halocline.push.fields import checked
 from halocline.push.order import Api, SyncMode, WriteOrder
 from halocline.push.push import Push, execute
 from halocline.push.run import PushRun
+from halocline.push.watch import Unwatched
 from halocline.rows.of import rows_of
 from halocline.several import company
 from halocline.spool import Spool
@@ -208,20 +209,11 @@ class BulkType:
 
 
 @dataclass(slots=True)
-class _Answers:
+class _Answers(Unwatched):
     """A `Watch` that keeps an answer for each row."""
 
     mode: SyncMode
     found: dict[int, Answer] = field(default_factory=dict)
-
-    def begun(self, total: int) -> None:
-        """See `Watch`."""
-
-    def planned(self, plan: WritePlan) -> None:
-        """See `Watch`."""
-
-    def sending(self, numbers: Sequence[int]) -> None:
-        """See `Watch`."""
 
     def told(self, told: Told) -> None:
         """See `Watch`."""
