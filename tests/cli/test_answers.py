@@ -55,6 +55,35 @@ def test_what_is_refused_with_json_is_one_document(words: tuple[str, ...]) -> No
     assert (found["success"], found["exit_code"], done.exit_code) == (False, 2, 2)
 
 
+MISREAD = [
+    (("sync", "Account", "--to", "duckdb:///x.duckdb", "--fulll"), "No such option: --fulll", "sync"),
+    (("push",), "Missing argument 'SOURCE'", "push"),
+    (("sync", "Account"), "Missing option '--to'", "sync"),
+    (("sync", "--to", "duckdb:///x.duckdb", "Account", "--parallel", "0"), "Invalid value for '--parallel'", "sync"),
+    (("snyc",), "No such command 'snyc'", ""),
+    (("dlq", "lst"), "No such command 'lst'", "dlq"),
+    (("--fool",), "No such option: --fool", ""),
+]
+
+
+@pytest.mark.parametrize(("words", "says", "where"), MISREAD, ids=[" ".join(words) for words, _, _ in MISREAD])
+def test_what_typer_refuses_with_json_is_one_document(words: tuple[str, ...], says: str, where: str) -> None:
+    """As what we refuse ourselves, wherever --json stands; without it, it is told to people alone."""
+    verb = 2 if where == "dlq" else 1
+    for typed in ([*words, "--json"], [*words[:verb], "--json", *words[verb:]]):
+        done = CliRunner().invoke(app, typed)
+        (line,) = done.stdout.splitlines()
+        found = json.loads(line)
+        assert set(found) == FAILED
+        assert (found["kind"], found["exit_code"], done.exit_code, done.stderr) == ("Usage", 2, 2, "")
+        assert found["error"].startswith(says), found
+        assert f"{f'halocline {where}'.strip()} --help` tells" in found["error"]
+    for typed in (list(words), [*words, "--", "--json"]):
+        done = CliRunner().invoke(app, typed)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr
+
+
 def test_without_json_what_is_refused_is_a_sentence() -> None:
     """Also right after a command that was asked for JSON."""
     CliRunner().invoke(app, ["run", "--json"])

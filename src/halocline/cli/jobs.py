@@ -161,7 +161,7 @@ def tell_left_out(left_out: Sequence[tuple[str, str]], *, as_json: bool) -> None
         err.print(f"Left out {quantity(len(names), 'object')}: {reason} ({listed(names)})", markup=False)
 
 
-def tell_each(done: Iterable[Of], jobs: Sequence[SobjectSync], tell: Callable[[Of, Related], int]) -> tuple[int, list[str]]:
+def tell_each(done: Iterable[Of], jobs: Sequence[SobjectSync], *, tell: Callable[[Of, Related], int]) -> tuple[int, list[str]]:
     """Have each object told with what it refers to; the exit code that all deserve, and of several which refer to which."""
     from halocline.several import relations
 

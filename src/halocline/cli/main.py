@@ -30,6 +30,7 @@ from halocline.cli import (
 )
 from halocline.cli import run as run_flows
 from halocline.cli.answer import in_json
+from halocline.cli.misread import Verbs
 from halocline.cli.unneeded import leave_out
 
 _NOBODY_READS = 128 + 13  # as a shell tells of a program that SIGPIPE ended
@@ -37,6 +38,7 @@ _UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, e
 
 app = typer.Typer(
     name="halocline",
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,

@@ -76,7 +76,7 @@ def plan(
     asked = Asked.of(locals())
     with asked.opened(quiet=True) as (system, _):
         jobs = asked.jobs(system)
-        code, relations = tell_each(system.plan_all(jobs, parallel=parallel), jobs, partial(_tell, as_json=as_json))
+        code, relations = tell_each(system.plan_all(jobs, parallel=parallel), jobs, tell=partial(_tell, as_json=as_json))
         if len(jobs) > 1 and not as_json:
             out.print("[bold]dependencies[/]")
             for line in relations:

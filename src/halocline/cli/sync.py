@@ -64,7 +64,7 @@ def sync(
     with asked.opened() as (system, bar):
         jobs = asked.jobs(system)
         ended = system.run_all(jobs, parallel=parallel, watch=bar.watch if len(jobs) > 1 else None)
-        code, relations = tell_each(ended, jobs, partial(tell, as_json=as_json))
+        code, relations = tell_each(ended, jobs, tell=partial(tell, as_json=as_json))
         for line in () if as_json else relations:
             err.print(line, markup=False)
     raise typer.Exit(code)
