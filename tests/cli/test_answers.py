@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,8 @@ REFUSED = [
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("HALOCLINE_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("HALOCLINE_HOME", str(tmp_path / "home"))
 
 

@@ -127,6 +127,35 @@ def test_a_mistake_in_the_file_is_said_first(desk: PushDesk) -> None:
     assert "line 6: the flow 'accounts' has an unknown kind" in told.err
 
 
+def test_a_variable_that_nothing_reads_is_warned_of(desk: PushDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the name that may have been meant; all else stays, the exit code too. What a reference names is read."""
+    desk.file("halocline.yaml", FLOWS.replace("env:SF_CLIENT_SECRET", "env:HALOCLINE_SECRET_OF_ORG"))
+    given = {"HALOCLINE_LEDGR": "x", "SF_CLIENT_SECERT": "x", "HALOCLINE_ODD_THING": "x", "SF_LOG_LEVEL": "x", "OTHER_HOME": "x"}
+    given |= {"HALOCLINE_SECRET_OF_ORG": desk.env["SF_CLIENT_SECRET"]}
+    given |= {"HALOCLINE_LEDGER": "env:HALOCLINE_BOOKS", "HALOCLINE_BOOKS": str(desk.folder / "books.sqlite")}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    told = desk.type("check")
+    warned = [line for line in told.out.splitlines() if line.startswith("warning ")]
+    assert told.exit_code == 0, told
+    assert warned == [
+        "warning variable HALOCLINE_LEDGR: nothing reads it. Did you mean HALOCLINE_LEDGER?",
+        "warning variable HALOCLINE_ODD_THING: nothing reads it. Unset it, unless another program needs it.",
+        "warning variable SF_CLIENT_SECERT: nothing reads it. Did you mean SF_CLIENT_SECRET?",
+    ]
+    documents = [one for one in desk.documents("check") if one["state"] == "warning"]
+    assert [one["name"] for one in documents] == ["variable " + line.split()[2].rstrip(":") for line in warned]
+    assert {(one["success"], one["exit_code"]) for one in documents} == {(True, 0)}
+
+
+def test_a_misspelt_name_of_the_file_is_told_with_what_it_led_to(desk: PushDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the error: there is no file where it is looked for then."""
+    Path("halocline.yaml").rename("flows.yaml")
+    monkeypatch.setenv("HALOCLINE_CONFG", "flows.yaml")
+    told = desk.type("check")
+    assert (told.exit_code, "Did you mean HALOCLINE_CONFIG?" in told.out, "halocline.yaml" in told.err) == (2, True, True), told
+
+
 def test_the_schema_is_printed(desk: PushDesk) -> None:
     """As one JSON document."""
     told = desk.type("schema")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 import typer
 
 from halocline.cli import options
@@ -10,7 +13,10 @@ from halocline.cli.system import worst
 
 
 def check(config: options.Config = None, *, as_json: options.Json = False) -> None:
-    """Read halocline.yaml, try every connection of it, and say what is wrong; nothing is changed."""
+    """Read halocline.yaml, try every connection of it, and say what is wrong; nothing is changed.
+
+    Variables of the environment that look like ours and that nothing reads are warned of.
+    """
     from halocline.events import silent
     from halocline.flows.check import checks
     from halocline.flows.connected import Connected
@@ -19,6 +25,7 @@ def check(config: options.Config = None, *, as_json: options.Json = False) -> No
     codes = []
     with told(as_json=as_json):
         path = place(config)
+        _warn(path, as_json=as_json)
         configuration = read(path)
         around = Connected(configuration.connections, configuration.folder, sink=silent)
         for one in checks(configuration, around):
@@ -36,3 +43,17 @@ def check(config: options.Config = None, *, as_json: options.Json = False) -> No
                 out.print(f"failed  {one.name}{where}", markup=False)
                 say_error(one.error, as_json=False)
     raise typer.Exit(worst(codes))
+
+
+def _warn(path: Path, *, as_json: bool) -> None:
+    """Tell of variables that are set in vain, even where there is no file: one of them may be its name."""
+    from halocline.flows.unread import unread
+
+    text = ""
+    with suppress(OSError):  # it is told when the file is read
+        text = path.read_text(errors="replace")
+    for name, told_of in unread(text):
+        if as_json:
+            say_json({"name": f"variable {name}", "state": "warning", "success": True, "found": told_of, "exit_code": 0})
+        else:
+            out.print(f"warning variable {name}: {told_of}", markup=False)
