@@ -134,10 +134,12 @@ def test_force_full_may_replace_and_empty_a_table() -> None:
 
 
 def test_the_key_is_found_in_any_case() -> None:
-    """match_field="ID" finds the column Id; an unknown one is refused by name."""
+    """match_field="ID" finds the column Id; an unknown one is refused by name, with what may have been meant."""
     assert decide(survey(1), DUCKDB, wish=Wish(flow="f", key=("ID",))).key == ("Id",)
     with pytest.raises(FixConfig, match="Nope__c"):
         decide(survey(1), DUCKDB, wish=Wish(flow="f", key=("Nope__c",)))
+    with pytest.raises(FixConfig, match=r"Did you mean Id\?"):
+        decide(survey(1), DUCKDB, wish=Wish(flow="f", key=("Idd",)))
 
 
 def test_a_plan_survives_json() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from halocline import registry
 from halocline.connector import Abilities, Deletes, Mode, Plan, Survey
 from halocline.errors import FixConfig
+from halocline.mapping.near import near
 from halocline.quantity import quantity
 from halocline.versions import refuse_taken_names
 
@@ -171,9 +172,11 @@ def _key(survey: Survey, wish: Wish) -> tuple[str, ...]:
     found = [survey.schema.column(name) for name in wish.key]
     missing = [name for name, column in zip(wish.key, found, strict=True) if column is None]
     if missing:
+        meant = near(missing[0], survey.schema.names)
+        told = f"Did you mean {' or '.join(meant)}? " if meant else ""
         raise FixConfig(
             f"Planning the sync of {survey.object}",
             f"the match field {', '.join(missing)} is not among the columns read",
-            hint="Choose a field of the object that is unique and never empty, such as Id.",
+            hint=f"{told}Choose a field of the object that is unique and never empty, such as Id.",
         )
     return tuple(column.name for column in found if column is not None)

@@ -90,7 +90,7 @@ def test_the_database_of_a_query_has_to_be_there(desk: PushDesk) -> None:
         ("f: {kind: push, rows: 'nowhere_at_all:x', object: Account, mode: insert}", "there is no module nowhere_at_all"),
         ("f: {kind: push, from: lake, query: SELECT 1, object: Account, mode: insert, mapping: {a: Nme}}", "Did you mean Name"),
         ("f: {kind: sync, from: org, to: lake, objects: [Acount]}", "Did you mean Account"),
-        ("f: {kind: sync, from: org, to: lake, objects: [Account], mask: {Emial: 'null'}}", "Emial"),
+        ("f: {kind: sync, from: org, to: lake, objects: [Account], mask: {Webiste: 'null'}}", "Did you mean Website"),
         ("f: {kind: listen, queue: q, handlers: 'nowhere_at_all:x'}", "there is no module nowhere_at_all"),
     ],
 )

@@ -553,6 +553,17 @@ def test_a_push_that_ran_out_of_quota_goes_on_when_there_is_some(desk: PushDesk,
     assert desk.type("resume").out == "Nothing is left to do: every push came to its end.\n"
 
 
+def test_nothing_to_take_up_needs_no_login(desk: PushDesk) -> None:
+    """The ledger alone knows it, of all runs and of one by its name."""
+    assert desk.push(desk.file("some.csv", accounts(2))).exit_code == 0
+    desk.env.update(dict.fromkeys([name for name in desk.env if name.startswith("SF_")], ""))
+    assert desk.type("resume").out == "Nothing is left to do: every push came to its end.\n"
+    for words, doing in (((), "Resuming"), (("--discard",), "Discarding")):
+        told = desk.type("resume", "last", *words)
+        assert (told.exit_code, f"{doing} run" in told.err, "nothing of it is left to do" in told.err) == (2, True, True), told
+    assert "Logging in" in desk.push(desk.file("more.csv", accounts(2))).err
+
+
 def test_the_share_of_the_quota_is_what_was_asked_for(desk: PushDesk) -> None:
     """Calls stop at the share, code 75, and the option that the hint names lets `resume` go on."""
     desk.emulator.org.limits.set_max("DailyApiRequests", 40)

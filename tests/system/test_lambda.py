@@ -53,6 +53,50 @@ def handle(desk: FlowDesk, event: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(aws_lambda.handler(event, desk.context)))
 
 
+# ---- handlers
+
+LISTENS = """  orders:
+    kind: listen
+    queue: https://sqs.us-east-1.amazonaws.com/123456789012/landed
+    handlers: my_project.events:Orders
+    dead_letters: orders-dead
+    known_as: orders
+"""
+LINE = (
+    "from halocline import aws_lambda; from my_project.events import Orders; "
+    "handler = aws_lambda.handles(Orders.handlers, dead_letters='orders-dead', known_as='orders')"
+)
+
+
+def test_what_is_for_handlers_is_told_with_the_line_that_takes_it(desk: FlowDesk, capsys: pytest.CaptureFixture[str]) -> None:
+    """A call of a flow that listens, and a message of its queue that tells of no file; what tells of one is taken care of."""
+    rewritten(desk, "lambda:", f"{LISTENS}lambda:")
+    with pytest.raises(FixConfig, match="the flow orders is of the kind listen") as raised:
+        handle(desk, {"flow": "orders"})
+    assert str(raised.value).endswith(LINE)
+    landed = {"Records": [desk.land("in/a.csv", "key,name\na,A\n")]}
+    capsys.readouterr()
+    assert failures(handle(desk, sqs_event('{"id": 17}', landed))) == ["m0"]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (failed,) = [line for line in lines if line.get("failed")]
+    assert failed["error"].endswith(LINE)
+    assert failures(handle(desk, sqs_event('{"id": 17}', arn="arn:aws:sqs:us-east-1:123456789012:another"))) == ["m0"]
+    assert LINE not in capsys.readouterr().out
+
+
+def test_where_all_flows_listen_any_event_is_told_so(desk: FlowDesk) -> None:
+    """Also one that comes without a queue."""
+    flow = LISTENS.replace(":Orders", "").replace(
+        "    dead_letters: orders-dead\n    known_as: orders\n", "    store: env:CLAIMS\n"
+    )
+    desk.desk.file("halocline.yaml", f"flows:\n{flow}")
+    _configuration.cache_clear()
+    with pytest.raises(FixConfig) as raised:
+        handle(desk, {"source": "my.shop", "detail-type": "Order.placed", "detail": {"id": 17}})
+    line = "from my_project.events import handlers; handler = aws_lambda.handles(handlers, store='env:CLAIMS')"
+    assert str(raised.value).endswith(line)
+
+
 # ---- files
 
 

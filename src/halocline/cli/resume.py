@@ -46,19 +46,39 @@ def resume(
 ) -> None:
     """Take up pushes that were interrupted: ask what became of what was sent, and send the rest. Nothing is sent twice."""
     from halocline.cli.progress import ProgressBar
-    from halocline.push.open_runs import open_runs
 
-    with (
-        told(as_json=as_json),
-        ProgressBar(err, quiet=as_json) as bar,
-        pushing(bar.sink, quota_share=quota_share, api_budget=api_budget) as here,
-        resumable(bar),
-    ):
-        names = open_runs(here.ledger) if run is None else [the_run(here.ledger, run).run]
+    with told(as_json=as_json):
+        names = _meant(run, discard=discard)
         if not names and not as_json:
             out.print("Nothing is left to do: every push came to its end.")
-        codes = [_one(name, here, bar, discard=discard, anyway=anyway, as_json=as_json) for name in names]
+        codes = []
+        if names:
+            with (
+                ProgressBar(err, quiet=as_json) as bar,
+                pushing(bar.sink, quota_share=quota_share, api_budget=api_budget) as here,
+                resumable(bar),
+            ):
+                codes = [_one(name, here, bar, discard=discard, anyway=anyway, as_json=as_json) for name in names]
     raise typer.Exit(worst(codes))
+
+
+def _meant(run: str | None, *, discard: bool) -> list[str]:
+    """The runs to take up; that there are none is said without a login.
+
+    Raises: NotFound for a name that no run has; FixConfig, LeaseHeld for a run that cannot be taken up.
+    """
+    from halocline.config import Settings
+    from halocline.ledger import open_ledger
+    from halocline.push import resume as library
+    from halocline.push.open_runs import open_runs
+
+    settings = Settings.from_env()
+    with open_ledger(settings.ledger) as ledger:
+        if run is None:
+            return open_runs(ledger)
+        name = the_run(ledger, run).run
+        library.check(name, ledger=ledger, home=settings.home, doing=library.DISCARDING if discard else library.RESUMING)
+        return [name]
 
 
 def _one(run: str, here: Pushing, bar: ProgressBar, *, discard: bool, anyway: bool, as_json: bool) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from halocline.errors import FixConfig
 from halocline.flows.connections import holds_password, is_reference
 from halocline.flows.model import Model
 from halocline.queues import name_of
@@ -158,3 +159,19 @@ class ListenFlow(Model):
         named = {f"{name}_s": getattr(self, name) for name in seconds}
         retries = {"first_s": self.retry_first, "most_s": self.retry_most}
         return {**self.model_dump(include=same), **named, "retries": retries}
+
+    def in_lambda(self, name: str, doing: str) -> FixConfig:
+        """The error of this flow, called `name`, where only flows that end are run: in Lambda its handlers need a handler of
+        their own, and it says which line makes it.
+        """
+        module, _, place = self.handlers.partition(":")
+        place = place or "handlers"
+        found = f"{place}.handlers" if place.rpartition(".")[2][:1].isupper() else place  # of a class, by how it is spelled
+        said = {key: value for key in ("store", "dead_letters", "known_as") if (value := getattr(self, key)) is not None}
+        if said.get("dead_letters", "").startswith("file:"):  # no folder of a function lasts
+            del said["dead_letters"]
+        given = ", ".join([found, *(f"{key}={value!r}" for key, value in said.items())])
+        line = f"from halocline import aws_lambda; from {module} import {place.partition('.')[0]}; "
+        line += f"handler = aws_lambda.handles({given})"
+        cause = f"the flow {name} is of the kind listen, whose messages go to functions of yours"
+        return FixConfig(doing, cause, hint=f"Write this into a module, and make its `handler` the Lambda function's: {line}")

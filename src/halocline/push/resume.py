@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DISCARDED = "DISCARDED"
 """The code of rows that were never sent because somebody gave them up."""
+RESUMING, DISCARDING = "Resuming", "Discarding"  # what errors say was being done
 _PIECE = 1_000  # rows booked at once
 
 
@@ -48,7 +49,7 @@ def resume(
     a run of diff mode without the `sieve` of its flow, and where a later run may have written the same records (`anyway` sends
     the older values over them); NotFound for an unknown run, or one whose folder is gone; else as `execute`.
     """
-    with _opened(run_id, destination, ledger=ledger, home=home, doing="Resuming", sieve=sieve) as dead:
+    with _opened(run_id, destination, ledger=ledger, home=home, doing=RESUMING, sieve=sieve) as dead:
         if not anyway:
             _refuse_overtaken(dead, ledger=ledger)
         flow = ledger.get(dead.run).flow
@@ -82,7 +83,7 @@ def discard(
 
     The folder keeps those rows for another try. Raises: as `resume`; later runs do not matter here.
     """
-    with _opened(run_id, destination, ledger=ledger, home=home, doing="Discarding", sieve=sieve) as dead:
+    with _opened(run_id, destination, ledger=ledger, home=home, doing=DISCARDING, sieve=sieve) as dead:
         books = _reopened(dead, ledger=ledger, sink=sink, watch=watch, sieve=sieve)
         work = ask(dead, books, destination=destination, ledger=ledger)
         try:
@@ -94,6 +95,12 @@ def discard(
     return books.run
 
 
+def check(run_id: str, *, ledger: Ledger, home: Path, doing: str) -> None:
+    """Whether there is something to take up, as far as it can be said without the org. Raises: as `resume`."""
+    dead = _dead(run_id, ledger=ledger, home=home, doing=doing)
+    _refuse_settled(dead, ledger, doing=f"{doing} run {dead.run}")
+
+
 @contextmanager
 def _opened(
     run_id: str, destination: RowDestination, *, ledger: Ledger, home: Path, doing: str, sieve: Sieve | None
@@ -103,8 +110,7 @@ def _opened(
     doing = f"{doing} run {dead.run}"
     with ExitStack() as held:
         held.enter_context(dead.folder.held())
-        if not unsettled(dead.run, ledger):
-            raise FixConfig(doing, "nothing of it is left to do", hint=f"`halocline runs {dead.run}` tells how it ended.")
+        _refuse_settled(dead, ledger, doing=doing)
         if dead.note.org != destination.org:
             cause = f"it was begun in {dead.note.org}, and this is {destination.org}"
             raise FixConfig(doing, cause, hint="Log in to the org that it was begun in.")
@@ -134,6 +140,11 @@ def _dead(run_id: str, *, ledger: Ledger, home: Path, doing: str) -> Dead:
     if note.continues is not None:
         return _dead(note.continues, ledger=ledger, home=home, doing=doing)
     return Dead(run_id, note, place(note, run=run_id, home=home))
+
+
+def _refuse_settled(dead: Dead, ledger: Ledger, *, doing: str) -> None:
+    if not unsettled(dead.run, ledger):
+        raise FixConfig(doing, "nothing of it is left to do", hint=f"`halocline runs {dead.run}` tells how it ended.")
 
 
 def _reopened(dead: Dead, *, ledger: Ledger, sink: Sink, watch: Watch, sieve: Sieve | None) -> Books:

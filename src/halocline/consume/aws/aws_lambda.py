@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from halocline.consume.aws.invocation import Invocation, TimeLeft
 from halocline.errors import FixConfig, HaloclineError, NotAllHandled, RetryLater, Stop
 from halocline.landed import Landed
-from halocline.queues import is_fifo
+from halocline.queues import is_fifo, name_of
 
 if TYPE_CHECKING:
     from halocline.consume.aws.s3_notices import Notice
@@ -123,7 +123,7 @@ class Function:
             asked = str(event.get("id") or self.request)
             self._work([Item(name, id=asked) for name in self._scheduled(event)])
         else:
-            self._work(self._files(event))
+            self._work([self._explained(item) for item in self._files(event)])
         self._refuse_failures()
         return self._answer(done=True)
 
@@ -149,6 +149,8 @@ class Function:
         for together in [[one] for one in records] if fifo else [records]:
             items += self._files({"Records": [one for one in together if one["messageId"] not in calls]})
             items += [item for one in together for item in self._of_message(one["messageId"], calls)]
+        places = {str(one["messageId"]): name_of(str(one.get("eventSourceARN", ""))) for one in records}
+        items = [self._explained(item, places.get(item.message, "")) for item in items]
         self._work([replace(item, group=groups.get(item.message, "")) for item in items], in_order=fifo)
         again = {one.item.message for one in self.failed}
         return {"batchItemFailures": [{"itemIdentifier": name} for name in groups if name in again]}
@@ -159,6 +161,15 @@ class Function:
         except Exception as error:  # noqa: BLE001 - it is this message's, and the others go on
             return [Item(message=message, error=_ours(_DOING, error))]
         return [replace(item, message=message) for item in called]
+
+    def _explained(self, item: Item, queue: str = "") -> Item:
+        """The item; one that cannot be read and that is a handler's, by its queue or for want of other flows, says what to do."""
+        if item.error is None or item.flow or item.where is not None:
+            return item
+        flows = self.configuration.flows
+        heard = {name: flow for name, flow in flows.items() if flow.kind == "listen"}
+        meant = {name: flow for name, flow in heard.items() if name_of(flow.queue) == queue} or (heard if heard == flows else {})
+        return next((replace(item, error=flow.in_lambda(name, _DOING)) for name, flow in meant.items()), item)
 
     # ---- calls: {"flow": ...}
 
@@ -178,7 +189,11 @@ class Function:
         Raises: FixConfig for a call that cannot be meant, NotFound for a flow.
         """
         names = _names_in(call)
-        kinds = {self.configuration.flow(name).kind for name in names}
+        flows = {name: self.configuration.flow(name) for name in names}
+        for name, flow in flows.items():
+            if flow.kind == "listen":
+                raise flow.in_lambda(name, _DOING)
+        kinds = {flow.kind for flow in flows.values()}
         if "key" in call and kinds != {"file"}:
             raise FixConfig(_DOING, f"a key is given, and the flow {names[0]} takes no files", hint="Leave bucket and key out.")
         bucket, key = call.get("bucket", ""), call.get("key", "")
