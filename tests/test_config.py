@@ -29,6 +29,15 @@ def test_the_ledger_may_lie_elsewhere(tmp_path: Path) -> None:
     assert Settings.from_env({**env, "HALOCLINE_LEDGER": "/books/ledger.sqlite"}).ledger == Path("/books/ledger.sqlite")
 
 
+def test_a_reference_within_the_ledgers_uri_is_refused() -> None:
+    """It would be sent as the password; the whole URI may be one, and it is said how."""
+    with pytest.raises(FixConfig, match="HALOCLINE_LEDGER=env:NAME") as raised:
+        _ = Settings.from_env({"HALOCLINE_LEDGER": "postgresql://etl:env:PASSWORD@db/ops"}).ledger
+    assert "etl" not in str(raised.value)
+    for uri in ("postgresql://etl:se:cret@db/ops", "postgresql://db:5432/env"):
+        assert Settings.from_env({"HALOCLINE_LEDGER": uri}).ledger == uri
+
+
 def test_a_lease_lasts_a_minute_or_as_long_as_is_said() -> None:
     """Seconds, from one to a day; anything else is refused."""
     assert (Settings.from_env({}).lease_s, Settings.from_env({"HALOCLINE_LEASE_S": "2.5"}).lease_s) == (60.0, 2.5)

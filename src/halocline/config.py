@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from halocline.refresh import time_of
 
 LEASE_S = 60.0  # seconds without a sign of life after which a run counts as dead, where its process cannot be looked at
 _LONGEST_LEASE_S = 86_400.0
+_REFERENCE_WITHIN = re.compile(r"://[^/@]*:(env|file|aws-sm):")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,16 @@ VARIABLES = (
     ),
     Variable("HALOCLINE_SPOOL", "The folder where files are put aside while a run lasts.", "the system's temporary folder"),
     Variable("HALOCLINE_CONFIG", "The file with the flows.", "./halocline.yaml"),
-    Variable("HALOCLINE_LEDGER", "The ledger: a file, a postgresql:// URI, or a reference to one.", "a file in HALOCLINE_HOME"),
-    Variable("HALOCLINE_IDEMPOTENCY", "Where workers remember what was handled, a URI or a reference to one.", "the ledger"),
+    Variable(
+        "HALOCLINE_LEDGER",
+        "The ledger: a file, a postgresql:// URI, or a reference to the whole of one.",
+        "a file in HALOCLINE_HOME",
+    ),
+    Variable(
+        "HALOCLINE_IDEMPOTENCY",
+        "Where workers remember what was handled, a URI or a reference to the whole of one.",
+        "the ledger",
+    ),
     Variable(
         "HALOCLINE_LEDGER_KEEP",
         "For how long the ledger keeps runs that have ended, and the rows that they refused: 90d, 12w.",
@@ -83,11 +93,18 @@ class Settings:
     def ledger(self) -> Path | str:
         """The ledger's file, or the URI of its database.
 
-        Raises: FixConfig when `ledger_at` refers to something that is not there.
+        Raises: FixConfig when `ledger_at` refers to something that is not there, or holds a reference within a URI.
         """
         if self.ledger_at is None:
             return self.home / "ledger.sqlite"
         place = secret(self.ledger_at)
+        if _REFERENCE_WITHIN.search(place):
+            hint = "Put the whole URI where HALOCLINE_LEDGER=env:NAME leads; or leave its password out, and set PGPASSWORD."
+            raise FixConfig(
+                "Reading HALOCLINE_LEDGER",
+                "in its URI stands a reference; only one in the place of the whole is looked up",
+                hint=hint,
+            )
         return place if "://" in place else Path(place).expanduser()
 
     @classmethod

@@ -117,3 +117,29 @@ def test_tables_of_which_rows_were_rejected_are_no_success() -> None:
     told = TablesDone("demand", [TableCopy("names")], run).to_json()
     assert told["success"] is False
     assert told["counts"] == run.counts.to_json()
+
+
+TYPED = [
+    (("sync", "Account", "--to"), "postgresql://etl:{}@127.0.0.1:1/lake", "PGPASSWORD"),
+    (("verify", "Account", "--to"), "snowflake://etl:{}@account/lake", "SNOWFLAKE_PASSWORD"),
+    (("plan", "Account", "--to"), "postgresql://127.0.0.1:1/lake?password={}", "PGPASSWORD"),
+    (("push", "SELECT 1", "--to", "Account", "--mode", "insert", "--from"), "postgresql://etl:{}@127.0.0.1:1/lake", "PGPASSWORD"),
+    (("dlq", "redrive", "file:///nowhere", "--store"), "redis://:{}@127.0.0.1:1/0", ""),
+]
+
+
+@pytest.mark.parametrize(("words", "uri", "instead"), TYPED, ids=[words[0] for words, _, _ in TYPED])
+def test_a_password_that_is_typed_is_warned_of(
+    words: tuple[str, ...], uri: str, instead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, on standard error, with what to write in its place; never with the password, and not among answers in JSON."""
+    typed = uri.format("0pen-sesame")
+    done = CliRunner().invoke(app, [*words, typed])
+    assert done.stderr.count("every user of this machine can see it") == 1, done.stderr
+    assert (f"{words[-1]} env:" in done.stderr, f"set {instead}." in done.stderr) == (True, bool(instead))
+    assert "0pen-sesame" not in done.stdout + done.stderr
+    monkeypatch.setenv("WAREHOUSE", typed)
+    for written in (uri.replace(":{}@", "@").replace("?password={}", ""), "env:WAREHOUSE"):
+        assert "every user of this machine" not in CliRunner().invoke(app, [*words, written]).stderr
+    if words[0] != "dlq":
+        assert "every user of this machine" not in CliRunner().invoke(app, [*words, typed, "--json"]).stderr

@@ -60,6 +60,11 @@ def in_json(value: bool) -> bool:
     return value
 
 
+def answers_in_json() -> bool:
+    """How this command answers, as `in_json` has noted it."""
+    return _IN_JSON.get()
+
+
 out = _console(stderr=False)
 err = _console(stderr=True)
 
@@ -107,7 +112,7 @@ def say_json(value: object) -> None:
 
 def refuse(message: str) -> NoReturn:
     """End with 2: the command was used wrongly. With --json that is an answer like any other error."""
-    if _IN_JSON.get():
+    if answers_in_json():
         say_json({"success": False, "error": message, "kind": "Usage", "code": None, "exit_code": BAD_USE})
     else:
         err.print(Text.assemble(("Usage:", "bold red"), " ", message))

@@ -7,8 +7,35 @@ from typing import Annotated
 
 import typer
 
-from halocline.cli.answer import in_json
+from halocline.cli.answer import answers_in_json, err, in_json
 from halocline.errors import FixConfig
+
+_INSTEAD = {"postgresql": "PGPASSWORD", "postgres": "PGPASSWORD", "snowflake": "SNOWFLAKE_PASSWORD"}
+
+
+def exposed(uri: str | None, option: str) -> str | None:
+    """The warning of a URI that was typed with a password in it, and what to write in its place; None for any other text."""
+    if uri is None or "://" not in uri or not ("@" in uri or "?" in uri):
+        return None
+    from halocline.flows.connections import holds_password
+
+    if not holds_password(uri):
+        return None
+    instead = _INSTEAD.get(uri.partition("://")[0].lower())
+    alone = f" Or leave the password out of it, and set {instead}." if instead else ""
+    return (
+        f"{option} holds a password: every user of this machine can see it (ps), and the shell keeps it. Put the whole URI into a"
+        f" variable, and write {option} env:WAREHOUSE, or keep it in AWS, and write {option} aws-sm:NAME#KEY.{alone}"
+    )
+
+
+def address(param: typer.CallbackParam, value: str | None) -> str | None:
+    """The option's text as it is; people are warned of a password in it, once for each command."""
+    warning = exposed(value, param.opts[0])
+    if warning is not None and not answers_in_json():
+        err.print(warning, markup=False)
+    return value
+
 
 Objects = Annotated[
     list[str] | None, typer.Argument(metavar="OBJECT", help="API names or patterns: Account My_Thing__c 'Acc*' '*__c'")
@@ -56,7 +83,10 @@ Wait = Annotated[
 To = Annotated[
     str,
     typer.Option(
-        "--to", help="Where the table is: duckdb:///lake.duckdb, postgresql://host/db, file:///folder, s3://...", metavar="URI"
+        "--to",
+        help="Where the table is: duckdb:///lake.duckdb, postgresql://host/db, file:///folder, s3://...",
+        metavar="URI",
+        callback=address,
     ),
 ]
 Json = Annotated[

@@ -39,7 +39,8 @@ def plan(
     ] = None,
     *,
     to: Annotated[
-        str | None, typer.Option("--to", help="Where the table is; without it, OBJECT names flows.", metavar="URI")
+        str | None,
+        typer.Option("--to", help="Where the table is; without it, OBJECT names flows.", metavar="URI", callback=options.address),
     ] = None,
     config: options.Config = None,
     everything: options.Everything = False,

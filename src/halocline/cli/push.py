@@ -37,7 +37,10 @@ _NO_KEY = {
 }
 _UTF8 = "utf-8"
 
-From = Annotated[str | None, typer.Option("--from", metavar="URI", help="The database that SOURCE, a SELECT, is a question to.")]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="URI", help="The database that SOURCE, a SELECT, is a question to.", callback=options.address),
+]
 Into = Annotated[str, typer.Option("--to", metavar="OBJECT", help="API name: Account, My_Thing__c (or salesforce:Account)")]
 Mode = Annotated[str, typer.Option(help="insert · update (by Id) · upsert (by --key) · delete (by Id) · hard_delete.")]
 Key = Annotated[str | None, typer.Option("--key", help="The external id of an upsert: the field that tells records apart.")]
@@ -260,7 +263,8 @@ class _Job:
             return self._say_nothing()
         run, more = told["run"], {} if mirrored is None else {"mirrored": mirrored}
         with open_ledger(Settings.from_env().ledger) as ledger:
-            code = say(ledger, run, as_json=self.as_json, elapsed_s=told["elapsed_seconds"], notices=told["notices"], **more)
+            notices = [*filter(None, [options.exposed(self.source.uri, "--from")]), *told["notices"]]
+            code = say(ledger, run, as_json=self.as_json, elapsed_s=told["elapsed_seconds"], notices=notices, **more)
         self._write_errors(run)
         return code
 

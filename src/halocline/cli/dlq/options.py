@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from halocline.cli.options import address
+
 Place = Annotated[
     str,
     typer.Argument(
@@ -19,7 +21,12 @@ Match = Annotated[str, typer.Option("--match", metavar="TEXT", help="Only those 
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="At most so many.", min=1)]
 Store = Annotated[
     str | None,
-    typer.Option("--store", metavar="URI", help="The idempotency store of the worker (the flow's, else HALOCLINE_IDEMPOTENCY)."),
+    typer.Option(
+        "--store",
+        metavar="URI",
+        help="The idempotency store of the worker (the flow's, else HALOCLINE_IDEMPOTENCY).",
+        callback=address,
+    ),
 ]
 Offload = Annotated[
     str | None, typer.Option("--offload", metavar="BUCKET", help="The bucket of large messages, where no flow says it.")
