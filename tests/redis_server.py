@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from tests.ports import free_port
 from tests.system.clients.environments import INSTALL_S, ROOT, WHEELS, Environment
 
 LOCK = ROOT / "requirements" / "servers" / "redis.txt"
@@ -56,7 +57,7 @@ class RedisServer:
         """Start it, on the port that it had before if it had one."""
         tries = 1 if self.port else TRIES
         for _ in range(tries):
-            port = self.port or _free_port()
+            port = self.port or free_port()
             if self._started(port):
                 self.port = port
                 return
@@ -112,12 +113,6 @@ def _into_folder(environment: Environment, folder: Path) -> None:
 def _plain() -> dict[str, str]:
     """Our environment without what makes pip install elsewhere."""
     return {name: value for name, value in os.environ.items() if name not in {"PIP_USER", "PIP_TARGET", "PIP_PREFIX"}}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

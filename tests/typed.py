@@ -12,7 +12,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 FENCE = re.compile(
@@ -79,7 +80,7 @@ def run(
         work.mkdir()
     else:
         shutil.copytree(beside, work)
-    ports = {port: free_port() for port in PORTS}
+    ports = {port: str(free_port()) for port in PORTS}
     lines = [f"exec 2>{told}/errors", "set -m"]
     for number, step in enumerate(todo):
         text = swapped(step.text, ports)
@@ -157,10 +158,3 @@ def clean() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(LOGINS)}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return {**kept, "PATH": path, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "80"}
-
-
-def free_port() -> str:
-    """A port that nobody has just now."""
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +15,7 @@ from boto3.dynamodb.types import Binary
 from moto.server import ThreadedMotoServer
 from tests.compat.demand_desk import new_table
 from tests.connectors.postgres.server import Place
+from tests.ports import free_port
 from tests.samples.postgres import _ADMIN_WORD, postgres
 from tests.test_repository import DRIVERS, modules_after
 
@@ -365,9 +365,7 @@ def test_a_connection_by_the_secret(aws: FakeAWS, tmp_path: Path, monkeypatch: p
     """PG_ENDPOINT with its port, user and database from the secret, `postgres` where it names none."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LOCAL_MODE", raising=False)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     held: dict[str, Any] = {"password": _ADMIN_WORD}
     client = boto3.client("secretsmanager")
     arn = client.create_secret(Name="pg", SecretString=json.dumps(held))["ARN"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from halocline.queues import Message
 from halocline.registry import open_queue
 from halocline.testing.aws import FakeAWS
 from tests.figures import SAYS, Says
+from tests.ports import free_port
 from tests.system.nursery import Done, Nursery
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -139,20 +139,13 @@ def ended(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple
 
 def ask(port: int, path: str) -> tuple[int, dict[str, Any]]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.load(error)
     except urllib.error.URLError:
         return 0, {}
-
-
-def free_port() -> int:
-    with socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        port: int = line.getsockname()[1]
-        return port
 
 
 def left(aws: FakeAWS, queue: str) -> int:

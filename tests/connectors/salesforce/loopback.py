@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+from tests.ports import free_port
+
 from halocline.connectors.salesforce.auth import Session, Token
 from halocline.retry import Pace
 
@@ -136,9 +138,7 @@ class StoppedClock:
 
 def closed_port() -> int:
     """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return cast("int", probe.getsockname()[1])
+    return free_port()
 
 
 class _Http(ThreadingHTTPServer):

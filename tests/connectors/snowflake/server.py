@@ -7,12 +7,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import snowflake.connector
+from tests.ports import free_port
 from tests.system.clients.environments import ENVIRONMENTS
 
 READY_S = 60  # seconds until it answers; it takes one or two where nothing else runs
@@ -54,9 +55,7 @@ class Server:
 def snowflake_server() -> Iterator[Server]:
     """A server that ends with the block."""
     python = ENVIRONMENTS["fakesnow"].ready() / "bin" / "python"
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with subprocess.Popen([str(python), str(SCRIPT), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             _wait(process, port)
