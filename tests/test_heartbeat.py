@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -93,12 +94,19 @@ def test_the_heart_beats_while_the_work_lasts(clock: HandClock) -> None:
             ledger.claim(FLOW, "b", ttl_s=60)
 
 
+def claimed_after(ledger: Beaten, clock: HandClock) -> Lease:
+    """The lease, once it is over: its heart may beat after the clock has moved on."""
+    while True:
+        clock.advance(1)
+        with suppress(LeaseHeld):
+            return MemoryLedger.claim(ledger, FLOW, "b", ttl_s=60)
+
+
 def test_a_heart_that_was_fenced_off_stops_and_leaves_the_newer_lease(clock: HandClock) -> None:
     """The one who stood still neither renews nor frees what another has taken over."""
     ledger = Beaten(clock=clock)
     with held(ledger, FLOW, owner="a", turn=Turn(lease_s=0.03), sink=silent):
-        clock.advance(1)
-        newer = MemoryLedger.claim(ledger, FLOW, "b", ttl_s=60)
+        newer = claimed_after(ledger, clock)
         assert ledger.beats.acquire(timeout=30)
     ledger.renew(newer)
 

@@ -19,7 +19,7 @@ def test_a_piece_that_blocks_holds_up_no_other() -> None:
     def work(pieces: list[int]) -> None:
         for piece in pieces:
             if piece == 0:
-                go.wait(10)
+                go.wait(20)
             done.append(piece)
 
     hands = Hands("test", work, most=2)
@@ -29,7 +29,7 @@ def test_a_piece_that_blocks_holds_up_no_other() -> None:
     go.set()
     until(lambda: len(done) == 10)
     hands.end()
-    assert hands.join(5) == []
+    assert hands.join(20) == []
 
 
 def test_as_many_as_may_block_at_once_do() -> None:
@@ -39,19 +39,19 @@ def test_as_many_as_may_block_at_once_do() -> None:
 
     def work(pieces: list[int]) -> None:
         begun.put(pieces[0])
-        go.acquire(timeout=10)
+        go.acquire(timeout=20)
 
     hands = Hands("test", work, most=4)
     for round_ in range(20):
         hands.give(range(5))
-        assert sorted(begun.get(timeout=5) for _ in range(4)) == [0, 1, 2, 3], round_
+        assert sorted(begun.get(timeout=20) for _ in range(4)) == [0, 1, 2, 3], round_
         assert begun.empty()
         go.release()
-        assert begun.get(timeout=5) == 4
+        assert begun.get(timeout=20) == 4
         go.release(4)
         until(lambda: hands._idle == 4)
     hands.end()
-    assert hands.join(5) == []
+    assert hands.join(20) == []
 
 
 def test_no_piece_is_forgotten() -> None:
@@ -75,10 +75,10 @@ def test_no_piece_is_forgotten() -> None:
         one.start()
     for one in givers:
         one.join()
-    assert sorted(done.get(timeout=10) for _ in range(10_000)) == list(range(10_000))
+    assert sorted(done.get(timeout=20) for _ in range(10_000)) == list(range(10_000))
     assert max(most) <= 5
     hands.end()
-    assert hands.join(5) == []
+    assert hands.join(20) == []
 
 
 def test_what_lies_there_at_the_end_is_left() -> None:
@@ -88,16 +88,16 @@ def test_what_lies_there_at_the_end_is_left() -> None:
 
     def work(pieces: list[int]) -> None:
         begun.set()
-        go.wait(10)
+        go.wait(20)
         done.extend(pieces)
 
     hands = Hands("test", work, most=1)
     hands.give([1, 2, 3])
-    assert begun.wait(10)
+    assert begun.wait(20)
     hands.end()
     assert hands.join(0) == ["test-1"]
     go.set()
-    assert hands.join(10) == []
+    assert hands.join(20) == []
     assert done == [1]
 
 
@@ -118,6 +118,6 @@ def test_fewer_threads_than_wanted_do_it_all(monkeypatch: pytest.MonkeyPatch) ->
         hands.give([0])
     left[0] = 1
     hands.give(range(1, 100))
-    assert [done.get(timeout=5) for _ in range(100)] == list(range(100))
+    assert [done.get(timeout=20) for _ in range(100)] == list(range(100))
     hands.end()
-    assert hands.join(5) == []
+    assert hands.join(20) == []

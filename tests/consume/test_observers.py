@@ -251,7 +251,7 @@ def test_counts_are_logged_now_and_then_and_at_the_end(logger: tuple[logging.Log
 
 
 def ask(url: str, path: str, host: str | None = None, verb: str = "GET") -> tuple[int, dict[str, object]]:
-    line = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
+    line = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
     try:
         line.request(verb, path, headers={} if host is None else {"Host": host})
         answer = line.getresponse()

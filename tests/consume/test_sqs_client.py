@@ -255,13 +255,13 @@ def test_a_claim_is_held_as_long_as_the_handler_runs(place: str) -> None:
 
     @handlers.handler
     def slow(message: Any, context: Any) -> None:
-        context.lease.lost.wait(1.5)
+        context.lease.lost.wait(4)
         store = open_store(place)
         assert store is not None
         found.append(store.claim([Wanted(context.key)], owner="another", lease_s=60)[0].state)
         store.close()
 
-    limits = Limits(lease_s=0.5)
+    limits = Limits(lease_s=3)  # longer than a busy machine stands still
     asyncio.run(SQSClient(queue_name="users", handlers=handlers, store=place, limits=limits).handle_message(message()))
     assert found == [State.HELD]
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.emulator.bulk1_client import until
 from tests.emulator.conftest import VERSION, connect, error
 from tests.examples import examples
 
@@ -215,6 +216,9 @@ def test_states_go_one_way(run_emulator: Callable[..., Emulator]) -> None:
 
 def test_a_slow_job_is_in_progress_until_its_time(run_emulator: Callable[..., Emulator]) -> None:
     """`job_ms` is the least that a job takes."""
+    with connect(run_emulator(job_ms=60_000)) as client:
+        path = f"/jobs/query/{create(client)['id']}"
+        until(lambda: client.get(path).json()["state"], lambda state: state == "InProgress")
     with connect(run_emulator(job_ms=300)) as client:
         began = time.monotonic()
         job = create(client)
@@ -222,7 +226,9 @@ def test_a_slow_job_is_in_progress_until_its_time(run_emulator: Callable[..., Em
         while states[-1] != "JobComplete":
             states.append(client.get(f"/jobs/query/{job['id']}").json()["state"])
         assert time.monotonic() - began >= 0.3
-        assert [state for state, _ in itertools.groupby(states)] == ["UploadComplete", "InProgress", "JobComplete"]
+        found = [state for state, _ in itertools.groupby(states)]
+        # Where all is slow, no look falls into the time in which it is in progress.
+        assert found in (["UploadComplete", "InProgress", "JobComplete"], ["UploadComplete", "JobComplete"])
 
 
 def test_a_query_job_may_be_held_and_doomed(emulator: Emulator, client: httpx2.Client) -> None:

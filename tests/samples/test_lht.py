@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -170,12 +171,14 @@ def test_return_values(here: Laptop) -> None:
     here.add("Account", 13, Name="{n}")
     run(here, "basic-intelligent-sync")
     here.seed("Account", 1_487, hours=0.05)
+    began = time.monotonic()
     ours = run(here, "basic-intelligent-sync")["result"]
+    took_s = time.monotonic() - began
     assert list(ours) == list(documented) == KEYS
     assert {key: type(value) for key, value in ours.items()} == {key: type(value) for key, value in documented.items()}
     own = {"sync_duration_seconds", "last_modified_date", "sync_timestamp"}
     assert {key: ours[key] for key in KEYS if key not in own} == {key: documented[key] for key in KEYS if key not in own}
-    assert 0 < ours["sync_duration_seconds"] < 60
+    assert 0 < ours["sync_duration_seconds"] <= took_s
     assert ours["last_modified_date"] <= ours["sync_timestamp"]
     greatest = here.rows('SELECT max("SystemModstamp") FROM RAW.ACCOUNTS')[0][0]
     assert ours["last_modified_date"] == Timestamp(greatest)

@@ -17,6 +17,7 @@ from tests.system.torture.world import World, world
 
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL"),
 ]
 
@@ -41,7 +42,7 @@ def short(everything: World) -> Mapping[str, Outcome]:
     """What came of the short load, by consumer, side by side: most of the time both wait for what was killed to come back."""
     consumers = (TRANSACTION, REDIS)
     with ThreadPoolExecutor(len(consumers)) as pool:
-        found = pool.map(lambda one: torture.run(one, everything, SHORT, most_s=120), consumers)
+        found = pool.map(lambda one: torture.run(one, everything, SHORT, most_s=240), consumers)
         return {consumer.name: outcome for consumer, outcome in zip(consumers, found, strict=True)}
 
 
@@ -89,6 +90,6 @@ def test_of_ten_thousand_effects_none_is_doubled_in_silence(everything: World, r
 @pytest.mark.long
 def test_a_loop_that_remembers_nothing_is_found_out(everything: World, record_property: Says) -> None:
     """Under the same torture a bare boto3 loop doubles effects, and says nothing of it."""
-    found = told(BARE, torture.run(BARE, everything, SHORT, most_s=120), record=record_property)
+    found = told(BARE, torture.run(BARE, everything, SHORT, most_s=240), record=record_property)
     assert found.lost == 0
     assert found.unflagged == found.doubled > 0

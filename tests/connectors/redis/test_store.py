@@ -53,7 +53,10 @@ def test_nothing_stays_for_ever_but_what_is_set_aside(uri: str, raw: Redis) -> N
     store.release([hold(store, "released")])
     left = {key.rpartition(":")[2]: raw.ttl(key) for key in raw.scan_iter("halocline:record:*")}
     fortnight = 14 * 86_400
-    assert left == {"done": 100, "failed": 200, "poison": -1, "claimed": fortnight + 50, "released": fortnight}
+    assert left.pop("poison") == -1
+    wanted = {"done": 100, "failed": 200, "claimed": fortnight + 50, "released": fortnight}
+    assert left.keys() == wanted.keys()
+    assert all(seconds - 30 < left[name] <= seconds for name, seconds in wanted.items())
     assert raw.hgetall("halocline:record:done")["told"] == "hash"
     assert raw.zrange("halocline:quarantined", 0, -1) == ["poison"]
     store.close()
@@ -83,7 +86,7 @@ def test_leases_end_by_the_servers_clock(uri: str, raw: Redis) -> None:
     hold(store, lease_s=60)
     seconds, micros = raw.time()
     since = int(raw.hget("halocline:record:k", "since") or 0)
-    assert 0 <= seconds * 1_000_000 + micros - since < 5_000_000
+    assert 0 <= seconds * 1_000_000 + micros - since < 60_000_000
     assert int(raw.hget("halocline:record:k", "until") or 0) - since == 60_000_000
     store.close()
 
