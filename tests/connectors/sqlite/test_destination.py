@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,39 @@ def test_what_came_to_nothing_is_found_again_however_its_key_is_spelled(file: Pa
         left = [(rows.column("id")[0].as_py(),)]
         assert source.survey(position).estimated_rows == 1
         assert source.survey(holding_back(position, None, key=["id"], left=left)).estimated_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "asked"),
+    [
+        ("INTEGER", [1, 2], [1]),
+        ("INTEGER", [1, 2], [1.0]),
+        ("TEXT", ["1", "1.0"], ["1"]),
+        ("", ["1", 2, 3.5], ["2", "3.5"]),
+        ("DOUBLE", [1, 2.5], [2.5, 1]),
+        ("BOOLEAN", [0, 1], [True]),
+        ("BLOB", [b"a\0b", "b"], [b"b", b"a\0b"]),
+        ("DATE", ["2026-01-01", "2026-01-02"], [dt.date(2026, 1, 1)]),
+        ("TIME", ["10:00", "11:00"], [dt.time(10)]),
+        ("DATETIME", ["2026-01-01 10:00", "2026-01-01T12:00:00+01:00"], [dt.datetime(2026, 1, 1, 11, tzinfo=dt.UTC)]),
+        ("DATETIME", ["2026-01-01 10:00:00.000001", "2026-01-01 10:00"], [dt.datetime(2026, 1, 1, 10, tzinfo=dt.UTC)]),
+        ("DECIMAL TEXT(9,2)", ["1.50", "2"], [Decimal("1.5"), Decimal("2.00")]),
+        ("DECIMAL TEXT(38,2)", ["123456789012345678.01", "123456789012345678.02"], [Decimal("123456789012345678.02")]),
+    ],
+)
+def test_rows_are_read_again_by_key_however_it_is_spelled(
+    file: Path, kind: str, values: list[object], asked: list[object]
+) -> None:
+    """As the column compares: by what a value means, and no other row comes with it."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(f"CREATE TABLE cases (id {kind})")
+        connection.executemany("INSERT INTO cases VALUES (?)", [(one,) for one in values])
+    with closing(Snapshot(f"sqlite:///{file}")) as snapshot:
+        source = open_source(snapshot, table="cases")
+        plan = replace(DestinationSuite().plan(), key=("ID",), schema=source.survey(None).schema)
+        found = [one for batch in source.again(plan, asked) for rows in batch.arrow() for one in rows.column("id").to_pylist()]
+    assert len(found) == len(asked)
+    assert set(found) == set(asked)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from halocline.batch import JSON
 from halocline.connector import Plan
+from halocline.connectors.sqlite.comparison import KEYS_AT_ONCE
 from halocline.connectors.sqlite.tables import Table, check_types
 from halocline.connectors.sqlite.types import array_of
 from halocline.schema import Kind, Schema
 from halocline.standard_sql import quoted
 
 _BATCH_ROWS = 20_000
-_KEYS_AT_ONCE = 500  # values that SQLite binds in one statement; its oldest limit is 999
 _SAME_IN_SQL = {Kind.STRING, Kind.INTEGER}  # kinds whose Python values are found as they are
 
 
@@ -34,8 +34,8 @@ def read_rows(
         yield from answers(connection, sql, schema=plan.schema)
         return
     different = list(dict.fromkeys(keys))
-    for start in range(0, len(different), _KEYS_AT_ONCE):
-        some = different[start : start + _KEYS_AT_ONCE]
+    for start in range(0, len(different), KEYS_AT_ONCE):
+        some = different[start : start + KEYS_AT_ONCE]
         where = f" WHERE {quoted(key.name)} IN ({', '.join('?' * len(some))})"
         yield from answers(connection, sql + where, schema=plan.schema, values=some)
 

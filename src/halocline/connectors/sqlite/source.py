@@ -16,6 +16,7 @@ from typing import Self
 from halocline.batch import JSON, Batch, Position
 from halocline.connector import Journal, Manifest, Part, Plan, Survey, Target, Unfinished
 from halocline.connectors.sqlite.client import Database, path_of
+from halocline.connectors.sqlite.comparison import KEYS_AT_ONCE, among, compared_in, literal_as, only
 from halocline.connectors.sqlite.errors import asking
 from halocline.connectors.sqlite.reading import answers
 from halocline.connectors.sqlite.tables import columns_of, name_of
@@ -23,15 +24,13 @@ from halocline.errors import BadQuery, FixConfig, NotFound
 from halocline.halt import Halt
 from halocline.mapping.near import near
 from halocline.schema import Column, Kind, Schema
-from halocline.standard_sql import literal, quoted
+from halocline.standard_sql import quoted
 from halocline.wanted import Wanted, refuse_fewer, wanted
 
 _AHEAD = "julianday('now', '+15 hours')"  # a stamp of the far future would hide all that follows; a clock may be ahead
 _ISO = "%Y-%m-%dT%H:%M:%fZ"
 _QUERY = "_halocline_query"
 _MOMENTS = {Kind.DATETIME, Kind.DATE}
-_SPELLED_VARIOUSLY = {*_MOMENTS, Kind.TIME}
-_NUMBERS = {Kind.INTEGER, Kind.DOUBLE, Kind.DECIMAL}
 _KINDS = {
     frozenset({"integer"}): Kind.INTEGER,
     frozenset({"real"}): Kind.DOUBLE,
@@ -101,7 +100,7 @@ class SQLiteSource:
             whole, base = self._described(connection, doing=doing)
             look = wanted.look(whole, since, can_stamp=_can_stamp, stamp_type="DATETIME")
             self._schema = look.schema
-            conditions = look.conditions(partial(_compared, whole), _literal)
+            conditions = look.conditions(partial(compared_in, whole), literal_as)
             where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
             self._select = f"SELECT {', '.join(map(quoted, look.schema.names))} FROM {base}{where}"
             told = f"SELECT count(*), strftime('{_ISO}', 'now') FROM {base}{where}"
@@ -133,11 +132,15 @@ class SQLiteSource:
         assert self._schema is not None, "a source is surveyed before it is read"
         if len(plan.key) != 1:
             raise FixConfig(f"Reading rows of {plan.object} again", "its key has not just one column", hint="Run it anew.")
+        column = self._schema.column(plan.key[0])
+        assert column is not None, "who plans a key found it there"
         with self._snapshot.connection() as connection, asking(f"Reading rows of {plan.object} again"):
-            for key in keys:
-                sql = f"SELECT * FROM ({self._select}) WHERE {quoted(plan.key[0])} = ?"
-                for rows in answers(connection, sql, schema=self._schema, values=(key,)):
-                    yield Batch(rows=rows)
+            for start in range(0, len(keys), KEYS_AT_ONCE):
+                some = keys[start : start + KEYS_AT_ONCE]
+                condition, values = among(column, some)
+                sql = f"SELECT * FROM ({self._select}) WHERE {condition}"
+                for rows in answers(connection, sql, schema=self._schema, values=values):
+                    yield Batch(rows=only(rows, column, keys=some))
 
     def check(self, plan: Plan, manifests: Sequence[Manifest]) -> None:
         """Hold what was staged against what was read.
@@ -216,25 +219,6 @@ def _types(told: str | None) -> frozenset[str]:
 
 def _can_stamp(column: Column) -> bool:
     return column.kind in _MOMENTS
-
-
-def _compared(whole: Schema, name: str) -> str:
-    """A column in a condition: how a day or a number is spelled says nothing, and other values are as they are as text."""
-    column = whole.column(name)
-    assert column is not None, "who asks for it found it there"
-    if column.kind in _SPELLED_VARIOUSLY:
-        return f"julianday({quoted(name)})"
-    return f"CAST({quoted(name)} AS {'NUMERIC' if column.kind in _NUMBERS else 'TEXT'})"
-
-
-def _literal(text: str, column: Column) -> str:
-    """A text as a value of a column, as `_compared` has it."""
-    told = literal(text)
-    if column.kind in _SPELLED_VARIOUSLY:
-        return f"julianday({told})"
-    if column.kind is Kind.BOOLEAN:
-        return f"'{int(text == 'True')}'"
-    return f"CAST({told} AS NUMERIC)" if column.kind in _NUMBERS else told
 
 
 def _highest(connection: sqlite3.Connection, base: str, stamp: Column) -> str | None:
