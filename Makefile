@@ -24,7 +24,7 @@ PYTHON ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
-PINNED := $(PIP_INSTALL) --require-hashes --only-binary :all: -r
+PINNED := --require-hashes --only-binary :all: -r
 
 # The newest interpreter that is new enough and can make environments. A name on PATH may be a launcher that answers nothing.
 FIND_PYTHON = for name in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python); do \
@@ -90,13 +90,12 @@ clean:  ## removes what make made, environments included
 	rm -rf $(VENV) $(CORE) .bench-venvs .client-venvs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/.work
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
-locks: $(VENV)/.stamp  ## requirements/*.txt from pyproject.toml (needs uv); UPGRADE=--upgrade moves versions
-	@command -v uv >/dev/null || { echo 'make locks: uv is not on PATH' >&2; exit 1; }
-	@lock() { uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+locks: $(VENV)/.stamp  ## requirements/*.txt from pyproject.toml; UPGRADE=--upgrade moves versions
+	@lock() { $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links "$$@"; }; \
 	lock $(UPGRADE) --all-extras --group dev pyproject.toml -o requirements/dev.txt; \
 	lock $(UPGRADE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt; \
-	for file in requirements/clients/*.in requirements/servers/*.in; do lock $(UPGRADE) "$$file" -o "$${file%.in}.txt"; done
+	for file in requirements/installer.in requirements/clients/*.in requirements/servers/*.in; do lock $(UPGRADE) "$$file" -o "$${file%.in}.txt"; done
 	@$(VENV)/bin/npm --prefix requirements/clients/jsforce install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 	@! grep -n '://' requirements/*.txt requirements/clients/*.txt requirements/servers/*.txt || { echo 'make locks: a lock names an index' >&2; exit 1; }
 
@@ -105,10 +104,11 @@ locks: $(VENV)/.stamp  ## requirements/*.txt from pyproject.toml (needs uv); UPG
 $(VENV)/bin/python:
 	@python=$$($(FIND_PYTHON)); echo "making $(VENV) with $$($$python --version)"; $$python -m venv $(VENV)
 
-$(VENV)/.stamp: requirements/dev.txt pyproject.toml src/halocline/_version.py | $(VENV)/bin/python
+$(VENV)/.stamp: requirements/installer.txt requirements/dev.txt pyproject.toml src/halocline/_version.py | $(VENV)/bin/python
 	@echo 'installing what requirements/dev.txt pins'
-	@$(PY) $(PINNED) requirements/dev.txt
-	@$(PY) $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@$(PY) $(PIP_INSTALL) $(PINNED) requirements/installer.txt || echo 'there is no uv here: pip installs, which takes a minute longer'
+	@$(PY) tools/install.py $(PY) $(PINNED) requirements/dev.txt
+	@$(PY) tools/install.py $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # A wheel, not the tree: this environment also shows that the wheel is whole.
@@ -120,12 +120,12 @@ build/wheel/.stamp: $(VENV)/.stamp pyproject.toml README.md LICENSE $(PACKAGED)
 	@touch $@
 
 $(CORE)/.lock-stamp: requirements/runtime.txt | $(VENV)/.stamp
-	@rm -rf $(CORE) && $(PY) -m venv $(CORE)
-	@$(CORE)/bin/python $(PINNED) requirements/runtime.txt
+	@rm -rf $(CORE) && $(PY) -m venv --without-pip $(CORE)
+	@$(PY) tools/install.py $(CORE)/bin/python $(PINNED) requirements/runtime.txt
 	@touch $@
 
 $(CORE)/.stamp: build/wheel/.stamp $(CORE)/.lock-stamp
-	@$(CORE)/bin/python $(PIP_INSTALL) --no-deps --no-index --force-reinstall build/wheel/*.whl
+	@$(PY) tools/install.py $(CORE)/bin/python --no-deps --no-index --force-reinstall build/wheel/*.whl
 	@touch $@
 
 # ---- benchmarks: each peer that benchmarks/peers/<peer>.txt pins lives in an environment of its own ------------------------------------

@@ -63,12 +63,12 @@ class Environment:
 
 
 def with_pip(environment: Environment, folder: Path) -> None:
-    """A virtual environment without a pip of its own; ours installs what is not lent of each lock in turn."""
+    """A virtual environment without a pip of its own; our uv, or pip, installs what is not lent of each lock in turn."""
     _run(sys.executable, "-m", "venv", "--without-pip", str(folder))
     lend(pinned(environment.files), folder)
-    pip = (sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--quiet", "--disable-pip-version-check")
+    install = (sys.executable, str(ROOT / "tools" / "install.py"), str(folder / "bin" / "python"))
     for lock, options in zip(environment.files, environment.options, strict=True):
-        _run(*pip, "install", "--no-compile", "--require-hashes", *options, "-r", str(lock))
+        _run(*install, "--no-compile", "--require-hashes", *options, "-r", str(lock))
 
 
 def with_npm(environment: Environment, folder: Path) -> None:
