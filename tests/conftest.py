@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.examples import draw_all
+from tests.examples import draw_all, examples
 from tests.figures import lines
 from tests.made_once import make_once
 
@@ -26,12 +26,8 @@ if TYPE_CHECKING:
 
 make_once()
 
-# No deadline: two workers on two cores make any single example's time meaningless; pytest's own timeout bounds the whole test.
-settings.register_profile("halocline", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("halocline")
-
-
 HERE = Path(__file__).parent
+EXAMPLES = 100  # of a test that names no number; hypothesis' own
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 8 << 30  # a whole run leaves about one gigabyte
 
@@ -62,12 +58,22 @@ def pytest_configure(config: pytest.Config) -> None:
         draw_all()
     elif "TMPDIR" not in os.environ and in_memory():
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+    draw_without_deadline()
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # `tmp_path` stays where it is looked for
     folder = tempfile.mkdtemp(prefix="tests-")
     Path(folder).chmod(0o711)  # a database server that runs as another user has its own folder inside
     config.add_cleanup(gc.unfreeze)
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
+def draw_without_deadline() -> None:
+    """Two workers on two cores make any single example's time meaningless; pytest's own timeout bounds the whole test."""
+    quiet = [HealthCheck.too_slow]
+    settings.register_profile(
+        "halocline", deadline=None, print_blob=True, suppress_health_check=quiet, max_examples=examples(EXAMPLES)
+    )
+    settings.load_profile("halocline")
 
 
 @pytest.hookimpl(wrapper=True)

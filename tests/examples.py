@@ -1,8 +1,8 @@
-"""How many examples hypothesis draws: a third of those that a test names, and with `--long` all of them."""
+"""How many examples hypothesis draws: a fifth of those that a test names, and with `--long` all of them."""
 
 from __future__ import annotations
 
-SHARE, FEWEST = 3, 4
+SHARE, FEWEST = 5, 4
 _all = False
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.emulator.bulk2_load import close, create, ended, load, put, records, results
 from tests.emulator.conftest import VERSION, connect, error, stored
 
+from halocline.emulator.bulk2 import locators
 from halocline.emulator.server import Emulator
 
 THREE = "Name,Industry\nA,Banking\nB,Energy\nC,Retail\n"
@@ -446,12 +447,17 @@ def test_classic_jobs_are_in_the_list(emulator: Emulator, client: httpx2.Client)
     assert (job["jobType"], job["object"], job["state"], job["apiVersion"]) == ("Classic", "Account", "Open", 66.0)
 
 
-def test_long_lists_come_in_pages_of_a_thousand(emulator: Emulator, client: httpx2.Client) -> None:
+@pytest.mark.parametrize("listed", [20, pytest.param(1_000, marks=pytest.mark.long)])
+def test_long_lists_come_in_pages_of_a_thousand(
+    emulator: Emulator, client: httpx2.Client, monkeypatch: pytest.MonkeyPatch, listed: int
+) -> None:
     """`nextRecordsUrl` leads on, with the filters."""
-    for _ in range(1_001):
+    assert locators.JOBS_LISTED == 1_000
+    monkeypatch.setattr(locators, "JOBS_LISTED", listed)
+    for _ in range(listed + 1):
         create(client)
     first = client.get("/jobs/ingest", params={"jobType": "V2Ingest"}).json()
-    assert (len(first["records"]), first["done"]) == (1_000, False)
+    assert (len(first["records"]), first["done"]) == (listed, False)
     rest = client.get(emulator.url + first["nextRecordsUrl"]).json()
     assert (len(rest["records"]), rest["done"]) == (1, True)
 
