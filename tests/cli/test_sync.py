@@ -222,3 +222,15 @@ def test_the_page_about_syncing_is_true(
     assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", text, re.DOTALL))
     for option in OWN:
         assert f"--{option}" in text
+
+
+@pytest.mark.system
+def test_a_client_that_the_command_made_is_closed(salesforce: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With a share of the quota it is no bare login, which the system opens and closes."""
+    keys, closed, close = salesforce.config, list[SalesforceClient](), SalesforceClient.close
+    said = {"SF_LOGIN_URL": salesforce.url, "SF_CLIENT_ID": keys.consumer_key, "SF_CLIENT_SECRET": keys.consumer_secret}
+    for name, value in {**said, "HALOCLINE_HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(SalesforceClient, "close", lambda client: (closed.append(client), close(client)))
+    done = CliRunner().invoke(app, ["sync", "Account", "--to", f"duckdb:///{tmp_path}/lake.duckdb", "--quota-share", "0.5"])
+    assert (done.exit_code, len(closed)) == (0, 1), done.output

@@ -43,6 +43,7 @@ def settings_with(api_budget: int | None) -> Settings:
     return settings if api_budget is None else replace(settings, api_budget=api_budget)
 
 
+@contextmanager
 def intelligent_sync(
     to: str,
     sink: Sink,
@@ -52,19 +53,24 @@ def intelligent_sync(
     quota_share: float | None,
     api_budget: int | None,
     wait_s: float = 0.0,
-) -> IntelligentSync:
-    """The system that syncs into `to`, from the org that the environment describes.
+) -> Iterator[IntelligentSync]:
+    """The system that syncs into `to`, from the org that the environment describes, while the block lasts.
 
     Raises: FixConfig as `org` and `settings_with`.
     """
+    from halocline import registry
     from halocline.sync import IntelligentSync
 
-    system = IntelligentSync(to, org(sink, quota_share=quota_share), settings=settings_with(api_budget), sink=sink, wait_s=wait_s)
-    if bulk_threshold is not None:
-        system.BULK_API_THRESHOLD = bulk_threshold
-    if stage_threshold is not None:
-        system.STAGE_THRESHOLD = stage_threshold
-    return system
+    client = registry.connect("salesforce", org(sink, quota_share=quota_share), sink=sink)
+    try:
+        system = IntelligentSync(to, client, settings=settings_with(api_budget), sink=sink, wait_s=wait_s)
+        if bulk_threshold is not None:
+            system.BULK_API_THRESHOLD = bulk_threshold
+        if stage_threshold is not None:
+            system.STAGE_THRESHOLD = stage_threshold
+        yield system
+    finally:
+        client.close()  # whom the system is given it does not close
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,6 +79,17 @@ def test_what_was_set_aside_for_a_while_leaves_the_list(uri: str, raw: Redis, mo
     last = store.quarantine([(hold(store, "last"), "poison")])
     assert (last, [entry.key for entry in store.quarantined(limit=2)]) == ([True], ["stays", "last"])
     store.close()
+
+
+def test_a_store_that_nobody_closes_closes_its_connections(uri: str) -> None:
+    """They are not left to the garbage collector, which warns of sockets."""
+    store = RedisStore(Master(uri))
+    hold(store)
+    (connection,) = store._master._client.connection_pool._available_connections
+    assert connection.is_connected
+    del store
+    gc.collect()
+    assert not connection.is_connected
 
 
 def test_leases_end_by_the_servers_clock(uri: str, raw: Redis) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -44,6 +45,8 @@ class Master:
             again: Retry = Retry(NoBackoff(), 1, supported_errors=(ConnectionError,))
             spans: dict[str, Any] = {"socket_timeout": answer_s, "socket_connect_timeout": answer_s}
             self._client: Redis = Redis.from_url(plain, retry=again, **spans)
+            # Nobody has to close a store; left to the garbage collector, a socket may be reached before the connection it is of.
+            weakref.finalize(self, self._client.connection_pool.disconnect).atexit = False
         except ValueError:  # its words repeat what may be a password
             raise FixConfig("Opening the idempotency store", "the URI of its Redis cannot be read", hint=_WRITE) from None
 
