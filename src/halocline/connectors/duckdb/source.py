@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halocline.batch import JSON, Batch, Position
-from halocline.connector import Journal, Manifest, Part, Plan, Survey, Target, Unfinished
+from halocline.connector import Part, Plan, Survey, Target
 from halocline.connectors.duckdb.client import Cursor, Database, rows
 from halocline.connectors.duckdb.described import NAIVE, column, schema_of, value_of
 from halocline.connectors.duckdb.query import asking, opened
@@ -20,8 +20,9 @@ from halocline.errors import BadQuery, FixConfig, NotFound, SchemaConflict
 from halocline.halt import Halt
 from halocline.mapping.near import near
 from halocline.schema import Column, Kind, Schema
+from halocline.snapshot_source import SnapshotSource, one_key, refuse_twins
 from halocline.standard_sql import literal, quoted
-from halocline.wanted import Wanted, refuse_fewer, wanted
+from halocline.wanted import Wanted, wanted
 
 _BATCH_ROWS = 20_000
 _NUMBERED = {pa.timestamp("us").id: pa.int64(), pa.date32().id: pa.int32()}
@@ -70,21 +71,14 @@ class Snapshot:
                 self.database.close()
 
 
-class DuckDBSource:
+class DuckDBSource(SnapshotSource):
     """Reads what is `wanted` of a snapshot. Implements `connector.Source`."""
 
     def __init__(self, snapshot: Snapshot, wanted: Wanted) -> None:
+        super().__init__(wanted)
         self._snapshot = snapshot
-        self._wanted = wanted
         self._schema: Schema | None = None
         self._select = ""
-        self._sent = 0
-        self._calls = 0
-
-    @property
-    def calls(self) -> int:
-        """Statements that were sent so far, but for those about the catalog."""
-        return self._calls
 
     def survey(self, since: Position | None) -> Survey:
         """See `Source.survey`.
@@ -107,14 +101,6 @@ class DuckDBSource:
         naive = [one.name for one in look.schema if one.source_type in NAIVE]
         return look.survey(rows=int(str(estimated)), now=str(now), highest=highest, query=self._select, naive=naive)
 
-    def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:  # noqa: ARG002 - the contract's
-        """`plan`: a snapshot does not outlive its run, so nothing is gone on with."""
-        return plan
-
-    def parts(self, plan: Plan) -> Iterator[Part]:  # noqa: ARG002 - the contract's
-        """The one part."""
-        yield Part("all")
-
     def read(self, part: Part, resume: Position | None = None) -> Iterator[Batch]:  # noqa: ARG002 - a part begins at its beginning
         """The rows, as they are in the snapshot.
 
@@ -126,28 +112,16 @@ class DuckDBSource:
             for batch in cursor.sql(self._select).to_arrow_reader(_BATCH_ROWS):
                 yield Batch(rows=_finite(batch.cast(wanted), what=self._wanted.name), first_row=first)
                 first += batch.num_rows
-        self._calls += 1
-        self._sent = first
+        self._was_read(part, rows=first)
 
     def again(self, plan: Plan, keys: Sequence[JSON]) -> Iterator[Batch]:
         """See `Source.again`."""
         assert self._schema is not None, "a source is surveyed before it is read"
-        if len(plan.key) != 1:
-            raise FixConfig(f"Reading rows of {plan.object} again", "its key has not just one column", hint="Run it anew.")
+        key = one_key(plan)
         with self._snapshot.cursor() as cursor, asking(f"Reading rows of {plan.object} again"):
-            asked = f"SELECT * FROM ({self._select}) WHERE {quoted(plan.key[0])} IN (SELECT unnest(?))"
+            asked = f"SELECT * FROM ({self._select}) WHERE {quoted(key)} IN (SELECT unnest(?))"
             for batch in cursor.sql(asked, params=[list(keys)]).to_arrow_reader(_BATCH_ROWS):
                 yield Batch(rows=_finite(batch.cast(self._schema.arrow), what=self._wanted.name))
-
-    def check(self, plan: Plan, manifests: Sequence[Manifest]) -> None:
-        """Hold what was staged against what was read.
-
-        Raises: Truncated when they differ.
-        """
-        refuse_fewer(plan, manifests, sent=self._sent)
-
-    def ack(self, receipts: Sequence[JSON]) -> None:
-        """Nothing: nothing is kept for us at the other side."""
 
     def _described(self, cursor: Cursor, *, doing: str) -> tuple[Schema, str]:
         """The columns, and where they come from in SQL."""
@@ -156,9 +130,7 @@ class DuckDBSource:
         asked = cursor.sql(self._wanted.query)
         if asked is None:
             raise BadQuery(doing, "the statement answers no rows", hint="Pass SQL that answers rows: SELECT ...")
-        twice = next((name for name in asked.columns if asked.columns.count(name) > 1), None)
-        if twice is not None:
-            raise BadQuery(doing, f"several columns are called {twice!r}", hint="Give each a name of its own (AS).")
+        refuse_twins(asked.columns, doing=doing)
         types = zip(asked.columns, map(str, asked.types), strict=True)
         return Schema(tuple(column(name, kind) for name, kind in types)), self._wanted.subquery
 

@@ -5,22 +5,21 @@ A table is cut by its pages (`ctid`); each part is one COPY.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from halocline.batch import JSON, Batch, Position
-from halocline.connector import Journal, Manifest, Part, Plan, Survey, Unfinished
+from halocline.connector import Part, Plan, Survey
 from halocline.connectors.postgres.client import Cursor, number, one, rows
 from halocline.connectors.postgres.described import NAIVE, answered, schema_of
 from halocline.connectors.postgres.query import asking
 from halocline.connectors.postgres.reading import copied, literals, spelled
 from halocline.connectors.postgres.snapshot import Snapshot
 from halocline.connectors.postgres.tables import look
-from halocline.errors import BadQuery, FixConfig
 from halocline.schema import Column, Kind, Schema
+from halocline.snapshot_source import SnapshotSource, one_key, refuse_twins
 from halocline.standard_sql import quoted
-from halocline.wanted import Wanted, refuse_fewer, wanted
+from halocline.wanted import Wanted, wanted
 
 _AS_TEXT = (
     "A day before the year 1, or one without end (infinity), has no form here. Read it as text, by a query: SELECT day::text ...;"
@@ -42,21 +41,13 @@ class _Seen:
     pages: int = 0
 
 
-class PostgresSource:
+class PostgresSource(SnapshotSource):
     """Reads what is `wanted` of a snapshot. Implements `connector.Source`."""
 
     def __init__(self, snapshot: Snapshot, wanted: Wanted) -> None:
+        super().__init__(wanted)
         self._snapshot = snapshot
-        self._wanted = wanted
         self._seen: _Seen | None = None
-        self._sent: dict[str, int] = {}  # rows by part
-        self._calls = 0
-        self._lock = threading.Lock()
-
-    @property
-    def calls(self) -> int:
-        """Statements that were sent so far, but for those about the catalog."""
-        return self._calls
 
     def survey(self, since: Position | None) -> Survey:
         """See `Source.survey`.
@@ -79,10 +70,6 @@ class PostgresSource:
         naive = [column.name for column in look.schema if column.source_type == NAIVE]
         return look.survey(rows=int(estimated), now=str(now), highest=highest, query=self._select(seen), naive=naive)
 
-    def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:  # noqa: ARG002 - the contract's
-        """`plan`: a snapshot does not outlive its run, so nothing is gone on with."""
-        return plan
-
     def parts(self, plan: Plan) -> Iterator[Part]:  # noqa: ARG002 - it was seen when it was surveyed
         """Ranges of a table's pages, or all of a query."""
         pages = self._surveyed().pages
@@ -102,31 +89,18 @@ class PostgresSource:
             for batch in copied(cursor, self._select(seen, part), schema=seen.schema, what=self._wanted.name, hint=_AS_TEXT):
                 yield Batch(rows=batch, first_row=first)
                 first += batch.num_rows
-        with self._lock:
-            self._calls += 1
-            self._sent[part.id] = first
+        self._was_read(part, rows=first)
 
     def again(self, plan: Plan, keys: Sequence[JSON]) -> Iterator[Batch]:
         """See `Source.again`."""
-        if len(plan.key) != 1:
-            raise FixConfig(f"Reading rows of {plan.object} again", "its key has not just one column", hint="Run it anew.")
+        key = one_key(plan)
         seen = self._surveyed()
         with self._snapshot.cursor() as cursor, asking(f"Reading rows of {plan.object} again"):
-            wanted = f"{quoted(_spelled_as(seen.schema, plan.key[0]))} IN ({literals(cursor, keys)})" if keys else "false"
+            wanted = f"{quoted(_spelled_as(seen.schema, key))} IN ({literals(cursor, keys)})" if keys else "false"
             for batch in copied(
                 cursor, self._select(seen, more=(wanted,)), schema=seen.schema, what=self._wanted.name, hint=_AS_TEXT
             ):
                 yield Batch(rows=batch)
-
-    def check(self, plan: Plan, manifests: Sequence[Manifest]) -> None:
-        """Hold what was staged against what the server said it sent.
-
-        Raises: Truncated when they differ.
-        """
-        refuse_fewer(plan, manifests, sent=sum(self._sent.values()))
-
-    def ack(self, receipts: Sequence[JSON]) -> None:
-        """Nothing: nothing is kept for us at the other side."""
 
     def _surveyed(self) -> _Seen:
         if self._seen is None:
@@ -140,9 +114,7 @@ class PostgresSource:
             cursor.execute(f"SELECT * FROM {base} LIMIT 0")
             names, result = [column.name for column in cursor.description or []], cursor.pgresult
             assert result is not None, "it was answered"
-            twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
-            if twice is not None:
-                raise BadQuery(doing, f"several columns are called {twice!r}", hint="Give each a name of its own (AS).")
+            refuse_twins(names, doing=doing)
             types = [(result.ftype(at), result.fmod(at)) for at in range(len(names))]
             return answered(cursor, names, types=types), base, 0
         table, is_plain = look(cursor, self._wanted.table or "", doing=doing)

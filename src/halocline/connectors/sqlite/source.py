@@ -14,18 +14,19 @@ from functools import partial
 from typing import Self
 
 from halocline.batch import JSON, Batch, Position
-from halocline.connector import Journal, Manifest, Part, Plan, Survey, Target, Unfinished
+from halocline.connector import Part, Plan, Survey, Target
 from halocline.connectors.sqlite.client import Database, path_of
 from halocline.connectors.sqlite.comparison import KEYS_AT_ONCE, among, compared_in, literal_as, only
 from halocline.connectors.sqlite.errors import asking
 from halocline.connectors.sqlite.reading import answers
 from halocline.connectors.sqlite.tables import columns_of, name_of
-from halocline.errors import BadQuery, FixConfig, NotFound
+from halocline.errors import NotFound
 from halocline.halt import Halt
 from halocline.mapping.near import near
 from halocline.schema import Column, Kind, Schema
+from halocline.snapshot_source import SnapshotSource, one_key, refuse_twins
 from halocline.standard_sql import quoted
-from halocline.wanted import Wanted, refuse_fewer, wanted
+from halocline.wanted import Wanted, wanted
 
 _AHEAD = "julianday('now', '+15 hours')"  # a stamp of the far future would hide all that follows; a clock may be ahead
 _ISO = "%Y-%m-%dT%H:%M:%fZ"
@@ -73,21 +74,14 @@ class Snapshot:
                 self._connection = None
 
 
-class SQLiteSource:
+class SQLiteSource(SnapshotSource):
     """Reads what is `wanted` of a snapshot. Implements `connector.Source`."""
 
     def __init__(self, snapshot: Snapshot, wanted: Wanted) -> None:
+        super().__init__(wanted)
         self._snapshot = snapshot
-        self._wanted = wanted
         self._schema: Schema | None = None
         self._select = ""
-        self._calls = 0
-        self._sent = 0
-
-    @property
-    def calls(self) -> int:
-        """Statements that were sent so far, but for those about the catalog."""
-        return self._calls
 
     def survey(self, since: Position | None) -> Survey:
         """See `Source.survey`.
@@ -108,14 +102,6 @@ class SQLiteSource:
             highest = None if look.stamp is None else _highest(connection, base, look.stamp)
         return look.survey(rows=int(estimated), now=str(now), highest=highest, query=self._select, naive=())
 
-    def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:  # noqa: ARG002 - the contract's
-        """`plan`: a snapshot does not outlive its run, so nothing is gone on with."""
-        return plan
-
-    def parts(self, plan: Plan) -> Iterator[Part]:  # noqa: ARG002 - the contract's
-        """The one part."""
-        yield Part("all")
-
     def read(self, part: Part, resume: Position | None = None) -> Iterator[Batch]:  # noqa: ARG002 - a part begins at its beginning
         """The rows, as they are in the snapshot."""
         assert self._schema is not None, "a source is surveyed before it is read"
@@ -124,15 +110,13 @@ class SQLiteSource:
             for rows in answers(connection, self._select, schema=self._schema):
                 yield Batch(rows=rows, first_row=first)
                 first += rows.num_rows
-        self._calls += 1
-        self._sent = first
+        self._was_read(part, rows=first)
 
     def again(self, plan: Plan, keys: Sequence[JSON]) -> Iterator[Batch]:
         """See `Source.again`."""
         assert self._schema is not None, "a source is surveyed before it is read"
-        if len(plan.key) != 1:
-            raise FixConfig(f"Reading rows of {plan.object} again", "its key has not just one column", hint="Run it anew.")
-        column = self._schema.column(plan.key[0])
+        key = one_key(plan)
+        column = self._schema.column(key)
         assert column is not None, "who plans a key found it there"
         with self._snapshot.connection() as connection, asking(f"Reading rows of {plan.object} again"):
             for start in range(0, len(keys), KEYS_AT_ONCE):
@@ -141,16 +125,6 @@ class SQLiteSource:
                 sql = f"SELECT * FROM ({self._select}) WHERE {condition}"
                 for rows in answers(connection, sql, schema=self._schema, values=values):
                     yield Batch(rows=only(rows, column, keys=some))
-
-    def check(self, plan: Plan, manifests: Sequence[Manifest]) -> None:
-        """Hold what was staged against what was read.
-
-        Raises: Truncated when they differ.
-        """
-        refuse_fewer(plan, manifests, sent=self._sent)
-
-    def ack(self, receipts: Sequence[JSON]) -> None:
-        """Nothing: nothing is kept for us at the other side."""
 
     def _described(self, connection: sqlite3.Connection, *, doing: str) -> tuple[Schema, str]:
         """The columns, and where they come from in SQL."""
@@ -193,9 +167,7 @@ def _columns_of_query(connection: sqlite3.Connection, query: str, *, base: str, 
     connection.execute(f"SELECT * FROM {base} LIMIT 0")  # what is no SELECT is refused here
     with closing(connection.execute(query)) as asked:  # in a query around it, SQLite would give the second another name
         names = [str(told[0]).lower() for told in asked.description]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise BadQuery(doing, f"several columns are called {twice!r}", hint="Give each a name of its own (AS).")
+    refuse_twins(names, doing=doing)
     connection.execute(f"CREATE TEMP VIEW {_QUERY} AS SELECT * FROM {base}")
     described = columns_of(connection, _QUERY)
     connection.execute(f"DROP VIEW temp.{_QUERY}")
