@@ -23,6 +23,7 @@ from tests.made_once import make_once
 
 if TYPE_CHECKING:
     from tests.connectors.postgres.server import Place, Server
+    from tests.system.nursery import Nursery
 
 make_once()
 
@@ -151,6 +152,15 @@ def redis_uri() -> Iterator[str]:
 
     with RedisServer() as server:
         yield server.uri
+
+
+@pytest.fixture(scope="session")
+def nursed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Where commands come from: one nursery for all tests of this process."""
+    from tests.system.nursery import nursery
+
+    with nursery(tmp_path_factory.mktemp("nursery")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from halocline.testing.aws import FakeAWS
 from tests.connectors.postgres.server import Place, Server
 from tests.samples.documents import FOLDER, Block, Document
 from tests.samples.postgres import _ADMIN_WORD
+from tests.system.nursery import Nursery
 
 pytestmark = pytest.mark.system
 
@@ -172,22 +173,23 @@ def test_the_projects_tests_pass() -> None:
     assert DEMAND.blocks()["test-function"].text.split() == ["pytest", f"test_main.py::{NAMED[2]}"]
 
 
-def test_the_pipeline_is_a_flow_too(tables: Any, place: Place, tmp_path: Path) -> None:
+def test_the_pipeline_is_a_flow_too(tables: Any, place: Place, tmp_path: Path, nursed: Nursery) -> None:
     """`halocline run demand` in the project's folder: the same tables by one commit, views as before; no sample adopts rows."""
     assert not re.search(r"^[^#]*adopt", (PROJECT / "halocline.yaml").read_text(), re.MULTILINE)
-    told = {"WAREHOUSE": place.uri(), "HALOCLINE_HOME": str(tmp_path / "home")}
-    done = ran("-m", "halocline", "run", "demand", "--json", **told)
-    assert done.returncode == 0, done.stdout + done.stderr
+    told = {**os.environ, "WAREHOUSE": place.uri(), "HALOCLINE_HOME": str(tmp_path / "home")}
+    run = ("run", "demand", "--json")
+    done = nursed.run(*run, env=told, cwd=PROJECT)
+    assert done.code == 0, done.out + done.err
     assert counts(place) == [20, 1, 1, 0]
     for number in range(20):
         tables.Table("exchange-dev-documents").delete_item(Key={"documentId": f"d{number}"})
     tables.Table("exchange-dev-templates").put_item(Item={"templateId": "odd", "templateName": "T"})
-    done = ran("-m", "halocline", "run", "demand", "--json", **told)
-    assert done.returncode != 0
+    done = nursed.run(*run, env=told, cwd=PROJECT)
+    assert done.code != 0
     assert counts(place) == [20, 1, 1, 0]  # one of two templates is more than a tenth, and no table changes
     tables.Table("exchange-dev-templates").delete_item(Key={"templateId": "odd"})
-    done = ran("-m", "halocline", "run", "demand", "--json", **told)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = nursed.run(*run, env=told, cwd=PROJECT)
+    assert done.code == 0, done.out + done.err
     assert counts(place) == [0, 1, 1, 0]
     assert place.rows("SELECT count(*) FROM curated.open_cases") == [(0,)]
 

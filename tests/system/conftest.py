@@ -1,4 +1,4 @@
-"""What reliability tests share: the books of their runs, and where commands come from."""
+"""What reliability tests share: the books of their runs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.figures import Books, Says, auditing
-from tests.system.nursery import Nursery, nursery
-
-
-@pytest.fixture(scope="session")
-def nursed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    """One nursery for all tests of this process."""
-    with nursery(tmp_path_factory.mktemp("nursery")) as running:
-        yield running
 
 
 @pytest.fixture
