@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -63,7 +64,13 @@ def connector(name: str) -> ModuleType:
 
 def names() -> tuple[str, ...]:
     """The names of all connectors."""
-    return (*(found.name for found in iter_modules(import_module(_FOLDER).__path__) if found.ispkg), *_DEEPER)
+    return (*_packages(tuple(import_module(_FOLDER).__path__)), *_DEEPER)
+
+
+@cache
+def _packages(folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Looked for once in a process, which asks several times for each run; another list of folders is looked through anew."""
+    return tuple(found.name for found in iter_modules(folders) if found.ispkg)
 
 
 def able(function: str) -> dict[str, ModuleType]:
