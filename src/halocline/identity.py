@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from halocline.connector import Mode, Plan, Target
 from halocline.errors import FixConfig, NotFound, SchemaConflict, Truncated
@@ -10,6 +11,13 @@ from halocline.quantity import quantity
 
 _HINT = "Choose a match field that every record has to itself and that never changes, such as Id."
 _FULL = "If records were only renamed or deleted for good, a full sync (--full, force_full_sync=True) sets it right."
+
+
+class Spelling(Protocol):
+    """How a database's SQL has columns by comma, of the table with the alias `side` where one is given."""
+
+    def __call__(self, names: Sequence[str], side: str = "") -> str:
+        """The SQL of it."""
 
 
 def check_key(plan: Plan, target: Target) -> None:
@@ -37,6 +45,57 @@ def keyless(plan: Plan, rows: int, *, key: Sequence[str] = ()) -> SchemaConflict
     """The error for rows that were read without a value in the `key` (the plan's, where none is named)."""
     cause = f"{quantity(rows, 'row has')} no value in the key {', '.join(key or plan.key)}"
     return SchemaConflict(f"Loading {plan.object}", cause, hint="Choose a key that every row has.")
+
+
+def agree(names: Sequence[str], listed: Spelling) -> str:
+    """The SQL condition that the rows s and t have the same in these columns."""
+    return " AND ".join(f"{listed([name], 's')} = {listed([name], 't')}" for name in names)
+
+
+def refuse_shared_keys(plan: Plan, table: str, *, ask: Callable[[str], Sequence[Sequence[object]]], listed: Spelling) -> None:
+    """Hold the rows of a table of staged rows against each other; records marked as deleted may share a key with a live one.
+
+    `ask` answers a statement with its rows.
+    Raises: SchemaConflict when several live records have one key.
+    """
+    if not plan.own_key:
+        return
+    key = listed(plan.key)
+    alive = " AND ".join(f"{listed([name])} IS NOT TRUE" for name in plan.flag_columns) or "true"
+    records = f"count(DISTINCT ({listed(plan.own_key)}))"
+    sql = f"SELECT {key}, {records} FROM {table} WHERE {alive} GROUP BY {key} HAVING {records} > 1"
+    for *values, count in ask(f"{sql} ORDER BY {records} DESC, {key} LIMIT 1"):
+        raise shared_key(plan, values, records=count)
+
+
+def refuse_repeats(plan: Plan, table: str, *, count: Callable[[str], int], listed: Spelling, rows_only: str) -> None:
+    """Hold staged rows to the source's promise of each record once; what arrived twice came in place of something else.
+
+    `rows_only` is the condition that leaves deletions out, which may follow a row.
+    Raises: Truncated when a record is there twice.
+    """
+    if not plan.once or not plan.schema.key:
+        return
+    sql = f"SELECT count(*) - count(DISTINCT ({listed(plan.schema.key)})) FROM {table} WHERE {rows_only}"
+    if twice := count(sql):
+        raise repeated(plan, twice)
+
+
+def refuse_moved_keys(
+    plan: Plan, stage: str, *, table: str, count: Callable[[str], int], listed: Spelling, unset: str = "{} IS NOT TRUE"
+) -> None:
+    """Hold staged rows against the table's, before they are merged by a key that the user chose; both are names in SQL.
+
+    `count` answers a statement with its number; `unset` is the condition that a flag is not set.
+    Raises: SchemaConflict when a record's key is another than in the table, or a live record of the table would be overwritten.
+    """
+    same_key, same_record = agree(plan.key, listed), agree(plan.own_key, listed)
+    joined = f"SELECT count(*) FROM {stage} s JOIN {table} t ON"
+    if moved := count(f"{joined} {same_record} WHERE NOT ({same_key})"):
+        raise moved_keys(plan, moved)
+    alive = " AND ".join(unset.format(listed([name], side)) for name in plan.flag_columns for side in "st") or "true"
+    if shared := count(f"{joined} {same_key} WHERE NOT ({same_record}) AND {alive}"):
+        raise taken_keys(plan, shared)
 
 
 def shared_key(plan: Plan, values: Iterable[object], *, records: object) -> SchemaConflict:

@@ -7,60 +7,32 @@ into one, or left behind, without anybody being told; so the load is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+from halocline import identity
 from halocline.connector import Plan
 from halocline.connectors.postgres.client import Cursor, number, rows
 from halocline.connectors.postgres.tables import Table, listed
-from halocline.identity import moved_keys, shared_key, taken_keys
-from halocline.identity import repeated as repeats
 
 
 def refuse_shared_keys(cursor: Cursor, table: Table, *, plan: Plan) -> None:
-    """Hold staged rows against each other; records marked as deleted may share a key with a live one.
-
-    Raises: SchemaConflict when several live records have one key.
-    """
-    own = plan.own_key
-    if not own:
-        return
-    key = listed(plan.key)
-    alive = " AND ".join(f"{listed([name])} IS NOT TRUE" for name in plan.flag_columns) or "true"
-    records = f"count(DISTINCT ({listed(own)}))"
-    sql = f"SELECT {key}, {records} FROM {table.sql} WHERE {alive} GROUP BY {key} HAVING {records} > 1"
-    for *values, count in rows(cursor, f"{sql} ORDER BY {records} DESC, {key} LIMIT 1"):
-        raise shared_key(plan, values, records=count)
+    """See `identity.refuse_shared_keys`."""
+    identity.refuse_shared_keys(plan, table.sql, ask=partial(rows, cursor), listed=listed)
 
 
 def refuse_repeats(cursor: Cursor, table: Table, *, plan: Plan, rows_only: str = "true") -> None:
-    """Hold staged rows to the source's promise of each record once; what arrived twice came in place of something else.
-
-    `rows_only` is the condition that leaves deletions out, which may follow a row.
-    Raises: Truncated when a record is there twice.
-    """
-    if not plan.once or not plan.schema.key:
-        return
-    sql = f"SELECT count(*) - count(DISTINCT ({listed(plan.schema.key)})) FROM {table.sql} WHERE {rows_only}"
-    if repeated := number(cursor, sql):
-        raise repeats(plan, repeated)
+    """See `identity.refuse_repeats`."""
+    identity.refuse_repeats(plan, table.sql, count=partial(number, cursor), listed=listed, rows_only=rows_only)
 
 
 def refuse_moved_keys(cursor: Cursor, stage: Table, *, table: Table, plan: Plan) -> None:
-    """Hold staged rows against the table's, before they are merged by a key that the user chose.
-
-    Raises: SchemaConflict when a record's key is another than in the table, or a live record of the table would be overwritten.
-    """
+    """See `identity.refuse_moved_keys`; a table without the source's own key has nothing to be held against."""
     own = plan.own_key
     if not own or any(table.type_of(name) is None for name in own):
         return
-    same_key, same_record = equal(plan.key), equal(own)
-    joined = f"SELECT count(*) FROM {stage.sql} s JOIN {table.sql} t ON"
-    if moved := number(cursor, f"{joined} {same_record} WHERE NOT ({same_key})"):
-        raise moved_keys(plan, moved)
-    alive = " AND ".join(f"{side}.{listed([name])} IS NOT TRUE" for name in plan.flag_columns for side in "st") or "true"
-    if shared := number(cursor, f"{joined} {same_key} WHERE NOT ({same_record}) AND {alive}"):
-        raise taken_keys(plan, shared)
+    identity.refuse_moved_keys(plan, stage.sql, table=table.sql, count=partial(number, cursor), listed=listed)
 
 
 def equal(names: Sequence[str]) -> str:
     """The SQL condition that the rows s and t agree in these columns."""
-    return " AND ".join(f"s.{listed([name])} = t.{listed([name])}" for name in names)
+    return identity.agree(names, listed)

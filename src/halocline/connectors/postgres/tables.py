@@ -221,9 +221,9 @@ def defined(column: Column, like: Table | None = None) -> str:
     return f"{quoted(column.name.lower())} {kind}"
 
 
-def listed(names: Sequence[str]) -> str:
-    """Columns by comma, as they are spelled in the database."""
-    return ", ".join(quoted(name.lower()) for name in names)
+def listed(names: Sequence[str], side: str = "") -> str:
+    """Columns by comma, as they are spelled in the database; `side` is the alias of their table."""
+    return ", ".join(f"{side}.{quoted(name.lower())}" if side else quoted(name.lower()) for name in names)
 
 
 def _columns(cursor: Cursor, oid: int) -> dict[str, str]:

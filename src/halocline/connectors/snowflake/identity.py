@@ -7,12 +7,14 @@ into one, or left behind, without anybody being told; so the load is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+from halocline import identity
 from halocline.connector import Plan
 from halocline.connectors.snowflake.client import Cursor, number, rows
 from halocline.connectors.snowflake.staging import GONE
 from halocline.connectors.snowflake.tables import Table, listed
-from halocline.identity import moved_keys, repeated, shared_key, taken_keys
+from halocline.identity import repeated, shared_key
 from halocline.standard_sql import quoted
 
 _ROWS = f"NOT {quoted(GONE)}"
@@ -49,22 +51,15 @@ def refuse_repeats(cursor: Cursor, table: Table, *, plan: Plan) -> None:
 
 
 def refuse_moved_keys(cursor: Cursor, stage: Table, *, table: Table, plan: Plan) -> None:
-    """Hold staged rows against the table's, before they are merged by a key that the user chose.
-
-    Raises: SchemaConflict when a record's key is another than in the table, or a live record of the table would be overwritten.
-    """
+    """See `identity.refuse_moved_keys`; a table without the source's own key has nothing to be held against."""
     own = plan.own_key
     if not own or any(table.type_of(name) is None for name in own):
         return
-    same_key, same_record = equal(plan.key), equal(own)
-    joined = f"SELECT count(*) FROM {stage.sql} s JOIN {table.sql} t ON"
-    if moved := number(cursor, f"{joined} {same_record} WHERE NOT ({same_key})"):
-        raise moved_keys(plan, moved)
-    alive = " AND ".join(f"NOT COALESCE({listed([name], side)}, FALSE)" for name in plan.flag_columns for side in "st") or "TRUE"
-    if shared := number(cursor, f"{joined} {same_key} WHERE NOT ({same_record}) AND {alive}"):
-        raise taken_keys(plan, shared)
+    identity.refuse_moved_keys(
+        plan, stage.sql, table=table.sql, count=partial(number, cursor), listed=listed, unset="NOT COALESCE({}, FALSE)"
+    )
 
 
 def equal(names: Sequence[str]) -> str:
     """The SQL condition that the rows s and t agree in these columns."""
-    return " AND ".join(f"{listed([name], 's')} = {listed([name], 't')}" for name in names)
+    return identity.agree(names, listed)

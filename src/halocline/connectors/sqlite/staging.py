@@ -5,17 +5,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 
+from halocline import identity
 from halocline.batch import Op
 from halocline.connector import Plan
 from halocline.connectors.sqlite.client import number, touched
 from halocline.connectors.sqlite.types import sql_type, values_of
-from halocline.identity import keyless, moved_keys, repeated, shared_key, taken_keys
+from halocline.identity import keyless, repeated, shared_key
 from halocline.schema import Schema
 from halocline.spooled import StagedFile
-from halocline.standard_sql import quoted
+from halocline.standard_sql import listed, quoted
 
 STAGE = "temp._halocline_stage"
 GONE = "_halocline_delete"
@@ -51,7 +53,8 @@ def stage(connection: sqlite3.Connection, plan: Plan, *, files: Sequence[StagedF
 
 def same_key(plan: Plan, *, of: str) -> str:
     """The condition that two rows have one key; `of` are the two letters that stand for them."""
-    return _equal(plan.key, of=of)
+    one, other = list(of)
+    return " AND ".join(f"{one}.{quoted(name)} = {other}.{quoted(name)}" for name in plan.key)
 
 
 def deduplicate(connection: sqlite3.Connection, plan: Plan, *, rows_only: str = "true") -> int:
@@ -94,17 +97,8 @@ def refuse_shared_keys(connection: sqlite3.Connection, plan: Plan) -> None:
 
 
 def refuse_moved_keys(connection: sqlite3.Connection, plan: Plan, *, into: str) -> None:
-    """Hold staged rows against those of the table `into`, before they are merged by a key that the user chose.
-
-    Raises: SchemaConflict when a record's key is another than in the table, or a live record of the table would be overwritten.
-    """
-    one_key, one_record = same_key(plan, of="st"), _equal(plan.own_key, of="st")
-    met = f"SELECT count(*) FROM {STAGE} s JOIN {into} t ON"
-    if moved := number(connection, f"{met} {one_record} WHERE NOT ({one_key})"):
-        raise moved_keys(plan, moved)
-    alive = " AND ".join(f"{side}.{quoted(name)} IS NOT TRUE" for name in plan.flag_columns for side in "st") or "true"
-    if shared := number(connection, f"{met} {one_key} WHERE NOT ({one_record}) AND {alive}"):
-        raise taken_keys(plan, shared)
+    """See `identity.refuse_moved_keys`."""
+    identity.refuse_moved_keys(plan, STAGE, table=into, count=partial(number, connection), listed=listed)
 
 
 def _rows(file: StagedFile, schema: Schema) -> Iterator[tuple[object, ...]]:
@@ -131,8 +125,3 @@ def _examined(connection: sqlite3.Connection, plan: Plan) -> Staged:
     for name in plan.cursor_columns:
         ((highest,),) = connection.execute(f"SELECT max({quoted(name)}) FROM {STAGE} WHERE NOT {GONE}").fetchall()
     return Staged(rows, repeats, None if highest is None else str(highest))
-
-
-def _equal(names: Sequence[str], *, of: str) -> str:
-    one, other = list(of)
-    return " AND ".join(f"{one}.{quoted(name)} = {other}.{quoted(name)}" for name in names)
