@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import duckdb
 
+from halocline import standing_table
 from halocline.connector import Plan, Target
 from halocline.connectors.duckdb.client import Cursor, Database, number, rows
 from halocline.connectors.duckdb.types import sql_type
-from halocline.errors import FixConfig, NotFound, SchemaConflict, Stop
+from halocline.errors import FixConfig, Stop
 from halocline.schema import Column, Schema
 from halocline.standard_sql import quoted
-from halocline.versions import BY_HAND, COLUMNS, refuse_other_kind
+from halocline.versions import COLUMNS, refuse_other_kind
 
 _SCHEMA_TRIES, _SCHEMA_WAIT_S = 50, 0.01  # another flow's statement takes milliseconds; one in a user's open transaction lasts
 FULL_SYNC = "Run a full sync (--full, force_full_sync=True; for a flow's table `mode: replace`), which builds the table anew."
@@ -88,19 +89,8 @@ def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
 
 
 def check_types(table: Table, plan: Plan) -> None:
-    """Hold a table's types against the plan's, before rows are merged into it.
-
-    Raises: SchemaConflict for a column of another type, NotFound for a table without its key column.
-    """
-    for column in plan.schema:
-        there = table.type_of(column.name)
-        if there is not None and there != sql_type(column):
-            cause = f"the column {column.name} is {there} there, and would have to be {sql_type(column)} now"
-            hint = BY_HAND if plan.history else FULL_SYNC
-            raise SchemaConflict(f"Merging into {table.label}", cause, hint=hint, column=column.name)
-    for name in plan.key if table.exists else ():
-        if table.type_of(name) is None:
-            raise NotFound(f"Merging into {table.label}", f"the table has no key column {name!r}", hint=FULL_SYNC)
+    """See `standing_table.check_types`."""
+    standing_table.check_types(table, plan, doing=f"Merging into {table.label}", holds=_is, sql_type=sql_type, hint=FULL_SYNC)
 
 
 def check_kind(table: Table, plan: Plan) -> None:
@@ -152,6 +142,10 @@ def expect(table: Table, touched: int, *, wanted: int) -> None:
     if touched != wanted:
         cause = f"{wanted:,} rows were to change, {touched:,} did"
         raise Stop(f"Merging into {table.label}", cause, hint="Report this defect.")
+
+
+def _is(there: str, column: Column) -> bool:
+    return there == sql_type(column)
 
 
 def _defined(column: Column) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from halocline import standing_table
 from halocline.connector import Plan, Target
 from halocline.connectors.postgres.client import Cursor, Database, lowered, one, rows
 from halocline.connectors.postgres.types import holds, sql_type, stored_type
-from halocline.errors import FixConfig, NotFound, SchemaConflict
+from halocline.errors import FixConfig, NotFound
 from halocline.mapping.near import near
 from halocline.schema import Column, Schema
 from halocline.standard_sql import quoted
-from halocline.versions import BY_HAND, COLUMNS, refuse_other_kind
+from halocline.versions import COLUMNS, refuse_other_kind
 
 FULL_SYNC = "Run a full sync (--full, force_full_sync=True; for a flow's table `mode: replace`), which builds the table anew."
 CAPITALS = "A load writes names in lower case (docs/postgres.md, Names): rename it there, or load into a table of its own."
@@ -150,19 +151,8 @@ def hold(cursor: Cursor, database: Database, *, target: Target) -> Table:
 
 
 def check_types(table: Table, plan: Plan) -> None:
-    """Hold a table's types against the plan's, before rows are merged into it.
-
-    Raises: SchemaConflict for a column of another type, NotFound for a table without its key column.
-    """
-    for column in plan.schema:
-        there = table.type_of(column.name)
-        if there is not None and not holds(there, column):
-            cause = f"the column {column.name} is {there} there, and would have to be {sql_type(column)} now"
-            hint = BY_HAND if plan.history else FULL_SYNC
-            raise SchemaConflict(f"Merging into {table.label}", cause, hint=hint, column=column.name)
-    for name in plan.key if table.exists else ():
-        if table.type_of(name) is None:
-            raise NotFound(f"Merging into {table.label}", f"the table has no key column {name!r}", hint=FULL_SYNC)
+    """See `standing_table.check_types`."""
+    standing_table.check_types(table, plan, doing=f"Merging into {table.label}", holds=holds, sql_type=sql_type, hint=FULL_SYNC)
 
 
 def check_kind(table: Table, plan: Plan) -> None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from snowflake.connector.errors import Error, ProgrammingError
 
+from halocline import standing_table
 from halocline.connector import Plan, Target
 from halocline.connectors.snowflake.client import Cursor, Database, literal, number, rows, told, uppered
 from halocline.connectors.snowflake.errors import DENIED, is_missing
 from halocline.connectors.snowflake.types import column_of, holds, sql_type
-from halocline.errors import FixConfig, NotFound, SchemaConflict
+from halocline.errors import FixConfig
 from halocline.schema import Column, Schema
 from halocline.standard_sql import quoted
 
@@ -96,17 +97,8 @@ def described(cursor: Cursor, table: Table) -> dict[str, str] | None:
 
 
 def check_types(table: Table, plan: Plan, *, doing: str) -> None:
-    """Hold a table's types against the plan's, before rows are merged into it or read from it.
-
-    Raises: SchemaConflict for a column of another type, NotFound for a table without its key column.
-    """
-    for column in clashes(table, plan.schema):
-        there = table.type_of(column.name)
-        cause = f"the column {column.name} is {there} there, and would have to be {sql_type(column)} now"
-        raise SchemaConflict(doing, cause, hint=FULL_SYNC, column=column.name)
-    for name in plan.key if table.exists else ():
-        if table.type_of(name) is None:
-            raise NotFound(doing, f"the table has no key column {name!r}", hint=FULL_SYNC)
+    """See `standing_table.check_types`."""
+    standing_table.check_types(table, plan, doing=doing, holds=holds, sql_type=sql_type, hint=FULL_SYNC)
 
 
 def clashes(table: Table, schema: Schema) -> tuple[Column, ...]:

@@ -9,9 +9,10 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from halocline import standing_table
 from halocline.connector import Plan, Target
 from halocline.connectors.sqlite.types import described, holds, sql_type
-from halocline.errors import FixConfig, NotFound, SchemaConflict, Stop
+from halocline.errors import FixConfig, Stop
 from halocline.schema import Column, Schema
 from halocline.standard_sql import quoted
 
@@ -96,17 +97,8 @@ def columns_of(connection: sqlite3.Connection, name: str) -> Schema:
 
 
 def check_types(table: Table, plan: Plan, *, doing: str) -> None:
-    """Hold a table's types against the plan's, before rows are merged into it or read from it.
-
-    Raises: SchemaConflict for a column of another type, NotFound for a table without its key column.
-    """
-    column = table.misfit(plan.schema)
-    if column is not None:
-        cause = f"the column {column.name} is {table.type_of(column.name)} there, and would have to be {sql_type(column)} now"
-        raise SchemaConflict(doing, cause, hint=FULL_SYNC, column=column.name)
-    for name in plan.key if table.exists else ():
-        if table.type_of(name) is None:
-            raise NotFound(doing, f"the table has no key column {name!r}", hint=FULL_SYNC)
+    """See `standing_table.check_types`."""
+    standing_table.check_types(table, plan, doing=doing, holds=holds, sql_type=sql_type, hint=FULL_SYNC)
 
 
 def make(connection: sqlite3.Connection, table: Table, *, schema: Schema, extra: Mapping[str, str] | None = None) -> None:
