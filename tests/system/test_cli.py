@@ -447,8 +447,13 @@ def test_a_missing_environment(shell: Shell) -> None:
     ],
 )
 def test_an_unknown_destination(shell: Shell, uri: str, words: tuple[str, ...]) -> None:
-    """Mistake 9: a URI that nobody knows, or that leads nowhere. The right form is shown, a password in it is not; code 2."""
-    told(shell.run("sync", "Account", "--to", uri), 2, *words)
+    """Mistake 9: a URI that nobody knows, or that leads nowhere. The right form is shown, a password in it is warned of and not
+    shown; code 2.
+    """
+    done = shell.run("sync", "Account", "--to", uri)
+    warning, failure, more = done.err.partition("Please check: ")
+    assert ("--to holds a password" in warning, bool(warning), SECRET in done.err) == (SECRET in uri, SECRET in uri, False)
+    told(replace(done, err=failure + more), 2, *words)
 
 
 @pytest.mark.parametrize(
