@@ -162,7 +162,7 @@ def test_books_that_do_not_balance_stop_the_run(source: TwinSource, ledger: Ledg
     """Read = inserted + updated + deleted + unchanged + rejected + filtered, checked at the end of every run."""
     monkeypatch.setattr("tests.twins.TwinUnit.commit", lambda self, positions, manifests: Counts(inserted=4))
     run = Run.new()
-    with pytest.raises(Stop, match="5 rows were read but 4 are accounted for"):
+    with pytest.raises(Stop, match="5 rows were read but 4 rows are accounted for"):
         execute(flow(source, TwinDestination()), run, ledger=ledger)
     assert run.durable_rows == 4
     assert ledger.get(run.id).state == "failed"

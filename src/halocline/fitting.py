@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halocline.exact_json import Digits, NoJSON, held_to_limits, json_text, see_json, value_of, whole
+from halocline.quantity import quantity
 from halocline.schema import Column, Kind, Schema
 
 _MOST_DIGITS = 38
@@ -222,7 +223,7 @@ def _text(value: object, column: Column) -> str:
     except UnicodeEncodeError:
         raise _Not("holds half a character") from None
     if column.length and len(text) > column.length:
-        raise _Not(f"has {len(text):,} characters, more than the {column.length:,} that it takes", "TOO_LONG")
+        raise _Not(f"has {quantity(len(text), 'character')}, more than the {column.length:,} that it takes", "TOO_LONG")
     return text
 
 

@@ -58,7 +58,9 @@ def refuse_mass_delete(label: str, plan: Plan, *, deletions: int, there: int) ->
     Raises: Refused when more than the plan's share would go.
     """
     if deletions > SMALL_DELETE_ROWS and deletions > plan.max_delete_share * there:
-        cause = f"{deletions:,} of its {there:,} rows would go, more than the share of {plan.max_delete_share:.0%} allowed"
+        cause = (
+            f"{deletions:,} of its {quantity(there, 'row')} would go, more than the share of {plan.max_delete_share:.0%} allowed"
+        )
         hint = f"{_LOOK}; if they are truly deleted, raise max_delete_share (--max-delete-share)."
         raise Refused(f"Merging into {label}", cause, hint=hint, deletions=deletions, rows=there)
 
@@ -69,7 +71,8 @@ def refuse_emptied(label: str, plan: Plan, *, removed: int, left: int) -> None:
     Raises: Refused when no row would be left, and the plan does not allow that.
     """
     if plan.concluded and removed and not left and not plan.allow_empty:
-        cause = f"all of its {removed:,} rows would go, for of none of what was read a row is built any more"
+        all_of_it = "its only row" if removed == 1 else f"all of its {removed:,} rows"
+        cause = f"{all_of_it} would go, for of none of what was read a row is built any more"
         hint = (
             "Look at the builder and at its items; if the table is to be empty, allow it (`allow_empty: true`, allow_empty=True)."
         )

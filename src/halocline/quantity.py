@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_VERBS = {"is": "are", "was": "were", "has": "have", "stays": "stay"}
+_VERBS = {"is": "are", "was": "were", "has": "have", "stays": "stay", "goes": "go", "shares": "share", "differs": "differ"}
 _HISSES = ("s", "x", "ch")
 
 
@@ -12,6 +12,12 @@ def quantity(count: int, what: str) -> str:
         noun, _, verb = what.rpartition(" ")
         what = f"{_many(noun)} {_VERBS[verb]}" if verb in _VERBS else _many(what)
     return f"{count:,} {what}"
+
+
+def quantity_of(count: int, total: int, *, what: str) -> str:
+    """`1 of 2 rows was`, `2 of 3 rows were`, `1 of 1 row was`: of how many there are in all. `what` has a verb."""
+    noun, _, verb = what.rpartition(" ")
+    return f"{count:,} of {quantity(total, noun)} {verb if count == 1 else _VERBS[verb]}"
 
 
 def _many(noun: str) -> str:

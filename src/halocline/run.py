@@ -39,6 +39,7 @@ from halocline.guards import refuse_rejections
 from halocline.heartbeat import Turn, explained, held
 from halocline.outcome import Counts, Outcome
 from halocline.place import within
+from halocline.quantity import quantity
 from halocline.unfinished import SourceJournal, belonging, is_spoilt, left_by, settle
 
 if TYPE_CHECKING:
@@ -402,7 +403,7 @@ def _conserve(run: Run) -> None:
     if run.rows_read != counts.accounted:
         raise Stop(
             f"Closing run {run.id}",
-            f"{run.rows_read:,} rows were read but {counts.accounted:,} are accounted for ({counts})",
+            f"{quantity(run.rows_read, 'row was')} read but {quantity(counts.accounted, 'row is')} accounted for ({counts})",
             hint="The commit was made; compare both sides before the next run, and report this as a defect of Halocline.",
         )
 

@@ -16,6 +16,7 @@ from halocline.batch import JSON, Batch, Op
 from halocline.connector import Manifest, Part, Plan, Target
 from halocline.errors import Truncated
 from halocline.outcome import Outcome
+from halocline.quantity import quantity
 from halocline.spool import Spool, arriving, discard, storage
 from halocline.staged import manifest_of, pieces_of
 
@@ -57,7 +58,7 @@ class StagedFile:
                 seen += batch.num_rows
                 yield batch
         if seen != self.rows:
-            cause = f"a staged file holds {seen:,} rows, {self.rows:,} were announced"
+            cause = f"a staged file holds {quantity(seen, 'row')}, and {self.rows:,} announced"
             raise Truncated("Loading the staged files", cause, hint="Run it again; nothing was published.", rows=seen)
 
 

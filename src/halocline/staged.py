@@ -11,6 +11,7 @@ import pyarrow as pa
 from halocline.batch import JSON, Batch, Op, Position, Raw
 from halocline.connector import Manifest, Part, Plan, Target
 from halocline.errors import FixConfig, SchemaConflict, Truncated
+from halocline.quantity import quantity
 from halocline.schema import Schema
 from halocline.spool import storage
 
@@ -149,7 +150,8 @@ def pieces_of(manifests: Iterable[Manifest], read: Callable[[str], _Piece], *, d
     for manifest in manifests:
         pieces = [read(text) for text in manifest.files]
         if sum(piece.rows for piece in pieces) != manifest.rows + manifest.deletes:
-            cause = f"the part {manifest.part} announces {manifest.rows + manifest.deletes:,} rows, its {called} another number"
+            announced = quantity(manifest.rows + manifest.deletes, "row")
+            cause = f"the part {manifest.part} announces {announced}, its {called} another number"
             raise Truncated(doing, cause, hint="Run it again; nothing was published.")
         last[manifest.part, pieces[0].load if pieces else ""] = pieces
     return [piece for pieces in last.values() for piece in pieces]

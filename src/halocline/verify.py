@@ -29,6 +29,7 @@ from halocline.errors import FixConfig, HaloclineError, NotSupported, Refused, R
 from halocline.events import Sink, silent
 from halocline.ledger import Ledger
 from halocline.outcome import Counts
+from halocline.quantity import quantity
 from halocline.run import Flow, Run, execute
 from halocline.schema import Schema
 from halocline.spool import Spool, discard
@@ -142,7 +143,7 @@ class _Found:
 
 def _refuse_odd(sample: int, *, full: bool) -> None:
     if sample < 0:
-        raise FixConfig("Reading the options", f"a sample of {sample} rows is none", hint="Give a number from 1 up.")
+        raise FixConfig("Reading the options", f"a sample of {quantity(sample, 'row')} is none", hint="Give a number from 1 up.")
     if sample and full:
         raise FixConfig("Reading the options", "a sample and a full comparison are asked for", hint="Choose one of them.")
 
@@ -306,12 +307,13 @@ def _notes(sides: _Sides, found: _Found) -> Iterator[str]:
     if sides.position is None:
         yield "No sync of this flow has filled the table, or it was emptied since: every row is due."
     else:
-        yield f"Rows that changed from {sides.now.carried_until} on are the next sync's: {found.not_due:,} were left out."
+        left_out = "1 was" if found.not_due == 1 else f"{found.not_due:,} were"
+        yield f"Rows that changed from {sides.now.carried_until} on are the next sync's: {left_out} left out."
     if sides.now.full_reason:
         yield f"The next sync reads everything: {sides.now.full_reason}."
     if found.kept:
-        why = "are flagged, and stay" if sides.plan.deletes is Deletes.SOFT else "stay, because deletes are ignored"
-        yield f"{found.kept:,} rows that only the table has {why}."
+        why = "flagged, and kept" if sides.plan.deletes is Deletes.SOFT else "kept, because deletes are ignored"
+        yield f"Only the table has {quantity(found.kept, 'row')}: {why}."
     formulas = [column.name for column in sides.plan.schema if column.calculated and column.name in found.columns]
     if formulas:
         yield f"Calculated, and so changed without a stamp: {', '.join(formulas)}; `--formula-refresh` keeps them up to date."

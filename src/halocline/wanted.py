@@ -16,6 +16,7 @@ from halocline.batch import JSON, Position
 from halocline.connector import OVERLAP_S, Abilities, Manifest, Plan, Survey
 from halocline.errors import FixConfig, NotFound, Truncated
 from halocline.mapping.near import near
+from halocline.quantity import quantity
 from halocline.schema import Column, Schema
 
 MOST_AGAIN = 1_000  # rows that a position names, to be read again; of more it stays where it is
@@ -189,7 +190,7 @@ class Look:
         if self.stamp.nullable:
             yield f"Rows whose {name} is null are read each time."
         if self.low is not None and self._again:
-            yield f"{len(self._again):,} that the last run could not make rows of are read again."
+            yield f"{quantity(len(self._again), 'item is')} read again, for the last run could make no row of it."
         if self.low is not None and self.since.get(_HELD):
             yield f"{self.since[_HELD]:,} of what the last run read could not become rows, so the position has not moved."
 
@@ -225,7 +226,7 @@ def refuse_fewer(plan: Plan, manifests: Sequence[Manifest], *, sent: int) -> Non
     """
     staged = sum(one.rows for one in manifests)
     if staged != sent:
-        cause = f"{sent:,} rows were read, {staged:,} are staged"
+        cause = f"{quantity(sent, 'row was')} read, {staged:,} staged"
         raise Truncated(f"Reading {plan.object}", cause, hint="Run it again; nothing was published.", rows=staged)
 
 

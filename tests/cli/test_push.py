@@ -253,7 +253,7 @@ def test_a_diff_sends_what_changed_and_a_mirror_deletes_what_is_gone(desk: PushD
     assert "1 written (0 created, 1 updated), 0 refused, 3 unchanged," in desk.type(*table, "--diff").out
     in_lake("DELETE FROM t WHERE i = 3")
     told = desk.type(*table, "--mirror", "--dry-run")
-    assert "mirror     1 of the 4 records that were written from it is gone from it, and would be deleted" in told.out
+    assert "mirror     1 of the 4 records written from it is gone from it, and would be deleted" in told.out
     assert len(desk.accounts()) == 4
     told = desk.type(*table, "--mirror")
     assert told.exit_code == 0, told
@@ -261,7 +261,7 @@ def test_a_diff_sends_what_changed_and_a_mirror_deletes_what_is_gone(desk: PushD
     assert desk.accounts() == [("k0", "N0"), ("k1", "N1"), ("k2", "new")]
     in_lake("DELETE FROM t WHERE i > 0")
     told = desk.type(*table, "--mirror", "--dry-run")
-    assert "mirror     2 of the 3 records that were written from it are gone from it, and would stay: 2 of" in told.out
+    assert "mirror     2 of the 3 records written from it are gone from it, and would stay: 2 of" in told.out
     told = desk.type(*table, "--mirror")
     assert (told.exit_code, "2 of the 3 records" in told.err, "--max-delete-share" in told.err) == (1, True, True), told
     assert "0 written" in told.out, "what was pushed before the guard is told as well"

@@ -207,7 +207,7 @@ def test_rows_that_a_trigger_keeps_out_are_missed(cases: Any, place: Place) -> N
         "CREATE FUNCTION raw.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
         " CREATE TRIGGER out BEFORE INSERT ON raw.cases FOR EACH ROW EXECUTE FUNCTION raw.nothing()"
     )
-    with pytest.raises(Truncated, match="1 rows were written, and the table has 0"):
+    with pytest.raises(Truncated, match="1 row was written, and the table has 0"):
         insert_data_and_validate(cases, "raw.cases", HEADERS, [(2, None, None, None)])
 
 

@@ -366,7 +366,7 @@ def test_inserting_rows_in_doubt_again_is_told(tmp_path: Path) -> None:
     (dead,) = (one.run for one in flow.ledger.runs())
     assert flow.org.names() == ["a", "b", "c", "d"]
     (told,) = _insert(flow)
-    assert told.startswith(f"2 rows in doubt since run {dead} are inserted again")
+    assert told.startswith(f"Inserted again: 2 rows in doubt since run {dead}")
     assert "Compare both sides by Ext__c" in told
     assert flow.org.names() == ["a", "b", "c", "c", "d", "d", "e"]
     assert _insert(flow) == []
@@ -626,7 +626,7 @@ def test_what_a_mirror_would_delete_is_foreseen(flow: Flow) -> None:
     assert flow.foresee([]).refusal.startswith("the source is empty")
     assert flow.foresee([], allow_empty=True).refusal.startswith("3 of the 3 records")
     assert flow.foresee([], allow_empty=True, max_delete_share=1.0) == Foreseen(3, 3)
-    assert flow.foresee(accounts("a", "b"), not_sent=1).refusal.startswith("1 rows of the source were not sent")
+    assert flow.foresee(accounts("a", "b"), not_sent=1).refusal.startswith("1 row of the source was not sent")
     assert len(flow.names()) == 3
 
 
@@ -654,7 +654,7 @@ def test_a_mirror_refuses_to_follow_an_empty_source(flow: Flow) -> None:
 def test_a_mirror_deletes_nothing_when_rows_were_not_sent(flow: Flow) -> None:
     """A row that could not be sent might be the one that seems gone."""
     flow.push(accounts("a", "b", "c"))
-    with pytest.raises(Refused, match="1 rows of the source were not sent"):
+    with pytest.raises(Refused, match="1 row of the source was not sent"):
         flow.mirror([*accounts("a", "b"), {"Ext__c": "k2", "Name": "unsendable"}])
     assert len(flow.names()) == 3
 

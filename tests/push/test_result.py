@@ -145,4 +145,4 @@ def test_lists_grow_while_the_sync_goes_on() -> None:
     assert result.salesforce_ids == ["b"]
     result.add(told({0: "a"}, other(2, Fate.REFUSED, "BAD")))
     assert (result.salesforce_ids, len(result.errors)) == (["a", "b"], 1)
-    assert repr(result) == "<SyncResult pending: 2 of 0 written, 1 errors>"
+    assert repr(result) == "<SyncResult pending: 2 of 0 written, 1 error>"

@@ -17,6 +17,7 @@ from halocline.connectors.salesforce import SalesforceClient
 from halocline.errors import QuotaExhausted
 from halocline.ledger import SqliteLedger
 from halocline.pipeline import SyncPipeline
+from halocline.quantity import quantity
 from halocline.retry import Policy
 from halocline.sync import IntelligentSync, SobjectSync
 from tests.system.laptop import QUICK, Laptop, laptop, login_to
@@ -77,7 +78,7 @@ def told(error: Exception, budget: int) -> None:
     """The refusal names what is used, the budget, and when it begins anew; its code says: later."""
     assert isinstance(error, QuotaExhausted)
     assert error.exit_code == 75
-    assert f"{budget:,} of the budget of {budget:,} calls a day" in str(error)
+    assert f"{budget:,} of the budget of {quantity(budget, 'call')} a day" in str(error)
     assert (error.facts["used"], error.facts["budget"]) == (budget, budget)
     assert "It begins anew at " in str(error)
 

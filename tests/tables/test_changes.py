@@ -161,7 +161,7 @@ def test_what_could_not_be_built_is_read_again_until_it_can_be(either: World) ->
     assert (first.rejected, either.rows(where="id = 5")) == (1, [])
     second = either.run(wanted)
     assert (method(second), second.rows_read, second.rejected) == ("table_incremental", 2, 1)  # 99 is in the overlap
-    assert "1 that the last run could not make rows of are read again." in reasons(second)
+    assert "1 item is read again, for the last run could make no row of it." in reasons(second)
     broken.clear()
     third = either.run(wanted)
     assert (method(third), third.rows_read, either.rows(where="id = 5")) == ("table_incremental", 2, [(5, "n5")])

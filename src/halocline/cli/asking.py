@@ -11,6 +11,7 @@ from halocline.errors import HaloclineError
 from halocline.flows.connections import checked_address
 from halocline.flows.draft import KINDS, SALESFORCE, Draft
 from halocline.mapping.near import near
+from halocline.quantity import quantity
 
 _WORDS = (
     "Salesforce objects into tables of a database, a warehouse or files",
@@ -102,7 +103,7 @@ def _of_org() -> list[str]:
     usual = [name for name in ("Account", "Contact", "Lead", "Opportunity", "Case") if name in found]
     custom = [name for name in found if name.endswith("__c")]
     shown = ", ".join([*usual, *custom][:_SHOWN])
-    out.print(f"  The org has {len(found):,} objects that can be queried: {shown}, ...", markup=False)
+    out.print(f"  The org has {quantity(len(found), 'object')} that can be queried: {shown}, ...", markup=False)
     return found
 
 

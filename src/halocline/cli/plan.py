@@ -186,7 +186,7 @@ def _show(survey: Survey, plan: Plan, target: str, *, flow: str) -> None:
     for name, value in (
         ("flow", flow),
         ("method", plan.method),
-        ("from", f"{survey.object}, about {quantity(survey.estimated_rows, 'row')}, {len(plan.schema)} columns"),
+        ("from", f"{survey.object}, about {quantity(survey.estimated_rows, 'row')}, {quantity(len(plan.schema), 'column')}"),
         ("to", f"{target}, {plan.mode}{' by ' if plan.key else ''}{', '.join(plan.key)}, deletes: {plan.deletes}"),
         ("window", "everything" if plan.full else f"{plan.cursor or 'written'} from {low} up to {high}"),
         ("next position", str(plan.next_position.get("stamp") or "")),

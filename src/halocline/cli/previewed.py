@@ -46,7 +46,7 @@ def show(found: Preview) -> None:
 
 def _mirror(foreseen: Foreseen) -> str:
     is_gone = "is gone from it" if foreseen.gone == 1 else "are gone from it"
-    told = f"{foreseen.gone:,} of the {foreseen.known:,} records that were written from it {is_gone}"
+    told = f"{foreseen.gone:,} of the {quantity(foreseen.known, 'record')} written from it {is_gone}"
     return f"{told}, and would stay: {foreseen.refusal}" if foreseen.refusal else f"{told}, and would be deleted"
 
 

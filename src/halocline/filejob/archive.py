@@ -17,6 +17,7 @@ from halocline.buckets import METADATA_BYTES, Buckets, Stored, together
 from halocline.errors import Changed, NotFound, Truncated
 from halocline.events import Noticed, Sink, silent
 from halocline.filejob.names import job_mark, source_mark
+from halocline.quantity import quantity
 
 _NAMES = ("run", "job", "source", "version", "landed", "found")
 RUN, JOB, SOURCE, VERSION, LANDED, FOUND = (f"halocline-{name}" for name in _NAMES)
@@ -69,7 +70,7 @@ class Archive:
             return False
         copy = self.buckets.head(self.stored.bucket, self.key)
         if copy is None or copy.size != self.stored.size:
-            size = "nothing" if copy is None else f"{copy.size:,} bytes"
+            size = "nothing" if copy is None else f"{quantity(copy.size, 'byte')}"
             cause = f"its copy {self.key} has {size}, and not {self.stored.size:,}"
             raise Truncated(f"Archiving s3://{self.stored.bucket}/{self.stored.key}", cause, hint="It stays where it is.")
         self._delete(found)

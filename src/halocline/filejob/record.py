@@ -21,6 +21,7 @@ from halocline.errors import AccessDenied, BadQuery, FixConfig, HaloclineError, 
 from halocline.events import Noticed, Sink
 from halocline.filejob.journal import StepBook
 from halocline.mapping.near import near
+from halocline.quantity import quantity
 
 STEP = "record"
 NAMES = (
@@ -240,7 +241,7 @@ class Recorder:
             return None
         if not wanted.cuts:
             return value
-        self.sink(Noticed(f"{wanted.sobject}.{name} holds {room} characters: the text of {len(value)} was cut."))
+        self.sink(Noticed(f"{wanted.sobject}.{name} holds {quantity(room, 'character')}: the text of {len(value)} was cut."))
         return value[:room]
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from halocline.quantity import quantity
+
 NO_REASON = "UNKNOWN_ERROR"
 """The code of a row that is said not to be written, and not why."""
 NO_RESULT = "NO_RESULT"
@@ -45,7 +47,8 @@ def _refused(row: Row, result: Row, *, about: Mapping[str, str]) -> dict[str, An
 def _unknown(row: Row, results: Sequence[Row], *, rows: int, about: Mapping[str, str]) -> dict[str, Any]:
     errors = [error for result in results for error in result.get("errors") or () if isinstance(error, Mapping)]
     texts = dict.fromkeys(f"{error.get('statusCode')}: {error.get('message')}" for error in errors)
-    told = f"{len(results):,} results came for {rows:,} rows, so nobody can say which is this row's; look whether it is there"
+    came = f"{quantity(len(results), 'result')} came for {quantity(rows, 'row')}"
+    told = f"{came}, so nobody can say which is this row's; look whether it is there"
     heard = f". Among the results: {'; '.join(list(texts)[:_SHOWN])}" if texts else ""
     return _line(row, code=NO_RESULT, message=told + heard, about=about)
 

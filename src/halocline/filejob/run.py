@@ -44,6 +44,7 @@ from halocline.filejob.submit import Deadline, Submit, may_have_sent
 from halocline.heartbeat import Turn, held
 from halocline.outcome import Rejection
 from halocline.push.order import Nulls, SyncMode
+from halocline.quantity import quantity
 from halocline.report import rejections_of
 from halocline.spool import Spool, storage
 
@@ -330,7 +331,7 @@ class _Work:
         path.unlink(missing_ok=True)
         lines = append(self._failures(found), path, headers=ALL_HEADERS)
         if lines != found["errors"]:
-            cause = f"{found['errors']:,} rows were not written, and {lines:,} are known"
+            cause = f"{quantity(found['errors'], 'row was')} not written, and {lines:,} known"
             raise Stop(f"Reporting on {self.where}", cause, hint="Report this as a defect of Halocline.")
         metadata = metadata_of(self.book.run, self.stored, job=self.job.name, found=found)
         self.buckets.upload(path, self.where.bucket, self.error_key, content_type=CONTENT_TYPE, metadata=metadata)

@@ -20,6 +20,7 @@ from halocline.flows.push import PushFlow
 from halocline.flows.sync import SyncFlow
 from halocline.flows.tables import OneTable, TablesFlow
 from halocline.mapping.near import near
+from halocline.quantity import quantity
 
 _LARGEST_BYTES = 1 << 20
 _KINDS = ("sync", "push", "file", "listen", "tables")
@@ -56,7 +57,7 @@ def read(path: Path) -> Configuration:
         hint = "`halocline init` writes one; `--config FILE` or HALOCLINE_CONFIG names another."
         raise FixConfig(doing, f"the file cannot be read ({error.strerror})", hint=hint) from error
     if len(data) > _LARGEST_BYTES:
-        raise FixConfig(doing, f"it has {len(data):,} bytes; at most {_LARGEST_BYTES:,} are read")
+        raise FixConfig(doing, f"it has {quantity(len(data), 'byte')}; at most {_LARGEST_BYTES:,} are read")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

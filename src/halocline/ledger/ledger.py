@@ -24,6 +24,7 @@ from halocline.errors import LeaseHeld, LeaseLost, NotFound, QuotaExhausted, Sto
 from halocline.ledger.process import Process
 from halocline.ledger.retention import Pruned
 from halocline.outcome import Counts, Fate, Outcome, Rejection, RunRecord
+from halocline.quantity import quantity
 
 Clock = Callable[[], datetime]
 """Gives the present instant, aware and in UTC."""
@@ -237,7 +238,7 @@ def lost(lease: Lease, *, newest: tuple[int, str | None] | None) -> LeaseLost:
 def overspent(org: str, *, used: int, most: int, now: datetime, doing: str = "") -> QuotaExhausted:
     """The error for calls that would go beyond the budget of the day; no waiting inside of a run is meant to outlast it."""
     resets = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    cause = f"{used:,} of the budget of {most:,} calls a day to {org} are used"
+    cause = f"{used:,} of the budget of {quantity(most, 'call')} a day to {org} {'is' if used == 1 else 'are'} used"
     hint = f"It begins anew at {resets:%Y-%m-%dT%H:%M}Z; then, or with a larger --api-budget (HALOCLINE_API_BUDGET), it goes on."
     return QuotaExhausted(
         doing or f"Calling {org}",

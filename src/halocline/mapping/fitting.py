@@ -15,6 +15,7 @@ from halocline.mapping.finding import Finding
 from halocline.mapping.paths import Absent
 from halocline.mapping.steps import Step
 from halocline.mapping.transforms import kind_of
+from halocline.quantity import quantity
 from halocline.schema import Kind, Schema
 
 _NUMBERS = frozenset({Kind.INTEGER, Kind.DECIMAL, Kind.DOUBLE, Kind.STRING})
@@ -73,7 +74,7 @@ def _refusal(value: object, field: Mapping[str, Any]) -> str:
         return _choice_refusal(str(value), field, several=told == "multipicklist")
     length = int(field.get("length") or 0)
     if isinstance(value, str) and 0 < length < len(value):
-        return f"has {len(value)} characters, and {field['name']} holds {length}"
+        return f"has {quantity(len(value), 'character')}, and {field['name']} holds {length}"
     return ""
 
 

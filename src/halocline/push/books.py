@@ -16,6 +16,7 @@ from halocline.push.order import SyncMode
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
@@ -78,7 +79,7 @@ class Books:
         if run.accounted == run.total and not marks.untold and not marks.wrong:
             return
         told = f"{marks.untold:,} untold and {marks.wrong:,} told wrongly"
-        cause = f"of {run.total:,} rows {run.accounted:,} are accounted for, {told}"
+        cause = f"of {quantity(run.total, 'row')} {run.accounted:,} {'is' if run.accounted == 1 else 'are'} accounted for, {told}"
         hint = "Compare both sides before the next run, and report this as a defect of Halocline."
         raise Stop(f"Closing run {run.id}", f"{cause} ({run.counts})", hint=hint)
 

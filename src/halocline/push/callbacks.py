@@ -12,6 +12,7 @@ from halocline.outcome import RowResult
 from halocline.push.destination import Told, WritePlan
 from halocline.push.result import SyncResult
 from halocline.push.run import NOT_ATTEMPTED
+from halocline.quantity import quantity
 from halocline.rows.rows import Rows
 
 NAMES = ("on_record_start", "on_record_success", "on_record_error", "on_batch_complete")
@@ -81,7 +82,7 @@ class Callbacks:
 
     def blame(self) -> str:
         """What the functions raised, in a sentence that names the first."""
-        more = "" if self.faults_count == 1 else f"; callbacks raised {self.faults_count:,} times in all"
+        more = "" if self.faults_count == 1 else f"; callbacks raised {quantity(self.faults_count, 'time')} in all"
         return f"{self.faults[0]}{more}. What is recorded of the rows does not depend on it."
 
     def _parts(self, told: Told) -> Iterator[Told]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from halocline.batch import JSON
 from halocline.errors import FixConfig
+from halocline.quantity import quantity
 
 BATCH_ROWS = 200
 
@@ -69,7 +70,7 @@ class WriteOrder:
         if self.batch_size < 1:
             raise FixConfig(doing, f"batch_size is {self.batch_size}", hint="It counts rows, from 1 up.")
         if self.job_rows is not None and self.job_rows < 1:
-            raise FixConfig(doing, f"a job of {self.job_rows} rows was asked for", hint="It counts rows, from 1 up.")
+            raise FixConfig(doing, f"a job of {quantity(self.job_rows, 'row')} was asked for", hint="It counts rows, from 1 up.")
         if self.stop_on_error and self.api is Api.BULK:
             raise FixConfig(doing, "Bulk cannot stop at the first error", hint='Leave api="bulk" out, or stop_on_error.')
         if self.mode is SyncMode.HARD_DELETE and (self.api is Api.COLLECTIONS or self.stop_on_error):

@@ -227,7 +227,8 @@ def _bury(dead: Dead, *, ledger: Ledger, sink: Sink) -> None:
     note = dead.note
     run = PushRun(dead.run, None, note.plan, total=note.total, unchanged=note.unchanged, in_doubt=note.staged)
     run.not_sent = run.unstaged = note.total - note.unchanged - note.staged
-    cause = f"interrupted, and its folder {note.folder} is gone: nobody can say which of its {note.staged:,} rows were written"
+    rows = "whether its only row was" if note.staged == 1 else f"which of its {note.staged:,} rows were"
+    cause = f"interrupted, and its folder {note.folder} is gone: nobody can say {rows} written"
     Books(run, note.order.mode, ledger).close("failed", cause)
     settle_all(ledger.journal(dead.run))
     sink(Noticed(f"Run {dead.run} was {cause}. Compare both sides."))

@@ -12,6 +12,7 @@ from halocline.push.destination import Told
 from halocline.push.ids import WrittenIds
 from halocline.push.order import SyncMode
 from halocline.push.run import NOT_ATTEMPTED, PushRun
+from halocline.quantity import quantity
 
 
 class SyncStatus(StrEnum):
@@ -144,7 +145,7 @@ class SyncResult:
         return self.retrying()
 
     def __repr__(self) -> str:
-        counts = f"{self.success_count:,} of {self.total_records:,} written, {self.error_count:,} errors"
+        counts = f"{self.success_count:,} of {self.total_records:,} written, {quantity(self.error_count, 'error')}"
         return f"<SyncResult {self.status.value}: {counts}>"
 
 

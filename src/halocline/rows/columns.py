@@ -13,6 +13,7 @@ import pyarrow as pa
 from halocline.errors import FixConfig
 from halocline.push.destination import RowBatch
 from halocline.push.order import Nulls
+from halocline.quantity import quantity
 from halocline.rows.place import new_file
 from halocline.rows.plain import plain, plain_schema
 from halocline.spool import storage
@@ -83,7 +84,9 @@ def table_rows(table: pa.Table | pa.RecordBatch, *, name: str = "rows") -> Colum
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])
     if table.num_rows and not table.num_columns:
-        raise FixConfig(doing, f"its {table.num_rows:,} rows have no columns", hint="Pass a table with the fields as columns.")
+        raise FixConfig(
+            doing, f"its {quantity(table.num_rows, 'row has')} no columns", hint="Pass a table with the fields as columns."
+        )
     schema = plain_schema(table.schema, doing=doing)
     pieces = [one for one in table.to_batches(max_chunksize=ARROW_ROWS) if one.num_rows]
     return ColumnRows([one.num_rows for one in pieces], lambda index: plain(pieces[index], schema), name=name)

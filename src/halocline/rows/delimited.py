@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from halocline.errors import FixConfig
 from halocline.push.order import Nulls
+from halocline.quantity import quantity
 from halocline.rows.columns import ColumnRows, spooled
 from halocline.rows.hold import Readable
 from halocline.rows.text import opened, undecodable
@@ -48,7 +49,7 @@ def delimited_rows(path: Path, folder: Path, *, name: str, encoding: str, delimi
                 if "UTF8" in str(error):
                     raise undecodable(path, encoding) from error
                 _examine(path, len(names), encoding=encoding, delimiter=delimiter)
-                raise FixConfig(f"Reading {path.name}", f"it is no CSV of {len(names)} columns ({error})") from error
+                raise FixConfig(f"Reading {path.name}", f"it is no CSV of {quantity(len(names), 'column')} ({error})") from error
             block *= 4
 
 
@@ -119,7 +120,7 @@ def _examine(path: Path, columns: int, *, encoding: str, delimiter: str) -> None
         try:
             for record in reader:
                 if record and len(record) != columns:
-                    cause = f"line {line:,} has {len(record):,} values, and the header has {columns:,}"
+                    cause = f"line {line:,} has {quantity(len(record), 'value')}, and the header has {columns:,}"
                     hint = "A value that holds the delimiter or a line end must stand in quotes."
                     raise FixConfig(doing, cause, hint=hint, line=line)
                 line = reader.line_num + 1

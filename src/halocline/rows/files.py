@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from halocline.errors import FixConfig
+from halocline.quantity import quantity
 from halocline.rows.columns import ARROW_ROWS, spooled
 from halocline.rows.delimited import delimited_rows
 from halocline.rows.drawn import drawn
@@ -88,7 +89,7 @@ def _parquet(path: Path, folder: Path, name: str, _: FileOptions) -> Rows:
 
 def _row_groups(file: parquet.ParquetFile) -> Iterator[pa.RecordBatch]:
     if file.metadata.num_rows and not file.schema_arrow.names:
-        raise FixConfig("Reading a Parquet file", f"its {file.metadata.num_rows:,} rows have no columns")
+        raise FixConfig("Reading a Parquet file", f"its {quantity(file.metadata.num_rows, 'row has')} no columns")
     yield from file.iter_batches(batch_size=ARROW_ROWS, use_threads=False)  # each thread would keep memory of its own
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from halocline.errors import FixConfig
 from halocline.push.destination import RowBatch
 from halocline.push.order import Nulls
+from halocline.quantity import quantity
 from halocline.rows.columns import ColumnRows, table_rows
 from halocline.rows.memory import DICT_ROWS
 
@@ -51,7 +52,7 @@ def frame_rows(frame: Any, *, name: str = "rows") -> ColumnRows | FrameRows:
     """
     names = [str(column) for column in frame.columns]
     if len(set(names)) != len(names) or (len(frame) and not names):
-        cause = "two columns have the same name" if names else f"its {len(frame):,} rows have no columns"
+        cause = "two columns have the same name" if names else f"its {quantity(len(frame), 'row has')} no columns"
         raise FixConfig("Reading the pandas table", cause, hint="Pass a table with the fields as columns, each named once.")
     if any(_is_mixed(frame.iloc[:, at]) for at in range(len(names))):
         return FrameRows(frame, name=name)

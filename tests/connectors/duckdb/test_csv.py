@@ -175,7 +175,7 @@ def test_a_value_of_another_type_is_named(destination: DuckDBDestination, tmp_pa
 def test_a_page_with_other_rows_than_announced_is_refused(announced: int, destination: DuckDBDestination, tmp_path: Path) -> None:
     """Fewer rows in the file than the source announced, or more, stop the commit."""
     page = written(tmp_path / "page.csv", ("Id", "Text"), [("1", "a"), ("2", "b")])
-    with pytest.raises(Truncated, match=f"{announced} were announced"):
+    with pytest.raises(Truncated, match=f"{announced} announced"):
         load(destination, [Batch(raw=Page(page.path, announced, page.columns))], text_schema())
 
 

@@ -158,7 +158,7 @@ def test_rows_of_one_batch_do_not_make_up_for_anothers(mode: Mode, destination: 
     first = opened.stage(Part("p0"), iter([_batch(("1", "a"), ("2", "b"))]))
     place.run(f"TRUNCATE {opened.stage_tables.rows.sql}")
     again = [opened.stage(Part("p1"), iter([_batch(("3", "a"), ("4", "b"))])) for _ in range(2)][-1]
-    with pytest.raises(Truncated, match="2 rows are staged, 4 were announced; 1 of 2 batches differ"):
+    with pytest.raises(Truncated, match="2 rows are staged, 4 were announced; 1 of 2 batches differs"):
         unit.commit({FLOW: {}}, [first, again])
     unit.close()
     assert place.rows("SELECT to_regclass('raw.page')") == [(None,)]

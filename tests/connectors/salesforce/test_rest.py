@@ -119,7 +119,7 @@ def test_rows_that_never_rest_end_the_run() -> None:
     def meanwhile(org: Org, number: int) -> None:
         org.rows["000000000000000001"] = org.row("000000000000000001", str(number))
 
-    with pytest.raises(RetryLater, match="1 rows changed again and again"):
+    with pytest.raises(RetryLater, match="1 row changed again and again"):
         read(Org(3, meanwhile))
 
 

@@ -517,7 +517,7 @@ def test_check_finds_deletions_that_were_not_staged(playing: Field, spool: Spool
     first = take(source, "rest")
     playing.delete(gone)
     reading = take(source, "rest", since=first.survey.next_position)
-    with pytest.raises(Truncated, match="0 of 1 deletions"):
+    with pytest.raises(Truncated, match="0 of 1 deletion"):
         source.check(reading.plan, [replace(manifest, deletes=0) for manifest in reading.manifests])
 
 

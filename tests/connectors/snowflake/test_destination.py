@@ -292,7 +292,7 @@ def test_a_damaged_page_is_never_loaded(destination: SnowflakeDestination, tmp_p
         with pytest.raises(kind):
             opened.stage(Part("p"), iter([Batch(raw=broken)]))
     manifest = opened.stage(Part("p"), iter([Batch(raw=replace(good, rows=2))]))
-    with pytest.raises(Truncated, match="1 rows were loaded, 2 were announced"):
+    with pytest.raises(Truncated, match="1 row was loaded, 2 announced"):
         unit.commit({FLOW: {}}, [manifest])
     unit.close()
 

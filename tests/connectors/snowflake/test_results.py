@@ -90,7 +90,7 @@ def test_lines_that_did_not_arrive_whole_are_taken_back(connection: Any) -> None
     watch(tables).told(told("b1", bad=(1,), job_id="750A"))
     before = connection.cursor
     connection.cursor = lambda: _Short(before())
-    with pytest.raises(Truncated, match="1 rows of JOB_INFO were put, and COPY loaded 0"):
+    with pytest.raises(Truncated, match="of JOB_INFO 1 row was put, and COPY loaded 0"):
         watch(tables, PushRun("r2", continues="r1")).told(told("b1", ok=(1,), job_id="750A"))
     connection.cursor = before
     tables.close()

@@ -144,7 +144,7 @@ def test_a_page_goes_as_received(connection: SnowflakeConnection, tmp_path: Path
 
 def test_a_copy_that_loads_other_rows_stops_the_commit(connection: SnowflakeConnection, tmp_path: Path, spool: Spool) -> None:
     """COPY's own answer is held against the manifest; the target is not touched."""
-    with pytest.raises(Truncated, match="1 rows were loaded, 2 were announced"):
+    with pytest.raises(Truncated, match="1 row was loaded, 2 announced"):
         run(connection, tmp_path, spool, loaded=1)
     assert not any(sql.startswith(("INSERT OVERWRITE", "MERGE")) for sql in connection.statements)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from halocline import registry
 from halocline.compat.demand.settings import DATABASE, USER, Settings, place_of
 from halocline.errors import FixConfig, Truncated
+from halocline.quantity import quantity
 from halocline.spool import arriving, storage
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def insert_data_and_validate(conn: psycopg.Connection[Any], table_name: str, hea
     written = insert_data_into_table(conn, table_name, headers, data)
     there = registry.connector("postgres").count_of(conn, table_name)
     if there != written:
-        cause = f"{written:,} rows were written, and the table has {there:,}"
+        cause = f"{quantity(written, 'row was')} written, and the table has {there:,}"
         raise Truncated(f"Filling {table_name}", cause, hint="Look at its triggers and rules, and roll back.")
     return written
 

@@ -12,6 +12,7 @@ from halocline.declared import declared
 from halocline.errors import Refused
 from halocline.fitting import arrays, fitted_row
 from halocline.outcome import Rejection
+from halocline.quantity import quantity_of
 from halocline.schema import Column
 
 
@@ -45,7 +46,9 @@ def rows_of(
     rejections = drawn.rejections(held)
     if len(rejections) > (max_rejected if isinstance(max_rejected, int) else max_rejected * len(held)):
         first = rejections[0]
-        cause = f"{len(rejections):,} of {len(held):,} items were rejected, such as item {first.row:,}: {first.message}"
+        cause = (
+            f"{quantity_of(len(rejections), len(held), what='item was')} rejected, such as item {first.row:,}: {first.message}"
+        )
         hint = "Mend the builder, or let more be rejected: max_rejected."
         raise Refused(f"Building rows with {getattr(build, '__name__', 'a function')}", cause, hint=hint)
     return Rows((row for number, (row, _) in drawn.rows if number not in drawn.misfits), rejections=rejections)

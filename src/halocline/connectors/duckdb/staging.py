@@ -16,6 +16,7 @@ from halocline.connectors.duckdb.load import CSV
 from halocline.connectors.duckdb.types import csv_type, csv_value
 from halocline.errors import Truncated
 from halocline.identity import keyless
+from halocline.quantity import quantity
 from halocline.schema import Kind, Schema
 from halocline.spooled import StagedFile
 from halocline.standard_sql import literal, quoted
@@ -66,7 +67,7 @@ def fill(cursor: Cursor, into: str, *, files: Sequence[StagedFile], schema: Sche
         loaded += read(cursor, _Insert(into, chosen, columns, constants), [file.path for file in group])
     expected = sum(file.rows for file in files)
     if loaded != expected:
-        cause = f"the files hold {loaded:,} rows, {expected:,} were announced"
+        cause = f"the files hold {quantity(loaded, 'row')}, and {expected:,} announced"
         raise Truncated("Loading the staged files", cause, hint="Run it again; nothing was published.", rows=loaded)
     return loaded
 

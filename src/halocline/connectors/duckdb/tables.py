@@ -13,6 +13,7 @@ from halocline.connector import Plan, Target
 from halocline.connectors.duckdb.client import Cursor, Database, number, rows
 from halocline.connectors.duckdb.types import sql_type
 from halocline.errors import FixConfig, Stop
+from halocline.quantity import quantity
 from halocline.schema import Column, Schema
 from halocline.standard_sql import quoted
 from halocline.versions import COLUMNS, refuse_other_kind
@@ -140,7 +141,7 @@ def expect(table: Table, touched: int, *, wanted: int) -> None:
     Raises: Stop when not.
     """
     if touched != wanted:
-        cause = f"{wanted:,} rows were to change, {touched:,} did"
+        cause = f"{quantity(wanted, 'row was')} to change, {touched:,} did"
         raise Stop(f"Merging into {table.label}", cause, hint="Report this defect.")
 
 

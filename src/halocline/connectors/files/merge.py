@@ -21,6 +21,7 @@ from halocline.connectors.files.table import Table, check_types
 from halocline.errors import Stop
 from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
+from halocline.quantity import quantity
 from halocline.spool import storage
 from halocline.spooled import StagedFile
 
@@ -168,5 +169,5 @@ def _expect(table: Table, after: Sequence[DataFile], tally: Tally) -> None:
     expected = table.commit.rows + tally.insert - tally.remove
     found = sum(file.rows for file in after)
     if found != expected:
-        cause = f"the table would have {found:,} rows, and should have {expected:,}"
+        cause = f"the table would have {quantity(found, 'row')}, and should have {expected:,}"
         raise Stop(f"Merging into {table.target}", cause, hint="Nothing was published; report this defect.")

@@ -72,7 +72,7 @@ def refuse_long_texts(cursor: Cursor, table: Table, *, stage: Table, plan: Plan,
         name = listed([column.name])
         longest_there = number(cursor, f"SELECT coalesce(max(char_length({name})), 0) FROM {stage.sql}")
         if longest_there > limit:
-            cause = f"the column {column.name} takes {limit:,} characters there, and a text of {longest_there:,} came"
+            cause = f"the column {column.name} takes {quantity(limit, 'character')} there, and a text of {longest_there:,} came"
             hint = f"Widen it: ALTER TABLE {table.sql} ALTER COLUMN {name} TYPE text."
             raise SchemaConflict(doing, cause, hint=hint, column=column.name)
 

@@ -22,6 +22,7 @@ from halocline.connectors.postgres.types import is_array
 from halocline.errors import FixConfig, NotFound, SchemaConflict
 from halocline.fitting import Misfit, arrays, fitted_row
 from halocline.mapping.near import near
+from halocline.quantity import quantity
 from halocline.schema import Column, Schema
 from halocline.standard_sql import quoted
 
@@ -139,7 +140,7 @@ def _named(row: Mapping[str, object] | Sequence[object], names: Sequence[str]) -
     if isinstance(row, (str, bytes)) or not isinstance(row, Sequence):
         raise Misfit(f"it is {type(row).__name__}, neither a dict nor the values in the order of the headers", code="NO_ROW")
     if len(row) != len(names):
-        raise Misfit(f"it has {len(row)} values for {len(names)} columns", code="COLUMN_LEFT_OUT")
+        raise Misfit(f"it has {quantity(len(row), 'value')} for {quantity(len(names), 'column')}", code="COLUMN_LEFT_OUT")
     return dict(zip(names, row, strict=True))
 
 

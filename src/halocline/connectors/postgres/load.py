@@ -17,6 +17,7 @@ from halocline.connectors.postgres.tables import Table
 from halocline.connectors.postgres.types import is_array, stored_type
 from halocline.errors import HaloclineError, NotFound, Truncated
 from halocline.outcome import Outcome
+from halocline.quantity import quantity
 from halocline.schema import Schema
 from halocline.spool import storage
 from halocline.staged import held_columns, is_nothing, manifest_of, wanted
@@ -130,7 +131,7 @@ class PostgresLoad:
         with self._database.transaction() as cursor:
             copied = copy_in(cursor, sql, blocks=counted())
             if copied != batch.count:
-                cause = f"the page holds {copied:,} rows, {batch.count:,} were announced"
+                cause = f"the page holds {quantity(copied, 'row')}, {batch.count:,} were announced"
                 raise Truncated(f"Loading {self.plan.object}", cause, hint="Run it again; nothing was published.", rows=copied)
             xid = number(cursor, "SELECT pg_current_xact_id()::xid::text")
         return Piece(self.label, batch.op, xid, copied), size

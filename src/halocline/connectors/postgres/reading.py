@@ -18,6 +18,7 @@ from halocline.connectors.postgres.described import NAIVE
 from halocline.connectors.postgres.tables import FULL_SYNC, Table, check_kind
 from halocline.connectors.postgres.types import holds, is_array, sql_type
 from halocline.errors import NotFound, SchemaConflict, Truncated
+from halocline.quantity import quantity
 from halocline.rows.texts import TextCsv
 from halocline.schema import Column, Kind, Schema
 from halocline.standard_sql import quoted
@@ -78,7 +79,7 @@ def copied(cursor: Cursor, query: str, *, schema: Schema, what: str, hint: str =
         if held:
             yield _parsed(held, schema, what=what, hint=hint)
     if cursor.rowcount != came:
-        cause = f"{cursor.rowcount:,} rows were sent, and {came:,} came"
+        cause = f"{quantity(cursor.rowcount, 'row was')} sent, and {came:,} came"
         raise Truncated(f"Reading {what}", cause, hint="Run it again; nothing was published.", rows=came)
 
 

@@ -26,6 +26,7 @@ from halocline.connectors.postgres.types import holds, sql_type
 from halocline.errors import NotFound, SchemaConflict, Stop
 from halocline.guards import refuse_loss
 from halocline.outcome import Counts
+from halocline.quantity import quantity
 from halocline.standard_sql import quoted
 
 
@@ -179,7 +180,7 @@ def _refill(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> None:
         cursor.execute(f"INSERT INTO {table.sql} ({names}) SELECT {names} FROM {side.table.sql}")
     there = number(cursor, f"SELECT count(*) FROM {table.sql}")
     if there != side.counts.inserted:
-        cause = f"{side.counts.inserted:,} rows were to be there, {there:,} are (a trigger or rule of the table?)"
+        cause = f"{quantity(side.counts.inserted, 'row was')} to be there, {there:,} are (a trigger or rule of the table?)"
         raise Stop(doing, cause, hint="Nothing was published.")
     if plan.key:
         refuse_lost(cursor, table, stage=side.table, plan=plan, live="true", doing=doing)

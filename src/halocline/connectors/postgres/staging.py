@@ -25,7 +25,7 @@ from halocline.connectors.postgres.client import Cursor, rows, touched
 from halocline.connectors.postgres.tables import Table, create, listed
 from halocline.errors import Truncated
 from halocline.identity import keyless
-from halocline.quantity import quantity
+from halocline.quantity import quantity, quantity_of
 from halocline.schema import Kind, Schema
 from halocline.staged import pieces_of
 from halocline.standard_sql import quoted
@@ -153,7 +153,8 @@ def settle_pieces(cursor: Cursor, table: Table, *, pieces: Sequence[Piece]) -> i
     wrong = sum(found[xid] != count for xid, count in announced.items())
     there = sum(found[xid] for xid in announced)
     if wrong:
-        cause = f"{there:,} rows are staged, {announced.total():,} were announced; {wrong} of {len(announced)} batches differ"
+        differ = quantity_of(wrong, len(announced), what="batch differs")
+        cause = f"{quantity(there, 'row is')} staged, {announced.total():,} were announced; {differ}"
         raise Truncated("Loading the staged rows", cause, hint="Run it again; nothing was published.", rows=there)
     return there
 

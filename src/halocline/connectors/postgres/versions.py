@@ -23,6 +23,7 @@ from halocline.connectors.postgres.identity import equal
 from halocline.connectors.postgres.staging import GONE
 from halocline.connectors.postgres.tables import FULL_SYNC, Table, add_key, listed
 from halocline.errors import SchemaConflict, Stop
+from halocline.quantity import quantity
 from halocline.standard_sql import quoted
 from halocline.versions import COLUMNS, VALID_FROM, VALID_TO, stamps, start_after, start_anew
 
@@ -215,7 +216,7 @@ class _Versions:
     def _expect(self, done: int, chosen: str) -> None:
         wanted = number(self.cursor, f"SELECT count(*) FROM {self.next.sql} n WHERE {chosen}")
         if done != wanted:
-            cause = f"{wanted:,} versions were to be written, {done:,} were (a trigger or rule of the table?)"
+            cause = f"{quantity(wanted, 'version was')} to be written, {done:,} were (a trigger or rule of the table?)"
             raise Stop(f"Merging into {self.table.label}", cause, hint="Nothing was published.")
 
     def _equal(self, one: str, other: str) -> str:

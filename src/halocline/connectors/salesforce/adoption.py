@@ -202,9 +202,9 @@ class Orphans:
         if state not in ("UploadComplete", "InProgress", "JobComplete"):
             return f"it has ended as {state}"
         if age > KEPT:
-            return f"it is {age.days} days old, and Salesforce is about to drop its results"
+            return f"it is {quantity(age.days, 'day')} old, and Salesforce is about to drop its results"
         if age > PATIENCE and state != "JobComplete":
-            return f"it has not ended in {age.total_seconds() / 3_600:,.0f} hours"
+            return f"it has not ended in {quantity(round(age.total_seconds() / 3_600), 'hour')}"
         return self._of_another(info)
 
     def _is_that(self, info: Mapping[str, Any], intent: Intent) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from halocline import events
 from halocline.connectors.salesforce.transport import Transport
 from halocline.errors import FixConfig, HaloclineError, JobFailed, NotFound, NotSupported, RetryLater, StillRunning, Truncated
+from halocline.quantity import quantity
 from halocline.retry import Pace
 
 FIRST_WITH_PAGES = 58.0  # API version; Bulk API 2.0 and Bulk API Developer Guide, "Get Parallel Results for a Query Job"
@@ -296,5 +297,5 @@ def _failed(job_id: str, state: str, info: Mapping[str, Any]) -> JobFailed:
 
 def _still_running(job_id: str, state: str, *, deadline_s: float) -> StillRunning:
     hint = "The job goes on; run again later, or wait longer (JOB_DEADLINE_S of IntelligentSync)."
-    cause = f"after {deadline_s:,.0f} seconds it is still in state {state}"
+    cause = f"after {quantity(round(deadline_s), 'second')} it is still in state {state}"
     return StillRunning(f"Waiting for job {job_id}", cause, hint=hint, job_id=job_id, state=state)

@@ -24,6 +24,7 @@ from halocline.connectors.salesforce.results import not_sent
 from halocline.connectors.salesforce.spelling import CLEARED, CannotSpell, cell, flat_record
 from halocline.errors import FixConfig, NotFound
 from halocline.outcome import RowResult
+from halocline.quantity import quantity
 from halocline.rows.texts import TextCsv
 
 CHUNK_ROWS = 2_000  # dicts that are turned into columns at a time
@@ -73,7 +74,7 @@ def text_columns(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]
         if "Empty CSV file" in str(error):  # a header and nothing more
             return
         hint = "Every row needs a value for each column of the header; the file must be UTF-8 with commas."
-        raise FixConfig(doing, f"it is no CSV of its {len(columns)} columns ({error})", hint=hint) from error
+        raise FixConfig(doing, f"it is no CSV of its {quantity(len(columns), 'column')} ({error})", hint=hint) from error
     except OSError as error:
         raise FixConfig(doing, error.strerror or str(error)) from error
 

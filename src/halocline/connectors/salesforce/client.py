@@ -22,6 +22,7 @@ from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, Trunca
 from halocline.events import Sink
 from halocline.halt import Halt
 from halocline.outcome import RowResult
+from halocline.quantity import quantity
 from halocline.retry import PACE, Pace, Policy
 
 if TYPE_CHECKING:
@@ -360,12 +361,12 @@ class SalesforceClient:
                 break
             link = answer.get("nextRecordsUrl")
             if not isinstance(link, str) or link in seen:  # a link that comes back would go round for ever
-                cause = f"no way on after {rows:,} of {announced:,} records"
+                cause = f"no way on after {rows:,} of {quantity(announced, 'record')}"
                 raise Truncated(asking.doing, cause, rows=rows, announced=announced, way_lost=True)
             seen.add(link)
             answer = self._page(link, asking)
         if rows < announced:
-            raise Truncated(asking.doing, f"{rows:,} of {announced:,} records came", rows=rows, announced=announced)
+            raise Truncated(asking.doing, f"{rows:,} of {quantity(announced, 'record')} came", rows=rows, announced=announced)
 
     def _plain(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {name: self._plain_value(value) for name, value in record.items() if name != "attributes"}

@@ -28,6 +28,7 @@ from halocline.connectors.salesforce.spelling import CannotSpell, json_record
 from halocline.connectors.salesforce.transport import Transport
 from halocline.errors import FixConfig, HaloclineError, RetryLater
 from halocline.outcome import Fate, RowResult
+from halocline.quantity import quantity
 from halocline.retry import PACE, Pace, Policy
 
 CALL_ROWS = 200  # the most that a call takes; "sObject Collections"
@@ -213,7 +214,7 @@ class Collections:
             reply = self._transport.send(method, path, json=json, doing=order.doing, safe=safe)
         told = reply.json()
         if not isinstance(told, list) or len(told) != len(rows):
-            raise RetryLater(order.doing, f"the answer does not tell of {len(rows)} rows", in_doubt=True)
+            raise RetryLater(order.doing, f"the answer does not tell of {quantity(len(rows), 'row')}", in_doubt=True)
         return [saved(row.number, one, created=made) for row, one in zip(rows, told, strict=True)]
 
 

@@ -22,6 +22,7 @@ from halocline.connectors.salesforce.collections import Operation, Order
 from halocline.connectors.salesforce.pages import FETCHES, exact_rows
 from halocline.connectors.salesforce.transport import Transport
 from halocline.errors import HaloclineError, JobFailed, NetworkFailed, NotFound, RetryLater, StillRunning, Truncated
+from halocline.quantity import quantity
 from halocline.retry import Pace, Policy, retry
 from halocline.spool import arriving, storage
 
@@ -221,7 +222,7 @@ class IngestJobs:
             # as many line ends as rows, and the header's: no value has one, and nothing is missing
             found = rows if rows is None or lines == rows + 1 else exact_rows(path)
             if rows is not None and found != rows:
-                raise _ShortError(doing, f"{found:,} of {rows:,} rows came", rows=found, announced=rows)
+                raise _ShortError(doing, f"{found:,} of {quantity(rows, 'row')} came", rows=found, announced=rows)
         return to
 
     def _give_up(self, job_id: str) -> None:

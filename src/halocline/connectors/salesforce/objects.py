@@ -10,6 +10,7 @@ from halocline.connector import ObjectChoice
 from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.errors import FixConfig, NotFound
 from halocline.mapping.near import near
+from halocline.quantity import quantity
 
 _DOING = "Choosing objects"
 _WILD = frozenset("*?[")
@@ -58,7 +59,7 @@ def choose(
                     chosen.setdefault(name.lower(), name)
     if not chosen:
         hint = "Look at the patterns, and at what they leave out."
-        raise FixConfig(_DOING, f"nothing is left to read ({len(left_out)} objects cannot be queried)", hint=hint)
+        raise FixConfig(_DOING, f"nothing is left to read ({quantity(len(left_out), 'object')} cannot be queried)", hint=hint)
     return ObjectChoice(tuple(chosen.values()), tuple(sorted(left_out.items())))
 
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 from halocline.connectors.salesforce import types
 from halocline.connectors.salesforce.transport import Stream, Transport
 from halocline.errors import NetworkFailed, RetryLater, Truncated
+from halocline.quantity import quantity
 from halocline.retry import Pace, Policy, retry
 from halocline.rows.texts import TextCsv
 from halocline.schema import Schema
@@ -204,7 +205,7 @@ def _check(page: Page, saved: _Saved, *, announced: int | None, doing: str) -> i
     _check_header(page, doing)
     rows = saved.starts if saved.starts == announced else exact_rows(page.path)
     if announced is not None and rows != announced:
-        raise _SpoiltError(doing, f"{rows:,} of {announced:,} rows came", rows=rows, announced=announced)
+        raise _SpoiltError(doing, f"{rows:,} of {quantity(announced, 'row')} came", rows=rows, announced=announced)
     if rows and not _ends_whole(page):
         raise _SpoiltError(doing, "the last row is cut off", rows=rows, announced=announced)
     return rows
@@ -220,7 +221,9 @@ def _check_header(page: Page, doing: str) -> None:
     found = next(csv.reader([line]), [])
     if [name.lower() for name in found] != [name.lower() for name in page.columns]:
         shown = line.strip()[:_SHOWN_CHARS]
-        raise _SpoiltError(doing, f"the first line does not name the {len(page.columns)} columns asked for: {shown!r}")
+        raise _SpoiltError(
+            doing, f"the first line does not name the {quantity(len(page.columns), 'column')} asked for: {shown!r}"
+        )
 
 
 def exact_rows(path: Path, *, block_bytes: int = BLOCK_BYTES) -> int:

@@ -23,6 +23,7 @@ from halocline.connectors.salesforce import soql, types
 from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.connectors.salesforce.describe import KEY
 from halocline.errors import BadQuery, RetryLater, Truncated
+from halocline.quantity import quantity
 from halocline.schema import Schema
 
 IDS_AT_ONCE = 100  # ids in one condition: about 3 KB of a URI
@@ -228,7 +229,9 @@ def _joined(
         if not moved:
             return whole
         records = list(_by_id(client, query, names=first, ids=moved, where=query.where).values())
-    raise RetryLater(f"Reading {query.sobject}", f"{len(moved)} rows changed again and again while they were read")
+    raise RetryLater(
+        f"Reading {query.sobject}", f"{quantity(len(moved), 'row')} changed again and again in the middle of the read"
+    )
 
 
 def _by_id(

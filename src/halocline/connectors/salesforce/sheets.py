@@ -27,6 +27,7 @@ from halocline.connectors.salesforce.cells import Rows, Texts, places, texts_of
 from halocline.connectors.salesforce.results import not_sent
 from halocline.connectors.salesforce.spelling import CLEARED
 from halocline.outcome import RowResult
+from halocline.quantity import quantity
 from halocline.spool import Spool, storage
 
 # Of a sheet: 150 MB of base64 are taken, to which the conversion "can increase the data size by approximately 50%".
@@ -187,7 +188,7 @@ def _too_long(batch: pa.RecordBatch) -> Iterator[_Doubt]:
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         lengths = pc.utf8_length(column)
         for index in places(pc.greater(lengths, CELL_CHARS)):
-            message = f"{name} has {lengths[index].as_py():,} characters; Bulk takes {CELL_CHARS:,}"
+            message = f"{name} has {quantity(lengths[index].as_py(), 'character')}; Bulk takes {CELL_CHARS:,}"
             yield index, results.CANNOT_BE_SENT, message, (name,)
 
 

@@ -40,7 +40,7 @@ from halocline.connectors.salesforce.describe import KEY, Sobject
 from halocline.connectors.salesforce.kept import Shelf
 from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, RetryLater, Truncated
 from halocline.halt import Halt
-from halocline.quantity import quantity
+from halocline.quantity import quantity, quantity_of
 from halocline.retry import Pace
 from halocline.schema import Schema
 from halocline.spool import Spool, discard
@@ -234,10 +234,12 @@ class SalesforceSource:
         staged = {manifest.part: manifest for manifest in manifests}
         missing = [name for name in self._issued if name not in staged]
         if missing:
-            raise Truncated(doing, f"{len(missing)} of {len(self._issued)} parts were not staged ({missing[0]}, ...)")
+            raise Truncated(
+                doing, f"{quantity_of(len(missing), len(self._issued), what='part was')} not staged ({missing[0]}, ...)"
+            )
         for name, deletions in self._issued.items():
             if deletions is not None and staged[name].deletes != deletions:
-                raise Truncated(doing, f"{staged[name].deletes:,} of {deletions:,} deletions were staged")
+                raise Truncated(doing, f"{quantity_of(staged[name].deletes, deletions, what='deletion was')} staged")
         rows = sum(manifest.rows for manifest in manifests)
         if self._job is not None and plan.api != "rest" and rows != self._job.rows:
             cause = f"job {self._job.id} has {quantity(self._job.rows, 'row')}, but {rows:,} were staged"
@@ -357,7 +359,9 @@ class SalesforceSource:
         """Deletions go only where rows may be from before: what takes a table's place has no row that was not read."""
         rows = () if plan.whole or plan.deletes is Deletes.IGNORE else self._deletions.rows
         if rows and plan.key != (KEY,):
-            told = f"{len(rows):,} deletions cannot be applied: Salesforce lists them by Id, and rows are matched by"
+            told = (
+                f"{quantity(len(rows), 'deletion')} cannot be applied: Salesforce lists deletions by Id, and rows are matched by"
+            )
             self._sink(events.Noticed(f"{told} {', '.join(plan.key)}. Deleted rows in the recycle bin are seen all the same."))
             return
         # A creation date does not move, so the deletion's instant has no place in its column.

@@ -17,6 +17,7 @@ from halocline.connectors.snowflake.staging import Piece, Place, Stage
 from halocline.connectors.snowflake.tables import Table
 from halocline.errors import HaloclineError, Truncated
 from halocline.outcome import Outcome
+from halocline.quantity import quantity
 from halocline.spool import Spool, discard, storage
 from halocline.staged import held_columns, is_nothing, manifest_of, wanted
 
@@ -99,7 +100,7 @@ class SnowflakeLoad:
                     count = pages.written(batch.arrow(), schema, file=file, doing=doing)
                 size = file.stat().st_size
             if count != batch.count:
-                cause = f"the page holds {count:,} rows, {batch.count:,} were announced"
+                cause = f"the page holds {quantity(count, 'row')}, {batch.count:,} were announced"
                 raise Truncated(doing, cause, hint="Run it again; nothing was published.", rows=count)
             with gate(doing):
                 self._database.upload(file, self.place.folder(piece.folder))

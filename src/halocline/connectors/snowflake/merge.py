@@ -38,6 +38,7 @@ from halocline.connectors.snowflake.types import longest
 from halocline.errors import SchemaConflict
 from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
+from halocline.quantity import quantity
 from halocline.schema import Kind
 from halocline.standard_sql import quoted
 
@@ -130,7 +131,7 @@ def refuse_long_texts(cursor: Cursor, table: Table, *, stage: Table, plan: Plan)
     lengths = ", ".join(f"max(LENGTH({listed([name])}))" for name in narrow)
     for name, length in zip(narrow, rows(cursor, f"SELECT {lengths} FROM {stage.sql}")[0], strict=True):
         if length is not None and int(length) > limits[name]:
-            cause = f"the column {name} takes {limits[name]:,} characters there, and a text of {int(length):,} came"
+            cause = f"the column {name} takes {quantity(limits[name], 'character')} there, and a text of {int(length):,} came"
             hint = f"Widen it: ALTER TABLE {table.sql} ALTER COLUMN {listed([name])} SET DATA TYPE VARCHAR."
             raise SchemaConflict(f"Loading into {table.label}", cause, hint=hint, column=name)
 

@@ -26,6 +26,7 @@ from halocline.connectors.snowflake.types import sql_type
 from halocline.errors import NotFound, SchemaConflict, Stop
 from halocline.guards import refuse_loss
 from halocline.outcome import Counts
+from halocline.quantity import quantity
 
 _REFILL = "Rename or drop the table's own columns, or the table, and run again."
 
@@ -109,7 +110,7 @@ def publish(cursor: Cursor, table: Table, *, side: Side, plan: Plan) -> bool:
         rows_of = f"SELECT {values(plan)} FROM {side.table.sql}"
         there = touched(cursor, f"INSERT OVERWRITE INTO {table.sql} ({listed(plan.schema.names)}) {rows_of}")["inserted"]
     if there != side.counts.inserted:
-        cause = f"{side.counts.inserted:,} rows were to be there, {there:,} are"
+        cause = f"{quantity(side.counts.inserted, 'row was')} to be there, {there:,} are"
         raise Stop(f"Replacing {table.label}", cause, hint="Nothing was published.")
     return by_key
 

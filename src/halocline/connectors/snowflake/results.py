@@ -18,6 +18,7 @@ from halocline.connectors.snowflake.staging import Piece, Place, copied
 from halocline.connectors.snowflake.tables import Table, described, make_schema
 from halocline.errors import HaloclineError, Truncated
 from halocline.push.tables import FAILURE, JOB_INFO, SUCCESS, TABLES, Part
+from halocline.quantity import quantity
 from halocline.spool import Spool, storage
 from halocline.standard_sql import quoted
 
@@ -90,7 +91,7 @@ class SnowflakeResults:
         """Load what was put, in the cursor's transaction, all of it or nothing."""
         found = copied(cursor, self._table(name), piece=piece, source=self._place.folder(piece.folder) + piece.file)
         if found != {piece.file: piece.rows}:
-            cause = f"{piece.rows:,} rows of {name} were put, and COPY loaded {sum(found.values()):,}"
+            cause = f"of {name} {quantity(piece.rows, 'row was')} put, and COPY loaded {sum(found.values()):,}"
             raise Truncated(_DOING, cause, hint="Nothing of this part was written there.", files=[piece.file])
 
     def _drop_told(self, cursor: Cursor, part: Part) -> None:

@@ -28,6 +28,7 @@ from halocline.connectors.snowflake.tables import Table, listed
 from halocline.connectors.snowflake.types import staged_type
 from halocline.errors import FixConfig, Truncated
 from halocline.identity import keyless
+from halocline.quantity import quantity
 from halocline.schema import Schema
 from halocline.staged import pieces_of
 from halocline.standard_sql import quoted
@@ -186,7 +187,8 @@ def fill(database: Database, table: Table, *, place: Place, pieces: Sequence[Pie
                     found |= copied(cursor, table, piece=piece, source=place.folder(piece.folder) + piece.file)
     wrong = [name for name, count in wanted.items() if found.get(name) != count]
     if wrong:
-        cause = f"{sum(found.values()):,} rows were loaded, {sum(wanted.values()):,} were announced; {len(wrong)} files differ"
+        loaded, announced = quantity(sum(found.values()), "row was"), sum(wanted.values())
+        cause = f"{loaded} loaded, {announced:,} announced; {quantity(len(wrong), 'file differs')}"
         raise Truncated("Loading the staged rows", cause, hint=_AGAIN, files=wrong[:5])
     return sum(found.values())
 

@@ -13,6 +13,7 @@ from halocline import standing_table
 from halocline.connector import Plan, Target
 from halocline.connectors.sqlite.types import described, holds, sql_type
 from halocline.errors import FixConfig, Stop
+from halocline.quantity import quantity
 from halocline.schema import Column, Schema
 from halocline.standard_sql import quoted
 
@@ -133,5 +134,5 @@ def expect(table: Table, found: int, *, wanted: int) -> None:
     Raises: Stop when not.
     """
     if found != wanted:
-        cause = f"{wanted:,} rows were to change, {found:,} did"
+        cause = f"{quantity(wanted, 'row was')} to change, {found:,} did"
         raise Stop(f"Loading {table.name}", cause, hint="Report this defect.")

@@ -62,6 +62,7 @@ from halocline.consume.flight.words import Words
 from halocline.consume.limits import Limits
 from halocline.consume.watching.counts import Counts
 from halocline.idempotency import Claim, State
+from halocline.quantity import quantity
 from halocline.queues import Reply
 
 __all__ = ["Counts", "Flight", "Limits"]
@@ -212,7 +213,7 @@ class Flight:
     def _unreadable(self, stay: Stay, *, now: float) -> None:
         self.counts.unreadable += 1
         if stay.receives >= self.limits.poison_after:
-            self._bury(stay, f"it could not be read, {stay.receives} times: {stay.ticket.arrival.trouble}")
+            self._bury(stay, f"it could not be read, {quantity(stay.receives, 'time')}: {stay.ticket.arrival.trouble}")
         else:
             self._retry(stay, now)
 

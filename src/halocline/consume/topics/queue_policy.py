@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from halocline.errors import FixConfig
+from halocline.quantity import quantity
 
 MOST_STATEMENTS = 20
 """Of a queue's policy. Source: "Subscribing a queue to an Amazon SNS topic", read November 2026,
@@ -76,7 +77,9 @@ class QueuePolicy:
         }
         if len(others) >= MOST_STATEMENTS:
             hint = "Join some of its statements."
-            raise FixConfig(f"Letting topics into the queue {self.arn}", f"its policy has {len(others)} statements", hint=hint)
+            raise FixConfig(
+                f"Letting topics into the queue {self.arn}", f"its policy has {quantity(len(others), 'statement')}", hint=hint
+            )
         return json.dumps({"Version": "2012-10-17", **self.document, "Statement": [*others, statement]})
 
     def _statements(self) -> list[Mapping[str, Any]]:

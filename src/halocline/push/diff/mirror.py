@@ -22,6 +22,7 @@ from halocline.push.push import Push, execute
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
@@ -135,18 +136,20 @@ class Mirror:
     def _guard_source(self, doing: str, *, not_sent: int, run: str | None = None) -> None:
         """Raises: Refused for a source of which not all is known, or that is empty."""
         if not_sent:
-            cause = f"{not_sent:,} rows of the source were not sent, so nobody knows whether their records are gone"
+            were = "was" if not_sent == 1 else "were"
+            cause = f"{quantity(not_sent, 'row')} of the source {were} not sent, so nobody knows which records are gone"
             raise Refused(doing, cause, hint="Mend those rows (`halocline errors`), or leave mirror out.", run=run)
         known = self.sent.known
         if known and not self.sent.rows and not self.allow_empty:
-            cause = f"the source is empty, and all {known:,} records that were written from it would be deleted"
+            every = "the only record" if known == 1 else f"all {known:,} records"
+            cause = f"the source is empty, and {every} written from it would be deleted"
             raise Refused(doing, cause, hint=_ALLOW_EMPTY)
 
     def _guard_share(self, doing: str, total: int) -> None:
         """Raises: Refused for more than may be deleted."""
         known = self.sent.known
         if total > known * self.max_delete_share:
-            cause = f"{total:,} of the {known:,} records that were written from it would be deleted ({total / known:.0%})"
+            cause = f"{total:,} of the {quantity(known, 'record')} written from it would be deleted ({total / known:.0%})"
             raise Refused(doing, cause, hint=_ALLOW, gone=total, known=known)
 
 

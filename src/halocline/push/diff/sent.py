@@ -18,6 +18,7 @@ from halocline.push.diff.digests import Digester, Digests
 from halocline.push.diff.known import Held, Known
 from halocline.push.diff.store import Line, Store
 from halocline.push.order import DELETES, SyncMode, WriteOrder
+from halocline.quantity import quantity
 
 FOLDER = "sent"  # below the home
 
@@ -136,7 +137,7 @@ class SentRows:
         return (key[:15] if self._key == "Id" else key).casefold()
 
     def _twice(self, run: str, rows: int) -> str:
-        told = f"{rows:,} rows in doubt since run {run} are inserted again: those that were written after all are there twice"
+        told = f"Inserted again: {quantity(rows, 'row')} in doubt since run {run}; what was written after all is there twice"
         return f"{told}. Compare both sides by {self._key}; an upsert by an external id never makes a record twice."
 
     def _chosen_key(self, diff_key: str | None) -> str:

@@ -16,6 +16,7 @@ from halocline.push.order import DELETES, WriteOrder
 from halocline.push.push import Push
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
+from halocline.quantity import quantity
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
@@ -52,8 +53,11 @@ class Sifting:
             return None
         done = self._mirror(push.sieve).execute(push, run, ledger=ledger, home=home, sink=sink)
         if done.remaining:
-            told = f"{done.remaining:,} of the {done.gone:,} records that are gone from the source are still there"
-            sink(Noticed(f"{told} ({done.without_id:,} have no id that is known); `halocline errors {done.run.id}` tells more."))
+            still = "is still" if done.remaining == 1 else "are still"
+            told = f"{done.remaining:,} of the {quantity(done.gone, 'record')} gone from the source {still} there"
+            sink(
+                Noticed(f"{told} ({done.without_id:,} without an id that is known); `halocline errors {done.run.id}` tells more.")
+            )
         return done
 
     def looked(self, push: Push, *, not_sent: int) -> Foreseen | None:

@@ -193,7 +193,7 @@ def test_a_file_with_fewer_lines_than_told_is_refused(desk: Desk) -> None:
 
     exports.change("manifest-files.json", one_more)
     exports.change("manifest-summary.json", lambda data: json.dumps({**json.loads(data), "itemCount": 2}).encode())
-    with pytest.raises(Truncated, match="it has 1 lines, and the manifest tells of 2"):
+    with pytest.raises(Truncated, match="it has 1 line, and the manifest tells of 2"):
         desk.run(from_export=exports.place, columns=DECLARED)
 
 

@@ -171,7 +171,7 @@ def test_pages_that_came_are_not_asked_for_again(items: Desk) -> None:
     assert len(asked) == 2
     assert run.plan is not None
     assert run.plan.continues is not None
-    assert "of its pages are on this disk" in run.plan.reasons[0]
+    assert "on this disk" in run.plan.reasons[0]
     asked.clear()
     with replaced(DynamoDB, "scan_page", by=dying(4)), replaced(engine, "threads", by=inline), pytest.raises(Death):
         items.run(columns=DECLARED)

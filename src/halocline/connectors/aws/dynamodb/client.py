@@ -17,6 +17,7 @@ from halocline.connectors.aws.session import Access, session_of
 from halocline.connectors.aws.wire import Waiting, Wire
 from halocline.errors import BadQuery, HaloclineError, NotFound, Stop
 from halocline.mapping.near import near
+from halocline.quantity import quantity
 from halocline.retry import PACE, Pace, Policy, unheard
 
 # boto3 tries DynamoDB 10 times, from 50 ms on; https://docs.aws.amazon.com/general/latest/gr/api-retries.html (unverified since)
@@ -101,7 +102,7 @@ class DynamoDB:
         Raises: as `scan_page`.
         Source: "BatchGetItem", https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
         """
-        doing = f"Reading {len(keys)} items of the table {table} of DynamoDB"
+        doing = f"Reading {quantity(len(keys), 'item')} of the table {table} of DynamoDB"
         wanted = {"RequestItems": {table: {"Keys": keys, "ConsistentRead": consistent}}, "ReturnConsumedCapacity": "TOTAL"}
         with self._telling(doing, table):
             return self._wire.content(doing, "BatchGetItem", wanted=wanted, rights=_rights("BatchGetItem", table))

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from halocline.connectors.aws.dynamodb.values import malformed
 from halocline.errors import FixConfig, NotFound, Stop, Truncated
+from halocline.quantity import quantity
 from halocline.spool import storage
 
 _SUMMARY = "manifest-summary.json"
@@ -105,7 +106,9 @@ def lines(path: Path, told: DataFile) -> Iterator[bytes]:
         count += 1
         yield rest + b"\n"
     if count != told.items:
-        raise Truncated(doing, f"it has {count:,} lines, and the manifest tells of {told.items:,}", hint="Export it anew.")
+        raise Truncated(
+            doing, f"it has {quantity(count, 'line')}, and the manifest tells of {told.items:,}", hint="Export it anew."
+        )
 
 
 def changes_of(block: bytes) -> list[Mapping[str, Any]]:
@@ -165,7 +168,9 @@ def _export(store: Store, bucket: str, key: str) -> Export:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Stop(doing, f"its manifest cannot be read ({error!r})", hint="Export it anew.") from error
     if sum(one.items for one in made.files) != made.items:
-        cause = f"its files have {sum(one.items for one in made.files):,} items, and its summary tells of {made.items:,}"
+        cause = (
+            f"its files have {quantity(sum(one.items for one in made.files), 'item')}, and its summary tells of {made.items:,}"
+        )
         raise Truncated(doing, cause, hint="Export it anew.")
     return made
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from halocline.batch import JSON
 from halocline.connectors.aws.dynamodb.streams import END, Marks, Shard
+from halocline.quantity import quantity
 
 LEEWAY_S = 900.0  # AWS refuses signatures of clocks that are this far off, so ours is nearer to its own
 KEPT_S = 23 * 3_600.0
@@ -66,7 +67,8 @@ class HandOver:
         if stream != self.stream:
             return "the table's stream is another one than before, or is switched off"
         if now - self.read_at > KEPT_S:
-            return f"the stream was last read {(now - self.read_at) / 3_600:,.0f} hours ago, and keeps what changed for 24"
+            ago = quantity(round((now - self.read_at) / 3_600), "hour")
+            return f"the stream was last read {ago} ago, and keeps what changed for 24"
         if any(mark != END and shard not in there for shard, mark in self.marks.items()):
             return "a shard of the stream is gone that was not read to its end"
         return None

@@ -19,6 +19,7 @@ from halocline.connectors.aws.dynamodb.values import tagged
 from halocline.connectors.aws.dynamodb.wanted import Wanted
 from halocline.errors import FixConfig, RetryLater
 from halocline.events import Waiting
+from halocline.quantity import quantity
 from halocline.retry import retry
 from halocline.schema import Schema
 
@@ -80,7 +81,10 @@ class Lookup:
         items = [one for some in answer["Responses"].values() for one in some]  # one table is asked, whatever it is called
         left = [key for one in answer.get("UnprocessedKeys", {}).values() for key in one["Keys"]]
         if left and len(left) == len(asked) and not items:
-            raise RetryLater(self._doing, f"DynamoDB leaves all of {len(asked)} keys for later: too much is asked of the table")
+            raise RetryLater(
+                self._doing,
+                f"DynamoDB leaves {quantity(len(asked), 'key')} for later, and reads none: too much is asked of the table",
+            )
         return items, left
 
     def _waiting(self, error: RetryLater, wait_s: float) -> None:

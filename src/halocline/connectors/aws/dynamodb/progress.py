@@ -16,6 +16,7 @@ from halocline.batch import JSON, Position
 from halocline.connector import Plan, Unfinished
 from halocline.connectors.aws.dynamodb.hand_over import HandOver
 from halocline.connectors.aws.dynamodb.scan import Asked
+from halocline.quantity import quantity
 from halocline.spool import Spool
 
 CHUNK = "scan"
@@ -71,7 +72,7 @@ def look(
         ((since or {}).get("scan") != begun.scan, "its rows are in the table already"),
         (then == now_asked, "it asked for something else"),
         (begun.forced or not plan.allow_replace, "a full read is forced, and the scan is from before that"),
-        (now - begun.at < PATIENCE_S, f"it began {(now - begun.at) / 3_600:,.0f} hours ago"),
+        (now - begun.at < PATIENCE_S, f"it began {quantity(round((now - begun.at) / 3_600), 'hour')} ago"),
         (not streamed or HandOver.read(begun.hand_over) is not None, "it began without the stream"),
     )
     return Found(work, begun, next((told for good, told in checks if not good), ""), then)
@@ -89,7 +90,7 @@ def has_pages(place: Spool) -> bool:
 
 def gone_on(plan: Plan, found: Found, *, pages: int) -> Plan:
     """The plan that goes on with what was found."""
-    told = f"The scan of run {found.work.run} is gone on with: {pages:,} of its pages are on this disk."
+    told = f"The scan of run {found.work.run} is gone on with: {quantity(pages, 'page is')} on this disk."
     return replace(plan, continues=found.work.run, reasons=(told, *plan.reasons))
 
 

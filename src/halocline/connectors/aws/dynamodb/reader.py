@@ -23,6 +23,7 @@ from halocline.connectors.aws.dynamodb.layout import MANY, Layout
 from halocline.connectors.aws.dynamodb.nested import check
 from halocline.connectors.aws.dynamodb.values import Tagged, json_text, malformed, tagged_items, tagged_lines
 from halocline.errors import Stop
+from halocline.quantity import quantity
 
 _DEEP = ("M", "L")
 _KEY = "LastEvaluatedKey"
@@ -193,7 +194,7 @@ def _page(table: pa.Table, items: pa.ListArray, layout: Layout, tagged: Sequence
         raise malformed("the key that it ends with has names or types that are not known")
     found = items.flatten()
     if told["Count"] is not None and told["Count"] != len(found):
-        raise malformed(f"it announces {told['Count']} items and holds {len(found)}")
+        raise malformed(f"it announces {quantity(told['Count'], 'item')} and holds {len(found)}")
     return Page(
         found,
         layout,

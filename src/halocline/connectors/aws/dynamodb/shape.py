@@ -20,6 +20,7 @@ from halocline.connectors.aws.dynamodb.nested import check
 from halocline.connectors.aws.dynamodb.reader import Frame, Page, Reader
 from halocline.connectors.aws.dynamodb.values import DIGITS, malformed, number
 from halocline.errors import FixConfig
+from halocline.quantity import quantity
 from halocline.schema import Column, Kind, Schema
 
 Path = tuple[str, ...]
@@ -277,7 +278,7 @@ def _of_numbers(facts: Facts) -> tuple[Kind, str]:
         return Kind.INTEGER, ""
     if facts.before + facts.behind <= DIGITS:
         return Kind.DECIMAL, ""
-    digits = f"{facts.before} digits before the point and {facts.behind} behind it"
+    digits = f"{quantity(facts.before, 'digit')} before the point and {facts.behind} behind it"
     return Kind.STRING, f"holds numbers with up to {digits}, which no decimal of {DIGITS} digits does: they are text"
 
 

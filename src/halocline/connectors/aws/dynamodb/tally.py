@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from halocline.connector import Manifest, Part
 from halocline.errors import Truncated
+from halocline.quantity import quantity, quantity_of
 
 _HINT = "Run it again; nothing was published."
 
@@ -44,8 +45,10 @@ class Tally:
         staged = {one.part: one.rows + one.deletes for one in manifests}
         missing = [one for one in self._issued if one not in staged or one not in self._read]
         if missing:
-            raise Truncated(doing, f"{len(missing)} of {len(self._issued)} parts were not read ({missing[0]}, ...)", hint=_HINT)
+            raise Truncated(
+                doing, f"{quantity_of(len(missing), len(self._issued), what='part was')} not read ({missing[0]}, ...)", hint=_HINT
+            )
         for part, (announced, besides) in self._read.items():
             if staged.get(part, 0) + besides != announced:
-                cause = f"{announced:,} items of {part} came, and {staged.get(part, 0) + besides:,} are accounted for"
+                cause = f"{quantity(announced, 'item')} of {part} came, and {staged.get(part, 0) + besides:,} are accounted for"
                 raise Truncated(doing, cause, hint=_HINT)

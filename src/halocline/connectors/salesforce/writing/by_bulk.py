@@ -24,6 +24,7 @@ from halocline.connectors.salesforce.writing.intents import Intents
 from halocline.connectors.salesforce.writing.prepared import Chunk
 from halocline.connectors.salesforce.writing.telling import Telling
 from halocline.errors import HaloclineError, JobFailed, NotFound, StillRunning
+from halocline.quantity import quantity
 from halocline.retry import Pace
 from halocline.spool import storage, to_disk
 
@@ -233,5 +234,5 @@ class ByBulk:
 def _still_running(infos: Iterable[JobInfo]) -> StillRunning:
     states = [f"{info.id} is {info.state}" for info in infos]
     hint = "The jobs go on; take the run up later, and their results are read."
-    cause = f"the time limit is over, and {len(states)} jobs have not ended ({'; '.join(states)})"
+    cause = f"the time limit is over, and {quantity(len(states), 'job has')} not ended ({'; '.join(states)})"
     return StillRunning("Waiting for Bulk jobs", cause, hint=hint, job_ids=[info.id for info in infos])

@@ -26,6 +26,7 @@ from halocline.connectors.salesforce.writing.intents import Intents
 from halocline.connectors.salesforce.writing.prepared import Chunk
 from halocline.errors import HaloclineError, NetworkFailed
 from halocline.outcome import Fate, RowResult
+from halocline.quantity import quantity
 
 LOST_IN_A_ROW = 3  # calls without an answer, each after all the patience of the transport
 LOST = "the rows were sent and may be written, but nobody heard the answer"
@@ -98,7 +99,7 @@ class ByCollections:
             self._lost_in_a_row = self._lost_in_a_row + 1 if is_lost else 0
         if self._lost_in_a_row < LOST_IN_A_ROW:
             return None
-        cause = f"no answer came to {self._lost_in_a_row} calls in a row; their rows may be written"
+        cause = f"no answer came to {quantity(self._lost_in_a_row, 'call')} in a row; the rows may be written"
         hint = "Take the run up again once Salesforce answers; it sends the rows that were not sent."
         return NetworkFailed(self._order.doing, cause, hint=hint)
 

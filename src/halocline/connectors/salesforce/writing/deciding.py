@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from halocline.push.order import Api, SyncMode, WriteOrder
+from halocline.quantity import quantity
 
 FEW_ROWS = 2_000  # as many go by collections at most: ten calls, where a Bulk job takes six and some seconds of waiting
 JOB_CALLS = 6  # create, upload, close, one look that finds it ended, two result files
@@ -18,21 +19,19 @@ def api_for(order: WriteOrder, rows: int) -> tuple[Api, str]:
         words = "collections are" if order.api is Api.COLLECTIONS else "Bulk API 2.0 is"
         return order.api, f"{words[0].upper()}{words[1:]} asked for."
     if rows <= FEW_ROWS:
-        return Api.COLLECTIONS, f"{_rows(rows)} to send: up to {FEW_ROWS:,} go by collections."
-    return Api.BULK, f"{_rows(rows)} to send: more than {FEW_ROWS:,} go by Bulk API 2.0."
+        return Api.COLLECTIONS, f"{quantity(rows, 'row')} to send: up to {FEW_ROWS:,} go by collections."
+    return Api.BULK, f"{quantity(rows, 'row')} to send: more than {FEW_ROWS:,} go by Bulk API 2.0."
 
 
 def apart_reason(rows: int, *, chars: int) -> str:
     """Why some rows of a Bulk load go by collections."""
-    verb = "goes" if rows == 1 else "go"
-    return f"{_rows(rows)} {verb} by collections: no cell of Bulk holds a file, the text #N/A, or more than {chars:,} characters."
+    why = f"no cell of Bulk holds a file, the text #N/A, or more than {chars:,} characters"
+    return f"{quantity(rows, 'row goes')} by collections: {why}."
 
 
 def fold_reason(rows: int, key: str) -> str:
     """What folding did."""
-    if rows == 1:
-        return f"1 row shares {key} with a later row and travels in it."
-    return f"{_rows(rows)} share {key} with a later row and travel in it."
+    return f"{quantity(rows, 'row shares')} {key} with a later row and {'travels' if rows == 1 else 'travel'} in it."
 
 
 def order_reason(order: WriteOrder, column: str | None, *, known: bool) -> str:
@@ -45,7 +44,3 @@ def order_reason(order: WriteOrder, column: str | None, *, known: bool) -> str:
         return "Rows keep the order of the source: only ids travel, and they do not tell a parent."
     why = "no column names a parent record" if known else "the object is not described, so no parent is known"
     return f"Rows keep the order of the source: {why}."
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"

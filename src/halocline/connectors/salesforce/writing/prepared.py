@@ -38,6 +38,7 @@ from halocline.connectors.salesforce.writing.frames import (
 from halocline.errors import FixConfig, StorageFailed
 from halocline.push.destination import RowBatch, WritePlan
 from halocline.push.order import Api, SyncMode, WriteOrder
+from halocline.quantity import quantity
 from halocline.spool import storage
 
 PLAN_FILE, FOLDED_FILE = "plan.json", "folded.bin"
@@ -233,5 +234,5 @@ def _check_size(path: Path, size: int) -> None:
     with storage(f"Reading {path}"):
         found = path.stat().st_size if path.exists() else -1
     if found != size:
-        what = "it is gone" if found < 0 else f"it has {found:,} of {size:,} bytes"
+        what = "it is gone" if found < 0 else f"it has {found:,} of {quantity(size, 'byte')}"
         raise StorageFailed(f"Reading {path}", what, hint=_GONE)
