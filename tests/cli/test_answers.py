@@ -19,6 +19,7 @@ from halocline.run import Run
 from halocline.several import Ended
 from halocline.sync import SobjectSync
 from halocline.tables import TableCopy
+from halocline.verify import Level, Verification
 
 FAILED = {"success", "error", "kind", "code", "exit_code"}
 JOB = SobjectSync("Account", "raw", "Account")
@@ -107,7 +108,13 @@ def test_an_object_that_fails_is_told_as_an_error(capsys: pytest.CaptureFixture[
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert codes == [2, 2]
     assert [set(one) >= FAILED for one in told] == [True, True]
-    assert [one["kind"] for one in told] == ["FixConfig", "FixConfig"]
+    assert [(one["kind"], one["sobject"]) for one in told] == [("FixConfig", "Account")] * 2
+
+
+def test_a_verification_has_the_names_of_every_answer() -> None:
+    """Its own, older ones stay beside them."""
+    told = Verification("Account", "raw.Account", Level.KEYS, 1, 1, 1, 0, elapsed_s=0.25).to_json()
+    assert (told["sobject"], told["elapsed_seconds"]) == (told["object"], told["elapsed_s"]) == ("Account", 0.25)
 
 
 def test_tables_of_which_rows_were_rejected_are_no_success() -> None:

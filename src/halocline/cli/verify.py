@@ -77,7 +77,7 @@ def _one(system: IntelligentSync, job: SobjectSync, how: dict[str, Any], bar: Pr
         found = verify_with(system, job, **how, sink=bar.sink)
     except HaloclineError as error:
         if as_json:
-            say_json({"object": job.sobject, "target": str(job.target), **error_json(error)})
+            say_json({"object": job.sobject, "sobject": job.sobject, "target": str(job.target), **error_json(error)})
         else:
             say_error(error, as_json=False)
         return error.exit_code

@@ -84,13 +84,17 @@ class Verification:
         return (self.source_rows + self.table_rows) / self.elapsed_s if self.elapsed_s else 0.0
 
     def to_json(self) -> dict[str, JSON]:
-        """The verification as plain JSON data; keys that JSON does not know are text."""
+        """The verification as plain JSON data; keys that JSON does not know are text.
+
+        `sobject` and `elapsed_seconds` are `object` and `elapsed_s` once more, by the names that every answer has.
+        """
         told = {name: getattr(self, name) for name in self.__slots__}
         examples = {kind: [_plain(key) for key in keys] for kind, keys in self.examples.items()}
         whole = {"level": str(self.level), "examples": examples, "columns": dict(self.columns), "notes": list(self.notes)}
         repair = None if self.repair is None else self.repair.to_json()
         summary = {"equal": self.equal, "good": self.good, "rows_per_s": round(self.rows_per_s), "repair": repair}
-        return {**told, **whole, **summary, "elapsed_s": round(self.elapsed_s, 3)}
+        lasted = round(self.elapsed_s, 3)
+        return {**told, **whole, **summary, "sobject": self.object, "elapsed_s": lasted, "elapsed_seconds": lasted}
 
 
 def _plain(key: object) -> object:
