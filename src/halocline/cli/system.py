@@ -58,19 +58,20 @@ def intelligent_sync(
 
     Raises: FixConfig as `org` and `settings_with`.
     """
-    from halocline import registry
+    from halocline.connectors.salesforce import SalesforceClient
     from halocline.sync import IntelligentSync
 
-    client = registry.connect("salesforce", org(sink, quota_share=quota_share), sink=sink)
+    given = org(sink, quota_share=quota_share)
     try:
-        system = IntelligentSync(to, client, settings=settings_with(api_budget), sink=sink, wait_s=wait_s)
-        if bulk_threshold is not None:
-            system.BULK_API_THRESHOLD = bulk_threshold
-        if stage_threshold is not None:
-            system.STAGE_THRESHOLD = stage_threshold
-        yield system
+        with IntelligentSync(to, given, settings=settings_with(api_budget), sink=sink, wait_s=wait_s) as system:
+            if bulk_threshold is not None:
+                system.BULK_API_THRESHOLD = bulk_threshold
+            if stage_threshold is not None:
+                system.STAGE_THRESHOLD = stage_threshold
+            yield system
     finally:
-        client.close()  # whom the system is given it does not close
+        if isinstance(given, SalesforceClient):
+            given.close()  # a client that the system is given it does not close
 
 
 @dataclass(frozen=True, slots=True)
