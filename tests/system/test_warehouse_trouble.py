@@ -29,8 +29,8 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from halocline.cli.main import app
 from halocline.emulator.server import Emulator
+from tests.command_line import app
 from tests.connectors.postgres.server import Place, Server
 from tests.figures import Says, add
 from tests.samples.postgres import _ADMIN_WORD, postgres
@@ -75,8 +75,10 @@ class Warehouse:
 
     def sync(self, way: str = "rest", *more: str, to: str = "") -> Told:
         """`halocline sync` into the database."""
-        words = ["sync", "Account", "--to", to or self.place.uri(), "--table", "account", "--fields", ",".join(FIELDS)]
-        done = CliRunner().invoke(app, [*words, *WAYS[way], *more], env=self.desk.env)
+        # By reference, as the command asks for: the URI holds a password.
+        env = {**self.desk.env, "WAREHOUSE": to or self.place.uri()}
+        words = ["sync", "Account", "--to", "env:WAREHOUSE", "--table", "account", "--fields", ",".join(FIELDS)]
+        done = CliRunner().invoke(app, [*words, *WAYS[way], *more], env=env)
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         return Told(done.exit_code, done.stdout, done.stderr)
