@@ -9,8 +9,8 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from halocline.cli import main
 from halocline.emulator.server import Emulator
+from tests.command_line import app as command_line
 from tests.test_docs import DOCS, run_page
 
 PAGES = sorted(DOCS.glob("coming-from-*.md"))
@@ -53,10 +53,10 @@ def test_the_flow_for_who_comes_from_sling_runs(tmp_path: Path, monkeypatch: pyt
     with duckdb.connect("app.duckdb") as app:
         app.execute("CREATE SCHEMA finance; CREATE TABLE finance.accounts AS SELECT 1 AS id")
         app.execute("CREATE TABLE finance.transactions AS SELECT 1 AS id, 5 AS amount, now() AS updated_at")
-    assert CliRunner().invoke(main.app, ["run", "finance"]).exit_code == 0
+    assert CliRunner().invoke(command_line, ["run", "finance"]).exit_code == 0
     with duckdb.connect("app.duckdb") as app:
         app.execute("UPDATE finance.transactions SET amount = 7, updated_at = now(); INSERT INTO finance.accounts VALUES (2)")
-    assert CliRunner().invoke(main.app, ["run", "finance"]).exit_code == 0
+    assert CliRunner().invoke(command_line, ["run", "finance"]).exit_code == 0
     with duckdb.connect("lake.duckdb") as lake:
         assert lake.execute("SELECT count(*), (SELECT amount FROM raw.transactions) FROM raw.accounts").fetchone() == (2, 7)
 

@@ -16,7 +16,7 @@ import pytest
 from typer import Exit
 from typer.main import get_command
 
-from halocline.cli.main import app
+from tests.command_line import app
 from tests.test_docs import DOCS
 from tests.typed import FENCE, ROOT, clean, differences, run, steps, warehouse
 

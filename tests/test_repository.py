@@ -19,9 +19,9 @@ import pytest
 from typer.testing import CliRunner
 
 import halocline
-from halocline.cli.main import app
 from halocline.connectors.aws import session
 from halocline.connectors.salesforce import transport
+from tests.command_line import app
 
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"

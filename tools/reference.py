@@ -13,7 +13,7 @@ from markdown import cell_of, code, fields_of, paragraphs, plain, table
 
 from halocline import config, errors, events
 from halocline.cli.answer import EXIT_CODES
-from halocline.cli.main import app
+from halocline.cli.verbs import program
 from halocline.compat.demand import settings as demand
 from halocline.consume.topics import event_settings
 from halocline.consume.watching import observer
@@ -30,7 +30,7 @@ _MADE = "This page is made from the code by `make docs`; a test keeps it true."
 def commands() -> str:
     """docs/reference/cli.md."""
     parts = [_CLI_HEAD, _exit_codes()]
-    parts += [_command(path, one) for path, one in _walk(typer.main.get_command(app), "halocline")]
+    parts += [_command(path, one) for path, one in _walk(typer.main.get_command(program()), "halocline")]
     return _page(parts)
 
 

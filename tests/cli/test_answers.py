@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from halocline.cli.main import app
 from halocline.cli.sync import tell
 from halocline.cli.verify import _one
 from halocline.errors import FixConfig
@@ -20,6 +19,7 @@ from halocline.several import Ended
 from halocline.sync import SobjectSync
 from halocline.tables import TableCopy
 from halocline.verify import Level, Verification
+from tests.command_line import app
 
 FAILED = {"success", "error", "kind", "code", "exit_code"}
 JOB = SobjectSync("Account", "raw", "Account")

@@ -11,7 +11,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from halocline import registry
-from halocline.cli.main import app
 from halocline.consume.letters import dead_letters
 from halocline.consume.letters.dead_letters import buried
 from halocline.consume.letters.quarantine import quarantine
@@ -19,6 +18,7 @@ from halocline.consume.stores import open_store
 from halocline.idempotency import Held, IdempotencyStore, Wanted
 from halocline.queues import Delivery, Message, Queue
 from halocline.testing.aws import FakeAWS
+from tests.command_line import app
 
 Type = Callable[..., Result]
 FLOW = "flows:\n  orders:\n    kind: listen\n    queue: orders\n    handlers: mine:handlers\n    store: sqlite:///claims.sqlite\n"

@@ -18,9 +18,9 @@ import httpx2
 import pytest
 from typer.testing import CliRunner, Result
 
-from halocline.cli.main import app
 from halocline.emulator import server
 from halocline.emulator.server import Emulator, EmulatorConfig, Login
+from tests.command_line import app
 
 HALOCLINE = [sys.executable, "-m", "halocline"]
 CLIENT = (

@@ -14,7 +14,7 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
-from halocline.cli.main import app
+from tests.command_line import app
 
 pytestmark = pytest.mark.timeout(120)
 

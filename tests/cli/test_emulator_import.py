@@ -12,12 +12,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from halocline.cli.main import app
 from halocline.connectors.salesforce import SalesforceClient
 from halocline.emulator import server
 from halocline.emulator.describe import sobject_describe
 from halocline.emulator.schema_files import load_catalog
 from halocline.emulator.server import Emulator, EmulatorConfig
+from tests.command_line import app
 
 INVOICE = Path(__file__).parent.parent / "emulator" / "invoice.yaml"
 

@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 from halocline import SalesforceClient, guards
 from halocline.cli import options
 from halocline.cli.jobs import FOR_EACH, Asked, relation_lines, tell_left_out
-from halocline.cli.main import app
 from halocline.cli.plan import plan
 from halocline.cli.progress import ProgressBar
 from halocline.cli.sync import sync
@@ -30,6 +29,7 @@ from halocline.errors import FixConfig
 from halocline.events import PartStaged, RunFailed, RunStarted
 from halocline.several import relations
 from halocline.sync import ALSO, SobjectSync
+from tests.command_line import app
 from tests.test_docs import DOCS, run_page
 
 OWN = ("all", "exclude-object", "parallel", "rename", "mask", "soql", "lookback", "contract", "api-budget", "quota-share")

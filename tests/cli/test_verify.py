@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from halocline.cli.main import app
+from tests.command_line import app
 from tests.system.laptop import Laptop, laptop
 
 pytestmark = pytest.mark.system

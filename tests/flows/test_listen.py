@@ -12,9 +12,9 @@ from pathlib import Path
 
 import boto3
 import pytest
+from tests.command_line import app
 from typer.testing import CliRunner
 
-from halocline.cli.main import app
 from halocline.config import Settings
 from halocline.consume.handling.handlers import Handlers
 from halocline.consume.handling.registries import registry_at

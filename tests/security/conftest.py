@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from tests.command_line import app
 from tests.figures import SAYS, Says, add
 from tests.security.attacks import Attacks
 from tests.security.canaries import Watch, key
 from typer import testing
 from typer.main import get_command
 
-from halocline.cli.main import app
 from halocline.connectors.salesforce import auth, soap_login
 from halocline.connectors.salesforce.transport import Transport
 from halocline.retry import Policy

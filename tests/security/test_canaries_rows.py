@@ -160,12 +160,11 @@ def _went(desk: Desk, way: str, mask: str, *more: str, done: bool = True) -> Non
 
 _CRASH = """
 import sys
-from halocline.cli import runs, main
+from halocline.cli import main
 def crash(*arguments, **named):
     word = sys.stdin.read()
     secrets = {{"password": word}}
     raise {error}
-main.settings = None
 from halocline import config
 config.Settings.from_env = classmethod(lambda cls, environ=None: crash())
 main.run()

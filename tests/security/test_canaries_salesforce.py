@@ -8,12 +8,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cryptography.hazmat.primitives import serialization
+from tests.command_line import app
 from tests.connectors.salesforce.loopback import Answer, Asked, closed_port, said, serving
 from tests.security.canaries import Watch, awkward, canary, key
 from tests.security.servers import echo, shown
 from typer import testing
 
-from halocline.cli.main import app
 from halocline.connectors.salesforce import (
     ClientCredentialsAuthenticator,
     JWTAuthenticator,

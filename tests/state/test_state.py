@@ -18,13 +18,13 @@ from redis import Redis
 from typer.testing import CliRunner
 
 import halocline
-from halocline.cli.main import app
 from halocline.consume.stores import open_store
 from halocline.emulator.server import Emulator
 from halocline.idempotency import IdempotencyStore, Wanted
 from halocline.idempotency import State as Found
 from halocline.ledger import open_ledger
 from halocline.testing.aws.fake import FakeAWS
+from tests.command_line import app
 from tests.connectors.postgres.server import Server
 from tests.connectors.snowflake.server import snowflake_server
 from tests.figures import Says, add

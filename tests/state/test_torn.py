@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from halocline.cli.main import app
 from halocline.connectors.salesforce.writing.prepared import Prepared
 from halocline.errors import FixConfig, HaloclineError, StorageFailed
+from tests.command_line import app
 from tests.figures import Says, add
 from tests.state.opened import VERSIONS, VIEWS, State, lake_view, ledger_view, sent_view
 from tests.system.shell import env_of

@@ -16,10 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from halocline import registry
-from halocline.cli.main import app
 from halocline.connectors.salesforce import ClientCredentialsAuthenticator, SalesforceClient
 from halocline.emulator.server import Emulator, EmulatorConfig
 from halocline.retry import Policy
+from tests.command_line import app
 from tests.system.laptop import DAY_S, QUICK
 
 FIELDS = ("Id", "Name", "Description", "IsDeleted", "SystemModstamp")

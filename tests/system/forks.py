@@ -26,9 +26,9 @@ import httpcore2
 from typer import testing
 
 from halocline import retry
-from halocline.cli.main import app
 from halocline.connectors.salesforce import sheets
 from halocline.testing.faults import Operations
+from tests.command_line import app
 from tests.made_once import make_once
 from tests.system.fault_seams import watching_all
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from halocline.cli.main import app
 from halocline.emulator.server import Emulator, EmulatorConfig
+from tests.command_line import app
 from tests.system.desk import Told
 
 SCHEMA = """

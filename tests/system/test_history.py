@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from halocline.cli.main import app
 from halocline.connectors.duckdb.destination import DuckDBUnit
 from halocline.connectors.postgres.destination import PostgresUnit
 from halocline.errors import FixConfig, Refused
@@ -20,6 +19,7 @@ from halocline.outcome import Counts
 from halocline.run import Run
 from halocline.sync import IntelligentSync, SobjectSync
 from halocline.testing.histories import check_versions
+from tests.command_line import app
 from tests.connectors.postgres.server import Place, Server
 from tests.system.desk import Desk, desk_at, frozen_org
 from tests.system.laptop import Laptop, laptop

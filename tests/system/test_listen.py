@@ -19,10 +19,10 @@ import boto3
 import pytest
 from typer.testing import CliRunner, Result
 
-from halocline.cli.main import app
 from halocline.queues import Message
 from halocline.registry import open_queue
 from halocline.testing.aws import FakeAWS
+from tests.command_line import app
 from tests.figures import SAYS, Says
 from tests.ports import free_port
 from tests.system.nursery import Done, Nursery

@@ -17,10 +17,10 @@ from unittest import mock
 import duckdb
 import pytest
 
-from halocline.cli.main import app
 from halocline.errors import FixConfig, NotFound, SchemaConflict
 from halocline.events import Event, JobProgress, RunStarted
 from halocline.sync import IntelligentSync, SobjectSync
+from tests.command_line import app
 from tests.system.laptop import Laptop, laptop
 from tests.system.nursery import Nursery
 from tests.system.test_cli import LAKE, PATIENCE_S, Done, Shell, shell_to

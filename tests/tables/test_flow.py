@@ -7,11 +7,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from tests.command_line import app
 from tests.connectors.postgres.server import Place
 from typer.testing import CliRunner
 
 from halocline import aws_lambda
-from halocline.cli.main import app
 from halocline.errors import FixConfig
 from halocline.flows.connected import Connected
 from halocline.flows.policy import policy

@@ -1,4 +1,4 @@
-"""`halocline`: the verbs, put together."""
+"""`halocline`: the console script."""
 
 from __future__ import annotations
 
@@ -6,72 +6,13 @@ import errno
 import os
 import sys
 from contextlib import suppress
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
-
-from halocline.cli import (
-    check,
-    demo,
-    dlq,
-    emulator,
-    errors,
-    iam,
-    init,
-    listen,
-    plan,
-    push,
-    resume,
-    retry,
-    runs,
-    sync,
-    verify,
-    version,
-)
-from halocline.cli import run as run_flows
-from halocline.cli.answer import in_json
-from halocline.cli.misread import Verbs
 from halocline.cli.unneeded import leave_out
+from halocline.cli.verbs import program, typed
 
 _NOBODY_READS = 128 + 13  # as a shell tells of a program that SIGPIPE ended
 _UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-
-app = typer.Typer(
-    name="halocline",
-    cls=Verbs,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-    rich_markup_mode="rich",
-)
-app.command("demo", rich_help_panel="Start here")(demo.demo)
-app.command("sync", rich_help_panel="Salesforce to a table")(sync.sync)
-app.command("plan", rich_help_panel="Salesforce to a table")(plan.plan)
-app.command("verify", rich_help_panel="Salesforce to a table")(verify.verify)
-app.command("push", rich_help_panel="Anything to Salesforce")(push.push)
-app.command("retry", rich_help_panel="Anything to Salesforce")(retry.retry)
-app.command("resume", rich_help_panel="Anything to Salesforce")(resume.resume)
-app.command("init", rich_help_panel="Flows of halocline.yaml")(init.init)
-app.command("check", rich_help_panel="Flows of halocline.yaml")(check.check)
-app.command("run", rich_help_panel="Flows of halocline.yaml")(run_flows.run)
-app.command("iam", rich_help_panel="Flows of halocline.yaml")(iam.iam)
-app.command("schema", rich_help_panel="Flows of halocline.yaml")(init.schema)
-app.add_typer(runs.app, name="runs", rich_help_panel="What happened")
-app.command("errors", rich_help_panel="What happened")(errors.errors)
-app.command("listen", rich_help_panel="Events")(listen.listen)
-app.add_typer(dlq.app, name="dlq", rich_help_panel="Events")
-app.add_typer(emulator.app, name="emulator", rich_help_panel="A Salesforce on this laptop")
-app.command("version")(version.version)
-
-
-@app.callback()
-def _any_verb(
-    _version: Annotated[
-        bool, typer.Option("--version", help="Show the version of Halocline alone.", is_eager=True, callback=version.alone)
-    ] = False,
-) -> None:
-    """Keep Salesforce and your data platform in step, without losing or doubling a row."""
-    in_json(False)  # until the command's own --json says otherwise
 
 
 def run() -> None:
@@ -79,7 +20,7 @@ def run() -> None:
     leave_out()
     try:
         try:
-            app()
+            program(typed(sys.argv[1:]))()
         finally:
             if sys.stdout is not None:  # a shell may have closed it
                 sys.stdout.flush()

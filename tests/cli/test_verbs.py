@@ -1,0 +1,55 @@
+"""Laws of the command line's verbs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from halocline.cli.verbs import VERBS, Verb, program, typed
+
+MODULES = {verb.place.partition(":")[0] for verb in VERBS}
+
+# The console script with one word, and then which of the modules above it has loaded.
+ONE_WORD = """
+import sys
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from io import StringIO
+from halocline.cli.main import run
+with redirect_stdout(StringIO()), redirect_stderr(StringIO()), suppress(SystemExit):
+    run()
+print(*(name.removeprefix("halocline.cli.") for name in sys.modules if name.startswith("halocline.cli.")))
+"""
+
+
+def loaded(word: str) -> set[str]:
+    """The modules of verbs that a process has loaded that was given this word."""
+    done = subprocess.run([sys.executable, "-c", ONE_WORD, word], capture_output=True, text=True, check=True)
+    return MODULES & set(done.stdout.split())
+
+
+def test_a_verb_waits_for_no_other() -> None:
+    """The module of the verb that was typed is loaded alone; a word that is none is held against all of them."""
+    assert loaded("version") == {"version"}
+    assert loaded("vresion") == loaded("--help") == MODULES
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_a_verb_alone_is_as_among_the_others(verb: Verb) -> None:
+    """Its help is the same to the letter whether the others are there or not."""
+    name = verb.name
+    alone, among = (CliRunner().invoke(program(verbs), [name, "--help"]) for verbs in (typed([name, "--json"]), VERBS))
+    assert alone.exit_code == 0, alone.output
+    assert alone.output == among.output
+
+
+def test_what_is_no_verb_is_told_with_what_was_meant() -> None:
+    """All verbs are held against it, and each is shown by --help."""
+    assert typed([]) == typed(["--version"]) == typed(["sycn"]) == VERBS
+    told = CliRunner().invoke(program(), ["sycn"])
+    assert told.exit_code == 2
+    assert "'sync'" in told.output
+    shown = CliRunner().invoke(program(), ["--help"]).output
+    assert [verb.name for verb in VERBS if f" {verb.name} " not in shown] == []
