@@ -103,6 +103,6 @@ def test_proxies(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
         for what, place in places.items():
             for variable in ("HTTPS_PROXY", "ALL_PROXY"):
                 monkeypatch.setenv(variable, place)
-                login = ClientCredentialsAuthenticator("id", "secret", login_url="https://x.my.salesforce.com").authenticate
+                login = ClientCredentialsAuthenticator("id", "secret", login_url="https://org.example").authenticate
                 watch.attempt(f"Salesforce by {variable}: {what}", login, hiding=(word,))
                 monkeypatch.delenv(variable)
