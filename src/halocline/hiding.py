@@ -21,14 +21,16 @@ _LONG = 12  # characters of a part that is no word of anybody's
 _OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _BETWEEN = re.compile(r"[^\w-]+")
 
-# What is a secret by its looks: session ids and JWTs, what stands in `Authorization`, what AWS signs with, and the login in
-# a URL.
+# What is a secret by its looks: session ids and JWTs, what stands in `Authorization`, what AWS, Google and Azure sign links
+# with, and the login in a URL.
 # Source: Salesforce Help, "OAuth 2.0 Web Server Flow"; RFC 7519; RFC 9110, section 11.6.2; RFC 3986, section 3.2.1;
 # "Authenticating requests: query parameters", https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html.
-# That session tokens begin with these letters is not documented (unverified).
+# "Create a service SAS", https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas.
+# That session tokens of AWS and Snowflake begin with these letters is not documented (the latter as connector 4.8 sends them).
 _SHAPES = re.compile(
     r"00D\w{12,15}![\w.+/=-]+|eyJ[\w-]{8,2000}\.[\w.-]+|(?i:\bbearer)\s+\S+|(?i:\bbasic)\s+(?=[\w+/]*[0-9=])[\w+/=]{8,}"
     r"|\b(?:IQoJ|FwoG|FQoG|AQoD)[\w+/=%-]{40,}"
+    r"|(?i:\bsnowflake\s+token=)\S+|\bver:\d{1,9}-hint:[\w:+/=-]+|(?<=[?&])sig=[\w%+/=-]{16,}"
     r"|(?i:x-amz-security-token)[=:\"'\s]{1,5}[^\s&\"'<,]+|(?i:\b(?:x-amz-)?signature)=[0-9A-Za-z%+/=]{16,}"
     r"|(?<=://)[^/\s@]{1,2000}@"
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from snowflake.connector.errors import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 
-from halocline.connectors.snowflake.errors import gate
+from halocline.connectors.snowflake.client import connected
+from halocline.connectors.snowflake.errors import gate, login_gate
 from halocline.connectors.snowflake.login import login_of
 from halocline.errors import (
     AccessDenied,
@@ -116,3 +118,30 @@ def test_an_error_says_what_to_try(error: Any, kind: type[HaloclineError], said:
         raise error
     assert type(caught.value) is kind
     assert str(caught.value).startswith("Doing a thing: ")
+
+
+@pytest.mark.parametrize("held", [None, "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_a_key_that_cannot_be_used_is_told_by_its_path(held: str | None, tmp_path: Path) -> None:
+    """The connector lets what Python and its library of keys raise through; here it is an error that says where to look."""
+    path = tmp_path / "key.p8"
+    if held is not None:
+        path.touch(mode=0o600)
+        path.write_text(held)
+    with pytest.raises(FixConfig, match=f"private key {path} cannot be used.*PRIVATE_KEY_PATH"):
+        connected(f"snowflake://me@acc/db?private_key_path={path}")
+
+
+def test_a_key_that_everybody_can_write_is_refused(tmp_path: Path) -> None:
+    """As every file of a secret."""
+    path = tmp_path / "key.p8"
+    path.touch()
+    path.chmod(0o666)
+    with pytest.raises(FixConfig, match="every user of this machine can write"):
+        connected(f"snowflake://me@acc/db?private_key_path={path}")
+
+
+@pytest.mark.parametrize("error", [KeyError("data"), ValueError("no number"), AttributeError("x"), OSError(5, "I/O")])
+def test_an_answer_that_is_none_of_snowflakes_is_told(error: Exception) -> None:
+    """The connector trips over it; a proxy may have sent it."""
+    with pytest.raises(NetworkFailed, match=r"none of Snowflake's.*proxy"), login_gate((), key=None):
+        raise error

@@ -14,10 +14,11 @@ from weakref import WeakKeyDictionary
 import snowflake.connector
 from snowflake.connector.errors import Error
 
-from halocline.connectors.snowflake.errors import gate
-from halocline.connectors.snowflake.login import login_of
+from halocline.connectors.snowflake.errors import gate, login_gate
+from halocline.connectors.snowflake.login import SECRETS, Login, login_of
 from halocline.connectors.snowflake.sessions import is_connection, is_session
 from halocline.errors import FixConfig, StorageFailed
+from halocline.private import secret_bytes
 from halocline.standard_sql import quoted
 
 Cursor = Any  # a cursor of the connector: 4.x and 5.x have no type in common
@@ -185,14 +186,22 @@ def touched(cursor: Cursor, sql: str) -> dict[str, int]:
 
 def _connection_of(session: object) -> Any:
     if isinstance(session, str):
-        major = int(snowflake.connector.__version__.partition(".")[0])
-        return snowflake.connector.connect(**login_of(session).arguments(major))
+        return _logged_in(login_of(session))
     if is_session(session):
         return session.connection  # type: ignore[attr-defined]  # a session has it
     if is_connection(session):
         return session
     hint = "Pass a connection of snowflake.connector (not an asynchronous one), a Snowpark session or a snowflake:// URI."
     raise FixConfig("Opening Snowflake", f"got a {type(session).__name__}", hint=hint)
+
+
+def _logged_in(login: Login) -> Any:
+    told = login.arguments(int(snowflake.connector.__version__.partition(".")[0]))
+    key = login.options.get("private_key_path")
+    with login_gate([str(told[name]) for name in SECRETS if name in told], key=key):
+        if key is not None:
+            secret_bytes(Path(key), "Opening Snowflake")
+        return snowflake.connector.connect(**told)
 
 
 def _lock_of(connection: object) -> threading.RLock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from halocline.errors import (
     StorageFailed,
     Truncated,
 )
+from halocline.hiding import quiet, scrub
 
 MISSING = 2003  # an object that does not exist, or that this role may not see; Snowflake does not say which
 NO_WAREHOUSE = 606
@@ -41,15 +42,41 @@ def gate(doing: str) -> Iterator[None]:
     try:
         yield
     except Error as error:
-        raise translated(doing, error) from error
+        raise translated(doing, error) from quiet(error)
 
 
-def translated(doing: str, error: Error) -> HaloclineError:
-    """Our error for theirs: by Snowflake's number, else by SQLSTATE, else by the connector's class.
+@contextmanager
+def login_gate(secrets: Sequence[str], *, key: str | None) -> Iterator[None]:
+    """As `gate` around a login, whose `secrets` are not told; the connector lets errors of others through. `key`: its file.
+
+    Raises: FixConfig for a private key that cannot be used, NetworkFailed for an answer that is none; what `translated` makes of
+    the rest.
+    """
+    doing = "Opening Snowflake"
+    try:
+        yield
+    except Error as error:
+        raise translated(doing, error, secrets) from quiet(error, secrets)
+    except (OSError, ValueError, TypeError) as error:  # of the key's file, and of the library that reads it
+        if key is None:
+            raise _unreadable(doing, error, secrets) from quiet(error, secrets)
+        cause = f"the private key {key} cannot be used: {_line(getattr(error, 'strerror', None) or str(error), secrets)}"
+        raise FixConfig(doing, cause, hint=_KEY) from quiet(error, secrets)
+    except (LookupError, AttributeError) as error:  # of an answer that lacks what it is to hold
+        raise _unreadable(doing, error, secrets) from quiet(error, secrets)
+
+
+def _unreadable(doing: str, error: Exception, secrets: Sequence[str]) -> NetworkFailed:
+    cause = f"the answer is none of Snowflake's ({type(error).__name__}: {_line(str(error), secrets)})"
+    return NetworkFailed(doing, cause, hint="Does SNOWFLAKE_HOST, or a proxy, lead to Snowflake?")
+
+
+def translated(doing: str, error: Error, secrets: Sequence[str] = ()) -> HaloclineError:
+    """Our error for theirs: by Snowflake's number, else by SQLSTATE, else by the connector's class; `secrets` are kept out.
 
     Source: numbers and texts as the connectors 4.8 and 5.2 and the community report them; Snowflake publishes no list.
     """
-    number, state, said = abs(int(error.errno or 0)), str(error.sqlstate or ""), words(error)
+    number, state, said = abs(int(error.errno or 0)), str(error.sqlstate or ""), words(error, secrets)
     code = f"{number:06d}" if number else state or None
     rule = next((rule for rule in _RULES if number in rule.numbers), None)
     rule = rule or next((rule for rule in _RULES if state and state.startswith(rule.states)), None)
@@ -60,10 +87,13 @@ def translated(doing: str, error: Error) -> HaloclineError:
     return rule.kind(doing, said, hint=rule.hint, code=code)
 
 
-def words(error: Error) -> str:
-    """The server's own words, on one line and not too many."""
-    said = _LABELS.sub("", str(error.msg or error))
-    line = " ".join(_REQUEST.sub("", said).split())
+def words(error: Error, secrets: Sequence[str] = ()) -> str:
+    """The server's own words, on one line and not too many, without these secrets and what has the looks of one."""
+    return _line(_REQUEST.sub("", _LABELS.sub("", str(error.msg or error))), secrets)
+
+
+def _line(said: str, secrets: Sequence[str]) -> str:
+    line = scrub(" ".join(said.split()), secrets)
     return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."
 
 
@@ -82,6 +112,7 @@ class _Rule:
 
 _AGAIN = "Nothing was published; run it again when Snowflake answers."
 _UNFIT = "A value is not of the type that its column has: change that type, or the value where it comes from, and run it again."
+_KEY = "Look at the file that private_key_path (SNOWFLAKE_PRIVATE_KEY_PATH) names, and at its passphrase."
 _USER = "Look at account, user, and password or key."
 _RULES = (
     _Rule(

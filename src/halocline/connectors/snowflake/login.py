@@ -13,6 +13,7 @@ from halocline.errors import FixConfig
 LOCK_TIMEOUT_S = 300  # seconds that a statement waits for others' locks; Snowflake's own default is twelve hours
 LOGIN_TIMEOUT_S = 60  # seconds; beyond that a wrong account name would be asked for again and again
 QUERY_TAG = "halocline"
+SECRETS = ("password", "token", "private_key_file_pwd")  # by the connector's names
 _URI = re.compile(
     r"snowflake://(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/?#\s]*))?@)?(?P<account>[^:@/?#\s]*)"
     r"(?:/(?P<database>[^@/?#\s]*))?(?:/(?P<schema>[^@/?#\s]*))?/?(?:\?(?P<options>[^#\s]*))?",
