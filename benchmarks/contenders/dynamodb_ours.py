@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from halocline.cli.unneeded import leave_out
+from halocline.unneeded import leave_out
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 

@@ -40,11 +40,11 @@ def main() -> None:
 
 def _by_run_file(wanted: dict[str, Any]) -> int:
     from halocline import registry
-    from halocline.cli.unneeded import leave_out
     from halocline.config import Settings
     from halocline.filejob import Execution, FileJob, run_file
     from halocline.landed import Landed
     from halocline.ledger import open_ledger
+    from halocline.unneeded import leave_out
 
     leave_out()  # as where pandas is not installed: pyarrow would load it, and no part of ours needs it
     fields = {"Number_of_Errors__c": "{errors}", "Error_Report__c": "{error_report_link}", "Data_File__c": "{key}"}
@@ -65,7 +65,7 @@ def _by_run_file(wanted: dict[str, Any]) -> int:
 
 def _by_orchestrator(wanted: dict[str, Any]) -> int:
     """The same program as kicksaw's, with our classes in the place of its own."""
-    from halocline.cli.unneeded import leave_out
+    from halocline.unneeded import leave_out
 
     leave_out()
     from halocline.orchestrator import Orchestrator

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from halocline.cli.unneeded import leave_out
+from halocline.unneeded import leave_out
 
 
 def main() -> None:

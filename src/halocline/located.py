@@ -10,6 +10,7 @@ from typing import Any
 
 from halocline.errors import FixConfig
 from halocline.trace import places
+from halocline.unneeded import let_in, make_known
 
 _PLACES = 2  # of an import that failed: where it did, and what led there
 
@@ -38,8 +39,10 @@ def located(place: str, *, doing: str, folder: Path, example: str, usual: str = 
     path = str(folder.resolve())
     if path not in sys.path:
         sys.path.insert(0, path)
+    let_in()
     try:
         found: object = import_module(module)
+        make_known()
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise FixConfig(doing, f"{module} needs {error.name!r}, which is not installed") from error

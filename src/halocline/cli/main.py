@@ -8,8 +8,8 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from halocline.cli.unneeded import leave_out
 from halocline.cli.verbs import program, typed
+from halocline.unneeded import leave_out
 
 _NOBODY_READS = 128 + 13  # as a shell tells of a program that SIGPIPE ended
 _UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})

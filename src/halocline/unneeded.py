@@ -24,3 +24,15 @@ class Unneeded:
 def leave_out() -> None:
     """From now on this process does without them."""
     sys.meta_path.insert(0, Unneeded())
+
+
+def let_in() -> None:
+    """From now on they are there for whoever imports them: functions of a user's own may."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Unneeded)]
+
+
+def make_known() -> None:
+    """Let pyarrow know of a pandas that was loaded after it had looked for one in vain: NaN of a Series is null to it then."""
+    arrow = sys.modules.get("pyarrow.lib")
+    if arrow is not None and "pandas" in sys.modules:
+        arrow._pandas_api.pd  # noqa: B018 - it looks again when it is asked for pandas itself
