@@ -19,8 +19,8 @@ from cryptography.x509.oid import NameOID
 from tests.emulator.conftest import VERSION, connect, error, login_form
 
 from halocline.emulator.auth import JWT_GRANT
-from halocline.emulator.seed import API_USERNAME
 from halocline.emulator.server import ConnectedApp, Emulator, EmulatorConfig, Login
+from halocline.emulator.standing import API_USERNAME
 
 TOKEN = "/services/oauth2/token"
 

@@ -11,8 +11,8 @@ import httpx2
 import pytest
 from tests.emulator.conftest import VERSION
 
-from halocline.emulator.seed import API_USERNAME
 from halocline.emulator.server import ConnectedApp, Emulator, Login
+from halocline.emulator.standing import API_USERNAME
 
 AUTHORIZE, TOKEN = "/services/oauth2/authorize", "/services/oauth2/token"
 BACK = "http://localhost:1717/OauthRedirect"

@@ -18,8 +18,9 @@ from halocline.emulator.objects import Catalog, SObject
 from halocline.emulator.query import prepare
 from halocline.emulator.record_types import ensure_record_types
 from halocline.emulator.schema_files import load_catalog, objects_of
-from halocline.emulator.seed import seed, starting_counts
+from halocline.emulator.seed import seed
 from halocline.emulator.server import Emulator, EmulatorConfig
+from halocline.emulator.starting import starting_counts
 from halocline.emulator.store import Store
 
 INVOICE = Path(__file__).with_name("invoice.yaml")

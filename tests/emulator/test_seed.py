@@ -13,10 +13,11 @@ import pytest
 from halocline.emulator import ids
 from halocline.emulator.objects import SObject
 from halocline.emulator.schema_files import load_catalog
-from halocline.emulator.seed import API_USERNAME, BLOCK_ROWS, ensure_org, seed
+from halocline.emulator.seed import BLOCK_ROWS, seed
 from halocline.emulator.seeding.dice import Dice
 from halocline.emulator.seeding.id_columns import TAILS, record_ids
 from halocline.emulator.seeding.sales import STAGES
+from halocline.emulator.standing import API_USERNAME, ensure_org
 from halocline.emulator.store import Store
 
 INVOICE = Path(__file__).with_name("invoice.yaml")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tests.emulator.conftest import VERSION, stored
 from tests.examples import examples
 
-from halocline.emulator.seed import API_USERNAME
 from halocline.emulator.server import Emulator, Login
 from halocline.emulator.soap.service import serve
+from halocline.emulator.standing import API_USERNAME
 from halocline.emulator.wire import Ask
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"

@@ -13,8 +13,8 @@ from halocline import SfClient, SoapAuthenticator, SyncPipeline
 from halocline.config import Settings
 from halocline.connectors.salesforce import soap_login
 from halocline.emulator.org import EmulatorConfig
-from halocline.emulator.seed import API_USERNAME
 from halocline.emulator.server import Emulator
+from halocline.emulator.standing import API_USERNAME
 from halocline.errors import BadQuery, FixConfig, LoginRefused, NotFound, RejectRecord, RetryLater
 from halocline.ledger import MemoryLedger
 from halocline.retry import Policy

@@ -12,8 +12,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from halocline.emulator.seed import API_USERNAME
 from halocline.emulator.server import ConnectedApp
+from halocline.emulator.standing import API_USERNAME
 from tests.system.request_world import ASYNC, CSV, Request, V, World
 
 OAUTH = "/services/oauth2"

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from halocline.emulator.apps import ConnectedApp
 from halocline.emulator.errors import ApiError, not_found
-from halocline.emulator.seed import seed as seed_store
 from halocline.emulator.wire import Answer, Ask, empty_answer, json_answer
 
 _T = TypeVar("_T")
@@ -48,6 +47,8 @@ def move_clock(ask: Ask) -> Answer:
 
 def seed(ask: Ask) -> Answer:
     """`POST seed` with `{"counts": {"Account": 1000}, "number": 0, "years": 2.0}`."""
+    from halocline.emulator.seed import seed as seed_store  # pyarrow is only wanted on the bulk paths
+
     wanted = ask.json()
     counts = _counts(wanted.get("counts", {}))
     number, years = _count(wanted.get("number", 0)), _number(wanted.get("years", 2.0))

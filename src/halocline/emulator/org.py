@@ -28,8 +28,8 @@ from halocline.emulator.readings import Readings
 from halocline.emulator.record_types import ensure_record_types
 from halocline.emulator.rest import Cursors
 from halocline.emulator.rules import Rules
-from halocline.emulator.seed import API_USERNAME
 from halocline.emulator.sessions import Login, Sessions
+from halocline.emulator.standing import API_USERNAME
 from halocline.emulator.tooling import Tooling
 
 if TYPE_CHECKING:

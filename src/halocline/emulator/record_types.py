@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from halocline.emulator.standing import BORN
+
 if TYPE_CHECKING:
     from halocline.emulator.objects import RecordType, SObject
     from halocline.emulator.store import Store
 
 _SETUP_USER = "005000000000000AAA"  # whoever set the org up; no user of it
-_BORN = "2020-01-06T09:00:00.000Z"  # older than anything else in the org
 
 
 def ensure_record_types(store: Store) -> None:
@@ -20,7 +21,7 @@ def ensure_record_types(store: Store) -> None:
     for sobject in store.catalog:
         for one in sobject.record_types:
             if store.presence(rows, one.id) is None:
-                store.insert(rows, _row(sobject, one), user_id=_SETUP_USER, stamp=_BORN)
+                store.insert(rows, _row(sobject, one), user_id=_SETUP_USER, stamp=BORN)
 
 
 def _row(sobject: SObject, one: RecordType) -> dict[str, object]:

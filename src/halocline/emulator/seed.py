@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 
 import pyarrow as pa
 
-from halocline.emulator.ids import record_id
-from halocline.emulator.objects import Catalog, Field, SObject
+from halocline.emulator.objects import Field, SObject
 from halocline.emulator.seeding.block import (
     Block,
     Columns,
@@ -26,13 +24,13 @@ from halocline.emulator.seeding.block import (
 )
 from halocline.emulator.seeding.custom import columns_of, custom_columns, fitting, record_types
 from halocline.emulator.seeding.dice import Dice, constant
-from halocline.emulator.seeding.recipes import PROFILE_ID, RECIPES
+from halocline.emulator.seeding.recipes import RECIPES
 from halocline.emulator.seeding.words import load_words
+from halocline.emulator.standing import ensure_org, known_object
+from halocline.emulator.starting import missing_parents
 from halocline.emulator.store import Store
 from halocline.emulator.tables import columns
 
-API_USERNAME = "api@halocline.example"
-BORN = "2020-01-06T09:00:00.000Z"  # stamp of the rows that every org has: older than anything seeded
 BLOCK_ROWS = 10_000  # as fast as larger blocks, and the least memory
 MOST_LISTED = 100_000  # records of earlier seedings that new ones may point at
 ARROW_TYPES: Mapping[str, pa.DataType] = {
@@ -43,57 +41,6 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
     "currency": pa.float64(),
     "percent": pa.float64(),
 }
-
-_ORGANIZATION = {
-    "Name": "Halocline Demo",
-    "OrganizationType": "Developer Edition",
-    "InstanceName": "HAL1",
-    "IsSandbox": False,
-    "City": "Zürich",
-    "Country": "Switzerland",
-    "DefaultLocaleSidKey": "en_US",
-    "LanguageLocaleKey": "en_US",
-    "TimeZoneSidKey": "GMT",
-    "FiscalYearStartMonth": 1,
-    "UiSkin": "Theme3",
-}
-_USER = {
-    "TimeZoneSidKey": "GMT",
-    "LocaleSidKey": "en_US",
-    "EmailEncodingKey": "UTF-8",
-    "LanguageLocaleKey": "en_US",
-    "ProfileId": PROFILE_ID,
-    "UserType": "Standard",
-    "IsActive": True,
-}
-# Username before the @, first name, last name, title. The first is whom an API client logs in as.
-_PEOPLE = (
-    (API_USERNAME.partition("@")[0], "Integration", "User", "API user"),
-    ("admin", "Ada", "Brandt", "System Administrator"),
-    ("noor", "Noor", "Haddad", "Account Executive"),
-    ("kenji", "Kenji", "Nakamura", "Account Executive"),
-    ("zofia", "Zofia", "Kowalska", "Sales Manager"),
-    ("tomas", "Tomás", "García", "Support Engineer"),
-    ("amara", "Amara", "Okafor", "Marketing"),
-)
-
-
-def ensure_org(store: Store) -> None:
-    """Make sure that the organization, its users (with the API user, `API_USERNAME`) and the standard price book exist.
-
-    Does nothing in an org that has them.
-    """
-    organization = _known(store.catalog, "Organization")
-    if store.count(organization):
-        return
-    users = _known(store.catalog, "User")
-    api_user = record_id(users.key_prefix, 0)
-    for login, first, last, title in _PEOPLE:
-        store.insert(users, _as_far_as(users, _person(login, first, last=last, title=title)), user_id=api_user, stamp=BORN)
-    store.insert(organization, _as_far_as(organization, _ORGANIZATION), user_id=api_user, stamp=BORN)
-    standard = {"Name": "Standard Price Book", "IsStandard": True, "IsActive": True}
-    books = _known(store.catalog, "Pricebook2")
-    store.insert(books, _as_far_as(books, standard), user_id=api_user, stamp=BORN)
 
 
 def seed(
@@ -107,9 +54,9 @@ def seed(
     Raises: ValueError for an unknown sObject, a negative count, or a required reference to an object without records.
     """
     ensure_org(store)
-    wanted = _ordered({_known(store.catalog, name).name: count for name, count in counts.items() if _checked(name, count)})
+    wanted = _ordered({known_object(store.catalog, name).name: count for name, count in counts.items() if _checked(name, count)})
     for name in wanted:
-        _check_parents(store, _known(store.catalog, name), wanted=wanted)
+        _check_parents(store, known_object(store.catalog, name), wanted=wanted)
     end = until or store.clock.now()
     setting = _Setting(
         store=store,
@@ -119,29 +66,7 @@ def seed(
         pricebook_id=_standard_pricebook_id(store),
         parents=_parents(store, wanted),
     )
-    return {name: _seed_object(setting, _known(store.catalog, name)) for name in wanted}
-
-
-def starting_counts(store: Store, defined: Mapping[str, int], *, records: int | None = None) -> dict[str, int]:
-    """How many records to make of the objects that schema files define: `records` of each, or as many as each asks for.
-
-    None of objects that have records already, or whose records no client can make. Objects that they must point at, and of which
-    there are none, come along.
-    """
-    ensure_org(store)
-    counts: dict[str, int] = {}
-    for name, asked in defined.items():
-        sobject = _known(store.catalog, name)
-        count = asked if records is None else records
-        if count and sobject.overrides.get("createable") is not False and not store.count(sobject):
-            counts[sobject.name] = count
-    pending = list(counts)
-    while pending:
-        name = pending.pop()
-        missing = list(_missing_parents(store, _known(store.catalog, name), wanted=counts))
-        counts |= dict.fromkeys(missing, counts[name])
-        pending += missing
-    return counts
+    return {name: _seed_object(setting, known_object(store.catalog, name)) for name in wanted}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,25 +81,6 @@ class _Setting:
     parents: Mapping[str, Parents]
 
 
-def _as_far_as(sobject: SObject, values: Mapping[str, object]) -> dict[str, object]:
-    """The values that the object has fields for; one that was imported may lack some of the packaged ones."""
-    return {name: value for name, value in values.items() if sobject.field(name)}
-
-
-def _person(login: str, first: str, *, last: str, title: str) -> dict[str, object]:
-    address = f"{login}@halocline.example"
-    names = {"FirstName": first, "LastName": last, "Title": title, "Alias": login[:8], "CommunityNickname": login}
-    return {**_USER, **names, "Username": address, "Email": address}
-
-
-def _known(catalog: Catalog, name: str) -> SObject:
-    sobject = catalog.get(name)
-    if sobject is None:
-        near = get_close_matches(name, [known.name for known in catalog], n=1)
-        raise ValueError(f"sObject {name!r} is unknown" + (f"; did you mean {near[0]}?" if near else ""))
-    return sobject
-
-
 def _checked(name: str, count: int) -> bool:
     """Whether there is anything to seed."""
     if count < 0:
@@ -186,20 +92,8 @@ def _checked(name: str, count: int) -> bool:
 
 def _check_parents(store: Store, sobject: SObject, *, wanted: Mapping[str, int]) -> None:
     """Refuse before anything is written what a recipe could not make: records without those they must point at."""
-    for parent in _missing_parents(store, sobject, wanted=wanted):
+    for parent in missing_parents(store, sobject, wanted=wanted):
         raise ValueError(f"{sobject.name} points at {parent}, of which there is none: seed some first")
-
-
-def _missing_parents(store: Store, sobject: SObject, *, wanted: Mapping[str, int]) -> Iterator[str]:
-    """Objects of this org that the object's records must point at, and of which there are none and none are `wanted`."""
-    for field in sobject.fields.values():
-        targets = [target.name for name in field.reference_to if (target := store.catalog.get(name))]
-        if (
-            targets
-            and not field.nillable
-            and not any(name in wanted or store.count(_known(store.catalog, name)) for name in targets)
-        ):
-            yield targets[0]
 
 
 def _ordered(counts: Mapping[str, int]) -> dict[str, int]:
@@ -228,12 +122,12 @@ def _listed_ids(store: Store, sobject: SObject) -> pa.Array:
 
 
 def _standard_pricebook_id(store: Store) -> str:
-    found = store.find(_known(store.catalog, "Pricebook2"), "IsStandard", value=True)
+    found = store.find(known_object(store.catalog, "Pricebook2"), "IsStandard", value=True)
     return str(found[0]["Id"])
 
 
 def _seed_object(setting: _Setting, sobject: SObject) -> int:
-    users = _listed_ids(setting.store, _known(setting.store.catalog, "User"))
+    users = _listed_ids(setting.store, known_object(setting.store.catalog, "User"))
     return setting.store.bulk_insert(sobject, _batches(setting, sobject, users=users))
 
 

@@ -16,10 +16,10 @@ from halocline.emulator.doors.serving import Listeners, Serving
 from halocline.emulator.org import EmulatorConfig, Org
 from halocline.emulator.query import prepare
 from halocline.emulator.schema_files import load_catalog
-from halocline.emulator.seed import ensure_org, seed
 from halocline.emulator.sessions import Login
 from halocline.emulator.signals import heard
 from halocline.emulator.snapshot import Snapshot
+from halocline.emulator.standing import ensure_org
 from halocline.emulator.store import Store
 from halocline.emulator.writing import Writer
 
@@ -151,6 +151,8 @@ class Emulator:
         """Make believable records, `{"Account": 1000}`, and say how many there are; the same `number` makes the same ones.
         Raises: ValueError for an object that the org does not have.
         """
+        from halocline.emulator.seed import seed  # pyarrow is only wanted on the bulk paths
+
         return seed(self.store, counts, number=number, years=years)
 
     def create(self, sobject: str, record: Mapping[str, object]) -> str:

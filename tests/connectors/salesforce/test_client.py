@@ -24,8 +24,9 @@ from halocline.connectors.salesforce.auth import (
 from halocline.connectors.salesforce.client import SalesforceClient, TransportOptions
 from halocline.connectors.salesforce.transport import Transport
 from halocline.emulator.org import EmulatorConfig
-from halocline.emulator.seed import API_USERNAME, seed
+from halocline.emulator.seed import seed
 from halocline.emulator.server import Emulator, Login
+from halocline.emulator.standing import API_USERNAME
 from halocline.errors import BadQuery, FixConfig, LoginRefused, NotFound, RetryLater, Truncated
 from halocline.retry import Policy
 

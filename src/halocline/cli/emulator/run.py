@@ -204,15 +204,14 @@ def _counts(text: str | None) -> dict[str, int]:
 
 def _seed(running: Emulator, start: _Start) -> None:
     from halocline.emulator.schema_files import objects_of
-    from halocline.emulator.seed import seed as make
-    from halocline.emulator.seed import starting_counts
+    from halocline.emulator.starting import starting_counts
 
     starting = starting_counts(running.store, objects_of(running.config.schemas), records=start.records)
     named = {name.lower() for name in start.counts}
     counts = {**{name: count for name, count in starting.items() if name.lower() not in named}, **start.counts}
     if counts:
         err.print(f"Making {', '.join(f'{n:,} {name}' for name, n in counts.items())} ...")
-        make(running.store, counts, number=start.number)
+        running.seed(counts, number=start.number)
 
 
 def _announce(running: Emulator, *, as_json: bool) -> None:

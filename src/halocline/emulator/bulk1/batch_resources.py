@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from halocline.emulator.bulk1 import xml
 from halocline.emulator.bulk1.changes import change_data
 from halocline.emulator.bulk1.job import Batch, Job, batch_json, batch_xml, batches_xml
 from halocline.emulator.bulk1.packing import MOST_BYTES, too_large
-from halocline.emulator.bulk1.queries import query_data
 from halocline.emulator.bulk1.refusals import CSV_TYPE, JSON_TYPE, XML_TYPE, client_error, content_type, invalid_batch
 from halocline.emulator.wire import SLICE_BYTES, Answer, Ask, json_bytes
+
+if TYPE_CHECKING:
+    from halocline.emulator.bulk1.jobs import Done
 
 _MEDIA_TYPES = {"CSV": CSV_TYPE, "XML": XML_TYPE, "JSON": JSON_TYPE}
 _CHARSET = re.compile(r"charset=\"?([\w.:-]+)", re.IGNORECASE)
@@ -29,8 +32,16 @@ def add(ask: Ask) -> Answer:
     _check_type(ask, job)
     if len(ask.body) > MOST_BYTES:
         raise too_large()
-    work = query_data if job.is_query else partial(change_data, charset=_charset(ask))
+    work = _work(job, ask)
     return _answer(job, jobs.submit(job, lambda batch: work(ask.org, job, batch=batch), request=ask.body), status=201)
+
+
+def _work(job: Job, ask: Ask) -> Callable[..., Done]:
+    if not job.is_query:
+        return partial(change_data, charset=_charset(ask))
+    from halocline.emulator.bulk1.queries import query_data  # pyarrow is only wanted on the bulk paths
+
+    return query_data
 
 
 def list_all(ask: Ask) -> Answer:

@@ -18,12 +18,12 @@ from halocline.emulator.bulk2.jobs import (
     wrong_state,
 )
 from halocline.emulator.bulk2.locators import bad_locator, listed, locator, offset
-from halocline.emulator.bulk2.results import KEPT_ROWS, Results
 from halocline.emulator.errors import ApiError
 from halocline.emulator.query import prepare
 from halocline.emulator.wire import Answer, Ask, Headers, empty_answer, json_answer
 
 if TYPE_CHECKING:
+    from halocline.emulator.bulk2.results import Results
     from halocline.emulator.query import PreparedQuery
 
 # Source for versions and pages: Bulk API 2.0 and Bulk API Developer Guide, "Query", read November 2026.
@@ -154,6 +154,8 @@ def result_pages(ask: Ask) -> Answer:
 
 def _run(ask: Ask, job: QueryJob, prepared: PreparedQuery) -> None:
     """The work of a job. Whatever stops it is told in the job, as Salesforce does."""
+    from halocline.emulator.bulk2.results import KEPT_ROWS, Results  # pyarrow is only wanted on the bulk paths
+
     jobs = ask.org.jobs
     watch = Stopwatch(job_ms=ask.org.config.job_ms, job_ms_per_10k=ask.org.config.job_ms_per_10k)
     jobs.change(job.id, state="InProgress")

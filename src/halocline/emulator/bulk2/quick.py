@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
-import pyarrow as pa
-
+from halocline.emulator import ids
 from halocline.emulator.bulk2.header import NULL, Column
 from halocline.emulator.bulk2.writes import TRANSACTION_ROWS, Plan, write_transaction
 from halocline.emulator.conversions import converter
@@ -24,7 +23,6 @@ from halocline.emulator.derived import derivations
 from halocline.emulator.errors import ApiError
 from halocline.emulator.lookups import Lookups
 from halocline.emulator.rules import Insistence
-from halocline.emulator.seeding.id_columns import record_ids
 from halocline.emulator.tables import columns, quoted
 from halocline.emulator.writing import Saved, Writer
 
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
 PLAIN_TEXT = frozenset({"string", "textarea", "phone", "url"})  # kept as given, up to their length
 REMEMBERED = 50_000  # conversions of one column; then it starts anew, so that memory stays flat
 STAMPS = ("LastModifiedDate", "SystemModstamp")
+FEW_IDS = 1_000  # are made one by one sooner than pyarrow is loaded
 _ABSENT: Final = object()  # an empty cell: the field is not mentioned
 _ODD: Final = object()  # a value that is refused
 
@@ -222,7 +221,7 @@ class Quick:
         given = [name for name in self._names if name != "Id"]
         constants = {name: value for name, value in blank.items() if value is not None and name not in (*given, "Id")}
         serial = self._store.next_serial(self._whole, len(inserts))
-        new_ids: list[str] = record_ids(self._whole.key_prefix, pa.array(range(serial, serial + len(inserts)))).to_pylist()
+        new_ids = _record_ids(self._whole.key_prefix, range(serial, serial + len(inserts)))
         filled = [_filled(_picked(batch.values[name], inserts), blank[name]) for name in given]
         names = ["Id", *given, *constants]
         sql = f"INSERT INTO {quoted(self._whole.name)} ({', '.join(map(quoted, names))}) VALUES ({', '.join('?' * len(names))})"
@@ -369,3 +368,14 @@ def _by_transaction(rows: Iterable[int]) -> list[list[int]]:
     for at in sorted(rows):
         chunks.setdefault(at // TRANSACTION_ROWS, []).append(at)
     return list(chunks.values())
+
+
+def _record_ids(prefix: str, serials: range) -> list[str]:
+    if len(serials) < FEW_IDS:
+        return [ids.record_id(prefix, serial) for serial in serials]
+    import pyarrow as pa  # it is only wanted where there is much
+
+    from halocline.emulator.seeding.id_columns import record_ids
+
+    found: list[str] = record_ids(prefix, pa.array(serials)).to_pylist()
+    return found

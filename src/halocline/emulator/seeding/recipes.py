@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halocline.emulator.ids import record_id
 from halocline.emulator.seeding import sales
 from halocline.emulator.seeding.block import DAY_S, Block, Columns, dates, stamps
 from halocline.emulator.seeding.dice import joined, only_where, padded
@@ -27,8 +26,8 @@ from halocline.emulator.seeding.traits import (
     picklist_of,
     shipping_like,
 )
+from halocline.emulator.standing import PROFILE_ID
 
-PROFILE_ID = record_id("00e", 0)  # the profile of every user; Profile itself is no object of the emulator
 INDUSTRY_KNOWN = 0.88  # share of accounts and leads whose industry is known; like all shares here a guess that looks right
 
 
