@@ -8,13 +8,20 @@ import io
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
+from halocline.buckets import Stored
 from halocline.errors import FixConfig
-from halocline.filejob.limits import Limits, _Records, check
+from halocline.filejob.intake import Intake, Unreadable
+from halocline.filejob.limits import Limits, _Records, check, check_packed
 
 MB = 1 << 20
 
@@ -110,3 +117,57 @@ def test_a_limit_is_a_number_of_bytes() -> None:
     """Nothing would be let through by a limit of zero."""
     with pytest.raises(FixConfig, match="ratio is 0"):
         Limits(ratio=0)
+
+
+_TEXT = "x" * MB
+BOMBS: dict[str, pa.Table] = {
+    "a text of a megabyte, in each row": pa.table({"a": pa.DictionaryArray.from_arrays([0] * 5_000, [_TEXT])}),
+    "bytes": pa.table({"a": pa.DictionaryArray.from_arrays([0] * 5_000, pa.array([_TEXT.encode()]))}),
+    "a text in a list": pa.table({"a": pa.array([["y" * 500] * 200] * 2_000)}),
+    "a text in a struct": pa.table({"a": pa.array([{"b": "y" * 5_000}] * 20_000)}),
+    "a text in a map": pa.table({"a": pa.array([[("k", "y" * 5_000)]] * 20_000, pa.map_(pa.string(), pa.string()))}),
+    "nulls without end": pa.table({"a": pa.nulls(80 * MB, pa.bool_())}),
+    "numbers without end": pa.table({"a": pa.array([7]).take(pa.array(np.zeros(12 * MB, np.int32)))}),
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_a_parquet_file_that_expands_is_refused(what: str, tmp_path: Path) -> None:
+    """What stands in it once is measured as often as it stands in a row, and is not unfolded for that."""
+    path = tmp_path / "bomb.parquet"
+    parquet.write_table(BOMBS[what], path, compression="zstd", store_schema=False)
+    assert path.stat().st_size < 2 * MB
+    before = pa.total_allocated_bytes()
+    with pytest.raises(FixConfig, match="over 200 times as many") as caught:
+        check(path, Limits())
+    assert caught.value.facts["limit"] == "ratio"
+    assert pa.total_allocated_bytes() - before < 64 * MB
+
+
+def test_a_parquet_file_is_held_to_every_limit(tmp_path: Path) -> None:
+    """Its rows in all, the texts of one of them, and what it says itself; an ordinary one passes."""
+    path = tmp_path / "a.parquet"
+    rows = pa.table({"a": [f"n{number}" for number in range(5_000)], "b": ["same"] * 5_000, "c": [{"d": [1.5, None]}] * 5_000})
+    parquet.write_table(rows, path)
+    check(path, Limits())
+    with pytest.raises(FixConfig, match=r"larger than 100,000 bytes"):
+        check(path, Limits(unpacked_bytes=100_000))
+    with pytest.raises(FixConfig, match=r"larger than 1,000 bytes"):
+        check(path, Limits(unpacked_bytes=1_000))
+    parquet.write_table(pa.table({"a": ["x", "y" * (MB // 2)], "b": [None, "y" * MB]}), path)
+    with pytest.raises(FixConfig, match=r"a record after the first 0 is longer than 1,048,576 bytes"):
+        check(path, Limits(record_bytes=MB))
+    path.write_bytes(b"PAR1 and then none PAR1")
+    with pytest.raises(FixConfig, match="no Parquet file"):
+        check(path, Limits())
+
+
+def test_a_file_that_is_too_large_is_not_fetched() -> None:
+    """Its own size is looked at first: else it would fill the disk before anybody looked into it."""
+    check_packed("a.csv", 20 << 30, Limits())
+    with pytest.raises(FixConfig, match=r"Reading a.csv.gz: it is larger than 21,474,836,480 bytes"):
+        check_packed("a.csv.gz", (20 << 30) + 1, Limits())
+    job: Any = SimpleNamespace(limits=Limits(unpacked_bytes=10))
+    none: Any = None  # whoever asks the bucket, or for the spool, fails
+    with pytest.raises(Unreadable, match="larger than 10 bytes"):
+        Intake(job, none, none).rows(Stored("bucket", "a.csv", 11, "etag"))

@@ -41,6 +41,10 @@ class Intake:
         Raises: Unreadable; Changed or NotFound where the object is not there any more; StorageFailed.
         """
         if self._rows is None:
+            try:
+                limits.check_packed(local_name(stored.key), stored.size, self.job.limits)
+            except FixConfig as error:
+                raise Unreadable(str(error)) from error
             path = self._brought(stored)
             try:
                 limits.check(path, self.job.limits, encoding=self.job.encoding, delimiter=self.job.delimiter)

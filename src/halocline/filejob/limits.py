@@ -2,7 +2,7 @@
 
 A packed file may expand without end, and a file without line ends is one row that is as long as the file. So each text file is
 unpacked once to nowhere first: in flat memory, no further than the limits, and at the speed of the unpacking (1,200 MB a second
-were seen of a plain file, 110 where all values are in quotes).
+were seen of a plain file, 110 where all values are in quotes). Of a Parquet file the values are measured where they lie.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halocline.errors import FixConfig
+from halocline.filejob import parquet
 from halocline.rows.files import kind_of
 from halocline.rows.text import opened
 
@@ -25,7 +26,7 @@ _RAISE = "Raise the limit of the job if the file is meant to be so."
 class Limits:
     """In bytes: of a file `unpacked`, of one `record` in it (to within 2 MiB), and of a `.json` file, which is read as a whole.
 
-    `ratio` is how many times its packed size a .gz file may have; under 64 MiB nobody asks.
+    `ratio` is how many times its packed size a .gz file, or the rows of a Parquet file, may have; under 64 MiB nobody asks.
     Raises: FixConfig for a limit below 1.
     """
 
@@ -40,17 +41,29 @@ class Limits:
                 raise FixConfig("Reading the limits of a file job", f"{name} is {getattr(self, name)}", hint="Give 1 or more.")
 
 
+def check_packed(name: str, size: int, limits: Limits) -> None:
+    """Look at the size of a file of that name in bytes, before it is fetched.
+
+    Raises: FixConfig for one that is larger than it may be unpacked, so that it does not fill the disk first.
+    """
+    if size > limits.unpacked_bytes:
+        raise _too_large(f"Reading {name}", "", packed=size, most=limits.unpacked_bytes, limits=limits)
+
+
 def check(path: Path, limits: Limits, *, encoding: str = "utf-8", delimiter: str | None = None) -> None:
-    """Look at a text file as a whole; a Parquet file, which says itself how it is made, is left to its reader.
+    """Look at a file as a whole.
 
     `delimiter` is that of CSV files; None: a tab in .tsv files, else a comma.
 
     Raises: FixConfig for a file beyond the limits, and for one that cannot be unpacked or decoded.
     """
     kind = kind_of(path)
-    if kind is None or kind == ".parquet":
+    if kind is None:
         return
     doing, packed = f"Reading {path.name}", path.stat().st_size
+    if kind == ".parquet":
+        _check_parquet(path, limits, packed=packed)
+        return
     most = min(limits.unpacked_bytes, limits.json_bytes) if kind == ".json" else limits.unpacked_bytes
     if path.suffix.lower() == ".gz":
         most = min(most, max(packed * limits.ratio, _ALWAYS_BYTES))
@@ -65,6 +78,21 @@ def check(path: Path, limits: Limits, *, encoding: str = "utf-8", delimiter: str
                 cause = f"record {records.ended + 1:,} is longer than {limits.record_bytes:,} bytes"
                 hint = f"A line end may be missing, or a quote that closes. {_RAISE}"
                 raise FixConfig(doing, cause, hint=hint, limit="record_bytes")
+
+
+def _check_parquet(path: Path, limits: Limits, *, packed: int) -> None:
+    doing, most = f"Reading {path.name}", min(limits.unpacked_bytes, max(packed * limits.ratio, _ALWAYS_BYTES))
+    if parquet.announced(path) > most:
+        raise _too_large(doing, ".parquet", packed=packed, most=most, limits=limits)
+    seen = size = 0
+    for rows, some, longest in parquet.sizes(path):
+        size += some
+        if size > most:
+            raise _too_large(doing, ".parquet", packed=packed, most=most, limits=limits)
+        if longest > limits.record_bytes:
+            cause = f"a record after the first {seen:,} is longer than {limits.record_bytes:,} bytes"
+            raise FixConfig(doing, cause, hint=_RAISE, limit="record_bytes")
+        seen += rows
 
 
 def _too_large(doing: str, kind: str, *, packed: int, most: int, limits: Limits) -> FixConfig:
