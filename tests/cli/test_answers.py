@@ -139,7 +139,7 @@ TYPED = [
 def test_a_password_that_is_typed_is_warned_of(
     words: tuple[str, ...], uri: str, instead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once, on standard error, with what to write in its place; never with the password, and not among answers in JSON."""
+    """Once, with what to write in its place and never with the password: on standard error, or in `notices` of each JSON answer."""
     typed = uri.format("0pen-sesame")
     done = CliRunner().invoke(app, [*words, typed])
     assert done.stderr.count("every user of this machine can see it") == 1, done.stderr
@@ -148,5 +148,12 @@ def test_a_password_that_is_typed_is_warned_of(
     monkeypatch.setenv("WAREHOUSE", typed)
     for written in (uri.replace(":{}@", "@").replace("?password={}", ""), "env:WAREHOUSE"):
         assert "every user of this machine" not in CliRunner().invoke(app, [*words, written]).stderr
+        if words[0] != "dlq":
+            assert "notices" not in json.loads(CliRunner().invoke(app, [*words, written, "--json"]).stdout.splitlines()[0])
     if words[0] != "dlq":
-        assert "every user of this machine" not in CliRunner().invoke(app, [*words, typed, "--json"]).stderr
+        told = CliRunner().invoke(app, [*words, typed, "--json"])
+        assert "every user of this machine" not in told.stderr
+        for line in told.stdout.splitlines():
+            (notice,) = json.loads(line)["notices"]
+            assert "every user of this machine can see it" in notice
+        assert "0pen-sesame" not in told.stdout

@@ -54,10 +54,22 @@ def _console(*, stderr: bool) -> Console:
 _IN_JSON = ContextVar("in_json", default=False)
 
 
+_NOTICES: ContextVar[tuple[str, ...]] = ContextVar("notices", default=())
+
+
 def in_json(value: bool) -> bool:
     """Note how this command answers, before anything of it is refused."""
     _IN_JSON.set(value)
+    _NOTICES.set(())
     return value
+
+
+def warn(text: str) -> None:
+    """Tell what is wrong with how this command was typed: people on standard error, programs by `notices` of each answer."""
+    if answers_in_json():
+        _NOTICES.set((*_NOTICES.get(), text))
+    else:
+        err.print(text, markup=False)
 
 
 def answers_in_json() -> bool:
@@ -105,7 +117,9 @@ def error_json(error: HaloclineError) -> dict[str, object]:
 
 
 def say_json(value: object) -> None:
-    """Print one JSON document on one line of standard output."""
+    """Print one JSON document on one line of standard output, with what `warn` was told first among its `notices`."""
+    if isinstance(value, dict) and (warned := _NOTICES.get()):
+        value = {**value, "notices": [*warned, *value.get("notices", ())]}
     sys.stdout.write(json.dumps(value, default=_plain) + "\n")
     sys.stdout.flush()
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from halocline.cli.answer import answers_in_json, err, in_json
+from halocline.cli.answer import in_json, warn
 from halocline.errors import FixConfig
 
 _INSTEAD = {"postgresql": "PGPASSWORD", "postgres": "PGPASSWORD", "snowflake": "SNOWFLAKE_PASSWORD"}
 
 
-def exposed(uri: str | None, option: str) -> str | None:
+def _exposed(uri: str | None, option: str) -> str | None:
     """The warning of a URI that was typed with a password in it, and what to write in its place; None for any other text."""
     if uri is None or "://" not in uri or not ("@" in uri or "?" in uri):
         return None
@@ -30,10 +30,10 @@ def exposed(uri: str | None, option: str) -> str | None:
 
 
 def address(param: typer.CallbackParam, value: str | None) -> str | None:
-    """The option's text as it is; people are warned of a password in it, once for each command."""
-    warning = exposed(value, param.opts[0])
-    if warning is not None and not answers_in_json():
-        err.print(warning, markup=False)
+    """The option's text as it is; of a password in it is warned, once for each command."""
+    warning = _exposed(value, param.opts[0])
+    if warning is not None:
+        warn(warning)
     return value
 
 

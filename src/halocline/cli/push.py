@@ -263,8 +263,7 @@ class _Job:
             return self._say_nothing()
         run, more = told["run"], {} if mirrored is None else {"mirrored": mirrored}
         with open_ledger(Settings.from_env().ledger) as ledger:
-            notices = [*filter(None, [options.exposed(self.source.uri, "--from")]), *told["notices"]]
-            code = say(ledger, run, as_json=self.as_json, elapsed_s=told["elapsed_seconds"], notices=notices, **more)
+            code = say(ledger, run, as_json=self.as_json, elapsed_s=told["elapsed_seconds"], notices=told["notices"], **more)
         self._write_errors(run)
         return code
 
