@@ -19,6 +19,8 @@ from halocline.errors import HaloclineError
 from halocline.ledger import open_ledger
 from halocline.ledger.database import create
 from halocline.private import ExposedSecretWarning, own_folder, refuse_planted
+from halocline.push.folder import RunFolder
+from halocline.queues import Message
 from halocline.scratch import place_of
 from halocline.spool import Spool
 
@@ -117,7 +119,7 @@ def everybody(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_folders_of_everybody(attacks: Attacks, everybody: Path, tmp_path: Path) -> None:
-    """A spool, and a ledger, that somebody else has made, or a link that he has put there, is used by nobody."""
+    """What somebody else has made, or a link that he has put there, is no spool, ledger, run's folder or quarantine of ours."""
     theirs = everybody / "halocline-run.spool"
     theirs.mkdir(mode=0o777)
     _theirs(theirs)
@@ -135,7 +137,19 @@ def test_folders_of_everybody(attacks: Attacks, everybody: Path, tmp_path: Path)
     planted.write_bytes(b"")
     _theirs(planted)
     attacks.refused("a ledger of somebody else's", lambda: create(planted))
+    for place in ("run", "queue"):
+        theirs = everybody / place
+        theirs.mkdir(mode=0o777)
+        _theirs(theirs)
+        (everybody / f"{place}-link").symlink_to(tmp_path)
+        _theirs(everybody / f"{place}-link")
+        for name in (place, f"{place}-link"):
+            attacks.refused(f"a run's folder: {name}", lambda name=name: RunFolder(everybody / name).make())
+            attacks.refused(f"a quarantine: {name}", lambda name=name: Quarantine(everybody / name).send([Message("x")]))
+    attacks.blocked(f"something was put there: {list(theirs.iterdir())}", not list(theirs.iterdir()))
     everybody.chmod(0o777)
+    attacks.refused("a run's folder where anybody replaces files", lambda: RunFolder(everybody / "new-run").make())
+    attacks.refused("a quarantine there", lambda: Quarantine(everybody / "new-queue").send([Message("x")]))
     attacks.refused("a folder in which anybody replaces files", lambda: refuse_planted(everybody / "new.sqlite"))
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from halocline.errors import LeaseHeld
+from halocline.private import refuse_planted
 from halocline.spool import storage
 
 KEPT_S = 30 * 86_400.0  # whoever has not looked at the rows of a run for a month does not miss them
@@ -50,10 +51,11 @@ class RunFolder:
     def make(self) -> None:
         """Make the folder, for its owner alone.
 
-        Raises: StorageFailed.
+        Raises: StorageFailed, also for one that somebody else has put there.
         """
         with storage(f"Making the run's folder {self.path}"):
             self.path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+            refuse_planted(self.path)
             self.path.mkdir(mode=0o700, exist_ok=True)
             self.load.mkdir(mode=0o700, exist_ok=True)
 

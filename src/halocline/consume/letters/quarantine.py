@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from halocline.errors import FixConfig
+from halocline.private import refuse_planted
 from halocline.queues import Delivery, Message, Reply, Typed, Value
 from halocline.spool import arriving, prove, quarantine_of, storage, to_disk
 
@@ -64,8 +65,10 @@ class Quarantine:
         prove(self.folder)
 
     def send(self, messages: Sequence[Message]) -> list[Reply]:
-        """Keep messages: each is on the disk when this returns."""
+        """Keep messages: each is on the disk when this returns. Not in a folder that somebody else has put there."""
         with storage(f"Putting messages aside in {self.folder}"):
+            self.folder.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+            refuse_planted(self.folder)
             self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
             replies = [Reply(message_id=self._keep(message)) for message in messages]
             to_disk(self.folder)
