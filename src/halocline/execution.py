@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from halocline.errors import FixConfig, HaloclineError, NotFound, Stop
 from halocline.mapping.near import near
 from halocline.push.order import WriteOrder
+from halocline.soql_text import soql_text
 
 if TYPE_CHECKING:
     from halocline.sf_client.bulk import Answer, BulkType, Row
@@ -207,8 +208,7 @@ def create_integration(sf: SfClient, name: str, *, lambda_name: str = "", names:
 
 
 def _integration(sf: SfClient, name: str, *, names: ExecutionNames, create: bool) -> str:
-    quoted = name.replace("\\", "\\\\").replace("'", "\\'")
-    found = sf.query(f"SELECT Id FROM {names.integration} WHERE Name = '{quoted}' LIMIT 2")["records"]
+    found = sf.query(f"SELECT Id FROM {names.integration} WHERE Name = {soql_text(name)} LIMIT 2")["records"]
     doing = f"Looking for the {names.integration} named {name!r}"
     if len(found) > 1:
         raise FixConfig(doing, "there are several", hint="Give them names of their own.")

@@ -7,6 +7,8 @@ import json
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import duckdb
@@ -20,10 +22,13 @@ from halocline.connectors.aws import SignatureCheck
 from halocline.connectors.salesforce import ClientCredentialsAuthenticator, SalesforceClient, SessionAuthenticator, soql
 from halocline.emulator.server import Emulator
 from halocline.errors import BadMessage, HaloclineError
+from halocline.execution import ExecutionNames, _integration
 from halocline.filejob import limits
 from halocline.filejob.limits import Limits
+from halocline.filejob.record import _literal, records_of
 from halocline.flows.reading import understood
 from halocline.retry import Policy
+from halocline.sf_client import SfClient
 from halocline.standard_sql import quoted
 
 INJECTIONS = (
@@ -103,6 +108,32 @@ def test_values_in_SOQL(attacks: Attacks) -> None:
             "1=1)",
         ):
             attacks.refused(f"a condition {where!r}", lambda where=where: soql.condition(where))
+        client.close()
+
+
+def test_values_in_SOQL_of_other_fronts(attacks: Attacks) -> None:
+    """The name of an integration, the key of an execution record and an id by a field of one's own are values as well."""
+    with Emulator() as emulator:
+        token = _token(emulator)
+        client = SalesforceClient({"access_token": token, "instance_url": emulator.url}, retry=Policy(attempts=1))
+        sf = SfClient(client=client)
+        client.create("Account", {"Name": "innocent"})
+        names = ExecutionNames(integration="Account")
+        told: list[str] = []
+        simple: Any = SimpleNamespace(
+            Account=SimpleNamespace(upsert=lambda place, _: told.append(place)), query_all=lambda _: {"records": [{"Id": "x"}]}
+        )
+        for text in (one for one in INJECTIONS if one != "\ud800"):
+            attacks.refused(f"an integration {text!r}", lambda text=text: _integration(sf, text, names=names, create=False))
+            try:
+                found = list(client.query(_SIGHT.format(_literal(text))))
+            except HaloclineError:
+                found = []  # a text that no org can hold
+            attacks.blocked(f"a value of a record {text!r}: {found}", not found)
+            records_of(simple).upsert("Account", {}, external_id_field="Ext__c", value=text)
+            told_of = told.pop()
+            is_one = told_of.startswith("Ext__c/") and not set(told_of.removeprefix("Ext__c/")) & set("/?#\\\r\n\0")
+            attacks.blocked(f"an external id {text!r}: {told_of}", is_one and unquote(told_of) == f"Ext__c/{text}")
         client.close()
 
 

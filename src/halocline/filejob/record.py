@@ -16,12 +16,14 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from string import Formatter
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from halocline.errors import AccessDenied, BadQuery, FixConfig, HaloclineError, NotFound, RetryLater
 from halocline.events import Noticed, Sink
 from halocline.filejob.journal import StepBook
 from halocline.mapping.near import near
 from halocline.quantity import quantity
+from halocline.soql_text import soql_text
 
 STEP = "record"
 NAMES = (
@@ -262,7 +264,7 @@ class _ByAttribute:
         return str(getattr(self._client, sobject).create(dict(record))["id"])
 
     def upsert(self, sobject: str, record: Mapping[str, Any], *, external_id_field: str, value: object = None) -> str:
-        getattr(self._client, sobject).upsert(f"{external_id_field}/{value}", dict(record))
+        getattr(self._client, sobject).upsert(f"{external_id_field}/{quote(str(value), safe='')}", dict(record))
         soql = f"SELECT Id FROM {sobject} WHERE {external_id_field} = {_literal(value)} LIMIT 1"
         return str(self.query(soql)[0]["Id"])
 
@@ -319,15 +321,11 @@ def _can_be_asked(field: Mapping[str, Any] | None, value: object, *, wanted: Wan
     return value is None or (isinstance(value, (str, bool, int)) and str(field.get("type")) not in {"date", "datetime", "time"})
 
 
-_ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
-
-
 def _literal(value: object) -> str:
-    """Source: SOQL and SOSL Reference, "Quoted String Escape Sequences"."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return str(value)
-    return "'" + "".join(_ESCAPES.get(letter, letter) for letter in str(value)) + "'"
+    return soql_text(str(value))

@@ -9,6 +9,7 @@ from decimal import Decimal
 from urllib.parse import quote
 
 from halocline.errors import BadQuery
+from halocline.soql_text import soql_text
 
 MAX_SOQL_CHARS = 100_000  # SOQL and SOSL Reference, "SOQL SELECT Syntax"; read November 2026
 MAX_URI_BYTES = (
@@ -21,7 +22,6 @@ MAX_QUERY_BYTES = MAX_URI_BYTES - HEADER_BYTES
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
-_ESCAPES = str.maketrans({"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\b": r"\b", "\f": r"\f"})
 _DOING = "Reading the where clause"
 
 # Each pattern, and what a person is told. They are looked for outside of quotes; the second list also outside of parentheses.
@@ -76,7 +76,7 @@ def literal(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f"'{value.translate(_ESCAPES)}'"
+        return soql_text(value)
     if isinstance(value, datetime):
         return instant(value)
     return value.isoformat() if isinstance(value, date) else str(value)
