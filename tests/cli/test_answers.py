@@ -139,7 +139,7 @@ TYPED = [
 def test_a_password_that_is_typed_is_warned_of(
     words: tuple[str, ...], uri: str, instead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once, with what to write in its place and never with the password: on standard error, or in `notices` of each JSON answer."""
+    """Once, with what to write in its place, never with the password: on standard error, or in `notices` of each JSON answer."""
     typed = uri.format("0pen-sesame")
     done = CliRunner().invoke(app, [*words, typed])
     assert done.stderr.count("every user of this machine can see it") == 1, done.stderr
