@@ -43,7 +43,7 @@ def test_rows_reach_the_org_and_each_is_accounted_for(org: Org, tmp_path: Path, 
     """Mapped, upserted, refused where Salesforce refuses, with source records and numbers."""
     start = f"{api}{arrow}"
     rows: list[dict[str, Any]] = [{"key": f"{start}{n}", "name": f"{start} {n:03}", "born": "2020-01-01"} for n in range(60)]
-    rows[7]["born"], rows[9]["key"] = "no date", None
+    rows[7]["born"], rows[9]["key"] = "2026-13-45", None
     order = WriteOrder("Account", SyncMode.UPSERT, key="Ext__c", api=api)
     mapper = FieldMapper({"key": "Ext__c", "name": "Name", "born": "Founded__c"})
     source = ListRows(rows, batch=25, arrow=arrow)
@@ -118,7 +118,7 @@ def test_a_process_that_dies_at_any_deed_loses_and_doubles_nothing(
 
 def test_a_run_that_is_resumed_has_no_records_but_keeps_the_rows(org: Org, tmp_path: Path) -> None:
     """The source is not asked: what is refused now is known by its number, and lies in the folder as it was sent."""
-    rows = [{"Ext__c": f"gone{n}", "Name": f"gone {n}", "Founded__c": "no date" if n == 3 else None} for n in range(4)]
+    rows = [{"Ext__c": f"gone{n}", "Name": f"gone {n}", "Founded__c": "2026-13-45" if n == 3 else None} for n in range(4)]
     order = WriteOrder("Account", SyncMode.UPSERT, key="Ext__c", batch_size=2, api=Api.COLLECTIONS)
     destination, ledger, probe = SalesforceDestination(org[1]), MemoryLedger(), Fuse()
     fused: Any = FusedLedger(MemoryLedger(), probe)

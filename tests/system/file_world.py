@@ -137,7 +137,7 @@ def _result(one: RowResult) -> dict[str, Any]:
 def broken(number: int) -> list[str]:
     """A row that Salesforce refuses, in one of four ways; every one of them would also be run by a spreadsheet."""
     good = [f"=BAD{number}", f"+Bad {number}", "Energy", "@SUM(A1)", "-1+1", "2020-01-02", "1", "1999"]
-    wrong = {0: (1, ""), 1: (5, "no date"), 2: (6, "12345678901"), 3: (7, "x" * 81)}
+    wrong = {0: (1, ""), 1: (5, "2026-13-45"), 2: (6, "12345678901"), 3: (7, "x" * 81)}
     at, value = wrong[number % 4]
     return [*good[:at], value, *good[at + 1 :]]
 

@@ -163,7 +163,7 @@ def mortals(folder: Path) -> Iterator[Mortals]:
         rows = csv.writer(file)
         rows.writerow(("Ext__c", "Name", "Founded__c"))
         rows.writerows(
-            (_key(row), "" if row == NO_NAME else f"n{row}", "no date" if row == NO_DATE else "") for row in range(ROWS)
+            (_key(row), "" if row == NO_NAME else f"n{row}", "2026-13-45" if row == NO_DATE else "") for row in range(ROWS)
         )
     with Emulator(EmulatorConfig(schemas=(schema,))) as emulator, shell(folder) as opened:
         emulator.checkpoint()

@@ -48,7 +48,7 @@ class Kind:
 KINDS = {
     "no name": Kind({"last": None}, ("REQUIRED_FIELD_MISSING", ("LastName",))),
     "no date": Kind(
-        {"born": "yesterday"}, ("INVALID_TYPE_ON_FIELD_IN_RECORD", ("Birthdate",)), by_collections=("JSON_PARSER_ERROR", ())
+        {"born": "2026-13-45"}, ("INVALID_TYPE_ON_FIELD_IN_RECORD", ("Birthdate",)), by_collections=("JSON_PARSER_ERROR", ())
     ),
     "too long": Kind({"section": "x" * 81}, ("STRING_TOO_LONG", ("Department",))),
     "no such level": Kind({"level": "middling"}, ("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", ("Level__c",))),

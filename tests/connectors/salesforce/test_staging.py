@@ -735,3 +735,68 @@ def test_a_value_that_cannot_be_spelled_is_told_as_everywhere(make: Make) -> Non
     with pytest.raises(CannotSpell) as caught:
         json_record(value)
     assert make([value], INSERT)[1][0].message == f"LastName: {caught.value}"
+
+
+TYPED = {
+    "fields": [
+        {"name": "LastName", "type": "string"},
+        {"name": "Active__c", "type": "boolean"},
+        {"name": "Score__c", "type": "double"},
+        {"name": "Born__c", "type": "date"},
+        {"name": "Seen__c", "type": "datetime"},
+    ]
+}
+
+
+@pytest.mark.parametrize("arrow", [False, True], ids=["dicts", "arrow"])
+@pytest.mark.parametrize("api", [Api.COLLECTIONS, Api.BULK])
+def test_a_checkbox_is_spelled_alike_on_both_ways(make: Make, api: Api, *, arrow: bool) -> None:
+    """What a file says of a checkbox does not depend on how many rows it has: JSON takes no `1`, CSV does."""
+    words = ["true", "FALSE", "1", "0", "Yes", "no", " on ", "off", "t", "N", "", None]
+    rows: Any = [{"LastName": str(n), "active__c": word} for n, word in enumerate(words)]
+    rows = pa.RecordBatch.from_pylist(rows) if arrow else rows
+    made, refused = make(rows, by(INSERT, api=api, nulls=Nulls.CLEAR), describe=TYPED)
+    sent = bodies(made) if api is Api.COLLECTIONS else cells(made)
+    cleared = None if api is Api.COLLECTIONS else CLEARED
+    assert refused == []
+    assert [sent[n]["active__c"] for n in range(12)] == [*["true", "false"] * 5, cleared, cleared]
+
+
+def test_a_text_that_no_field_of_its_type_takes_is_not_sent(make: Make) -> None:
+    """One such text makes a whole call unreadable; here its row is told, with its field, and no call is spent."""
+    wrong = [
+        ("Active__c", "maybe", "is neither true nor false"),
+        ("Score__c", "1,234.50", "is no number as Salesforce reads it"),
+        ("Score__c", "12 EUR", "is no number as Salesforce reads it"),
+        ("Born__c", "31.12.2026", "is no date as Salesforce reads it"),
+        ("Seen__c", "12/31/2026 10:20", "is no instant as Salesforce reads it"),
+    ]
+    rows = [{"LastName": "x", name: text} for name, text, _ in wrong] + [{"LastName": "good"}]
+    made, refused = make(rows, INSERT, describe=TYPED)
+    assert [(one.row, one.fate, one.code, one.fields) for one in refused] == [
+        (row, Fate.NOT_SENT, "CANNOT_BE_SENT", (name,)) for row, (name, _, _) in enumerate(wrong)
+    ]
+    assert all(f"{name}: {text!r} {told}" in one.message for one, (name, text, told) in zip(refused, wrong, strict=True))
+    assert bodies(made) == {5: {"LastName": "good"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("Score__c", text) for text in ("+1.5e3", ".5", "5.")),
+        *(("Born__c", text) for text in ("2026-1-3", "2026-13-45", "2026-12-31T00:00:00Z")),
+        *(("Seen__c", text) for text in ("2026-12-31", "2026-12-31 10:20")),
+    ],
+)
+def test_what_salesforce_may_take_is_left_to_it(make: Make, name: str, text: str) -> None:
+    """Only what is surely wrong is refused here."""
+    made, refused = make([{name: text}], INSERT, describe=TYPED)
+    assert (refused, bodies(made)) == ([], {0: {name: text}})
+
+
+def test_values_that_are_no_texts_stay_as_they_are(make: Make) -> None:
+    """A boolean and a number of Python are sent as such, beside texts of other rows too."""
+    rows = [{"Active__c": True, "Score__c": Decimal("1.5")}, {"Active__c": False, "Score__c": 2}]
+    made, refused = make(rows, INSERT, describe=TYPED)
+    assert refused == []
+    assert bodies(made) == {0: {"Active__c": True, "Score__c": 1.5}, 1: {"Active__c": False, "Score__c": 2}}

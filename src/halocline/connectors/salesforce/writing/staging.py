@@ -1,6 +1,6 @@
 """Staging: rows are put aside on disk as texts, then planned: folded by key, sorted by parent, cut into chunks.
 
-    stage   rows -> columns.py (texts) -> checks.py (what can never be sent) -> staged.arrow
+    stage   rows -> columns.py (texts) -> typed.py, checks.py (what can never be sent) -> staged.arrow
     finish  staged.arrow -> folding.py -> parents.py -> cutting.py -> plan.json, last and at once
 
 Memory holds two numbers for each row and a few thousand rows, however many there are.
@@ -39,6 +39,7 @@ from halocline.connectors.salesforce.writing.frames import (
     type_of,
 )
 from halocline.connectors.salesforce.writing.prepared import FOLDED_FILE, LAYOUT, PLAN_FILE, Prepared
+from halocline.connectors.salesforce.writing.typed import typed, types_of
 from halocline.errors import StorageFailed
 from halocline.outcome import RowResult
 from halocline.push.destination import RowBatch, WritePlan
@@ -50,7 +51,7 @@ _STAGED = "staged.arrow"
 
 
 class Staging:
-    """Rows on their way into a folder. `describe` is the object's describe, for its references ({} where it is not known).
+    """Rows on their way into a folder. `describe` is the object's describe, for types and references ({} where it is not known).
 
     Raises: StorageFailed for a folder that holds a plan already: what is planned there may have been sent.
     """
@@ -64,6 +65,7 @@ class Staging:
             for sheet in folder.glob("sheet-*.csv"):  # of a planning that died
                 sheet.unlink()
         self._columns = Columns(order)
+        self._types = types_of(describe)
         self._filled: dict[str, None] = {}  # the fields, in order, that any staged row has
         self._staged = Frames(folder / _STAGED)
         self._waiting: list[pa.RecordBatch] = []
@@ -77,8 +79,9 @@ class Staging:
         """
         refused: list[RowResult] = []
         for spelled, unspelled in self._columns.staged(batch):
-            staged = checks.settled(spelled, parents.targets(fields_of(spelled.schema), self._describe))
-            doubts = {**checks.doubts_of(staged, self._order), **unspelled}
+            judged, mistyped = typed(spelled, self._types)
+            staged = checks.settled(judged, parents.targets(fields_of(spelled.schema), self._describe))
+            doubts = {**mistyped, **checks.doubts_of(staged, self._order), **unspelled}
             refused += (doubts[place] for place in sorted(doubts))
             self._put(checks.without(staged, doubts))
         return refused
