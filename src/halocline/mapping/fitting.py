@@ -13,6 +13,7 @@ from typing import Any
 
 from halocline.mapping.finding import Finding
 from halocline.mapping.paths import Absent
+from halocline.mapping.spellings import kind_of_spelling
 from halocline.mapping.steps import Step
 from halocline.mapping.transforms import kind_of
 from halocline.quantity import quantity
@@ -48,7 +49,7 @@ def of_default(step: Step, field: Mapping[str, Any]) -> Iterator[Finding]:
 def of_kind(step: Step, field: Mapping[str, Any], *, source: Schema | None) -> Iterator[Finding]:
     """What is wrong with the kind of value that the step's function, or else its source column, gives."""
     column = source.column(step.source) if source else None
-    kind = kind_of(step.function) if step.function else column.kind if column else None
+    kind = kind_of(step.function) or kind_of_spelling(step.function) if step.function else column.kind if column else None
     if kind is None:
         return
     told = str(field["type"])

@@ -9,6 +9,7 @@ from halocline.located import function_at
 from halocline.mapping import document
 from halocline.mapping.conditional import ConditionalFieldMapper
 from halocline.mapping.mapper import FieldMapper
+from halocline.mapping.spellings import is_spelling
 from halocline.mapping.transforms import Function
 
 _EXAMPLE = "cleaning:phone"
@@ -49,6 +50,5 @@ def _places(mapping: Mapping[str, object]) -> Iterator[str]:
         for one in form if isinstance(form, list) else [form]:
             if isinstance(one, Mapping):
                 named = one.get("transform")
-                yield from (
-                    name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str) and ":" in name
-                )
+                names = named if isinstance(named, list) else [named]
+                yield from (name for name in names if isinstance(name, str) and ":" in name and not is_spelling(name))

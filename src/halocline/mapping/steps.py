@@ -21,6 +21,7 @@ from functools import partial
 from halocline.errors import FixConfig, NotFound
 from halocline.mapping.near import near
 from halocline.mapping.paths import MISSING, UNTOUCHED
+from halocline.mapping.spellings import FORMS, is_spelling, spelling
 from halocline.mapping.transforms import TRANSFORMS, Function
 
 _DOING = "Reading a mapping"
@@ -131,8 +132,13 @@ def _function(source: str, transform: object, *, known: Mapping[str, Function]) 
 
 
 def _named(source: str, name: str, *, known: Mapping[str, Function]) -> Function:
+    if name not in known and is_spelling(name):
+        try:
+            return spelling(name)
+        except ValueError as error:
+            raise FixConfig(_DOING, f"{source!r} names a transform {name!r} that cannot be: {error}") from error
     if name not in known:
-        hint = f"The names are {', '.join(sorted(known))}."
+        hint = f"The names are {', '.join(sorted(known))}; and {', '.join(FORMS)}, and their like."
         raise NotFound(_DOING, f"{source!r} names a transform {name!r} that is unknown", suggestions=near(name, known), hint=hint)
     return known[name]
 
