@@ -380,6 +380,18 @@ def test_rows_are_mapped(org: Org) -> None:
     assert (error["row"], error["code"], error["fields"]) == (1, "MAPPING_FAILED", ("AnnualRevenue",))
 
 
+@BOTH_WAYS
+def test_a_csv_file_clears_a_field_that_a_function_fills(org: Org, tmp_path: Path, api: str) -> None:
+    """`#N/A` is the order to clear, and no value that a transform could refuse; an empty cell leaves the field."""
+    org.upserting(api=api).sync([{"Ext__c": key, "Name": key, "AnnualRevenue": 7} for key in "abc"])
+    file = tmp_path / "rows.csv"
+    file.write_text('Ext__c,revenue\na,#N/A\nb,"1,234.50"\nc,\n')
+    mapper = FieldMapper({"Ext__c": "Ext__c", "revenue": ("AnnualRevenue", "decimal(.)")})
+    result = org.upserting(mapper=mapper, api=api).sync(file)
+    assert (result.success_count, result.errors) == (3, [])
+    assert org.accounts("Ext__c, AnnualRevenue") == [("a", None), ("b", 1234.5), ("c", 7.0)]
+
+
 def test_strict_refuses_rows_that_lack_a_field(org: Org) -> None:
     """A null that is there is not missing."""
     rows = [{"n": "a", "p": None}, {"n": "b"}]

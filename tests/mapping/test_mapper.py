@@ -147,6 +147,15 @@ def test_functions_never_see_none() -> None:
     assert mapper.transform({"a": None, "b": 1}) == {"B": None}
 
 
+def test_functions_never_see_the_order_to_clear() -> None:
+    """`#N/A` of a CSV file clears its field whatever the mapping would make of a value; elsewhere it is a text like any other."""
+    mapper = FieldMapper({"r": ("AnnualRevenue", "decimal"), "n": ("Name", "lowercase")})
+    rows = [{"r": "#N/A", "n": "#N/A"}]
+    assert list(mapper.each(rows, clears="#N/A")) == [{"AnnualRevenue": "#N/A", "Name": "#N/A"}]
+    (refused,) = mapper.each(rows)
+    assert isinstance(refused, Rejection)
+
+
 def test_a_function_may_leave_the_target_untouched() -> None:
     """UNTOUCHED is neither null nor a value."""
     assert one(FieldMapper({"a": ("A", lambda x: UNTOUCHED if x < 0 else x)}), {"a": -1}) == {}

@@ -56,8 +56,8 @@ class ConditionalFieldMapper(FieldMapper):
         mapped = super()._targets
         return (*mapped, *(target for target in self._conditions if target not in mapped))
 
-    def _row(self, source: object, *, row: int, skip_none: bool, strict: bool) -> Row:
-        told = super()._row(source, row=row, skip_none=skip_none, strict=strict)
+    def _row(self, source: object, *, row: int, skip_none: bool, strict: bool, clears: str | None = None) -> Row:
+        told = super()._row(source, row=row, skip_none=skip_none, strict=strict, clears=clears)
         for target, condition in self._conditions.items():
             value: Any = called(condition, source, row=row, doing=f"Asking the condition of {target}", target=target)
             if value is not UNTOUCHED and not (value is None and skip_none):

@@ -74,15 +74,23 @@ class FieldMapper:
         return [nested(self._row(one, row=row, skip_none=skip_none, strict=strict)) for row, one in enumerate(sources)]
 
     def each(
-        self, sources: Iterable[object], *, skip_none: bool = False, strict: bool = False, first_row: int = 0, part: str = ""
+        self,
+        sources: Iterable[object],
+        *,
+        skip_none: bool = False,
+        strict: bool = False,
+        first_row: int = 0,
+        part: str = "",
+        clears: str | None = None,
     ) -> Iterator[Row | Rejection]:
         """For each source in order either its row, dotted targets as dotted names, or its rejection with the source untouched.
 
-        Nulls are kept: a load clears the fields that are null. Rows are counted from `first_row`.
+        Nulls are kept: a load clears the fields that are null. Rows are counted from `first_row`. The text `clears` (`#N/A` of a
+        CSV file) is the order to clear a field and no value: no function of the mapping sees it.
         """
         for row, source in enumerate(sources, first_row):
             try:
-                told: Row | Rejection = self._row(source, row=row, skip_none=skip_none, strict=strict)
+                told: Row | Rejection = self._row(source, row=row, skip_none=skip_none, strict=strict, clears=clears)
             except RejectRecord as refused:
                 told = _rejection(refused, source, part=part)
             yield told
@@ -136,7 +144,7 @@ class FieldMapper:
     def _targets(self) -> tuple[str, ...]:
         return tuple(step.target for step in self._steps)
 
-    def _row(self, source: object, *, row: int, skip_none: bool, strict: bool) -> Row:
+    def _row(self, source: object, *, row: int, skip_none: bool, strict: bool, clears: str | None = None) -> Row:
         if not isinstance(source, Mapping):
             cause = f"a {type(source).__name__} is no record"
             raise RejectRecord(
@@ -147,7 +155,7 @@ class FieldMapper:
             value = _value(source, step, row=row, strict=strict)
             if isinstance(value, Absent) or (value is None and skip_none):
                 continue
-            if step.function is not None and value is not None:
+            if step.function is not None and value is not None and (clears is None or value != clears):
                 value = _applied(step, value, row=row)
             if value is not UNTOUCHED:
                 told[step.target] = value

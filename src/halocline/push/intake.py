@@ -38,12 +38,14 @@ class Intake:
     unchanged: int = 0
     _stopped: bool = False
     _piece: int = 0
+    _clears: str | None = None
 
     def take_all(self, rows: Rows, *, looked: Callable[[int], None]) -> None:
         """Stage all rows; `looked` hears how many were looked at.
 
         Raises: FixConfig for columns that cannot be sent at all, StorageFailed, and whatever the source raises.
         """
+        self._clears = rows.clears
         for batch in rows.batches():
             if len(batch.numbers):
                 self._tell(_not_attempted(batch.numbers) if self._stopped else self._take(batch))
@@ -80,7 +82,7 @@ class Intake:
 
     def _one_by_one(self, batch: RowBatch, mapper: FieldMapper) -> tuple[RowBatch, list[RowResult]]:
         numbers, rows, refused = [], [], []
-        for number, told in zip(batch.numbers, mapper.each(_dicts(batch), strict=self.strict), strict=True):
+        for number, told in zip(batch.numbers, mapper.each(_dicts(batch), strict=self.strict, clears=self._clears), strict=True):
             if isinstance(told, Rejection):
                 refused.append(RowResult(number, Fate.NOT_SENT, code=told.code, message=told.message, fields=told.fields))
             else:
