@@ -292,6 +292,14 @@ def test_emulator_is_used_wrongly(tmp_path: Path, nursed: Nursery, words: tuple[
     assert said in done.err
 
 
+@pytest.mark.parametrize("verb", ["sync", "plan", "verify"])
+def test_a_place_by_a_variable_that_is_not_set(shell: Shell, verb: str) -> None:
+    """`--to env:NAME` without such a variable: it is named; code 2, for people and for programs."""
+    told(shell.run(verb, "Account", "--to", "env:NO_SUCH_PLACE"), 2, "the environment variable NO_SUCH_PLACE is not set")
+    (document,) = shell.run(verb, "Account", "--to", "env:NO_SUCH_PLACE", "--json").documents
+    assert (document["success"], document["exit_code"], document["kind"]) == (False, 2, "FixConfig")
+
+
 # ---- the ten most likely mistakes
 
 
@@ -420,10 +428,10 @@ def test_no_network(shell: Shell) -> None:
 
 
 def test_a_locked_database(shell: Shell) -> None:
-    """Mistake 7: another process has the file open. It is named with its id, and what to do; code 1, the file as it was."""
+    """Mistake 7: another process has the file open. It is named with its id, and what to do; code 75, the file as it was."""
     with duckdb.connect(str(shell.folder / "lake.duckdb")) as lake:
         lake.execute("CREATE TABLE theirs AS SELECT 1 AS x")
-        told(shell.run("sync", "Account", "--to", LAKE), 1, "the file is locked", f"PID {os.getpid()}", "close that one")
+        told(shell.run("sync", "Account", "--to", LAKE), 75, "the file is locked", f"PID {os.getpid()}", "or close it")
         assert lake.execute("SELECT table_name FROM duckdb_tables()").fetchall() == [("theirs",)]
 
 

@@ -69,14 +69,16 @@ class Asked:
     def of(cls, typed: Mapping[str, Any]) -> Asked:
         """What a command was asked for, from its parameters by name; not every command has all of them.
 
-        Ends with 2 for arguments that do not go together.
+        Ends with 2 for arguments that do not go together, and for a reference (`env:NAME`) to nothing.
         """
+        with told(as_json=typed["as_json"]):
+            schema = schema_in(typed["to"], typed["schema"])
         asked = cls(
             to=typed["to"],
             objects=typed["objects"] or [],
             everything=typed["everything"],
             exclude_objects=typed["exclude_object"] or [],
-            schema=schema_in(typed["to"], typed["schema"]),
+            schema=schema,
             table=typed["table"],
             soql=typed["soql"],
             fields=options.listed(typed["fields"]),
