@@ -27,7 +27,7 @@
         ├── JobFailed         a remote job ended in a failure of its own
         ├── Refused           an answer that would empty or gut a table
         ├── Changed           an object is no longer the one that was meant
-        ├── StorageFailed     disk full, read-only, locked or damaged
+        ├── StorageFailed     disk full, read-only or damaged
         └── Stopped           the first refused row ended a push, as it was asked to; all that became of the rows is booked
 
 Every message says what was being done, what came back and what to try; facts stay as attributes, secrets never.
@@ -292,7 +292,7 @@ class Changed(Stop):
 
 
 class StorageFailed(Stop):
-    """Local or destination storage failed: full, read-only, locked or damaged.
+    """Local or destination storage failed: full, read-only or damaged.
 
     What to try: make room, or mend what the message names; then the same again.
     """

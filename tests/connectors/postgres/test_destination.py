@@ -22,7 +22,6 @@ from halocline.connectors.postgres.destination import PostgresDestination
 from halocline.errors import (
     AccessDenied,
     FixConfig,
-    HaloclineError,
     LoginRefused,
     NetworkFailed,
     NotFound,
@@ -101,9 +100,17 @@ def test_a_wrong_password_is_told_as_such(place: Place) -> None:
 
 
 def test_a_missing_database_is_told(place: Place) -> None:
-    """The error names it."""
-    with pytest.raises(HaloclineError, match="nowhere"):
+    """The error names it, and a repeat is not what it asks for."""
+    with pytest.raises(NotFound, match=r'database "nowhere" does not exist\. Look at the database named in the URI') as missing:
         PostgresDestination(place.uri().replace(place.database, "nowhere"))
+    assert missing.value.exit_code == 2
+
+
+def test_a_host_that_nobody_knows_is_to_be_looked_at() -> None:
+    """It may be misspelt, or the network away: code 75, and both are said."""
+    with pytest.raises(NetworkFailed, match="Check the host, and that this machine has a network") as unknown:
+        PostgresDestination("postgresql://etl@nobody.invalid/lake")
+    assert unknown.value.exit_code == 75
 
 
 def test_an_open_transaction_of_the_user_is_left_alone(place: Place, page: Batch) -> None:

@@ -97,7 +97,7 @@ def open_database(
     The limits hold for the whole database, so a user's own connection keeps its settings unless they are given. A database
     that we open and nobody sets limits for gets OWN_MEMORY and at most OWN_THREADS: its memory then stays flat.
     `folder` takes what does not fit into the memory of a database without a file.
-    Raises: FixConfig for a missing folder or a bad setting, StorageFailed for a locked or damaged file.
+    Raises: FixConfig for a missing folder or a bad setting, RetryLater for a locked file, StorageFailed for a damaged one.
     """
     owned = isinstance(session, str)
     connection = _connect(session, read_only=read_only) if isinstance(session, str) else _user_connection(session)

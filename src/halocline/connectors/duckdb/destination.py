@@ -35,7 +35,8 @@ class DuckDBDestination:
     committed is not seen. `memory_limit` ("200MB") and `threads` are settings of the whole database; None leaves them
     to a connection's owner, and bounds a database that is opened here (see `client.OWN_MEMORY`).
     `read_only` is for looking: no file is made, and nothing can be claimed.
-    Raises: FixConfig for a missing folder or a bad setting, StorageFailed for a locked, read-only or damaged file.
+    Raises: FixConfig for a missing folder or a bad setting, RetryLater for a locked file,
+    StorageFailed for a read-only or damaged one.
     """
 
     def __init__(

@@ -104,8 +104,8 @@ def _damaged_page(doing: str, text: str) -> HaloclineError:
 def _locked(doing: str, text: str) -> HaloclineError:
     found = _HOLDER.search(text)
     holder = found.group(1) if found else "another process"
-    hint = "DuckDB lets one process write at a time: close that one (or its connection), then run this again."
-    return StorageFailed(doing, f"the file is locked; it is open in {holder}", hint=hint, holder=holder)
+    hint = "DuckDB lets one process write at a time: run this again when that one has ended, or close it (or its connection)."
+    return RetryLater(doing, f"the file is locked; it is open in {holder}", hint=hint, holder=holder)
 
 
 def _with(error: type[HaloclineError], hint: str) -> Callable[[str, str], HaloclineError]:

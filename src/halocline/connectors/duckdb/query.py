@@ -61,7 +61,7 @@ def open_query(
 def opened(uri: str, *, memory_limit: str | None) -> Cursor:
     """A connection to the file of a URI, for reading only.
 
-    Raises: NotFound for a file that is not there; FixConfig; StorageFailed for a locked or damaged file.
+    Raises: NotFound for a file that is not there; FixConfig; RetryLater for a locked file, StorageFailed for a damaged one.
     """
     path = path_of(uri)
     doing = f"Opening the DuckDB database {path}"

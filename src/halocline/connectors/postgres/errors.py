@@ -54,6 +54,10 @@ def translated(doing: str, error: psycopg.Error) -> HaloclineError:
     if isinstance(error, psycopg.OperationalError):
         if any(word in str(error) for word in _LOGIN):
             return LoginRefused(doing, words(error), hint="Look at user and password of the URI.")
+        if _NO_DATABASE.search(str(error)):
+            return NotFound(doing, words(error), hint=_THE_DATABASE)
+        if _NO_HOST in str(error):
+            return NetworkFailed(doing, words(error), hint=f"Check the host, and that this machine has a network. {_AGAIN}")
         return NetworkFailed(doing, words(error), hint=_AGAIN)
     if isinstance(error, psycopg.InterfaceError | psycopg.ProgrammingError) and not state:
         return FixConfig(doing, words(error), hint="Pass a connection that stays open for as long as the sync runs.")
@@ -99,10 +103,14 @@ _UNFIT = "A value is not of the type that its column has: change that type, or t
 NO_VALUE = "23502"  # of a null in a column that takes none
 _SHOWS_ROW = frozenset({NO_VALUE, "23514"})  # a check that a row fails
 _LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.conf entry")
+# A connection that is refused has no SQLSTATE in the driver, only the server's words.
+_NO_DATABASE = re.compile(r'database ".*" does not exist')
+_NO_HOST = "failed to resolve host"
+_THE_DATABASE = "Look at the database named in the URI."
 _RULES = (
     _Rule(("42501",), AccessDenied, "Give this user the right (see docs/postgres.md, rights needed)."),
     _Rule(("28",), LoginRefused, "Look at user and password of the URI."),
-    _Rule(("3D000",), NotFound, "Look at the database named in the URI."),
+    _Rule(("3D000",), NotFound, _THE_DATABASE),
     _Rule(("3F000", "42P01", "42703"), NotFound, "Somebody dropped or renamed it; run it again."),
     _Rule(("25006",), StorageFailed, "This server or transaction only reads (a replica?): name one that takes writes."),
     _Rule(("55P03",), RetryLater, "Another session holds the lock: let it end, or set lock_timeout higher, and run this again."),
