@@ -81,6 +81,15 @@ def test_a_taken_port_is_an_error_of_the_system() -> None:
         emulator.stop()
 
 
+def test_a_block_that_cannot_begin_leaves_nothing() -> None:
+    """Nobody stops what did not start: its database is closed, and gone."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        emulator = Emulator(EmulatorConfig(port=taken.getsockname()[1]))
+        with pytest.raises(OSError, match="in use"), emulator:
+            pytest.fail("it began")
+    assert not emulator.store.path.exists()
+
+
 def test_a_stop_does_not_wait_for_idle_or_stuck_clients() -> None:
     """Open connections, and a request that would take a minute, are cut."""
     emulator = Emulator().start()

@@ -203,7 +203,11 @@ class Emulator:
         return self._own_folder
 
     def __enter__(self) -> Emulator:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()  # nobody else will: the block never begins
+            raise
 
     def __exit__(self, *_failure: object) -> None:
         self.stop()
