@@ -23,6 +23,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from halocline.batch import JSON, Batch, Position
+from halocline.errors import FixConfig
 from halocline.outcome import Counts, Outcome
 from halocline.schema import Schema
 
@@ -251,10 +252,19 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A table: its schema (None: the connection's own) and its name."""
+    """A table: its schema (None: the connection's own) and its name.
+
+    Raises: FixConfig for a name with half of a character in it, which no system has.
+    """
 
     schema: str | None
     table: str
+
+    def __post_init__(self) -> None:
+        for name in (self.schema or "", self.table):
+            if not name.isascii() and any("\ud800" <= char <= "\udfff" for char in name):
+                hint = "Look at the encoding in which it was written."
+                raise FixConfig("Naming a table", f"{name!r} has half of a character in it", hint=hint)
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.table}" if self.schema else self.table

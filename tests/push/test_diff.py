@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+import tracemalloc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -746,6 +747,32 @@ def test_the_file_is_private_and_checked(tmp_path: Path) -> None:
     path.write_bytes(b"no database at all, but long enough to be looked at" * 100)
     with pytest.raises(StorageFailed, match="sent once more"):
         SentRows(tmp_path, flow="f", org="o", order=UPSERT)
+
+
+def test_the_file_holds_keys_ids_and_digests(flow: Flow) -> None:
+    """No value and no name of a field of what was sent, waits or is in doubt is in it, nor in its journal."""
+    flow.push(
+        [{"Ext__c": "thekey", "Name": "thevalue", "Field__c": {"inner": "thevalue"}}, {"Ext__c": "other", "Name": "thevalue"}]
+    )
+    with flow.sent() as sent:
+        sent.begin("run")
+        sent.sift(RowBatch([0], [{"Ext__c": "waits", "Name": "thevalue"}]))
+        sent.sifted()
+        held = b"".join(path.read_bytes() for path in (flow.home / FOLDER).iterdir())
+    for name in (b"thevalue", b"Field__c", b"inner", b"Name"):
+        assert name not in held, name
+    for key in (b"thekey", b"other", b"waits"):
+        assert key in held, key
+
+
+def test_a_number_of_a_gigabyte_has_a_digest() -> None:
+    """`1E+999999999` is short in a file; it is told from its neighbours, and never written out."""
+    tracemalloc.start()
+    found = [digests([{"A": Decimal(text)}]) for text in ("1E+99999999", "1E+99999998", "-1E+99999999", "1E-99999999")]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len({str(one) for one in found}) == 4
+    assert peak < 1 << 20
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from halocline.flows.reading import understood
 from halocline.retry import Policy
 from halocline.sf_client import SfClient
 from halocline.standard_sql import quoted
+from halocline.testing.aws import FakeAWS
 
 INJECTIONS = (
     *(
@@ -267,6 +268,20 @@ def test_entities_in_XML(attacks: Attacks, tmp_path: Path) -> None:
                 answer = visitor.post(path, content=body.encode(), headers=headers)
                 is_refused = answer.status_code >= 400 and "CONTENT-OF" not in answer.text and len(answer.content) < 10_000
                 attacks.blocked(f"{path} {head[:50]}: {answer.status_code} {answer.text[:80]}", is_refused)
+
+
+def test_entities_in_XML_for_FakeAWS(attacks: Attacks, tmp_path: Path) -> None:
+    """Nor has that of the AWS for tests."""
+    secret = tmp_path / "secret"
+    secret.write_text("CONTENT-OF-A-FILE")
+    heads = (_LAUGHS, f'<!DOCTYPE a [<!ENTITY j SYSTEM "file://{secret}">]>')
+    with FakeAWS() as fake, httpx2.Client(base_url=fake.url) as visitor:
+        assert visitor.put("/bucket").status_code == 200
+        for head in heads:
+            body = f"{head}<Delete><Object><Key>&j;</Key></Object></Delete>"
+            answer = visitor.post("/bucket?delete", content=body.encode())
+            is_refused = answer.status_code >= 400 and "CONTENT-OF" not in answer.text and len(answer.content) < 10_000
+            attacks.blocked(f"{head[:50]}: {answer.status_code} {answer.text[:80]}", is_refused)
 
 
 _CERTIFICATES = (

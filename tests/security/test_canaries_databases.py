@@ -14,6 +14,7 @@ from tests.security.canaries import Watch, awkward, canary
 from tests.security.servers import talking
 
 from halocline import registry
+from halocline.config import Settings
 from halocline.connectors.salesforce import ClientCredentialsAuthenticator
 from halocline.consume.stores import open_store
 from halocline.flows import connections
@@ -65,6 +66,39 @@ def test_places_with_passwords(watch: Watch, tmp_path: Path, monkeypatch: pytest
             if "snowflake" in uri and opened != "place" and "nobody" in what:
                 continue  # its driver asks for a minute
             watch.attempt(f"{what}: {opened}", lambda work=work, uri=uri: work(uri), hiding=(word,), folders=(tmp_path,))
+
+
+def test_places_behind_references(watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HALOCLINE_IDEMPOTENCY and HALOCLINE_LEDGER may name where a place stands: what stands there is told by nobody."""
+    dead = closed_port()
+    file = tmp_path / "place"
+    file.touch(mode=0o600)
+    for what, text in {
+        "redis": "redis://:{word}@127.0.0.1:{dead}/0",
+        "postgres": "postgresql://user:{word}@127.0.0.1:{dead}/db",
+        "no place": "ftp://user:{word}@host",
+        "no URI": "{word}",
+        "a bracket": "redis://:{word}@[::1",
+        "another reference": "env:{word}",
+        "two lines": "redis://:{word}\n@127.0.0.1:{dead}/0",
+    }.items():
+        word = canary(f"behind a reference {what}")
+        meant = text.format(word=word, dead=dead)
+        file.write_text(meant)
+        monkeypatch.setenv("ELSEWHERE", meant)
+        for reference in ("env:ELSEWHERE", f"file:{file}"):
+            for variable in ("HALOCLINE_IDEMPOTENCY", "HALOCLINE_LEDGER"):
+                monkeypatch.setenv(variable, reference)
+
+                def work() -> None:
+                    settings = Settings.from_env()
+                    store = open_store(settings=settings)
+                    if store is not None:
+                        _claimed(store)
+                    pytest.fail("it was opened")
+
+                watch.attempt(f"{variable}={reference.partition(':')[0]}: {what}", work, hiding=(word,))
+                monkeypatch.delenv(variable)
 
 
 def test_servers_that_repeat_passwords(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:

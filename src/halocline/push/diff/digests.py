@@ -25,6 +25,7 @@ _BETWEEN, _NULL, _KIND = "\x1f", "\x1b", "\x1d"
 _ESCAPES = ((_NULL, _NULL + "0"), (_BETWEEN, _NULL + "1"))  # in this order; a lone _NULL is null
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the distance from it is measured, in UTC or without a zone
 _MICROSECOND = timedelta(microseconds=1)
+_MOST_DIGITS = 400  # ours: more has no field, and 1E+999999999, which is short in a file, would be written as a gigabyte
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,8 @@ def _of_decimal(value: Decimal) -> str:
         return str(value)
     if value == 0:
         return "0"
+    if abs(value.adjusted()) > _MOST_DIGITS:
+        return str(value)
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
