@@ -18,7 +18,7 @@ class SnowflakeConnection:
     def __init__(self, **answers: Any) -> None:
         self.statements: list[str] = []
         self.answers: list[tuple[str, Callable[[str], Answer]]] = [
-            (r"^SELECT CURRENT_DATABASE", lambda _: (("D", "S"), [("DB", "PUBLIC")])),
+            (r"^SELECT CURRENT_DATABASE", lambda _: (("D", "S", "T"), [("DB", "PUBLIC", None)])),
             (r"^SELECT CURRENT_TRANSACTION", lambda _: (("T",), [(None,)])),
             (r"^DESCRIBE TABLE", lambda _: (("name", "type"), [])),
             (r"^SHOW SCHEMAS", lambda _: (("name",), [("RAW",)])),

@@ -70,13 +70,16 @@ class Database:
         with gate("Opening Snowflake"):
             self.connection = _connection_of(session)
             try:
-                with self.cursor() as cursor:
-                    name, schema = rows(cursor, "SELECT CURRENT_DATABASE(), CURRENT_SCHEMA()")[0]
+                with self._alone() as cursor:
+                    asked = "SELECT CURRENT_DATABASE(), CURRENT_SCHEMA(), CURRENT_TRANSACTION()"
+                    name, schema, open_transaction = rows(cursor, asked)[0]
+                _refuse_transaction(open_transaction)
             except BaseException:
                 self.close()
                 raise
         self.name, self.current_schema = str(name or ""), str(schema or "")
         self.schema = self.current_schema or "PUBLIC"
+        self.tables: set[str] = set()  # names that were seen to be tables and no views: asked for once in a session
         if not self.name:
             self.close()
             hint = "Name it in the URI (snowflake://user@account/DATABASE), or run USE DATABASE first."
@@ -84,29 +87,20 @@ class Database:
 
     @contextmanager
     def cursor(self) -> Iterator[Cursor]:
-        """A cursor outside of a transaction; nobody else uses the session until the block ends."""
-        with _lock_of(self.connection):
+        """A cursor outside of a transaction; nobody else uses the session until the block ends.
+
+        A connection that was handed in is asked first whether its owner has a transaction open: one block is one statement more.
+        """
+        with self._alone() as cursor:
             if self.given:
-                self._refuse_unusable()
-            cursor = self.connection.cursor()
-            try:
-                yield cursor
-            finally:
-                with suppress(Error):
-                    cursor.close()
+                _refuse_transaction(rows(cursor, "SELECT CURRENT_TRANSACTION()")[0][0])
+            yield cursor
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
-        """A cursor inside a transaction: committed when the block ends well, else rolled back. Autocommit stays as it is."""
-        with self.cursor() as cursor:
-            cursor.execute("BEGIN TRANSACTION")
-            try:
-                yield cursor
-                cursor.execute("COMMIT")
-            except BaseException:
-                with suppress(Error):
-                    cursor.execute("ROLLBACK")
-                raise
+        """A cursor inside a transaction, as `transaction` says."""
+        with self.cursor() as cursor, transaction(cursor):
+            yield cursor
 
     def upload(self, file: Path, place: str) -> None:
         """Put a file into a folder of a stage (`DB.S.STAGE/folder/`), as it is. Several may be on their way at once.
@@ -138,18 +132,32 @@ class Database:
             with suppress(Error):
                 self.connection.close()
 
-    def _refuse_unusable(self) -> None:
-        if self.connection.is_closed():
-            hint = "Pass a connection that stays open for as long as the sync runs."
-            raise FixConfig("Using the Snowflake connection", "the connection was closed by its owner", hint=hint)
-        cursor = self.connection.cursor()
-        try:
-            is_open = rows(cursor, "SELECT CURRENT_TRANSACTION()")[0][0] is not None
-        finally:
-            cursor.close()
-        if is_open:
-            cause = "a transaction is open on the connection, and what we do would be part of it"
-            raise FixConfig("Using the Snowflake connection", cause, hint="Commit or roll back first, or pass a URI.")
+    @contextmanager
+    def _alone(self) -> Iterator[Cursor]:
+        """A cursor of a session that nobody else uses until the block ends."""
+        with _lock_of(self.connection):
+            if self.given and self.connection.is_closed():
+                hint = "Pass a connection that stays open for as long as the sync runs."
+                raise FixConfig("Using the Snowflake connection", "the connection was closed by its owner", hint=hint)
+            cursor = self.connection.cursor()
+            try:
+                yield cursor
+            finally:
+                with suppress(Error):
+                    cursor.close()
+
+
+@contextmanager
+def transaction(cursor: Cursor) -> Iterator[None]:
+    """A transaction of a cursor's session: committed when the block ends well, else rolled back. Autocommit stays as it is."""
+    cursor.execute("BEGIN TRANSACTION")
+    try:
+        yield
+        cursor.execute("COMMIT")
+    except BaseException:
+        with suppress(Error):
+            cursor.execute("ROLLBACK")
+        raise
 
 
 def connected(session: object) -> Any:
@@ -202,6 +210,12 @@ def _logged_in(login: Login) -> Any:
         if key is not None:
             secret_bytes(Path(key), "Opening Snowflake")
         return snowflake.connector.connect(**told)
+
+
+def _refuse_transaction(number: object) -> None:
+    if number is not None:
+        cause = "a transaction is open on the connection, and what we do would be part of it"
+        raise FixConfig("Using the Snowflake connection", cause, hint="Commit or roll back first, or pass a URI.")
 
 
 def _lock_of(connection: object) -> threading.RLock:

@@ -22,7 +22,7 @@ from halocline.connectors.snowflake.reading import read_rows
 from halocline.connectors.snowflake.replace import Side, make_room, publish
 from halocline.connectors.snowflake.replace import prepare as prepare_side
 from halocline.connectors.snowflake.staging import Piece, Place, staged_pieces
-from halocline.connectors.snowflake.tables import Table, check_types, find, is_empty, make_schema, schema_of
+from halocline.connectors.snowflake.tables import Table, check_types, find, is_empty, is_there, make_schema, named, schema_of
 from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, NotFound
 from halocline.events import Noticed, Sink, silent
 from halocline.guards import refuse_imbalance, strange_table
@@ -62,23 +62,23 @@ class SnowflakeDestination:
     def position(self, flow: str, target: Target) -> Position | None:
         """The position of the last commit; None when there is none, or `target` does not exist any more, or was emptied."""
         with gate(f"Reading the position of {flow}"), self._database.cursor() as cursor:
-            table = find(cursor, self._database, target=target)
-            if not table.exists or is_empty(cursor, table):
+            if not is_there(cursor, self._database, target=target):
                 return None
+            table = named(self._database, target=target)
             return positions.read(cursor, self._database, flow=flow, table=table)
 
     def flows(self, target: Target) -> Sequence[str]:
         """See `Destination.flows`."""
         with gate(f"Reading the positions of {target}"), self._database.cursor() as cursor:
-            table = find(cursor, self._database, target=target)
-            there = table.exists and not is_empty(cursor, table)
-            return positions.flows(cursor, self._database, table=table) if there else []
+            if not is_there(cursor, self._database, target=target):
+                return []
+            return positions.flows(cursor, self._database, table=named(self._database, target=target))
 
     def columns(self, target: Target) -> Schema | None:
         """See `Destination.columns`; DESCRIBE tells which of them need a value."""
         with gate(f"Looking at the table {target}"), self._database.cursor() as cursor:
-            table = find(cursor, self._database, target=target)
-            return schema_of(cursor, table) if table.exists else None
+            there = is_there(cursor, self._database, target=target)
+            return schema_of(cursor, named(self._database, target=target)) if there else None
 
     def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
         """See `Destination.rows`."""
@@ -114,7 +114,6 @@ class _Ready:
     """A load whose rows lie in temporary tables, settled, and whose table can take them."""
 
     load: SnowflakeLoad
-    table: Table
     staged: int
     changes: Changes | None = None
     side: Side | None = None
@@ -131,7 +130,6 @@ class SnowflakeUnit:
         self._sink = sink
         self._loads: dict[str, SnowflakeLoad] = {}
         self._done: dict[Target, Counts] = {}
-        self._prepared: set[str] = set()  # whose temporary tables were made
 
     def open(self, target: Target, plan: Plan, journal: Journal) -> SnowflakeLoad:  # noqa: ARG002 - nothing is sent before commit
         """Start a load into `target`: its stage is made, or a folder in the plan's, and its schema if need be.
@@ -152,7 +150,8 @@ class SnowflakeUnit:
             else:
                 _refuse_strange_table(cursor, self._database, table, plan=plan)
             place = Place.of(self._database, table, lease=self._lease, stage_name=plan.stage_name)
-            make_schema(cursor, self._database, schema=table.schema)
+            if not table.exists:
+                make_schema(cursor, self._database, schema=table.schema)
             place.make(cursor)
         load = SnowflakeLoad(self._database, target, plan, table=table, place=place, lease=self._lease, spool=self._spool)
         self._loads[table.label] = load
@@ -170,9 +169,9 @@ class SnowflakeUnit:
         notes: list[str] = []
         ready: list[_Ready] = []
         try:
-            self._check_lease(doing)
-            with gate(doing):
-                ready.extend(self._prepare(load, _of(pieces, load)) for load in self._loads.values())
+            with gate(doing), self._database.cursor() as cursor:
+                self._check_lease(cursor)
+                ready.extend(self._prepare(cursor, load, _of(pieces, load)) for load in self._loads.values())
             with gate(doing), self._database.transaction() as cursor:
                 done.extend(self._publish(cursor, positions, ready=ready, notes=notes))
         except NetworkFailed as error:
@@ -194,57 +193,49 @@ class SnowflakeUnit:
     def close(self) -> None:
         """Take away what was staged here. Idempotent."""
         for load in self._loads.values():
-            load.forget(tables=load.label in self._prepared)
+            load.forget()
         self._loads.clear()
 
-    def _prepare(self, load: SnowflakeLoad, pieces: Sequence[Piece]) -> _Ready:
+    def _prepare(self, cursor: Cursor, load: SnowflakeLoad, pieces: Sequence[Piece]) -> _Ready:
         """All that can be done before the transaction, and has to be: DDL."""
-        database, plan, stage, place = self._database, load.plan, load.stage_tables, load.place
-        self._prepared.add(load.label)
-        table = self._table(load)
+        plan, stage, place = load.plan, load.stage_tables, load.place
         staged = sum(piece.rows for piece in pieces)
         if plan.mode is Mode.MERGE:
-            changes = prepare_changes(database, table, plan=plan, stage=stage, place=place, pieces=pieces)
-            return _Ready(load, table, staged, changes=changes)
-        side = prepare_side(database, plan=plan, stage=stage, place=place, pieces=pieces)
-        table = self._table(load)  # again: the copying took its time, and DDL on what is no longer true would do harm
-        retyped = make_room(database, table, side=side, plan=plan, lease=self._lease)
+            changes = prepare_changes(cursor, load.table, plan=plan, stage=stage, place=place, pieces=pieces)
+            return _Ready(load, staged, changes=changes)
+        side = prepare_side(cursor, plan=plan, stage=stage, place=place, pieces=pieces)
+        retyped = make_room(cursor, self._database, table=load.table, side=side, plan=plan, lease=self._lease)
         notes = (f"{load.target} has columns of another type now; they were made anew.",) if retyped else ()
-        return _Ready(load, table, staged, side=side, notes=notes)
+        return _Ready(load, staged, side=side, notes=notes)
 
     def _publish(
         self, cursor: Cursor, following: Mapping[str, Position], *, ready: Sequence[_Ready], notes: list[str]
     ) -> list[Counts]:
         done = []
         for one in ready:
-            plan, database = one.load.plan, self._database
+            plan, table, database = one.load.plan, one.load.table, self._database
             own = own_positions(plan, following)
             if one.changes is not None:
-                done.append(merge(cursor, one.table, plan=plan, changes=one.changes))
+                done.append(merge(cursor, table, plan=plan, changes=one.changes))
             elif one.side is not None:
-                if publish(cursor, one.table, side=one.side, plan=plan):
+                if publish(cursor, table, side=one.side, plan=plan):
                     notes.append(f"{one.load.target} was refreshed row by row, because it has columns of its own.")
                 done.append(one.side.counts)
-                positions.forget_others(cursor, database, flows=own.keys(), table=one.table)
+                positions.forget_others(cursor, database, flows=own.keys(), table=table)
             refuse_imbalance(one.load.target, done[-1], staged=one.staged)
             for flow, position in own.items():
-                positions.write(cursor, database, lease=self._lease, flow=flow, table=one.table, position=position)
+                positions.write(cursor, database, lease=self._lease, flow=flow, table=table, position=position)
         positions.check(cursor, self._database, lease=self._lease, hold=True)
         return done
 
-    def _table(self, load: SnowflakeLoad) -> Table:
-        """The load's table as it stands now."""
-        with self._database.cursor() as cursor:
-            return find(cursor, self._database, target=load.target)
-
-    def _check_lease(self, doing: str) -> None:
-        with gate(doing), self._database.cursor() as cursor:
-            positions.check(cursor, self._database, lease=self._lease)
+    def _check_lease(self, cursor: Cursor) -> None:
+        positions.check(cursor, self._database, lease=self._lease)
 
     def _look_for_a_newer_run(self, doing: str) -> None:
         """A newer run takes our files out of a stage; then it is what is to be told, not a file that is missing."""
         try:
-            self._check_lease(doing)
+            with gate(doing), self._database.cursor() as cursor:
+                self._check_lease(cursor)
         except LeaseLost:
             raise
         except HaloclineError:
@@ -272,9 +263,9 @@ class SnowflakeUnit:
 
 
 def _refuse_strange_table(cursor: Cursor, database: Database, table: Table, *, plan: Plan) -> None:
-    if plan.allow_replace or not table.exists or is_empty(cursor, table):
+    if plan.allow_replace or not table.exists:
         return
-    if positions.read(cursor, database, flow=plan.flow, table=table) is None:
+    if positions.read(cursor, database, flow=plan.flow, table=table) is None and not is_empty(cursor, table):
         raise strange_table(table.label, plan)
 
 

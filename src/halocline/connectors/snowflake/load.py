@@ -25,7 +25,8 @@ from halocline.staged import held_columns, is_nothing, manifest_of, wanted
 class SnowflakeLoad:
     """An open write to one table. Each batch becomes a gzipped file in the stage, put there by any thread.
 
-    A CSV page goes as received where Snowflake reads it as it is meant, else it is parsed and written anew.
+    A CSV page goes as received where Snowflake reads it as it is meant, else it is parsed and written anew. One without rows is
+    looked at and not put.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class SnowflakeLoad:
         self.place = place
         self.stage_tables = Stage.of(table, place)
         self._database = database
-        self._table = table
+        self.table = table
         self._lease = lease
         self._spool = spool
 
@@ -49,7 +50,7 @@ class SnowflakeLoad:
         return {
             "target": {"schema": self.target.schema, "table": self.target.table},
             "plan": self.plan.to_json(),
-            "table": {"database": self._table.database, "schema": self._table.schema, "name": self._table.name},
+            "table": {"database": self.table.database, "schema": self.table.schema, "name": self.table.name},
             "place": asdict(self.place),
             "lease": asdict(self._lease),
         }
@@ -76,12 +77,11 @@ class SnowflakeLoad:
         """Nothing: a database takes all rows, or refuses the commit."""
         return iter(())
 
-    def forget(self, *, tables: bool) -> None:
+    def forget(self) -> None:
         """Take files and tables away, if Snowflake answers; else the session's end does, or the flow's next run."""
         with suppress(Error, HaloclineError), self._database.cursor() as cursor:
             self.place.drop(cursor)
-            if tables:
-                self.stage_tables.drop(cursor)
+            self.stage_tables.drop(cursor)
 
     def _sent(self, part: Part, batch: Batch) -> tuple[Piece, int]:
         """Write a batch into a file of the spool and put it into the stage; what it became, and its bytes there."""
@@ -102,8 +102,9 @@ class SnowflakeLoad:
             if count != batch.count:
                 cause = f"the page holds {quantity(count, 'row')}, {batch.count:,} were announced"
                 raise Truncated(doing, cause, hint="Run it again; nothing was published.", rows=count)
-            with gate(doing):
-                self._database.upload(file, self.place.folder(piece.folder))
+            if count:
+                with gate(doing):
+                    self._database.upload(file, self.place.folder(piece.folder))
         finally:
             discard(file)
         return replace(piece, rows=count), size

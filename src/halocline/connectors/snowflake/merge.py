@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from halocline.batch import Op
 from halocline.connector import Deletes, Plan
-from halocline.connectors.snowflake.client import Cursor, Database, number, rows, touched
+from halocline.connectors.snowflake.client import Cursor, number, rows, touched, transaction
 from halocline.connectors.snowflake.identity import equal, refuse_moved_keys, refuse_repeats, refuse_shared_keys
 from halocline.connectors.snowflake.staging import (
     GONE,
@@ -28,7 +28,7 @@ from halocline.connectors.snowflake.staging import (
     Piece,
     Place,
     Stage,
-    deduplicate,
+    deleting,
     deletion_schema,
     examine,
     fill,
@@ -55,43 +55,42 @@ class Changes:
     gone: int
 
 
-def prepare(database: Database, table: Table, *, plan: Plan, stage: Stage, place: Place, pieces: Sequence[Piece]) -> Changes:
+def prepare(cursor: Cursor, table: Table, *, plan: Plan, stage: Stage, place: Place, pieces: Sequence[Piece]) -> Changes:
     """Copy the files into temporary tables, settle them, and give the table the columns that it lacks.
 
     Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion.
     Raises: SchemaConflict for a changed type, or a chosen key that tells records badly apart; Truncated.
     """
-    gone = gather(database, plan=plan, stage=stage, place=place, pieces=pieces)
-    staged = stage.rows
-    with database.transaction() as cursor:
-        found = examine(cursor, staged, plan=plan)
-        if found.repeats:
-            refuse_repeats(cursor, staged, plan=plan)
-            refuse_shared_keys(cursor, staged, plan=plan)
-            _drop_covered(cursor, staged, plan)
-    with database.cursor() as cursor:
-        if found.repeats:
-            deduplicate(cursor, staged, plan=plan, into=stage.settled)
-            staged = stage.settled
-        check_types(table, plan, doing=f"Merging into {table.label}")
-        refuse_long_texts(cursor, table, stage=staged, plan=plan)
-        make(cursor, table, schema=plan.schema)
-    return Changes(staged, found, gone)
+    changes = gather(cursor, plan=plan, stage=stage, place=place, pieces=pieces)
+    table = described(cursor, table)  # now: the copying took its time
+    check_types(table, plan, doing=f"Merging into {table.label}")
+    if changes.found.rows:
+        refuse_long_texts(cursor, table, stage=changes.rows, plan=plan)
+    make(cursor, table, schema=plan.schema)
+    return changes
 
 
-def gather(database: Database, *, plan: Plan, stage: Stage, place: Place, pieces: Sequence[Piece]) -> int:
-    """All that was staged in one table, deletions with their mark; how many these are."""
-    with database.cursor() as cursor:
-        stage.make(cursor, plan)
-    fill(database, stage.rows, place=place, pieces=[piece for piece in pieces if piece.op is Op.UPSERT])
-    deletions = [piece for piece in pieces if piece.op is Op.DELETE and piece.rows]
-    if not deletions:
-        return 0
-    gone = fill(database, stage.gone, place=place, pieces=deletions)
-    names = listed(deletion_schema(plan).names)
-    with database.transaction() as cursor:
-        cursor.execute(f"INSERT INTO {stage.rows.sql} ({names}, {_GONE}) SELECT {names}, TRUE FROM {stage.gone.sql}")
-    return gone
+def gather(cursor: Cursor, *, plan: Plan, stage: Stage, place: Place, pieces: Sequence[Piece]) -> Changes:
+    """All that was staged, deletions with their mark, one row of each key; nothing is made where nothing was staged."""
+    if not any(piece.rows for piece in pieces):
+        return Changes(stage.rows, Found(0, 0, repeats=False, highest=None), 0)
+    deletions, gone = deleting(pieces), 0
+    stage.make(cursor, plan, pieces=pieces)
+    with transaction(cursor):
+        fill(cursor, stage.rows, place=place, pieces=[piece for piece in pieces if piece.op is Op.UPSERT])
+        if deletions:
+            gone = fill(cursor, stage.gone, place=place, pieces=deletions)
+            names = listed(deletion_schema(plan).names)
+            cursor.execute(f"INSERT INTO {stage.rows.sql} ({names}, {_GONE}) SELECT {names}, TRUE FROM {stage.gone.sql}")
+        found = examine(cursor, stage.rows, plan=plan)
+        if found.repeats:
+            refuse_repeats(cursor, stage.rows, plan=plan)
+            refuse_shared_keys(cursor, stage.rows, plan=plan)
+            _drop_covered(cursor, stage.rows, plan)
+    if not found.repeats:
+        return Changes(stage.rows, found, gone)
+    stage.settle(cursor, plan)
+    return Changes(stage.settled, found, gone)
 
 
 def merge(cursor: Cursor, table: Table, *, plan: Plan, changes: Changes) -> Counts:
@@ -100,13 +99,13 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, changes: Changes) -> Coun
     A deletion older than the table's row is ignored. Rows that would not change are left alone.
     Raises: SchemaConflict for a chosen key that tells records badly apart; Refused for a mass delete.
     """
-    table = Table(table.database, table.schema, table.name, described(cursor, table))
-    refuse_moved_keys(cursor, changes.rows, table=table, plan=plan)
+    if not changes.found.rows:
+        return Counts()
+    if plan.own_key:
+        refuse_moved_keys(cursor, changes.rows, table=described(cursor, table), plan=plan)
     _refuse_repeats_in(cursor, table, changes.rows, plan=plan)
     work = Work(table, changes.rows, plan)
-    there = count(cursor, table)
     deletions = _delete(cursor, work, changes)
-    refuse_mass_delete(table.label, plan, deletions=deletions, there=there)
     done = touched(cursor, work.upsert())
     if plan.concluded:
         refuse_emptied(table.label, plan, removed=deletions, left=count(cursor, table))
@@ -230,15 +229,21 @@ def values(plan: Plan) -> str:
 
 
 def _delete(cursor: Cursor, work: Work, changes: Changes) -> int:
-    """Apply deletions and flags, and return how many rows went or were newly marked."""
+    """Apply deletions and flags, and return how many rows went or were newly marked.
+
+    Raises: Refused for a mass delete.
+    """
     plan = work.plan
     if plan.deletes is Deletes.IGNORE or not (changes.gone or changes.found.flagged):
         return 0
     if plan.deletes is Deletes.SOFT and work.flag is None:
         refuse_unmarkable(work.table.label, plan, deletions=number(cursor, work.hit()))
         return 0
+    there = count(cursor, work.table)
     done = touched(cursor, work.mark() if plan.deletes is Deletes.SOFT else work.remove())
-    return done["updated"] + done["deleted"]
+    deletions = done["updated"] + done["deleted"]
+    refuse_mass_delete(work.table.label, plan, deletions=deletions, there=there)
+    return deletions
 
 
 def _drop_covered(cursor: Cursor, stage: Table, plan: Plan) -> None:

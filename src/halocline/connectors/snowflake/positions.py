@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from typing import Any
+
+from snowflake.connector.errors import ProgrammingError
 
 from halocline.batch import Position
 from halocline.connector import Lease
-from halocline.connectors.snowflake.client import Cursor, Database, literal, number, rows, touched
-from halocline.connectors.snowflake.tables import Table, create, described
+from halocline.connectors.snowflake.client import Cursor, Database, literal, number, rows, touched, transaction
+from halocline.connectors.snowflake.errors import is_missing
+from halocline.connectors.snowflake.tables import Table, answered, create
 from halocline.errors import LeaseLost
 
 TABLE = "_HALOCLINE_POSITIONS"
@@ -24,35 +28,29 @@ _NAMES = '"FLOW", "TARGET", "POSITION", "EPOCH", "OWNER", "UPDATED_AT"'
 def claim(database: Database, flow: str, *, owner: str) -> Lease:
     """Take the flow: its fencing number grows by one, so that a commit under an older one fails."""
     with database.cursor() as cursor:
-        if described(cursor, _table(database)) is None:
+        try:
+            fence, holder = _taken(cursor, database, flow, owner=owner)
+        except ProgrammingError as error:
+            if not is_missing(error):
+                raise
             create(cursor, f"CREATE TABLE IF NOT EXISTS {_table(database).sql} ({_TYPES})")
-    while True:
-        with database.transaction() as cursor:
-            _raise(cursor, database, flow, owner=owner)
-        with database.cursor() as cursor:
-            found = rows(cursor, f'SELECT DISTINCT "EPOCH", "OWNER" FROM {_table(database).sql} WHERE {_claimed(flow)}')
-        if len(found) == 1:
-            break  # else another's first claim came at the same instant; who raises the number after both is the newest
-    fence, holder = found[0]
+            fence, holder = _taken(cursor, database, flow, owner=owner)
     return Lease(flow, owner, int(fence) if holder == owner else 0)
 
 
 def read(cursor: Cursor, database: Database, *, flow: str, table: Table) -> Position | None:
-    """The position that the last commit of `flow` into `table` stored, or None."""
-    if described(cursor, _table(database)) is None:
-        return None
-    where = f'WHERE {_of(flow, table.label)} ORDER BY "EPOCH" DESC LIMIT 1'
-    found = rows(cursor, f'SELECT "POSITION" FROM {_table(database).sql} {where}')
-    position = json.loads(str(found[0][0])) if found and found[0][0] is not None else None
+    """The position that the last commit of `flow` into `table` stored; None without one, or if the table is gone or empty."""
+    where = f'{_of(flow, table.label)} AND {_filled(table)} ORDER BY "EPOCH" DESC LIMIT 1'
+    found = answered(cursor, f'SELECT "POSITION" FROM {_table(database).sql} WHERE {where}')
+    position = json.loads(str(found[0]["position"])) if found and found[0]["position"] is not None else None
     return position if isinstance(position, dict) else None
 
 
 def flows(cursor: Cursor, database: Database, *, table: Table) -> list[str]:
-    """The flows that have a position in `table`."""
-    if described(cursor, _table(database)) is None:
-        return []
-    where = f'"TARGET" = {literal(table.label)} AND "POSITION" IS NOT NULL'
-    return [str(flow) for (flow,) in rows(cursor, f'SELECT DISTINCT "FLOW" FROM {_table(database).sql} WHERE {where} ORDER BY 1')]
+    """The flows that have a position in `table`; none where it is gone or empty."""
+    where = f'"TARGET" = {literal(table.label)} AND "POSITION" IS NOT NULL AND {_filled(table)}'
+    found = answered(cursor, f'SELECT DISTINCT "FLOW" FROM {_table(database).sql} WHERE {where} ORDER BY 1')
+    return [str(line["flow"]) for line in found or ()]
 
 
 def check(cursor: Cursor, database: Database, *, lease: Lease, hold: bool = False) -> None:
@@ -76,10 +74,11 @@ def check(cursor: Cursor, database: Database, *, lease: Lease, hold: bool = Fals
 
 def write(cursor: Cursor, database: Database, *, lease: Lease, flow: str, table: Table, position: Position) -> None:
     """Store the position of `flow` in `table`, in the cursor's transaction."""
-    name, told = _table(database).sql, literal(json.dumps(position))
-    cursor.execute(f"DELETE FROM {name} WHERE {_of(flow, table.label)}")
-    values = f"{literal(flow)}, {literal(table.label)}, {told}, {lease.fence}, {literal(lease.owner)}, CURRENT_TIMESTAMP()"
-    cursor.execute(f"INSERT INTO {name} ({_NAMES}) SELECT {values}")
+    name, told, owner = _table(database).sql, literal(json.dumps(position)), literal(lease.owner)
+    sets = f'"POSITION" = {told}, "EPOCH" = {lease.fence}, "OWNER" = {owner}, "UPDATED_AT" = CURRENT_TIMESTAMP()'
+    if not touched(cursor, f"UPDATE {name} SET {sets} WHERE {_of(flow, table.label)}")["updated"]:
+        values = f"{literal(flow)}, {literal(table.label)}, {told}, {lease.fence}, {owner}, CURRENT_TIMESTAMP()"
+        cursor.execute(f"INSERT INTO {name} ({_NAMES}) SELECT {values}")
 
 
 def carry(cursor: Cursor, database: Database, *, lease: Lease, labels: Sequence[str]) -> bool:
@@ -101,18 +100,35 @@ def forget_all(cursor: Cursor, database: Database, *, table: Table) -> None:
     cursor.execute(f'DELETE FROM {_table(database).sql} WHERE "TARGET" = {literal(table.label)}')
 
 
+def _taken(cursor: Cursor, database: Database, flow: str, *, owner: str) -> tuple[Any, ...]:
+    """Raise the flow's number; what it is then, and whose."""
+    while True:
+        with transaction(cursor):
+            _raise(cursor, database, flow, owner=owner)
+        found = rows(cursor, f'SELECT DISTINCT "EPOCH", "OWNER" FROM {_table(database).sql} WHERE {_claimed(flow)}')
+        if len(found) == 1:  # else another's first claim came at the same instant; who raises the number after both is the newest
+            return found[0]
+
+
 def _raise(cursor: Cursor, database: Database, flow: str, *, owner: str) -> None:
     name = _table(database).sql
-    # Of several rows each is raised above all of them.
-    highest = number(cursor, f'SELECT max("EPOCH") FROM {name} WHERE {_claimed(flow)}')
-    sets = f'"EPOCH" = GREATEST("EPOCH", {highest}) + 1, "OWNER" = {literal(owner)}, "UPDATED_AT" = CURRENT_TIMESTAMP()'
-    if not touched(cursor, f"UPDATE {name} SET {sets} WHERE {_claimed(flow)}")["updated"]:
+    sets = f'"EPOCH" = "EPOCH" + 1, "OWNER" = {literal(owner)}, "UPDATED_AT" = CURRENT_TIMESTAMP()'
+    raised = touched(cursor, f"UPDATE {name} SET {sets} WHERE {_claimed(flow)}")["updated"]
+    if not raised:
         values = f"{literal(flow)}, '', NULL, 1, {literal(owner)}, CURRENT_TIMESTAMP()"
         cursor.execute(f"INSERT INTO {name} ({_NAMES}) SELECT {values}")
+    elif raised > 1:  # each is raised above all of them
+        highest = number(cursor, f'SELECT max("EPOCH") FROM {name} WHERE {_claimed(flow)}')
+        cursor.execute(f'UPDATE {name} SET "EPOCH" = {highest} WHERE {_claimed(flow)}')
 
 
 def _table(database: Database) -> Table:
     return Table(database.name, database.schema, TABLE)
+
+
+def _filled(table: Table) -> str:
+    """The condition that the table holds a row: whoever empties one wants it filled again, not only with what changes."""
+    return f"EXISTS (SELECT 1 FROM {table.sql} LIMIT 1)"
 
 
 def _claimed(flow: str) -> str:

@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from halocline.batch import Op
 from halocline.connector import Deletes, Lease, Plan
 from halocline.connectors.snowflake import positions
-from halocline.connectors.snowflake.client import Cursor, Database, number, rows, touched
+from halocline.connectors.snowflake.client import Cursor, Database, number, rows, touched, transaction
 from halocline.connectors.snowflake.identity import equal, refuse_repeats, refuse_shared_keys
 from halocline.connectors.snowflake.merge import Work, refuse_long_texts, values
-from halocline.connectors.snowflake.staging import Piece, Place, Stage, deduplicate, examine, fill
+from halocline.connectors.snowflake.staging import Found, Piece, Place, Stage, deleting, examine, fill
 from halocline.connectors.snowflake.tables import Table, clashes, count, defined, described, listed, make
 from halocline.connectors.snowflake.types import sql_type
 from halocline.errors import NotFound, SchemaConflict, Stop
@@ -40,57 +40,56 @@ class Side:
     counts: Counts
 
 
-def prepare(database: Database, *, plan: Plan, stage: Stage, place: Place, pieces: Sequence[Piece]) -> Side:
+def prepare(cursor: Cursor, *, plan: Plan, stage: Stage, place: Place, pieces: Sequence[Piece]) -> Side:
     """Fill, settle and count the side table.
 
     Raises: SchemaConflict when live records share a key; Truncated.
     """
-    with database.cursor() as cursor:
-        stage.make(cursor, plan)
-    fill(database, stage.rows, place=place, pieces=[piece for piece in pieces if piece.op is Op.UPSERT])
-    gone = [piece for piece in pieces if piece.op is Op.DELETE and piece.rows]
-    deletions = fill(database, stage.gone, place=place, pieces=gone) if gone else 0
-    with database.cursor() as cursor:
-        side = stage.rows
+    stage.make(cursor, plan, pieces=pieces)
+    gone, deletions, side = deleting(pieces), 0, stage.rows
+    with transaction(cursor):
+        fill(cursor, side, place=place, pieces=[piece for piece in pieces if piece.op is Op.UPSERT])
+        if gone:
+            deletions = fill(cursor, stage.gone, place=place, pieces=gone)
         found = examine(cursor, side, plan=plan)
+        kept = live = 0
         if found.repeats:
             refuse_repeats(cursor, side, plan=plan)
             refuse_shared_keys(cursor, side, plan=plan)
-            deduplicate(cursor, side, plan=plan, into=stage.settled)
-            side = stage.settled
-    with database.transaction() as cursor:
-        _drop_flagged(cursor, side, plan)
-        if deletions:
-            _apply_deletions(cursor, side, stage, plan=plan)
-        kept, live = rows(cursor, f"SELECT count(*), {_live(plan)} FROM {side.sql}")[0]
-    counts = Counts(inserted=int(kept), unchanged=found.rows + deletions - int(kept), highest=found.highest)
-    return Side(side, int(live or 0), counts)
+        else:
+            kept, live = _settled(cursor, side, stage, plan=plan, found=found, deletions=deletions)
+    if found.repeats:
+        stage.settle(cursor, plan)
+        side = stage.settled
+        with transaction(cursor):
+            kept, live = _settled(cursor, side, stage, plan=plan, found=found, deletions=deletions)
+    counts = Counts(inserted=kept, unchanged=found.rows + deletions - kept, highest=found.highest)
+    return Side(side, live, counts)
 
 
-def make_room(database: Database, table: Table, *, side: Side, plan: Plan, lease: Lease) -> bool:
+def make_room(cursor: Cursor, database: Database, *, table: Table, side: Side, plan: Plan, lease: Lease) -> bool:
     """All that DDL has to do before the side table's rows can be published; whether a column got another type.
 
     A column of another type is dropped and made anew, because Snowflake changes few types in place. Until the rows are published
     it is empty; the positions are forgotten first, so that a run that dies here is followed by a full one, and a run that was
-    overtaken ends before it. `table` is to be as it stands now, not as it stood before the side table was filled.
+    overtaken ends before it.
     Source: "ALTER TABLE ... ALTER COLUMN", https://docs.snowflake.com/en/sql-reference/sql/alter-table-column (unverified).
     Raises: LeaseLost; SchemaConflict or NotFound when the table's own columns could not be kept; Refused as `publish`.
     """
+    table = described(cursor, table)  # now: the copying took its time, and DDL on what is no longer true would do harm
     strange = clashes(table, plan.schema)
-    with database.cursor() as cursor:
-        refuse_long_texts(cursor, table, stage=side.table, plan=plan)
-        if table.exists:
-            _refuse_loss(cursor, table, side, plan=plan)
-            _refuse_doubles(cursor, table, plan)
-        make(cursor, table, schema=plan.schema)
+    refuse_long_texts(cursor, table, stage=side.table, plan=plan)
+    if table.exists and (strange or table.missing(plan.schema) or table.only_here(plan.schema)):  # else `publish` is the first
+        _refuse_loss(cursor, table, side, plan=plan)
+        _refuse_doubles(cursor, table, plan)
+    make(cursor, table, schema=plan.schema)
     if strange:
-        with database.transaction() as cursor:
+        with transaction(cursor):
             positions.check(cursor, database, lease=lease, hold=True)
             positions.forget_all(cursor, database, table=table)
-        with database.cursor() as cursor:
-            for column in strange:
-                cursor.execute(f"ALTER TABLE {table.sql} DROP COLUMN {listed([column.name])}")
-                cursor.execute(f"ALTER TABLE {table.sql} ADD COLUMN {defined(column)}")
+        for column in strange:
+            cursor.execute(f"ALTER TABLE {table.sql} DROP COLUMN {listed([column.name])}")
+            cursor.execute(f"ALTER TABLE {table.sql} ADD COLUMN {defined(column)}")
     return bool(strange)
 
 
@@ -100,7 +99,7 @@ def publish(cursor: Cursor, table: Table, *, side: Side, plan: Plan) -> bool:
     Raises: Refused when an empty answer would replace rows, or one that lacks more than the plan's share of them; Stop when the
     table holds another number of rows afterwards.
     """
-    table = replace(table, columns=described(cursor, table))
+    table = described(cursor, table)
     _refuse_loss(cursor, table, side, plan=plan)
     by_key = bool(table.only_here(plan.schema))
     if by_key:
@@ -113,6 +112,19 @@ def publish(cursor: Cursor, table: Table, *, side: Side, plan: Plan) -> bool:
         cause = f"{quantity(side.counts.inserted, 'row was')} to be there, {there:,} are"
         raise Stop(f"Replacing {table.label}", cause, hint="Nothing was published.")
     return by_key
+
+
+def _settled(cursor: Cursor, side: Table, stage: Stage, *, plan: Plan, found: Found, deletions: int) -> tuple[int, int]:
+    """Take the deleted rows out of the side table, in the cursor's transaction; how many rows it has then, and how many live."""
+    if not (deletions or found.repeats):
+        live = found.rows - found.flagged
+        if plan.deletes is Deletes.SOFT or not found.flagged:
+            return found.rows, live
+    _drop_flagged(cursor, side, plan)
+    if deletions:
+        _apply_deletions(cursor, side, stage, plan=plan)
+    kept, alive = rows(cursor, f"SELECT count(*), {_live(plan)} FROM {side.sql}")[0]
+    return int(kept), int(alive or 0)
 
 
 def _drop_flagged(cursor: Cursor, side: Table, plan: Plan) -> None:

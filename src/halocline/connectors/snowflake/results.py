@@ -105,11 +105,11 @@ class SnowflakeResults:
 
     def _make(self, cursor: Cursor, table: Table, columns: pa.Schema) -> None:
         typed = {column.name.upper(): f"{quoted(column.name.upper())} {_TYPES[column.type]}" for column in columns}
-        there = described(cursor, table)
-        if there is None:
+        table = described(cursor, table)
+        if not table.exists:
             cursor.execute(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join(typed.values())})")
         for name, column in typed.items():
-            if there is not None and name not in there:
+            if table.exists and table.type_of(name) is None:
                 cursor.execute(f"ALTER TABLE {table.sql} ADD COLUMN {column}")
 
     def _table(self, name: str) -> Table:

@@ -17,7 +17,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from halocline.batch import Op
@@ -121,31 +121,41 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The temporary tables of a load, named by its place."""
+    """The temporary tables of a load, named by its place; `made` are those that were asked for so far, to be dropped."""
 
     rows: Table
     gone: Table
     settled: Table
+    made: list[Table] = field(default_factory=list)
 
     @classmethod
     def of(cls, table: Table, place: Place) -> Stage:
         """The tables of a load into `table`."""
         name = f"{_PREFIX}{_digest(table, place.stage)}_{place.run}".replace("-", "_").upper()
-        return cls(*(replace(table, name=f"{name}{end}", columns=None) for end in ("", "_GONE", "_SETTLED")))
+        rows, gone, settled = (replace(table, name=f"{name}{end}", columns=None) for end in ("", "_GONE", "_SETTLED"))
+        return cls(rows, gone, settled)
 
-    def make(self, cursor: Cursor, plan: Plan) -> None:
-        """Make the tables that take the files, empty."""
-        columns = ", ".join(f"{listed([column.name])} {staged_type(column)}" for column in plan.schema)
-        cursor.execute(f"CREATE TEMPORARY TABLE {self.rows.sql} ({columns}, {quoted(GONE)} BOOLEAN DEFAULT FALSE)")
-        held = deletion_schema(plan)
-        columns = ", ".join(f"{listed([column.name])} {staged_type(column)}" for column in held)
-        if len(held):
-            cursor.execute(f"CREATE TEMPORARY TABLE {self.gone.sql} ({columns})")
+    def make(self, cursor: Cursor, plan: Plan, *, pieces: Sequence[Piece]) -> None:
+        """Make the tables that take the pieces, empty."""
+        self._make(cursor, self.rows, f"({_columns(plan.schema)}, {quoted(GONE)} BOOLEAN DEFAULT FALSE)")
+        if deleting(pieces):
+            self._make(cursor, self.gone, f"({_columns(deletion_schema(plan))})")
+
+    def settle(self, cursor: Cursor, plan: Plan) -> None:
+        """Make a table of one row of each key: the newest stamp stays; at equal ones rows before deletions, live ones first."""
+        order = [f"{listed([name])} DESC NULLS LAST" for name in plan.cursor_columns] + [quoted(GONE)]
+        order += [f"COALESCE({listed([name])}, FALSE)" for name in plan.flag_columns]
+        rank = f"ROW_NUMBER() OVER (PARTITION BY {listed(plan.key)} ORDER BY {', '.join(order)})"
+        self._make(cursor, self.settled, f"AS SELECT * FROM {self.rows.sql} QUALIFY {rank} = 1")
 
     def drop(self, cursor: Cursor) -> None:
         """Drop the tables where they are still there."""
-        for table in (self.rows, self.gone, self.settled):
+        for table in self.made:
             cursor.execute(f"DROP TABLE IF EXISTS {table.sql}")
+
+    def _make(self, cursor: Cursor, table: Table, rest: str) -> None:
+        self.made.append(table)
+        cursor.execute(f"CREATE TEMPORARY TABLE {table.sql} {rest}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +176,8 @@ def staged_pieces(manifests: Iterable[Manifest]) -> list[Piece]:
     return pieces_of(manifests, Piece.from_text, doing="Loading the staged rows", called="pieces")
 
 
-def fill(database: Database, table: Table, *, place: Place, pieces: Sequence[Piece]) -> int:
-    """Copy just these pieces into a temporary table, and return how many rows they are.
+def fill(cursor: Cursor, table: Table, *, place: Place, pieces: Sequence[Piece]) -> int:
+    """Copy just these pieces into a temporary table, in the cursor's transaction, and return how many rows they are.
 
     A folder is one COPY, which Snowflake spreads over its warehouse; where other files lie beside the pieces (an attempt that
     failed), all is taken back and each piece is copied for itself.
@@ -175,16 +185,15 @@ def fill(database: Database, table: Table, *, place: Place, pieces: Sequence[Pie
     """
     wanted = {piece.file: piece.rows for piece in pieces if piece.rows}
     groups = {piece.folder: piece for piece in pieces if piece.rows}
-    with database.transaction() as cursor:
-        found: dict[str, int] = {}
-        for folder, piece in groups.items():
-            found |= copied(cursor, table, piece=piece, source=place.folder(folder))
-        if set(found) - set(wanted):
-            cursor.execute(f"DELETE FROM {table.sql}")
-            found = {}
-            for piece in pieces:
-                if piece.rows:
-                    found |= copied(cursor, table, piece=piece, source=place.folder(piece.folder) + piece.file)
+    found: dict[str, int] = {}
+    for folder, piece in groups.items():
+        found |= copied(cursor, table, piece=piece, source=place.folder(folder))
+    if set(found) - set(wanted):
+        cursor.execute(f"DELETE FROM {table.sql}")
+        found = {}
+        for piece in pieces:
+            if piece.rows:
+                found |= copied(cursor, table, piece=piece, source=place.folder(piece.folder) + piece.file)
     wrong = [name for name, count in wanted.items() if found.get(name) != count]
     if wrong:
         loaded, announced = quantity(sum(found.values()), "row was"), sum(wanted.values())
@@ -212,26 +221,27 @@ def examine(cursor: Cursor, table: Table, *, plan: Plan) -> Found:
     whole = " AND ".join(f"{listed([name])} IS NOT NULL" for name in plan.key) or "TRUE"
     flagged = " OR ".join(listed([name]) for name in plan.flag_columns) or "FALSE"
     stamp = next((f"max(CASE WHEN NOT {quoted(GONE)} THEN {listed([name])} END)" for name in plan.cursor_columns), "NULL")
-    sql = f"SELECT count(*), COUNT_IF({whole}), COUNT_IF({flagged}), {stamp} FROM {table.sql}"
-    total, keyed, marked, highest = rows(cursor, sql)[0]
+    keys = f"count(DISTINCT {listed(plan.key)})" if plan.key else "count(*)"
+    sql = f"SELECT count(*), COUNT_IF({whole}), COUNT_IF({flagged}), {stamp}, {keys} FROM {table.sql}"
+    total, keyed, marked, highest, distinct = rows(cursor, sql)[0]
     if int(keyed or 0) != int(total):
         raise keyless(plan, int(total) - int(keyed or 0))
-    repeated = f"SELECT 1 FROM {table.sql} GROUP BY {listed(plan.key)} HAVING count(*) > 1 LIMIT 1"
-    return Found(int(total), int(marked or 0), bool(plan.key and rows(cursor, repeated)), _text(highest))
-
-
-def deduplicate(cursor: Cursor, table: Table, *, plan: Plan, into: Table) -> None:
-    """Make a table of one row of each key: the newest stamp stays; at equal stamps a row before a deletion, a live one first."""
-    order = [f"{listed([name])} DESC NULLS LAST" for name in plan.cursor_columns] + [quoted(GONE)]
-    order += [f"COALESCE({listed([name])}, FALSE)" for name in plan.flag_columns]
-    rank = f"ROW_NUMBER() OVER (PARTITION BY {listed(plan.key)} ORDER BY {', '.join(order)})"
-    cursor.execute(f"CREATE TEMPORARY TABLE {into.sql} AS SELECT * FROM {table.sql} QUALIFY {rank} = 1")
+    return Found(int(total), int(marked or 0), int(distinct) != int(total), _text(highest))
 
 
 def deletion_schema(plan: Plan) -> Schema:
     """What is kept of a deletion: its key, and its stamp where there is one."""
     wanted = {name.lower() for name in (*plan.key, *plan.cursor_columns)}
     return plan.schema.select([name for name in plan.schema.names if name.lower() in wanted])
+
+
+def deleting(pieces: Sequence[Piece]) -> list[Piece]:
+    """Those of the pieces that bring deletions."""
+    return [piece for piece in pieces if piece.op is Op.DELETE and piece.rows]
+
+
+def _columns(schema: Schema) -> str:
+    return ", ".join(f"{listed([column.name])} {staged_type(column)}" for column in schema)
 
 
 def _text(value: Any) -> str | None:

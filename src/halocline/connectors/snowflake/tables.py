@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from snowflake.connector.errors import Error, ProgrammingError
 
@@ -66,34 +67,62 @@ def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
 
     Raises: FixConfig when the name belongs to a view.
     """
+    table = described(cursor, named(database, target=target))
+    if table.exists:
+        is_there(cursor, database, target=target)
+    return table
+
+
+def named(database: Database, *, target: Target) -> Table:
+    """The table that `target` names, without a look at it.
+
+    Raises: FixConfig for a name that Snowflake does not take.
+    """
     doing = f"Looking at the table {target}"
     schema = uppered(target.schema or database.schema, doing=doing)
-    name = Table(database.name, schema, uppered(target.table, doing=doing))
-    columns = described(cursor, name)
-    if columns is None:
-        return name
-    cursor.execute(f"SHOW OBJECTS LIKE {literal(name.name)} IN SCHEMA {quoted(name.database, name.schema)}")
-    kinds = [str(line.get("kind")).upper() for line in told(cursor) if line.get("name") == name.name]
+    return Table(database.name, schema, uppered(target.table, doing=doing))
+
+
+def is_there(cursor: Cursor, database: Database, *, target: Target) -> bool:
+    """Whether such a table was seen in this session, or is there now. No warehouse is needed for it.
+
+    Raises: FixConfig when the name belongs to a view.
+    """
+    table = named(database, target=target)
+    if table.sql in database.tables:
+        return True
+    found = answered(cursor, f"SHOW OBJECTS LIKE {literal(table.name)} IN SCHEMA {quoted(table.database, table.schema)}")
+    kinds = [str(line.get("kind")).upper() for line in found or () if line.get("name") == table.name]
     if any("VIEW" in kind for kind in kinds):
-        raise FixConfig(doing, "that is a view", hint="Name another table, or drop the view.")
-    return Table(name.database, name.schema, name.name, columns)
+        raise FixConfig(f"Looking at the table {target}", "that is a view", hint="Name another table, or drop the view.")
+    database.tables.update([table.sql] if kinds else [])
+    return bool(kinds)
 
 
-def schema_of(cursor: Cursor, table: Table) -> Schema:
-    """The columns of a table in the neutral types; what no neutral type holds is text."""
-    cursor.execute(f"DESCRIBE TABLE {table.sql}")
-    return Schema(tuple(column_of(str(c["name"]), str(c["type"]), nullable=c.get("null?") != "N") for c in told(cursor)))
+def schema_of(cursor: Cursor, table: Table) -> Schema | None:
+    """The columns of a table in the neutral types, or None where there is no such table; what no neutral type holds is text."""
+    found = answered(cursor, f"DESCRIBE TABLE {table.sql}")
+    if found is None:
+        return None
+    return Schema(tuple(column_of(str(c["name"]), str(c["type"]), nullable=c.get("null?") != "N") for c in found))
 
 
-def described(cursor: Cursor, table: Table) -> dict[str, str] | None:
-    """The columns of a table and their types, or None where there is no such table."""
+def described(cursor: Cursor, table: Table) -> Table:
+    """The table as it stands now."""
+    found = answered(cursor, f"DESCRIBE TABLE {table.sql}")
+    columns = None if found is None else {str(line["name"]): str(line["type"]).upper() for line in found}
+    return replace(table, columns=columns)
+
+
+def answered(cursor: Cursor, sql: str) -> list[dict[str, Any]] | None:
+    """The rows that a statement answers, by the names of their columns in lower case; None where what it names is not there."""
     try:
-        cursor.execute(f"DESCRIBE TABLE {table.sql}")
+        cursor.execute(sql)
     except ProgrammingError as error:
         if is_missing(error):
             return None
         raise
-    return {str(line["name"]): str(line["type"]).upper() for line in told(cursor)}
+    return told(cursor)
 
 
 def check_types(table: Table, plan: Plan, *, doing: str) -> None:
