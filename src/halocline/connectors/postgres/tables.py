@@ -127,7 +127,8 @@ def look(cursor: Cursor, name: str, *, doing: str) -> tuple[Table, bool]:
         "SELECT c.oid, n.nspname, c.relname, c.relkind = 'r' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.oid = coalesce(to_regclass($1), to_regclass($2)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
     )
-    found = rows(cursor, sql, values=spelt)
+    is_text = not any("\ud800" <= char <= "\udfff" for char in name)  # half of a character is in no name, and cannot be asked for
+    found = rows(cursor, sql, values=spelt) if is_text else []
     if not found:
         known = "SELECT format('%s.%s', schemaname, tablename) FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)'"
         names = [str(one_name) for (one_name,) in rows(cursor, known)]
