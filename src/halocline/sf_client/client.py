@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from halocline.connectors.salesforce import Authenticator, SalesforceClient, Session, SoapAuthenticator
     from halocline.sf_client.bulk import SfBulk
 
-_LOGIN_HOSTS = {"": "login", "na": "login"}
 _OTHER_LOGINS = ("ACCESS_TOKEN", "PRIVATE_KEY_PATH", "REFRESH_TOKEN", "CLIENT_ID")
 _DOING = "Logging in to Salesforce"
 _HINT = "Give user name, password, security token and domain; or at most the domain, for the SF_* variables; or a client."
@@ -237,6 +236,6 @@ def soap_login(username: str, password: str, *, security_token: str | None, doma
 
 
 def _login_url(domain: str) -> str:
-    name = domain.strip()
-    host = _LOGIN_HOSTS.get(name.lower(), name)
-    return host if "://" in host else f"https://{host}.salesforce.com"
+    from halocline.connectors.salesforce.soap_login import login_url  # it loads the HTTP library
+
+    return login_url(domain)

@@ -35,6 +35,7 @@ from halocline.connectors.salesforce.auth import (
     from_env,
     session_from,
 )
+from halocline.connectors.salesforce.soap_login import SoapAuthenticator
 from halocline.connectors.salesforce.transport import Transport
 from halocline.errors import FixConfig, HaloclineError, LoginRefused, NetworkFailed, RetryLater
 from halocline.flows.connections import Org
@@ -466,6 +467,15 @@ LOGIN = {"SF_CLIENT_ID": "id", "SF_LOGIN_URL": "https://acme.my.salesforce.com"}
         (
             {"SF_CLIENT_ID": "id", "SF_CLIENT_SECRET": "s", "SF_USERNAME": "u", "SF_PASSWORD": "p"},
             OAuthAuthenticator("id", "s", "u", "p"),
+        ),
+        ({"SF_USERNAME": "u", "SF_PASSWORD": "p"}, SoapAuthenticator("u", "p")),
+        (
+            {"SF_USERNAME": "u", "SF_PASSWORD": "p", "SF_SECURITY_TOKEN": "t", "SF_DOMAIN": "test"},
+            SoapAuthenticator("u", "p", security_token="t", login_url="https://test.salesforce.com"),
+        ),
+        (
+            {"SF_USERNAME": "u", "SF_PASSWORD": "p", "SF_DOMAIN": "test", "SF_LOGIN_URL": "https://acme.my.salesforce.com"},
+            SoapAuthenticator("u", "p", login_url="https://acme.my.salesforce.com"),
         ),
         (
             {"SF_ACCESS_TOKEN": "t", "SF_INSTANCE_URL": "https://acme.my.salesforce.com", **LOGIN, "SF_CLIENT_SECRET": "s"},

@@ -341,7 +341,7 @@ def from_env(environ: Mapping[str, str] | None = None) -> Authenticator:
     """The way to log in that the `SF_*` variables describe.
 
     The first of these that is set decides: SF_ACCESS_TOKEN (session id), SF_PRIVATE_KEY_PATH (JWT), SF_REFRESH_TOKEN, SF_PASSWORD
-    (username-password), SF_CLIENT_SECRET (client credentials).
+    (username-password; without an app by the SOAP API, at SF_LOGIN_URL or SF_DOMAIN), SF_CLIENT_SECRET (client credentials).
     Raises: FixConfig saying what is missing.
     """
     env = environment(environ)
@@ -356,11 +356,23 @@ def from_env(environ: Mapping[str, str] | None = None) -> Authenticator:
     raise FixConfig(_DOING, f"none of {', '.join(_FLOWS)} is set", hint=hint)
 
 
+def _by_password(environ: Mapping[str, str]) -> Authenticator:
+    """By the app that is named, else by the SOAP API, which asks for none: what users of Data Loader have."""
+    env = _Environment(environ, "username-password")
+    if env.get("SF_CLIENT_ID") or env.get("SF_CLIENT_SECRET"):
+        return OAuthAuthenticator.from_env(environ)
+    from halocline.connectors.salesforce.soap_login import SoapAuthenticator, login_url  # it stands on this module
+
+    username, password, token = *env.need("SF_USERNAME", "SF_PASSWORD"), env.get("SF_SECURITY_TOKEN") or ""
+    host = env.get("SF_LOGIN_URL") or login_url(env.get("SF_DOMAIN") or "")
+    return SoapAuthenticator(username, secret(password), security_token=secret(token), login_url=host)
+
+
 _FLOWS: Mapping[str, Callable[[Mapping[str, str]], Authenticator]] = {
     "SF_ACCESS_TOKEN": SessionAuthenticator.from_env,
     "SF_PRIVATE_KEY_PATH": JWTAuthenticator.from_env,
     "SF_REFRESH_TOKEN": RefreshTokenAuthenticator.from_env,
-    "SF_PASSWORD": OAuthAuthenticator.from_env,
+    "SF_PASSWORD": _by_password,
     "SF_CLIENT_SECRET": ClientCredentialsAuthenticator.from_env,
 }
 

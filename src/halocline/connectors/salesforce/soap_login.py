@@ -24,6 +24,7 @@ from halocline.retry import Policy, retry
 SOAP_NOTICE = (
     "The login of the SOAP API is a legacy: Salesforce takes it away in Summer '27. Move to client credentials or a JWT."
 )
+_LOGIN_HOSTS = {"": "login", "na": "login"}
 _LAST_VERSION = "64.0"
 _POLICY = Policy(attempts=5, base_s=2.0, cap_s=32.0, budget_s=120.0)
 _DOING = "Logging in to Salesforce (SOAP)"
@@ -33,6 +34,13 @@ _HINTS = {
     "LOGIN_MUST_USE_SECURITY_TOKEN": "Give the security token, which Salesforce mails when it is reset.",
     "INVALID_OPERATION": "The org has this login off. Use client credentials or a JWT.",
 }
+
+
+def login_url(domain: str) -> str:
+    """Where a domain logs in: `login` (also "" and `na`), `test`, `<name>.my`, or a whole address."""
+    name = domain.strip()
+    host = _LOGIN_HOSTS.get(name.lower(), name)
+    return host if "://" in host else f"https://{host}.salesforce.com"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,15 @@ VARIABLES = (
     Variable("SF_INSTANCE_URL", "Where SF_ACCESS_TOKEN is good for."),
     Variable("SF_USERNAME", "The user of a JWT, or of a password."),
     Variable(
-        "SF_PASSWORD", "The user's password; with the consumer key and secret: a flow that Salesforce retires in February 2027."
+        "SF_PASSWORD",
+        "The user's password; with the consumer key and secret: a flow that Salesforce retires in February 2027; "
+        "with SF_USERNAME alone: the login of the SOAP API, until Summer '27.",
     ),
     Variable("SF_SECURITY_TOKEN", "What Salesforce wants after the password, from an address that it does not know."),
-    Variable("SF_DOMAIN", "`login`, `test` or `<name>.my`, for `SfClient` with SF_USERNAME and SF_PASSWORD alone.", "login"),
+    Variable(
+        "SF_DOMAIN",
+        "`login`, `test` or `<name>.my`, with SF_USERNAME and SF_PASSWORD alone, where SF_LOGIN_URL is not set.",
+        "login",
+    ),
 )
 """Each may be a reference (`env:NAME`, `file:PATH`, `aws-sm:NAME#KEY`)."""
