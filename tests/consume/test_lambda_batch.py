@@ -97,6 +97,14 @@ def record(
     return {**told, "attributes": system, "messageAttributes": attributes}
 
 
+def test_a_function_may_be_called_without_a_context() -> None:
+    """As tests of a function do: there is as much time as Lambda ever gives."""
+    handlers, told = Handlers(), list[str]()
+    handlers.add_handler(lambda message: told.append(message.raw_body), None)
+    assert aws_lambda.handles(handlers, store=None)({"Records": [record("1")]}, None) == {"batchItemFailures": []}
+    assert len(told) == 1
+
+
 @pytest.fixture
 def world() -> World:
     return World()

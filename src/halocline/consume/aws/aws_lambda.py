@@ -40,7 +40,7 @@ _MOST_BYTES = 200_000  # of results in an answer; a state of Step Functions hold
 _SCHEDULED = {"Scheduled Event", "Scheduled Event - Scheduler"}
 
 
-def handler(event: Mapping[str, Any], context: Invocation) -> dict[str, Any]:
+def handler(event: Mapping[str, Any], context: Invocation | None) -> dict[str, Any]:
     """Handle one event with the flows of `halocline.yaml` beside the function (or where HALOCLINE_CONFIG says).
 
     Raises: FixConfig for a configuration that cannot be; NotAllHandled, RetryLater for what is to be delivered again.

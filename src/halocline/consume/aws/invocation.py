@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+_MOST_S = 900.0  # that a function runs
 _MOST_MARGIN = 1 / 3  # of the time that there is: a function with a short time-out is to do something all the same
 
 
@@ -24,8 +25,11 @@ class TimeLeft:
     gone_at: float
 
     @classmethod
-    def of(cls, invocation: Invocation, *, margin_s: float) -> TimeLeft:
-        """What is left now, with `margin_s` of it kept for the end."""
-        left_s = invocation.get_remaining_time_in_millis() / 1_000
+    def of(cls, invocation: Invocation | None, *, margin_s: float) -> TimeLeft:
+        """What is left now, with `margin_s` of it kept for the end; without an invocation, as in a test, the most that Lambda gives.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, read November 2026 (900 s).
+        """
+        left_s = _MOST_S if invocation is None else invocation.get_remaining_time_in_millis() / 1_000
         gone_at = time.monotonic() + left_s
         return cls(gone_at - min(margin_s, left_s * _MOST_MARGIN), gone_at)

@@ -35,7 +35,7 @@ _DOING = "Handling an event in Lambda"
 _MARGIN_S = 5.0  # kept for what comes after the last handler
 _LONGER = 1.25  # a handler is begun when there is so much more time than the slowest before it took
 
-LambdaHandler = Callable[[Mapping[str, Any], Invocation], dict[str, Any]]
+LambdaHandler = Callable[[Mapping[str, Any], Invocation | None], dict[str, Any]]
 
 
 def handles(
@@ -48,7 +48,7 @@ def handles(
     name: str | None = None,
     known_as: str | None = None,
 ) -> LambdaHandler:
-    """The function that AWS is to call for each event.
+    """The function that AWS is to call for each event; tests call it with None for the context.
 
     `store` remembers what was done: a store or its address, "" for the one that HALOCLINE_IDEMPOTENCY names, None for none. It is
     opened with the first event. `dead_letters` (a queue, its name or URL) is where messages that cannot be handled are set aside;
@@ -61,7 +61,7 @@ def handles(
     loop = OwnLoop()
     booked = set[str]()
 
-    def handler(event: Mapping[str, Any], context: Invocation) -> dict[str, Any]:
+    def handler(event: Mapping[str, Any], context: Invocation | None) -> dict[str, Any]:
         if not opened:  # a warm function keeps them
             opened.append((_store(store), _queue(dead_letters)))
         known, aside = opened[0]
@@ -225,7 +225,7 @@ def _others(event: Mapping[str, Any]) -> Iterator[Item]:
         raise FixConfig(_DOING, f"it is an event of another kind: {', '.join(sorted(map(str, event)))[:200]}", hint=hint)
 
 
-def _function(invocation: Invocation) -> str:
+def _function(invocation: Invocation | None) -> str:
     """The function's ARN, without version and alias; "": Lambda does not say it."""
     arn = str(getattr(invocation, "invoked_function_arn", None) or "")
     return ":".join(arn.split(":")[:7])
