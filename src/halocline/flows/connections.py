@@ -87,7 +87,7 @@ class Org(Model):
     username: str | None = None
     """Or a reference."""
     password: Secret | None = None
-    """With `username`, `security_token`, `client_id` and `client_secret`: a flow that Salesforce retires in February 2027."""
+    """With `username` and `security_token`; without an app (`client_id`) until Summer '27, with one until February 2027."""
     security_token: Secret | None = None
     """What Salesforce wants after the password, from an address that it does not know."""
     private_key_path: str | None = None

@@ -26,7 +26,7 @@ class TimeLeft:
 
     @classmethod
     def of(cls, invocation: Invocation | None, *, margin_s: float) -> TimeLeft:
-        """What is left now, with `margin_s` of it kept for the end; without an invocation, as in a test, the most that Lambda gives.
+        """What is left now, with `margin_s` of it kept for the end; without an invocation, as in tests, the most that there is.
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, read November 2026 (900 s).
         """
