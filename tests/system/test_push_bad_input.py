@@ -83,6 +83,10 @@ MISTAKES = [
     *NOTHING,
     Trouble("no-key-column", content("Name\nA\n"), ("Ext__c",)),
     Trouble("unknown-field", content("Ext__c,Nme\na,A\n"), ("Nme", "Did you mean Name")),
+    Trouble("label-as-name", content("Ext__c,Account Name\na,A\n"), ("Account Name", "label", "Did you mean Name")),
+    Trouble("key-with-spaces", content(" Ext__c ,Name\na,A\n"), ("The column ' Ext__c ' seems to be it",)),
+    Trouble("a-relationship-as-a-column", content("Ext__c,Parent\na,A\n"), ("Parent: it is no field", "ParentId")),
+    Trouble("text-of-any-form", content("Ext__c\tName\na\tA\n", "rows.txt"), ("rows.txt", "--delimiter tab")),
     Trouble(
         "wrong-encoding", content("Ext__c,Name\na,Müller\n".encode("latin-1")), ("rows.csv", "utf-8", "--encoding|encoding=")
     ),

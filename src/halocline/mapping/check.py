@@ -16,6 +16,7 @@ from halocline.mapping.finding import Finding
 from halocline.mapping.near import near
 from halocline.mapping.paths import splits
 from halocline.mapping.steps import Step
+from halocline.mapping.unknown import unknown_field
 from halocline.schema import Schema
 
 Describe = Mapping[str, Any]  # the JSON of a describe, as Salesforce gives it
@@ -93,9 +94,7 @@ def _of_target(target: str, question: Question) -> Iterator[Finding]:
     else:
         field = question.fields.get(target.lower())
         if field is None:
-            names = [str(one["name"]) for one in question.describe["fields"]]
-            hint = "Check that the user may see it (field-level security)."
-            yield Finding(target, f"{question.sobject} has no such field", tuple(near(target, names)), hint)
+            yield unknown_field(target, question.describe, sobject=question.sobject)
     if field is None or question.is_key(target):
         return
     if question.mode == "delete":

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+import pyarrow as pa
+
 from halocline.errors import FixConfig
 from halocline.mapping import FieldMapper, Finding, lookups
 from halocline.mapping.near import near
+from halocline.mapping.unknown import unknown_field
 from halocline.push.destination import RowBatch, RowDestination
 from halocline.push.order import Nulls, SyncMode, WriteOrder
 from halocline.rows.rows import Rows
@@ -73,7 +76,7 @@ class _Fields:
         names = _names(batch) - self._good
         if self._order.mode in _DELETES or not names:
             return
-        inner = {name for name in names if isinstance(name, str) and self._is_parent(name.lower())}
+        inner = {name for name in names if isinstance(name, str) and self._is_parent(name.lower()) and _may_nest(batch, name)}
         spelled = (names - inner) | _keys(batch, inner)
         self.refuse([finding for name in sorted(spelled, key=str) for finding in self._of(name)])
         self._good |= names - inner
@@ -100,9 +103,7 @@ class _Fields:
         elif "." in name:
             yield from (one for one in lookups.examine(name, self._describe, describe_of=self._describe_of) if one.fatal)
         elif name.lower() not in self._fields:
-            known = [str(field["name"]) for field in self._fields.values()]
-            hint = "Map it, leave it out, or check that the user may see it (field-level security)."
-            yield Finding(name, f"{self._order.sobject} has no such field", tuple(near(name, known)), hint)
+            yield unknown_field(name, self._describe, sobject=self._order.sobject, or_else="Map it, leave it out")
 
     def _is_parent(self, name: str) -> bool:
         return name in self._parents and name not in self._fields
@@ -111,7 +112,13 @@ class _Fields:
         needed = self._order.needed
         if needed and needed.lower() not in {name.lower() for name in columns}:
             told = f"there is no such column, and mode {self._order.mode} needs it in every row"
-            yield Finding(needed, told, tuple(near(needed, columns)), _undivided(columns))
+            yield Finding(needed, told, tuple(near(needed, columns)), _undivided(columns) or self._renamed(needed, columns))
+
+    def _renamed(self, needed: str, columns: Sequence[str]) -> str:
+        """What to try where the header has the field by its label, or with spaces around its name."""
+        label = str(self._fields.get(needed.lower(), {}).get("label") or needed).lower()
+        found = next((name for name in columns if name.strip().lower() in (needed.lower(), label)), None)
+        return "" if found is None else f"The column {found!r} seems to be it: name it {needed}, or map it."
 
 
 class CheckedRows:
@@ -171,6 +178,11 @@ def _names(batch: RowBatch) -> set[object]:
     if not isinstance(batch.rows, Sequence):
         return set(batch.rows.schema.names)
     return set().union(*(row for row in batch.rows if isinstance(row, Mapping)))
+
+
+def _may_nest(batch: RowBatch, name: str) -> bool:
+    """Whether a parent's record may stand there: in dicts it is seen row by row, in columns of texts it cannot."""
+    return isinstance(batch.rows, Sequence) or pa.types.is_struct(batch.rows.schema.field(name).type)
 
 
 def _keys(batch: RowBatch, parents: Iterable[str]) -> set[object]:
