@@ -18,7 +18,7 @@ from tests.rows.reading import all_of
 
 from halocline.errors import FixConfig, NotFound
 from halocline.push.order import Nulls
-from halocline.rows.files import FileOptions
+from halocline.rows.files import FileOptions, file_rows
 from halocline.rows.of import rows_of
 from halocline.rows.rows import Rows
 
@@ -130,6 +130,8 @@ def test_a_csv_file_that_is_wrong_names_the_place(data: bytes, told: str, tmp_pa
         (b"a\xe9,b\n1,2\n", "utf-8", "byte 1 (0xe9, in line 1) is not utf-8"),
         (b"a,b\n" + b"1,2\n" * 400_000 + b"\xff,2\n", "utf-8", "byte 1,600,004 (0xff, in line 400,002)"),
         ("a,b\n1,2\n".encode("utf-16"), "utf-8", 'perhaps encoding="utf-16"'),
+        ("a,b\n1,é\n".encode("utf-16-le"), "utf-8", 'perhaps encoding="utf-16-le"'),
+        ("a,b\n1,é\n".encode("utf-16-be"), "utf-8", 'perhaps encoding="utf-16-be"'),
         (b"a,b\n1,\x81\n", "cp1252", "byte 6 (0x81, in line 2) is not cp1252"),
         (b"a,b\n", "klingon", "unknown encoding: klingon"),
         (b"a,b\n", "base64", "is not a text encoding"),
@@ -140,6 +142,16 @@ def test_a_wrong_encoding_names_the_byte(data: bytes, encoding: str, told: str, 
     with pytest.raises(FixConfig) as caught:
         opened(tmp_path, data, encoding=encoding)
     assert told in str(caught.value)
+
+
+def test_a_txt_file_is_csv_once_its_delimiter_is_said(tmp_path: Path) -> None:
+    """Data Loader and databases write such; what divides its columns nobody guesses."""
+    (tmp_path / "a.txt").write_text("a|b\n1|2\n")
+    with pytest.raises(FixConfig, match=r"a \.txt file may have any form.*--delimiter"):
+        file_rows(tmp_path / "a.txt", tmp_path / "run")
+    rows = file_rows(tmp_path / "a.txt", tmp_path / "run", options=FileOptions(delimiter="|"))
+    assert rows.records([0]) == [{"a": "1", "b": "2"}]
+    rows.close()
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-16-be", "utf-8-sig"])

@@ -18,7 +18,7 @@ from halocline.rows.text import opened
 
 _CHUNK_BYTES = 1 << 20
 _ALWAYS_BYTES = 64 << 20  # what a small file may expand to, however well it was packed
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _RAISE = "Raise the limit of the job if the file is meant to be so."
 
 

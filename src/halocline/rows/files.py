@@ -23,7 +23,8 @@ _BUFFER_BYTES = 1 << 20  # of a column of Parquet at a time
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
-    """How text files are read. `delimiter` is that of CSV files; None: a tab in .tsv files, else a comma.
+    """How text files are read. `delimiter` is that of CSV files; None: a tab in .tsv files, else a comma; .txt
+    files need one.
 
     Raises: FixConfig for a delimiter that cannot be one.
     """
@@ -70,6 +71,13 @@ def _tsv(path: Path, folder: Path, name: str, options: FileOptions) -> Rows:
     return delimited_rows(path, folder, name=name, encoding=options.encoding, delimiter=options.delimiter or "\t")
 
 
+def _txt(path: Path, folder: Path, name: str, options: FileOptions) -> Rows:
+    if options.delimiter is None:
+        hint = 'Say what divides its columns, perhaps delimiter="\\t" (--delimiter tab).'
+        raise FixConfig(f"Reading {path.name}", "a .txt file may have any form", hint=hint)
+    return _csv(path, folder, name, options)
+
+
 def _json_lines(path: Path, folder: Path, name: str, options: FileOptions) -> Rows:
     return drawn(json_lines(path, options.encoding), folder, name=name)
 
@@ -96,6 +104,7 @@ def _row_groups(file: parquet.ParquetFile) -> Iterator[pa.RecordBatch]:
 _READERS: dict[str, Callable[[Path, Path, str, FileOptions], Rows]] = {
     ".csv": _csv,
     ".tsv": _tsv,
+    ".txt": _txt,
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json,

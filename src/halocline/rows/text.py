@@ -77,9 +77,14 @@ def undecodable(path: Path, encoding: str) -> FixConfig:
     """The error for a file of another encoding; says where its first wrong byte is."""
     doing = f"Reading {path.name}"
     with _bytes_of(path) as file:
-        wide = file.peek(2).startswith(_WIDE)
+        begins = file.peek(64)[:64]
+        wide = begins.startswith(_WIDE)
+        zeros = (begins[::2].count(0), begins[1::2].count(0))  # texts of our letters in two bytes each, without the mark
         found = _first_wrong(file, encoding)
-    likely = "utf-16" if wide else "cp1252" if codecs.lookup(encoding).name in _UTF8 else "utf-8"
+    if not wide and any(zeros):
+        likely = "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"
+    else:
+        likely = "utf-16" if wide else "cp1252" if codecs.lookup(encoding).name in _UTF8 else "utf-8"
     hint = f'Say which encoding it has, perhaps encoding="{likely}" (--encoding {likely}).'
     if found is None:
         return FixConfig(doing, f"it is not text in {encoding}", hint=hint)
