@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from halocline.cli.verbs import VERBS, Verb, program, typed
+from tests.command_line import app
 
 MODULES = {verb.place.partition(":")[0] for verb in VERBS}
 
@@ -53,3 +54,10 @@ def test_what_is_no_verb_is_told_with_what_was_meant() -> None:
     assert "'sync'" in told.output
     shown = CliRunner().invoke(program(), ["--help"]).output
     assert [verb.name for verb in VERBS if f" {verb.name} " not in shown] == []
+
+
+def test_a_module_without_its_handlers_is_told_how_it_is_written() -> None:
+    """`listen shop.events --queue orders`: module:name was meant."""
+    told = CliRunner().invoke(app, ["listen", "shop.events", "--queue", "orders"])
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "Did you mean shop.events:handlers?" in " ".join(told.stderr.split())

@@ -77,7 +77,8 @@ def _posts(targets: list[str], config: str | None, *, queue: str | None, topics:
 
     modules = [one for one in targets if ":" in one]
     if (queue or topics or store) and len(targets) + len(modules) != 2:
-        refuse(_OF_ONE)
+        bare = next((one for one in targets if "." in one and ":" not in one), None)
+        refuse(_OF_ONE if bare is None else f"{_OF_ONE} Did you mean {bare}:handlers?")
     posts = []
     if modules:
         for one in modules:
