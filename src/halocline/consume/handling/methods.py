@@ -85,7 +85,7 @@ INSTANCES = Instances()
 
 def in_class_body(frame: FrameType | None) -> bool:
     """Whether the body of a class is being run there: what is registered from it is a method, whatever it is called."""
-    return frame is not None and {"__module__", "__qualname__"} <= frame.f_locals.keys()
+    return frame is not None and {"__module__", "__qualname__"} <= set(frame.f_locals)
 
 
 def is_method(function: object) -> bool:
