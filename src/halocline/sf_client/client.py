@@ -236,6 +236,6 @@ def soap_login(username: str, password: str, *, security_token: str | None, doma
 
 
 def _login_url(domain: str) -> str:
-    from halocline.connectors.salesforce.soap_login import login_url  # it loads the HTTP library
+    from halocline import SoapAuthenticator  # it loads the HTTP library
 
-    return login_url(domain)
+    return SoapAuthenticator.login_url_of(domain)

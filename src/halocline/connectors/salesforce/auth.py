@@ -361,10 +361,10 @@ def _by_password(environ: Mapping[str, str]) -> Authenticator:
     env = _Environment(environ, "username-password")
     if env.get("SF_CLIENT_ID") or env.get("SF_CLIENT_SECRET"):
         return OAuthAuthenticator.from_env(environ)
-    from halocline.connectors.salesforce.soap_login import SoapAuthenticator, login_url  # it stands on this module
+    from halocline.connectors.salesforce.soap_login import SoapAuthenticator  # it stands on this module
 
     username, password, token = *env.need("SF_USERNAME", "SF_PASSWORD"), env.get("SF_SECURITY_TOKEN") or ""
-    host = env.get("SF_LOGIN_URL") or login_url(env.get("SF_DOMAIN") or "")
+    host = env.get("SF_LOGIN_URL") or SoapAuthenticator.login_url_of(env.get("SF_DOMAIN") or "")
     return SoapAuthenticator(username, secret(password), security_token=secret(token), login_url=host)
 
 

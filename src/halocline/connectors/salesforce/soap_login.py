@@ -36,13 +36,6 @@ _HINTS = {
 }
 
 
-def login_url(domain: str) -> str:
-    """Where a domain logs in: `login` (also "" and `na`), `test`, `<name>.my`, or a whole address."""
-    name = domain.strip()
-    host = _LOGIN_HOSTS.get(name.lower(), name)
-    return host if "://" in host else f"https://{host}.salesforce.com"
-
-
 @dataclass(frozen=True, slots=True)
 class SoapAuthenticator:
     """A login by user name and password. `security_token` is needed outside the trusted addresses of the org.
@@ -54,6 +47,13 @@ class SoapAuthenticator:
     password: str = field(repr=False)
     security_token: str = field(default="", repr=False, kw_only=True)
     login_url: str = field(default=LOGIN_URL, kw_only=True)
+
+    @staticmethod
+    def login_url_of(domain: str) -> str:
+        """Where a domain logs in: `login` (also "" and `na`), `test`, `<name>.my`, or a whole address."""
+        name = domain.strip()
+        host = _LOGIN_HOSTS.get(name.lower(), name)
+        return host if "://" in host else f"https://{host}.salesforce.com"
 
     def authenticate(self) -> Session:
         """See Authenticator; tried again while Salesforce says that it cannot just now."""
