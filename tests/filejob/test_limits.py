@@ -120,14 +120,14 @@ def test_a_limit_is_a_number_of_bytes() -> None:
 
 
 _TEXT = "x" * MB
-BOMBS: dict[str, pa.Table] = {
-    "a text of a megabyte, in each row": pa.table({"a": pa.DictionaryArray.from_arrays([0] * 5_000, [_TEXT])}),
-    "bytes": pa.table({"a": pa.DictionaryArray.from_arrays([0] * 5_000, pa.array([_TEXT.encode()]))}),
-    "a text in a list": pa.table({"a": pa.array([["y" * 500] * 200] * 2_000)}),
-    "a text in a struct": pa.table({"a": pa.array([{"b": "y" * 5_000}] * 20_000)}),
-    "a text in a map": pa.table({"a": pa.array([[("k", "y" * 5_000)]] * 20_000, pa.map_(pa.string(), pa.string()))}),
-    "nulls without end": pa.table({"a": pa.nulls(80 * MB, pa.bool_())}),
-    "numbers without end": pa.table({"a": pa.array([7]).take(pa.array(np.zeros(12 * MB, np.int32)))}),
+BOMBS: dict[str, Callable[[], pa.Table]] = {  # made by the test: they are hundreds of megabytes
+    "a text of a megabyte, in each row": lambda: pa.table({"a": pa.DictionaryArray.from_arrays([0] * 5_000, [_TEXT])}),
+    "bytes": lambda: pa.table({"a": pa.DictionaryArray.from_arrays([0] * 5_000, pa.array([_TEXT.encode()]))}),
+    "a text in a list": lambda: pa.table({"a": pa.array([["y" * 500] * 200] * 2_000)}),
+    "a text in a struct": lambda: pa.table({"a": pa.array([{"b": "y" * 5_000}] * 20_000)}),
+    "a text in a map": lambda: pa.table({"a": pa.array([[("k", "y" * 5_000)]] * 20_000, pa.map_(pa.string(), pa.string()))}),
+    "nulls without end": lambda: pa.table({"a": pa.nulls(80 * MB, pa.bool_())}),
+    "numbers without end": lambda: pa.table({"a": pa.array([7]).take(pa.array(np.zeros(12 * MB, np.int32)))}),
 }
 
 
@@ -135,7 +135,7 @@ BOMBS: dict[str, pa.Table] = {
 def test_a_parquet_file_that_expands_is_refused(what: str, tmp_path: Path) -> None:
     """What stands in it once is measured as often as it stands in a row, and is not unfolded for that."""
     path = tmp_path / "bomb.parquet"
-    parquet.write_table(BOMBS[what], path, compression="zstd", store_schema=False)
+    parquet.write_table(BOMBS[what](), path, compression="zstd", store_schema=False)
     assert path.stat().st_size < 2 * MB
     before = pa.total_allocated_bytes()
     with pytest.raises(FixConfig, match="over 200 times as many") as caught:
