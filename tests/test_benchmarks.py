@@ -1,6 +1,7 @@
 """Laws of the benchmarks: what is counted is the contender and all of it, and a table that differs is no result.
 
-Small runs of push, files, postgres and dynamodb start some twenty processes each: `--long` has them.
+Small runs of whole benchmarks start some twenty processes each: `--long` has them. Each time, rounds of extract and consume are
+measured as the benchmark measures them, ours and a floor, and a contender that did not do the work is noticed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ from benchmarks.measuring.process import Failed, run
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 2_000
+LOSES = """
+import json, subprocess, sys
+import duckdb
+told = subprocess.run([sys.executable, {floor!r}, sys.argv[1]], capture_output=True, text=True, check=True).stdout
+with duckdb.connect(json.loads(sys.argv[1])["database"]) as database:
+    database.execute("DELETE FROM accounts WHERE Id = (SELECT min(Id) FROM accounts)")
+print(told, end="")
+"""
 MERGES = ("ours", "on conflict", "merge")
 LAST = re.compile(r"extract: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
 LAST_OF_POSTGRES = re.compile(r"postgres: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
@@ -43,7 +52,26 @@ AWKWARD = (
 )
 
 
+@pytest.fixture
+def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The modules of the benchmarks, found as a benchmark finds them."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    yield
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] == "measuring":
+            del sys.modules[name]
+
+
+@pytest.fixture
+def extract(measuring: None) -> Iterator[ModuleType]:
+    """benchmarks/extract.py, which finds its modules beside itself."""
+    yield import_module("extract")
+    del sys.modules["extract"]
+
+
 @pytest.mark.system
+@pytest.mark.long
 def test_extract_measures_equal_tables_and_ends_with_its_figures() -> None:
     """Ours, the floor in three ways and two incremental runs give the same rows and the same content, or there are no figures."""
     env = {**os.environ, "ROWS": str(ROWS), "ROUNDS": "1", "SCALE": "1", "ONLY_PEERS": "none"}
@@ -59,6 +87,25 @@ def test_extract_measures_equal_tables_and_ends_with_its_figures() -> None:
     assert sorted(turns) == ["floor gz", "floor gzip", "floor identity", "ours"]
     assert sum(f"{ROWS // 100} rows changed" in line for line in told) == 2
     assert "simple-salesforce" not in done.stdout
+
+
+@pytest.mark.system
+def test_a_table_without_one_of_the_rows_has_no_figures(extract: ModuleType, tmp_path: Path) -> None:
+    """Ours and the floor leave equal tables; a table that lacks a row ends the benchmark."""
+    loses = tmp_path / "loses.py"
+    loses.write_text(LOSES.format(floor=str(ROOT / "benchmarks" / extract.FLOOR)))
+    plain = {"encoding": "identity"}
+    ours, floor = extract.Contender("ours", extract.OURS), extract.Contender("floor", extract.FLOOR, options=plain)
+    org = extract.Org(tmp_path, accounts=300, seed_number=1)
+    try:
+        settings = extract.Settings(rows=300, rounds=1, peer_rounds=1, scale=1, peers="none", memory="160MB", seed=1)
+        bench = extract.Bench(settings, org, tmp_path)
+        costs = bench.rounds([ours, floor])
+        assert all(costs[name][0].cpu_s > 0 for name in ("ours", "floor"))
+        with pytest.raises(extract.Failed, match=r"loses has another table: .*'rows': 299"):
+            bench.rounds([extract.Contender("loses", str(loses), options=plain)])
+    finally:
+        org.stop()
 
 
 def test_a_contender_is_charged_for_its_own_memory_and_time(tmp_path: Path) -> None:
@@ -236,17 +283,6 @@ def test_latency_meets_every_call(push: ModuleType, tmp_path: Path) -> None:
 # ---- files
 
 
-@pytest.fixture
-def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The modules of the benchmarks, found as a benchmark finds them."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    yield
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] == "measuring":
-            del sys.modules[name]
-
-
 @pytest.mark.system
 @pytest.mark.long
 def test_files_measures_jobs_that_were_done_and_ends_with_its_figures() -> None:
@@ -314,6 +350,7 @@ def consume(measuring: None) -> Iterator[ModuleType]:
 
 
 @pytest.mark.system
+@pytest.mark.long
 def test_consume_measures_messages_that_were_handled_and_ends_with_its_figures() -> None:
     """Ours and the bare loop handle every message once, near and far, and records are claimed, or there are no figures."""
     few = {"MESSAGES": "200", "LATENCY_MESSAGES": "100", "LATENCY_MS": "2", "RECORDS": "50", "ROUNDS": "1", "ONLY_PEERS": "none"}
@@ -334,7 +371,7 @@ def test_consume_measures_messages_that_were_handled_and_ends_with_its_figures()
 def test_a_consumer_that_did_not_handle_and_delete_every_message_once_has_no_figures(
     consume: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Peers of that kind are out, with the reason told; ours would end the benchmark."""
+    """Ours and the bare loop have figures. Peers of that kind are out, with the reason told; ours would end the benchmark."""
     works = {
         "deletes only": (DELETE, "its handlers saw 0 messages, and not 8"),
         "handles twice": (f"{HANDLE}; {HANDLE}; {DELETE}", "its handlers saw 16 messages, and not 8"),
@@ -345,11 +382,15 @@ def test_a_consumer_that_did_not_handle_and_delete_every_message_once_has_no_fig
         script = tmp_path / f"{name}.py"
         script.write_text(HASTY.format(benchmarks=str(ROOT / "benchmarks"), work=work))
         peers.append(consume.Contender(name, str(script), 1.0, 1.0, venv="theirs"))
-    monkeypatch.setattr(consume, "LONGEST_S", 1.2)
+    good = [one for one in consume.CONSUMERS if one.name in ("ours, no store", "boto3")]
     monkeypatch.setattr(consume, "python_of", lambda venv: Path(sys.executable))
     settings = consume.Settings(8, 0.0, 0, 0, 1, only=("near",), peers=("theirs",), seed=1)
     with import_module("measuring.cloud").cloud(tmp_path) as aws:
         bench = consume.Bench(settings, aws, "")
+        monkeypatch.setattr(consume, "CONSUMERS", good)
+        turns = bench.rounds(8)
+        assert {name: turn.cpu_s > 0 for name, (turn,) in turns.items()} == {"ours, no store": True, "boto3": True}
+        monkeypatch.setattr(consume, "LONGEST_S", 1.2)
         monkeypatch.setattr(consume, "CONSUMERS", peers)
         assert bench.rounds(8) == {}
         told = capsys.readouterr().out
