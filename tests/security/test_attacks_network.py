@@ -13,6 +13,7 @@ import pytest
 from tests.connectors.salesforce.loopback import Answer, Asked, Script, said, serving
 from tests.security.attacks import Attacks
 
+from halocline.connectors.aws.sns_signature import _fetched
 from halocline.connectors.salesforce import SalesforceClient, SessionAuthenticator, auth, transport
 from halocline.connectors.salesforce.auth import token_at
 from halocline.consume.watching.health import Health, HealthServer
@@ -133,6 +134,39 @@ def test_links_in_answers(attacks: Attacks, once: None) -> None:
                     client.transport.send("GET" if safe else "POST", "x", safe=safe)
                 client.close()
                 attacks.blocked(f"redirect {status}", not heard)
+
+
+def test_what_goes_into_headers(attacks: Attacks) -> None:
+    """A token or a version that would end a header, or the path, is refused before anything is sent."""
+    with serving(said({"done": True, "records": [], "totalSize": 0})) as server:
+        for token in ("a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b", "a b", "a\tb", " a", "a\x85b", "\u2028", "\ud800", "", "\u00fc"):
+
+            def asked(token: str = token) -> object:
+                client = SalesforceClient(SessionAuthenticator(token, server.url), retry=Policy(attempts=1))
+                return list(client.query("SELECT Id FROM Account"))
+
+            attacks.refused(f"a token {token!r}", asked)
+            attacks.refused(
+                f"a token of a login {token!r}", lambda token=token: token_at(token, server.url, login_url=server.url)
+            )
+        for version in ("67.0/../..", "67.0?x=1", "67.0\r\nX-Evil: 1", "../67.0", "67.0#", ""):
+
+            def described(version: str = version) -> object:
+                login = SessionAuthenticator("token", server.url)
+                return SalesforceClient(login, version=version, retry=Policy(attempts=1)).describe("Account")
+
+            attacks.refused(f"a version {version!r}", described)
+        attacks.blocked(f"{[one.target for one in server.asked]}", not server.asked)
+
+
+def test_certificates_that_lead_elsewhere(attacks: Attacks) -> None:
+    """Nor is a redirect followed where a certificate of SNS is fetched, nor one with an address inside of a network."""
+    with serving(said({})) as elsewhere, serving(Answer()) as server:
+        for status in (301, 302, 303, 307, 308):
+            for place in (f"{elsewhere.url}/x.pem", "//169.254.169.254/latest", "file:///etc/passwd"):
+                server.script = _always(Answer(status, b"", {"Location": place}))
+                attacks.refused(f"{status} to {place}", lambda: _fetched(f"{server.url}/x.pem"))
+        attacks.blocked("it was followed", not elsewhere.asked)
 
 
 def _always(answer: Answer) -> Script:

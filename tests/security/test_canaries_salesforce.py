@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -119,6 +120,24 @@ def test_calls_to_Salesforce(watch: Watch) -> None:
                 for call, work in calls.items():
                     watch.attempt(f"{call}: {answer}", work, hiding=hidden)
                 client.close()
+
+
+def test_waits_that_end(watch: Watch) -> None:
+    """A server that takes too long, before its answer or in it, is told by its name, and not by what it was asked."""
+    token, word = canary("a token that waits"), canary("a filter that waits")
+    hold = threading.Event()
+    with serving(Answer(hold=hold)) as server:
+        client = SalesforceClient(SessionAuthenticator(token, server.url), read_timeout_s=0.2)
+        calls: dict[str, Callable[[], object]] = {
+            "describe": lambda: client.describe("Account"),
+            "stream": lambda: _streamed(client),
+            "create": lambda: client.create("Account", {"Name": word}),
+        }
+        for call, work in calls.items():
+            watch.attempt(f"{call} takes too long", work, hiding=(token, word))
+        watch.attempt("query takes too long", lambda: list(client.query("SELECT Id FROM Account")), hiding=(token,))
+        hold.set()
+        client.close()
 
 
 def _streamed(client: SalesforceClient) -> None:

@@ -56,6 +56,7 @@ REPLY_BYTES = 256 << 20
 _SEND_BYTES = 1 << 20  # of a file at a time
 ORG_OF_TOKEN = re.compile(r"(00D[A-Za-z0-9]{12})[A-Za-z0-9]{0,3}!")
 _USAGE = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")  # not the `per-app-api-usage=` that may follow
+_VERSION = re.compile(r"\d{1,3}\.\d", re.ASCII)
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"halocline/{__version__}"}
 _NOT_TLS = (
     "WRONG_VERSION_NUMBER",
@@ -173,7 +174,7 @@ class Transport:
         http: httpx2.Client | None = None,
     ) -> None:
         self.session = session
-        self.version = version.lower().removeprefix("v")
+        self.version = _checked(version)
         self.base = f"/services/data/v{self.version}"
         self.server_time: datetime | None = None
         self._policy, self._pace = retry, pace
@@ -337,6 +338,17 @@ class Transport:
         told = _USAGE.search(headers.get("sforce-limit-info", ""))
         self._quota.end(number, (int(told[1]), int(told[2])) if told else None)
         self._sink(events.ApiUsage(self._whole.calls, *self._quota.told))
+
+
+def _checked(version: str) -> str:
+    """The version as paths have it; `v67.0` is 67.0.
+
+    Raises: FixConfig for a text that is none, which would be another path.
+    """
+    told = version.lower().removeprefix("v")
+    if not _VERSION.fullmatch(told):
+        raise FixConfig("Reading the API version", f"{version!r} is none", hint=f"Set version to one such as {VERSION}.")
+    return told
 
 
 def _bounded(pieces: Iterator[bytes], doing: str) -> Iterator[bytes]:
