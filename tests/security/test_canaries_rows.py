@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -89,13 +91,16 @@ def _observed(delivery: Delivery, error: BaseException) -> dict[str, bytes]:
         logger.addHandler(handler)
     tracers = TracerProvider()
     tracers.add_span_processor(SimpleSpanProcessor(spans))
-    telemetry, logs = Telemetry(tracers), Logs(logger)
+    reader = InMemoryMetricReader()
+    telemetry, logs = Telemetry(tracers, MeterProvider([reader])), Logs(logger)
     with suppress(type(error)), telemetry.handling("orders", delivery), logs.handling("orders", delivery):
         _end(Note(What.FAILED, "orders", delivery, error=error), (telemetry, logs), error)
     told = "".join(span.to_json() for span in spans.get_finished_spans())
+    measured = reader.get_metrics_data()
     assert told
+    assert measured is not None
     assert lines.getvalue()
-    return {"logs": f"{lines.getvalue()}{plain.getvalue()}".encode(), "facts": told.encode()}
+    return {"logs": f"{lines.getvalue()}{plain.getvalue()}".encode(), "facts": f"{told}{measured.to_json()}".encode()}
 
 
 def _end(note: Note, observers: tuple[Telemetry | Logs, ...], error: BaseException) -> None:
