@@ -169,16 +169,18 @@ def test_every_switch_reaches_the_emulator(
     pem = tmp_path / "cert.pem"
     pem.write_text("-----BEGIN CERTIFICATE-----")
     words = (
-        "--port 0 --user eva@example.com:pw --user bob@example.com:a:b:TOKEN --refresh-token 5Aep --rotate-refresh-tokens "
-        "--no-password-flow --no-soap-login --expire-after 3 --expire-after-s 1.5 --page-size 200 --page-rows 10 --job-ms 5 "
-        "--job-ms-per-10k 6 --no-hard-delete --max-cursors 2 --daily-api-requests 100 --daily-query-jobs 7 --limit-info per-app "
-        "--bulk-upload-bytes 99 --no-enforce-required --no-enforce-unique --no-enforce-duplicate-rules --lock-wait-s 0.5 "
-        f"--charset utf-8 --ca-dir {tmp_path} --store {tmp_path / 'org'} --certificate {pem}"
+        "--port 0 --host ::1 --user eva@example.com:pw --user bob@example.com:a:b:TOKEN --refresh-token 5Aep "
+        "--rotate-refresh-tokens --no-password-flow --no-soap-login --expire-after 3 --expire-after-s 1.5 --page-size 200 "
+        "--page-rows 10 --job-ms 5 --job-ms-per-10k 6 --no-hard-delete --max-cursors 2 --daily-api-requests 100 "
+        "--daily-query-jobs 7 --limit-info per-app --bulk-upload-bytes 99 --no-enforce-required --no-enforce-unique "
+        f"--no-enforce-duplicate-rules --lock-wait-s 0.5 --charset utf-8 --ca-dir {tmp_path} --store {tmp_path / 'org'} "
+        f"--certificate {pem}"
     )
     done = halocline(*words.split())
     assert done.exit_code == 0, done.output
     (config,) = chosen
     assert config == EmulatorConfig(
+        host="::1",
         https=True,
         proxy=True,
         ca_dir=tmp_path,
@@ -222,6 +224,8 @@ def test_every_switch_reaches_the_emulator(
         ["--fault", '{"action": "delay", "loudness": 1}'],
         ["--certificate", "/no/such/file"],
         ["--certificate", __file__],
+        ["--port", "65536"],
+        ["--https-port", "-1"],
         ["nonsense"],
     ],
 )
@@ -236,6 +240,12 @@ def test_a_taken_port_is_named(halocline: Callable[..., Result]) -> None:
         port = taken.getsockname()[1]
         done = halocline("--port", "0", "--proxy-port", str(port))
     assert (done.exit_code, f"port {port}" in done.stderr) == (1, True)
+
+
+def test_an_address_that_is_none_of_this_machine_is_looked_at(halocline: Callable[..., Result]) -> None:
+    """The error says which option names it."""
+    done = halocline("--port", "0", "--host", "192.0.2.1")  # of TEST-NET-1, which is nobody's (RFC 5737)
+    assert (done.exit_code, "Look at --host" in done.stderr) == (1, True)
 
 
 def test_faults_can_be_there_from_the_start(home: Path) -> None:

@@ -17,7 +17,9 @@ import httpx2
 import pytest
 from tests.emulator.conftest import connect
 
+from halocline.emulator import server
 from halocline.emulator.clock import Clock
+from halocline.emulator.doors.serving import Listeners
 from halocline.emulator.server import Emulator, EmulatorConfig
 
 FOREGROUND = """
@@ -183,3 +185,25 @@ def _ignored(url: str) -> None:
         httpx2.get(url, timeout=60)
     except httpx2.HTTPError:
         return
+
+
+def test_an_org_for_others_is_called_as_they_call_it() -> None:
+    """Bound to an address that is not this machine's alone, it answers under any name, and a login leads back to that name."""
+    with Emulator(EmulatorConfig(host="127.0.0.2")) as emulator:
+        keys = {"client_id": emulator.config.consumer_key, "client_secret": emulator.config.consumer_secret}
+        form = {"grant_type": "client_credentials", **keys}
+        with httpx2.Client(trust_env=False, headers={"Host": "org.example:8080"}) as client:
+            answer = client.post(f"{emulator.url}/services/oauth2/token", data=form).json()
+    assert answer["instance_url"] == "http://org.example:8080"
+
+
+@pytest.mark.parametrize(
+    ("family", "every", "here"), [(socket.AF_INET, "0.0.0.0", "127.0.0.1"), (socket.AF_INET6, "::", "[::1]")]
+)
+def test_an_org_at_every_address_is_announced_by_one_that_can_be_called(family: int, every: str, here: str) -> None:
+    """`0.0.0.0` is where it listens and nowhere that a client could go."""
+    with socket.socket(family) as bound:  # and never listening: nobody reaches it
+        bound.bind((every, 0))
+        port = bound.getsockname()[1]
+        addresses = server._addresses(Listeners(bound), EmulatorConfig(host=every), None)
+    assert addresses.url == f"http://{here}:{port}"

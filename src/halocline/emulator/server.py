@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ConnectedApp", "Emulator", "EmulatorConfig", "Login", "run_forever"]
 
 _VERSION = "67.0"  # of the records that `query` returns
+_ON_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a client here goes when every address is listened on
 
 
 class Emulator:
@@ -238,6 +239,7 @@ def _addresses(listeners: Listeners, config: EmulatorConfig, trusted: Certificat
 
 def _authority(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
+    host = _ON_THIS_MACHINE.get(host, host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -20,11 +20,14 @@ from halocline.errors import FixConfig, StorageFailed
 if TYPE_CHECKING:
     from halocline.emulator.server import Emulator, EmulatorConfig, Login
 
+LOOPBACK = "127.0.0.1"
+
 
 def emulator(
     context: typer.Context,
     port: switches.Port = 8080,
     *,
+    host: switches.Host = LOOPBACK,
     https: switches.Https = True,
     https_port: switches.HttpsPort = None,
     proxy: switches.Proxy = True,
@@ -79,11 +82,12 @@ def emulator(
         allowed = {"hard_delete": hard_delete, "daily_api_requests": daily_api_requests, "daily_query_jobs": daily_query_jobs}
         checks = {"enforce_required": enforce_required, "enforce_unique": enforce_unique}
         config = server.EmulatorConfig(
+            host=host,
             port=port,
             https=https,
-            https_port=_beside(port, https_port, 1),
+            https_port=_beside(port, https_port, 1, host=host),
             proxy=proxy and https,
-            proxy_port=_beside(port, proxy_port, 2),
+            proxy_port=_beside(port, proxy_port, 2, host=host),
             ca_dir=ca_dir,
             path=store,
             schemas=tuple(schema or ()),
@@ -127,9 +131,8 @@ def _run(server: ModuleType, config: EmulatorConfig, start: _Start, *, as_json: 
             raise missing_extra("emulator", error) from error
         except OSError as error:
             where = error.filename or f"port {config.port}"
-            raise StorageFailed(
-                f"Starting the emulator on {where}", error.strerror or str(error), hint="Choose another port, or 0."
-            ) from error
+            hint = "Choose another port, or 0." if config.host == LOOPBACK else "Look at --host, or choose another port, or 0."
+            raise StorageFailed(f"Starting the emulator on {where}", error.strerror or str(error), hint=hint) from error
         except sqlite3.DatabaseError as error:
             hint = "Name another file, or remove this one: a new org is made."
             raise StorageFailed(f"Opening the org in {config.path or 'a temporary file'}", str(error), hint=hint) from error
@@ -147,14 +150,14 @@ def _server() -> ModuleType:
     return server
 
 
-def _beside(port: int, wanted: int | None, offset: int) -> int:
+def _beside(port: int, wanted: int | None, offset: int, *, host: str) -> int:
     """The port asked for; without a wish the one `offset` after `port` if nobody listens there, else any (0)."""
     if wanted is not None or port == 0:
         return wanted or 0
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port + offset))
+            probe.bind((host, port + offset))
         except (OSError, OverflowError):
             return 0
     return port + offset

@@ -9,17 +9,38 @@ import typer
 
 _DOORS, _DATA, _LOGIN, _HABITS = "Doors", "Data", "Login", "Habits and limits"
 
-Port = Annotated[int, typer.Option(help="Plain http on 127.0.0.1; 0 takes a free port.", metavar="PORT", rich_help_panel=_DOORS)]
+_PORTS = 65_535
+
+Port = Annotated[
+    int, typer.Option(help="Plain http; 0 takes a free port.", min=0, max=_PORTS, metavar="PORT", rich_help_panel=_DOORS)
+]
+Host = Annotated[
+    str,
+    typer.Option(
+        help="Where the doors are; 0.0.0.0 lets in other machines and containers, whoever asks.",
+        metavar="ADDRESS",
+        rich_help_panel=_DOORS,
+    ),
+]
 Https = Annotated[bool, typer.Option(help="Https with a certificate authority of the emulator's own.", rich_help_panel=_DOORS)]
 HttpsPort = Annotated[
-    int | None, typer.Option(help="Port for https (default: --port + 1 if that is free).", metavar="PORT", rich_help_panel=_DOORS)
+    int | None,
+    typer.Option(
+        help="Port for https (default: --port + 1 if that is free).", min=0, max=_PORTS, metavar="PORT", rich_help_panel=_DOORS
+    ),
 ]
 Proxy = Annotated[
     bool, typer.Option(help="An HTTP proxy for clients with fixed hosts: *.salesforce.com ends here.", rich_help_panel=_DOORS)
 ]
 ProxyPort = Annotated[
     int | None,
-    typer.Option(help="Port for the proxy (default: --port + 2 if that is free).", metavar="PORT", rich_help_panel=_DOORS),
+    typer.Option(
+        help="Port for the proxy (default: --port + 2 if that is free).",
+        min=0,
+        max=_PORTS,
+        metavar="PORT",
+        rich_help_panel=_DOORS,
+    ),
 ]
 CaDir = Annotated[
     Path | None,
