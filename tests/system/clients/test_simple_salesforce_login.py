@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
+
 import pytest
 
-from halocline.emulator.server import Emulator
+from halocline.emulator.server import Emulator, EmulatorConfig
 from tests.system.clients.conftest import USER, Play
+from tests.system.clients.environments import ENVIRONMENTS, ROOT
 from tests.system.clients.stage import ClientFailed
 
 CLIENT = "simple-salesforce"
@@ -128,3 +134,28 @@ def test_the_limit_header_is_understood(org: Emulator, play: Play, session_id: s
     """`Sforce-Limit-Info: api-usage=1/100000`."""
     login = {"session_id": session_id, "instance_url": org.https_url}
     assert play("usage", login=login) == {"used": 1, "total": org.config.daily_api_requests}
+
+
+# Runs a conftest.py of a page with the little of pytest that it takes: clients' environments have none.
+FIXTURE = """
+import json, os, sys, types
+sys.modules["pytest"] = types.SimpleNamespace(fixture=lambda function: function)
+page = {}
+exec(compile(sys.argv[1], "conftest.py", "exec"), page)
+here = types.SimpleNamespace(environment=lambda: json.loads(sys.argv[2]))
+sf = page["sf"](here, types.SimpleNamespace(setenv=os.environ.__setitem__))
+print(sf.query("SELECT Id FROM Account")["totalSize"])
+"""
+
+
+def test_the_fixture_of_the_page_leads_it_here() -> None:
+    """docs/how-to/emulator-in-pytest.md: in a test's own process the client finds the org of the fixture."""
+    page = (ROOT / "docs" / "how-to" / "emulator-in-pytest.md").read_text()
+    (conftest,) = (code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "simple_salesforce" in code)
+    with Emulator(EmulatorConfig(https=True, proxy=True)) as fresh:
+        fresh.create("Account", {"Name": "Acme"})
+        command = [ENVIRONMENTS[CLIENT].ready() / "bin" / "python", "-c", FIXTURE, conftest, json.dumps(fresh.environment())]
+        clean = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and name != "PYTHONPATH"}
+        done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
+        assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr
+        assert [call.path for call in fresh.calls] == ["/services/Soap/u/59.0", "/services/data/v59.0/query"]
