@@ -33,6 +33,7 @@ def test_a_destination_nobody_knows_is_refused_without_showing_a_secret(session:
         registry.open_destination(session, spool=spool)
     assert f"nothing here knows how to write to {shown}" in str(caught.value)
     assert "tiger" not in str(caught.value)
+    assert "file:folder" in str(caught.value), "file:///folder would be in the root"
 
 
 def test_an_unknown_connector_is_an_error_that_lists_the_known() -> None:

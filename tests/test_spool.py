@@ -98,9 +98,9 @@ def test_what_cannot_be_discarded_is_left_to_the_sweep(tmp_path: Path, monkeypat
 
 
 def test_a_spool_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    """With the path."""
+    """With the path, and the variable that names another."""
     (tmp_path / "root").write_text("in the way")
-    with pytest.raises(StorageFailed, match="halocline-r1"):
+    with pytest.raises(StorageFailed, match=r"halocline-r1.*HALOCLINE_SPOOL"):
         Spool("r1", tmp_path / "root")
 
 

@@ -339,7 +339,7 @@ def _extra_of(name: str) -> Iterator[None]:
 def _unknown(doing: str, what: str, session: object, *, function: str) -> FixConfig:
     """The error for a URI or a session that no connector knows."""
     examples = ", ".join(module.ABOUT.example for module in able(function).values() if "accepts" in module.__all__)
-    hint = f"Pass a connection that is open, or a URI such as {examples}; three slashes come before a path beside you."
+    hint = f"Pass a connection that is open, or a URI such as {examples}. A database file beside you comes after three slashes."
     return FixConfig(doing, f"nothing here knows {what} {shown(session)}", hint=hint)
 
 

@@ -31,7 +31,7 @@ class Spool:
         base = root if root is not None else Path(tempfile.gettempdir())
         self.path = base / _NAME.format(run)
         self._beside: set[Path] = set()
-        with storage(f"Making the spool folder {self.path}"):
+        with storage(f"Making the spool folder {self.path}", hint="Let HALOCLINE_SPOOL name a folder that you may write to."):
             own_folder(self.path)
 
     def file(self, name: str) -> Path:
@@ -53,12 +53,13 @@ class Spool:
 
 
 @contextmanager
-def storage(doing: str) -> Iterator[None]:
-    """Turn an OSError of local storage into StorageFailed, with what was being done."""
+def storage(doing: str, *, hint: str = "") -> Iterator[None]:
+    """Turn an OSError of local storage into StorageFailed, with what was being done, and what to try where space is not all."""
     try:
         yield
     except OSError as error:
-        hint = "Free some space, or point HALOCLINE_SPOOL at a larger disk." if error.errno in _OUT_OF_SPACE else ""
+        if error.errno in _OUT_OF_SPACE:
+            hint = "Free some space, or point HALOCLINE_SPOOL at a larger disk."
         raise StorageFailed(doing, error.strerror or str(error), hint=hint, errno=error.errno) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -61,3 +62,18 @@ def test_a_module_without_its_handlers_is_told_how_it_is_written() -> None:
     told = CliRunner().invoke(app, ["listen", "shop.events", "--queue", "orders"])
     assert (told.exit_code, told.stdout) == (2, "")
     assert "Did you mean shop.events:handlers?" in " ".join(told.stderr.split())
+
+
+def test_a_demo_whose_folder_cannot_be_made_says_so(tmp_path: Path) -> None:
+    """In one line, with the option that names another; the file in the way stays."""
+    (tmp_path / "file").write_text("mine")
+    done = CliRunner().invoke(app, ["demo", "--folder", str(tmp_path / "file" / "demo")])
+    assert (done.exit_code, done.exception is None or isinstance(done.exception, SystemExit)) == (1, True)
+    assert "Name another with --folder" in done.output
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_time_before_the_position_is_not_negative() -> None:
+    """The option is named as it was typed."""
+    done = CliRunner().invoke(app, ["sync", "Account", "--to", "duckdb:///lake.duckdb", "--lookback", "-1"])
+    assert (done.exit_code, "--lookback" in done.output) == (2, True)

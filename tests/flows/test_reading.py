@@ -285,6 +285,8 @@ def test_an_unknown_flow_is_told_with_near_names() -> None:
     """And with all there are."""
     with pytest.raises(NotFound, match=r"there is none called 'aa'.*There are a, b, c, d, e"):
         understood(GOOD).flow("aa")
+    with pytest.raises(NotFound, match=r"none called 'g'\. There is f\."):
+        understood(SYNC).flow("g")
 
 
 def test_secrets_are_looked_up_when_they_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ History = Annotated[
     bool, typer.Option("--history", help="Keep every version of a row, with valid_from and valid_to; nothing is replaced.")
 ]
 Lookback = Annotated[
-    float | None, typer.Option("--lookback", metavar="SECONDS", help="How far before the last position to read again (600).")
+    float | None,
+    typer.Option("--lookback", min=0, metavar="SECONDS", help="How far before the last position to read again (600)."),
 ]
 FormulaRefresh = Annotated[
     str,
@@ -84,7 +85,7 @@ To = Annotated[
     str,
     typer.Option(
         "--to",
-        help="Where the table is: duckdb:///lake.duckdb, postgresql://host/db, file:///folder, s3://...",
+        help="Where the table is: duckdb:///lake.duckdb, postgresql://host/db, file:folder, s3://...",
         metavar="URI",
         callback=address,
     ),

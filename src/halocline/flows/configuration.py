@@ -96,6 +96,7 @@ class Configuration:
         Raises: NotFound, with names that are near.
         """
         if name not in self.flows:
-            there = f"There are {', '.join(self.flows)}." if self.flows else "The file has none."
+            are = "is" if len(self.flows) == 1 else "are"
+            there = f"There {are} {', '.join(self.flows)}." if self.flows else "The file has none."
             raise NotFound("Looking up a flow", f"there is none called {name!r}", suggestions=near(name, self.flows), hint=there)
         return self.flows[name]

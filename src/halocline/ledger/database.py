@@ -105,7 +105,7 @@ def create(path: Path) -> None:
 
     Raises: StorageFailed when it cannot be made; as `refuse_planted`.
     """
-    with storage(f"Making the ledger {path}"):
+    with storage(f"Making the ledger {path}", hint="Let HALOCLINE_HOME name a folder that you may write to."):
         path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         refuse_planted(path)
         try:

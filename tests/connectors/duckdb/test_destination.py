@@ -139,7 +139,7 @@ def test_a_closed_connection_is_refused(spool: Spool) -> None:
 
 def test_a_bad_setting_is_refused(spool: Spool) -> None:
     """A memory limit that DuckDB does not understand is a mistake to correct."""
-    with pytest.raises(FixConfig, match="Memory must have a number"):
+    with pytest.raises(FixConfig, match=r"Memory must have a number.*HALOCLINE_DUCKDB_MEMORY"):
         DuckDBDestination("duckdb:///:memory:", spool=spool, memory_limit="lots")
 
 

@@ -152,7 +152,11 @@ _RULES = (
     ),
     _Rule(duckdb.DependencyException, _ANY, _with(FixConfig, "Drop what depends on the table first.")),
     _Rule(duckdb.CatalogException, _ANY, _with(FixConfig, "Look at the table in the database.")),
-    _Rule(duckdb.ProgrammingError, _ANY, _with(FixConfig, "Look at the settings of the DuckDB connection.")),
+    _Rule(
+        duckdb.ProgrammingError,
+        _ANY,
+        _with(FixConfig, "Look at the settings of the DuckDB connection (its memory: HALOCLINE_DUCKDB_MEMORY, such as 2GB)."),
+    ),
     _Rule(duckdb.FatalException, _ANY, _with(StorageFailed, "DuckDB stopped this database; open it anew.")),
     _Rule(duckdb.InternalException, _ANY, _with(StorageFailed, "DuckDB reports a defect of its own; open the database anew.")),
 )

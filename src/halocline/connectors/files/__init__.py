@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ABOUT", "accepts", "open_destination", "place_of", "read_table", "table_files"]
 
-ABOUT = About("Files", schemes=("file", "s3"), example="file:///folder")
+ABOUT = About("Files", schemes=("file", "s3"), example="file:folder")
 _SCHEMES = ("file:", "s3://")
 
 
