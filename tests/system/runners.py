@@ -160,10 +160,9 @@ class Runner:
 class Driver:
     """The process that forks the others."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
         self._process = process
         self._folder = folder
-        self._environment = environment
         self._made = 0
 
     def ask(self, deed: str, argument: object) -> Any:
@@ -174,12 +173,11 @@ class Driver:
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
-    def order(self, *words: str, stop: str = "", shift_s: float = 0.0, **env: str) -> dict[str, Any]:
-        """What one process is to do."""
+    def order(self, *words: str, env: Mapping[str, str], stop: str = "", shift_s: float = 0.0) -> dict[str, Any]:
+        """What one process is to do, with these variables more than the driver has."""
         self._made += 1
         out, err = (str(self._folder / f"{self._made}.{kind}") for kind in ("out", "err"))
-        environment = {**self._environment, **env}
-        return {"words": words, "stop": stop, "shift_s": shift_s, "env": environment, "out": out, "err": err}
+        return {"words": words, "stop": stop, "shift_s": shift_s, "env": dict(env), "out": out, "err": err}
 
     def start(self, orders: Sequence[dict[str, Any]]) -> list[Runner]:
         """One process for each order, all let go at once."""
@@ -188,11 +186,10 @@ class Driver:
 
 
 @contextmanager
-def driver(folder: Path, environment: Mapping[str, str]) -> Iterator[Driver]:
-    """A driver until the block ends; its processes get these variables."""
-    folder.mkdir(exist_ok=True)
+def driver(folder: Path) -> Iterator[Driver]:
+    """A driver until the block ends; the folder takes what its processes say."""
     command = [sys.executable, "-c", _DRIVER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        yield Driver(process, folder, environment)
+        yield Driver(process, folder)
         assert process.stdin is not None
         process.stdin.close()

@@ -32,11 +32,16 @@ class Shop:
     place: Place
     driver: Driver
     ledger: Ledger
+    env: dict[str, str]
 
     @property
     def sync(self) -> tuple[str, ...]:
         """The command."""
         return (*SYNC, "--to", self.place.uri())
+
+    def order(self, *more: str, stop: str = "", shift_s: float = 0.0, **env: str) -> dict[str, Any]:
+        """What a runner is to do."""
+        return self.driver.order(*self.sync, *more, stop=stop, shift_s=shift_s, env={**self.env, **env})
 
     def runs(self) -> list[RunRecord]:
         """All runs, oldest first."""
@@ -53,16 +58,23 @@ class Shop:
         return found
 
 
+@pytest.fixture(scope="module")
+def runners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """Who starts the runners of all tests: to load the modules takes longer than a test's syncs."""
+    with driver(tmp_path_factory.mktemp("said")) as made:
+        yield made
+
+
 @pytest.fixture(params=["a server", "a file"])
-def shop(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> Iterator[Shop]:
+def shop(request: pytest.FixtureRequest, server: Server, runners: Driver, tmp_path: Path) -> Iterator[Shop]:
     """A shop whose ledger lies on a server or in a file."""
     with server.place(tmp_path) as place, laptop(tmp_path) as here:
         here.seed("Account", 5)
         books = place.uri() if request.param == "a server" else str(tmp_path / "ledger.sqlite")
         login = {"SF_ACCESS_TOKEN": here.access_info["access_token"], "SF_INSTANCE_URL": here.access_info["instance_url"]}
         environment = {**login, "HALOCLINE_HOME": str(tmp_path), "HALOCLINE_LEDGER": books}
-        with open_ledger(books) as ledger, driver(tmp_path / "said", environment) as made:
-            yield Shop(here, place, made, ledger)
+        with open_ledger(books) as ledger:
+            yield Shop(here, place, runners, ledger, environment)
 
 
 def together(shop: Shop, rounds: int, *, shift_s: float) -> tuple[int, int, int]:
@@ -71,7 +83,7 @@ def together(shop: Shop, rounds: int, *, shift_s: float) -> tuple[int, int, int]
     for number in range(rounds):
         shop.here.add("Account", 1, Name=f"round {number}")
         shifts = (0.0, shift_s if number % 2 else -shift_s)
-        pair = shop.driver.start([shop.driver.order(*shop.sync, shift_s=shift) for shift in shifts])
+        pair = shop.driver.start([shop.order(shift_s=shift) for shift in shifts])
         codes = sorted(runner.ended() for runner in pair)
         assert codes in ([0, 75], [0, 0]), [runner.said() for runner in pair]
         refused += codes == [0, 75]
@@ -98,7 +110,7 @@ def test_two_runners_that_start_together_never_both_work(
     shop: Shop, shift_s: float, rounds: int, request: pytest.FixtureRequest, record_property: pytest.RecordProperty
 ) -> None:
     """T16: one runs, the other is refused with 75 or has its turn after it; also when one's clock is five minutes off."""
-    rounds = 200 if request.config.getoption("--long") else rounds
+    rounds = 50 if request.config.getoption("--long") else rounds
     overlaps, refused, both = together(shop, rounds, shift_s=shift_s)
     assert overlaps == 0
     which = f"ledger in {request.node.callspec.params['shop']}, clocks {shift_s:.0f} s apart"
@@ -107,7 +119,7 @@ def test_two_runners_that_start_together_never_both_work(
 
 def test_the_second_waits_and_finds_nothing_to_do(shop: Shop) -> None:
     """With --wait it is not refused: it runs when the first has ended, and nothing is left for it."""
-    first, second = (shop.driver.order(*shop.sync, stop=stop) for stop in ("commit", ""))
+    first, second = (shop.order(stop=stop) for stop in ("commit", ""))
     second["words"] = [*second["words"], "--wait", "60"]
     (one,) = shop.driver.start([first])
     one.stopped()
@@ -124,14 +136,14 @@ def test_a_runner_that_wakes_up_late_is_fenced_off(
     shop: Shop, request: pytest.FixtureRequest, record_property: pytest.RecordProperty
 ) -> None:
     """It stood still for longer than its lease: another took over; its commit is refused, 75, and the winner's position stays."""
-    stops = STOPS * 20 if request.config.getoption("--long") else STOPS[:2] if request.node.callspec.id == "a file" else STOPS[1:]
+    stops = STOPS * 5 if request.config.getoption("--long") else STOPS[:2] if request.node.callspec.id == "a file" else STOPS[1:]
     refused, rounds = 0, len(stops)
     for number, stop in enumerate(stops):
         shop.here.add("Account", 1, Name=f"before {number}")
-        (late,) = shop.driver.start([shop.driver.order(*shop.sync, stop=stop, HALOCLINE_LEASE_S="1")])
+        (late,) = shop.driver.start([shop.order(stop=stop, HALOCLINE_LEASE_S="1")])
         late.stopped()
         shop.here.add("Account", 1, Name=f"after {number}")
-        (winner,) = shop.driver.start([shop.driver.order(*shop.sync, "--wait", "60", HALOCLINE_LEASE_S="1")])
+        (winner,) = shop.driver.start([shop.order("--wait", "60", HALOCLINE_LEASE_S="1")])
         assert winner.ended() == 0, winner.said()
         before = shop.position()
         late.go_on()
