@@ -70,6 +70,7 @@ def test_places_with_passwords(watch: Watch, tmp_path: Path, monkeypatch: pytest
 
 def test_places_behind_references(watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HALOCLINE_IDEMPOTENCY and HALOCLINE_LEDGER may name where a place stands: what stands there is told by nobody."""
+    monkeypatch.chdir(tmp_path)  # what is no URI is a file's path
     dead = closed_port()
     file = tmp_path / "place"
     file.touch(mode=0o600)
