@@ -17,7 +17,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -95,12 +95,12 @@ def write(read: Callable[[], Iterable[Rejection]], path: Path, *, run: str, enco
     return write_jsonl(read, path, run=run)
 
 
-def check_name(path: Path) -> None:
+def check_name(path: Path, what: str = "refused") -> None:
     """See, before there is anything to write, whether `write` can make this file.
 
     Raises: FixConfig for a name that says no form, or a folder that is not there.
     """
-    doing = f"Writing the refused rows to {path}"
+    doing = f"Writing the {what} rows to {path}"
     if path.suffix.lower() not in {".csv", ".jsonl", ".ndjson"}:
         hint = "Name a file that ends in .csv (for people) or .jsonl (exact)."
         raise FixConfig(doing, f"{path.suffix or 'no ending'} says nothing of its form", hint=hint)
@@ -114,9 +114,9 @@ def write_csv(read: Callable[[], Iterable[Rejection]], path: Path, *, run: str, 
     Raises: StorageFailed.
     """
     columns = _columns(read())
-    with _arriving(path, encoding=encoding) as file:
+    with arriving_text(path, encoding=encoding) as file:
         writer = csv.writer(file)
-        writer.writerow([safe(name) for name in (*OWN, *_headings(columns))])
+        writer.writerow([safe(name) for name in (*OWN, *headings(columns, OWN))])
         return _counted(writer.writerow(_cells(one, run=run, columns=columns)) for one in read())
 
 
@@ -125,7 +125,7 @@ def write_jsonl(read: Callable[[], Iterable[Rejection]], path: Path, *, run: str
 
     Raises: StorageFailed.
     """
-    with _arriving(path, encoding="utf-8") as file:
+    with arriving_text(path, encoding="utf-8") as file:
         return _counted(file.write(line(one, run=run) + "\n") for one in read())
 
 
@@ -163,12 +163,12 @@ def _columns(rejections: Iterable[Rejection]) -> list[str]:
     return list(found)
 
 
-def _headings(columns: list[str]) -> Iterator[str]:
-    """A column that is named like one of ours is told apart."""
-    taken = {*OWN, *columns}
+def headings(columns: Sequence[str], own: Sequence[str]) -> Iterator[str]:
+    """The columns' names; one that is named like one of `own` is told apart."""
+    taken = {*own, *columns}
     for name in columns:
         heading = name
-        while heading in OWN or (heading != name and heading in taken):
+        while heading in own or (heading != name and heading in taken):
             heading = f"source.{heading}"
         yield heading
 
@@ -204,13 +204,13 @@ def _counted(written: Iterable[object]) -> int:
 
 
 @contextmanager
-def _arriving(path: Path, *, encoding: str) -> Iterator[IO[str]]:
+def arriving_text(path: Path, *, encoding: str, what: str = "refused") -> Iterator[IO[str]]:
     """A text file that takes its name when the block has ended well.
 
     Raises: StorageFailed.
     """
     with (
-        storage(f"Writing the refused rows to {path}"),
+        storage(f"Writing the {what} rows to {path}"),
         arriving(path) as half,
         half.open("w", encoding=encoding, errors="backslashreplace", newline="") as file,
     ):

@@ -603,3 +603,32 @@ def test_a_job_that_is_not_there_any_more_is_not_called_complete(tmp_path: Path,
         told = desk_at(another, tmp_path, monkeypatch).type("resume")
     assert told.exit_code == 3, told
     assert re.search(r"chunk b\d+: job 750\w+ tells nothing of its rows any more: 30 rows in doubt", told.out), told.out
+
+
+def test_written_rows_are_written_down_with_their_ids(desk: PushDesk) -> None:
+    """As Data Loader's file of successes: number, id and the source's own row, whatever its record was made or changed by."""
+    source = desk.file("rows.csv", 'Ext__c,Name,row\na,=A,1\nb,,2\nc,"C, D",3\n')
+    mapping = desk.file("map.yaml", "mapping: {Ext__c: Ext__c, Name: Name}")
+    told = desk.push(source, "--map", mapping, "--written-to", desk.folder / "done.csv")
+    assert (told.exit_code, "2 rows in" in told.err) == (3, True), told
+    with (desk.folder / "done.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [(one["row"], one["Ext__c"], one["Name"], one["source.row"]) for one in found] == [
+        ("0", "a", "'=A", "1"),
+        ("2", "c", "C, D", "3"),
+    ]
+    ids = {record["Ext__c"]: record["Id"] for record in desk.emulator.query("SELECT Id, Ext__c FROM Account")}
+    assert [one["id"] for one in found] == [ids["a"], ids["c"]]
+    desk.push(source, "--map", mapping, "--written-to", desk.folder / "done.jsonl")
+    lines = [json.loads(line) for line in (desk.folder / "done.jsonl").read_text().splitlines()]
+    assert [(one["id"], one["record"]["Name"]) for one in lines] == [(ids["a"], "=A"), (ids["c"], "C, D")]
+
+
+def test_a_file_of_written_rows_is_asked_for_in_a_form(desk: PushDesk) -> None:
+    """Before anything is sent; and a dry run sends none."""
+    source = desk.file("rows.csv", "Ext__c,Name\na,A\n")
+    told = desk.push(source, "--written-to", "done.txt")
+    assert (told.exit_code, "Writing the written rows to done.txt" in told.err) == (2, True), told
+    told = desk.push(source, "--written-to", desk.folder / "done.csv", "--dry-run")
+    assert (told.exit_code, "--written-to" in told.err, (desk.folder / "done.csv").exists()) == (2, True, False), told
+    assert desk.sent() == []

@@ -65,6 +65,9 @@ AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Let a source wi
 ErrorsTo = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write rows that are not written to a .csv or .jsonl; without any, none.")
 ]
+WrittenTo = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write rows that are written, with their ids, to a .csv or .jsonl.")
+]
 FlowName = Annotated[str | None, typer.Option("--flow", help="What this push is called from run to run.")]
 
 
@@ -90,6 +93,7 @@ def push(
     results_to: ResultsTo = None,
     allow_empty: AllowEmpty = False,
     errors_to: ErrorsTo = None,
+    written_to: WrittenTo = None,
     flow: FlowName = None,
     quota_share: options.QuotaShare = None,
     api_budget: options.ApiBudget = None,
@@ -112,12 +116,10 @@ def push(
         wish["results_to"] = (uri, results_to)
     given = _Source(source, uri, encoding or _UTF8, _TAB.get(delimiter or "", delimiter))
     limits: dict[str, Any] = {"quota_share": quota_share, "api_budget": api_budget}
-    job = _Job(given, _sobject(to), wish, mapping, errors_to, allow_empty=allow_empty, as_json=as_json, **limits)
+    files = _Files(errors_to, written_to)
+    job = _Job(given, _sobject(to), wish, mapping, files, allow_empty=allow_empty, as_json=as_json, **limits)
     with told(as_json=as_json):
-        if errors_to is not None:
-            check_name(errors_to)
-            if dry_run:
-                refuse("--errors-to writes what a push leaves, and --dry-run shows what would be refused; leave one of them out.")
+        files.check(dry_run=dry_run)
         if dry_run:
             job.preview()
             return
@@ -193,6 +195,37 @@ class _Source:
 
 
 @dataclass(frozen=True, slots=True)
+class _Files:
+    """What is written down when a push ends, well or badly; each appears whole or not at all."""
+
+    errors: Path | None
+    written: Path | None
+
+    def check(self, *, dry_run: bool) -> None:
+        """Raises: FixConfig for a name that says no form, or a folder that is not there."""
+        for option, path, what in (("--errors-to", self.errors, "refused"), ("--written-to", self.written, "written")):
+            if path is None:
+                continue
+            check_name(path, what)
+            if dry_run:
+                refuse(f"{option} writes what a push leaves behind, and --dry-run sends nothing; leave one of them out.")
+
+    def keep(self, run: str, result: SyncResult | None, rows: Rows | None) -> None:
+        """Write them, if only with a header: those of an earlier push would be taken for this one's. Raises: StorageFailed."""
+        from halocline.config import Settings
+        from halocline.ledger import open_ledger
+        from halocline.push.written import write_written
+
+        if self.written is not None and rows is not None:
+            count = write_written(() if result is None else result.written(), rows, self.written, run=run)
+            err.print(f"{quantity(count, 'row')} in {self.written}", markup=False)
+        if self.errors is not None:
+            with open_ledger(Settings.from_env().ledger) as ledger:
+                count = write(partial(rejections_of, ledger, run), self.errors, run=run)
+            err.print(f"{quantity(count, 'row')} in {self.errors}", markup=False)
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
     """One push as it was typed; `wish` holds what a SyncPipeline takes."""
 
@@ -200,7 +233,7 @@ class _Job:
     sobject: str
     wish: dict[str, Any]
     mapping: Path | None
-    errors_to: Path | None
+    files: _Files
     allow_empty: bool
     as_json: bool
     quota_share: float | None
@@ -220,23 +253,24 @@ class _Job:
         from halocline.cli.progress import ProgressBar
         from halocline.errors import HaloclineError, Stopped
 
-        with ExitStack() as stack:
-            bar = stack.enter_context(ProgressBar(err, quiet=self.as_json))
-            stack.enter_context(resumable(bar))
-            pipeline = stack.enter_context(self._pipeline(bar))
-            rows = stack.enter_context(self.source.rows(allow_empty=self.allow_empty))
-            try:
-                result = pipeline.sync(rows)
-            except Stopped as stopped:
-                say_error(stopped, as_json=False)
-                result = cast("SyncResult", stopped.facts["result"])
-            except HaloclineError as error:
-                self._end(error)
-            except KeyboardInterrupt:
-                self._write_errors(bar.run)
-                raise
-        self._say_findings(result, bar)
-        return self._say(result)
+        with ExitStack() as kept:  # the rows outlive the bar and the login: what is written down is read from them
+            with ExitStack() as stack:
+                bar = stack.enter_context(ProgressBar(err, quiet=self.as_json))
+                stack.enter_context(resumable(bar))
+                pipeline = stack.enter_context(self._pipeline(bar))
+                rows = kept.enter_context(self.source.rows(allow_empty=self.allow_empty))
+                try:
+                    result = pipeline.sync(rows)
+                except Stopped as stopped:
+                    say_error(stopped, as_json=False)
+                    result = cast("SyncResult", stopped.facts["result"])
+                except HaloclineError as error:
+                    self._end(error, rows)
+                except KeyboardInterrupt as error:
+                    self.files.keep(bar.run, getattr(error, "result", None), rows)
+                    raise
+            self._say_findings(result, bar)
+            return self._say(result, rows)
 
     @contextmanager
     def _pipeline(self, bar: ProgressBar | None) -> Iterator[SyncPipeline]:
@@ -254,20 +288,20 @@ class _Job:
         finally:
             client.close()
 
-    def _say(self, result: SyncResult) -> int:
+    def _say(self, result: SyncResult, rows: Rows) -> int:
         from halocline.config import Settings
         from halocline.ledger import open_ledger
 
         told, mirrored = result.metadata, result.metadata.get("mirrored")
         if not result.total_records and mirrored is None:
-            return self._say_nothing()
+            return self._say_nothing(rows)
         run, more = told["run"], {} if mirrored is None else {"mirrored": mirrored}
         with open_ledger(Settings.from_env().ledger) as ledger:
             code = say(ledger, run, as_json=self.as_json, elapsed_s=told["elapsed_seconds"], notices=told["notices"], **more)
-        self._write_errors(run)
+        self.files.keep(run, result, rows)
         return code
 
-    def _end(self, error: HaloclineError) -> NoReturn:
+    def _end(self, error: HaloclineError, rows: Rows) -> NoReturn:
         """Raises: `error`, which ended the push, when what is written is told; in JSON both are one document."""
         from halocline.errors import HaloclineError
 
@@ -275,7 +309,7 @@ class _Job:
         run = str(result.metadata.get("run") or "") if result is not None else ""
         so_far = say_so_far(run, as_json=self.as_json)
         try:
-            self._write_errors(run)
+            self.files.keep(run, result, rows)
         except HaloclineError as broken:  # the first failure is the one to tell last, and by its code
             err.print(str(broken), markup=False)
         if not so_far:
@@ -283,25 +317,14 @@ class _Job:
         say_json({**so_far, **error_json(error)})
         raise typer.Exit(error.exit_code) from error
 
-    def _write_errors(self, run: str) -> None:
-        """The file that was asked for, if only with its header: one of an earlier push would be taken for this one's."""
-        from halocline.config import Settings
-        from halocline.ledger import open_ledger
-
-        if self.errors_to is None:
-            return
-        with open_ledger(Settings.from_env().ledger) as ledger:
-            rows = write(partial(rejections_of, ledger, run), self.errors_to, run=run)
-        err.print(f"{quantity(rows, 'row')} in {self.errors_to}", markup=False)
-
     def _say_findings(self, result: SyncResult, bar: ProgressBar) -> None:
         """What the mapping's check found, and nobody was told yet."""
         for notice in result.metadata.get("notices", ()):
             if notice not in bar.notices and not self.as_json:
                 err.print(notice, markup=False)
 
-    def _say_nothing(self) -> int:
-        self._write_errors("")
+    def _say_nothing(self, rows: Rows) -> int:
+        self.files.keep("", None, rows)
         if self.as_json:
             say_json(
                 {"sobject": self.sobject, "mode": self.wish["mode"], "total": 0, "written": 0, "success": True, "exit_code": 0}

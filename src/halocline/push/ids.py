@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import weakref
+from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
 from halocline.spool import storage
@@ -38,13 +39,19 @@ class WrittenIds:
 
         Raises: StorageFailed.
         """
+        return [key for _, key in self.by_row()]
+
+    def by_row(self) -> Iterator[tuple[int, str]]:
+        """The rows' numbers, each with its id, in their order.
+
+        Raises: StorageFailed.
+        """
         import pyarrow as pa
 
         batches = [*self._aside(), *self._held]
-        if not batches:
-            return []
-        ids: list[str] = pa.Table.from_batches(batches).sort_by("row").column("id").to_pylist()
-        return ids
+        if batches:
+            for batch in pa.Table.from_batches(batches).sort_by("row").to_batches():
+                yield from zip(batch.column("row").to_pylist(), batch.column("id").to_pylist(), strict=True)
 
     def _put_aside(self) -> None:
         """Append what is held to the file: one stream of Arrow for each time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Self
 
@@ -63,6 +63,10 @@ class SyncResult:
         if self._ids is None:
             self._ids = [*self._written.in_order(), *self._added_ids]
         return self._ids
+
+    def written(self) -> Iterator[tuple[int, str]]:
+        """The number of each written record in the source, from 0, with its id, in the order of the source."""
+        return self._written.by_row()
 
     @property
     def errors(self) -> list[dict[str, Any]]:
