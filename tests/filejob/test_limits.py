@@ -164,9 +164,9 @@ def test_a_parquet_file_is_held_to_every_limit(tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large_is_not_fetched() -> None:
     """Its own size is looked at first: else it would fill the disk before anybody looked into it."""
-    check_packed("a.csv", 20 << 30, Limits())
+    check_packed("a.csv", 20 << 30, limits=Limits())
     with pytest.raises(FixConfig, match=r"Reading a.csv.gz: it is larger than 21,474,836,480 bytes"):
-        check_packed("a.csv.gz", (20 << 30) + 1, Limits())
+        check_packed("a.csv.gz", (20 << 30) + 1, limits=Limits())
     job: Any = SimpleNamespace(limits=Limits(unpacked_bytes=10))
     none: Any = None  # whoever asks the bucket, or for the spool, fails
     with pytest.raises(Unreadable, match="larger than 10 bytes"):

@@ -42,7 +42,7 @@ class Intake:
         """
         if self._rows is None:
             try:
-                limits.check_packed(local_name(stored.key), stored.size, self.job.limits)
+                limits.check_packed(local_name(stored.key), stored.size, limits=self.job.limits)
             except FixConfig as error:
                 raise Unreadable(str(error)) from error
             path = self._brought(stored)

@@ -41,7 +41,7 @@ class Limits:
                 raise FixConfig("Reading the limits of a file job", f"{name} is {getattr(self, name)}", hint="Give 1 or more.")
 
 
-def check_packed(name: str, size: int, limits: Limits) -> None:
+def check_packed(name: str, size: int, *, limits: Limits) -> None:
     """Look at the size of a file of that name in bytes, before it is fetched.
 
     Raises: FixConfig for one that is larger than it may be unpacked, so that it does not fill the disk first.

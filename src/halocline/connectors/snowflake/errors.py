@@ -56,7 +56,7 @@ def login_gate(secrets: Sequence[str], *, key: str | None) -> Iterator[None]:
     try:
         yield
     except Error as error:
-        raise translated(doing, error, secrets) from quiet(error, secrets)
+        raise translated(doing, error, secrets=secrets) from quiet(error, secrets)
     except (OSError, ValueError, TypeError) as error:  # of the key's file, and of the library that reads it
         if key is None:
             raise _unreadable(doing, error, secrets) from quiet(error, secrets)
@@ -71,7 +71,7 @@ def _unreadable(doing: str, error: Exception, secrets: Sequence[str]) -> Network
     return NetworkFailed(doing, cause, hint="Does SNOWFLAKE_HOST, or a proxy, lead to Snowflake?")
 
 
-def translated(doing: str, error: Error, secrets: Sequence[str] = ()) -> HaloclineError:
+def translated(doing: str, error: Error, *, secrets: Sequence[str] = ()) -> HaloclineError:
     """Our error for theirs: by Snowflake's number, else by SQLSTATE, else by the connector's class; `secrets` are kept out.
 
     Source: numbers and texts as the connectors 4.8 and 5.2 and the community report them; Snowflake publishes no list.
