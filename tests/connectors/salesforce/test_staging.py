@@ -766,10 +766,10 @@ def test_a_text_that_no_field_of_its_type_takes_is_not_sent(make: Make) -> None:
     """One such text makes a whole call unreadable; here its row is told, with its field, and no call is spent."""
     wrong = [
         ("Active__c", "maybe", "is neither true nor false"),
-        ("Score__c", "1,234.50", "is no number as Salesforce reads it"),
-        ("Score__c", "12 EUR", "is no number as Salesforce reads it"),
-        ("Born__c", "31.12.2026", "is no date as Salesforce reads it"),
-        ("Seen__c", "12/31/2026 10:20", "is no instant as Salesforce reads it"),
+        ("Score__c", "1,234.50", "is no number such as"),
+        ("Score__c", "12 EUR", "is no number such as"),
+        ("Born__c", "31.12.2026", "is no date such as"),
+        ("Seen__c", "12/31/2026 10:20", "is no instant such as"),
     ]
     rows = [{"LastName": "x", name: text} for name, text, _ in wrong] + [{"LastName": "good"}]
     made, refused = make(rows, INSERT, describe=TYPED)

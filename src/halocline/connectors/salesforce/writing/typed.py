@@ -36,16 +36,15 @@ class _Shape:
 
 _NUMBER = _Shape(
     r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$",
-    "is no number as Salesforce reads it, such as 1234.5; a mapping's transform decimal(.) or decimal(,) makes it one",
+    "is no number such as 1234.5; map it by decimal(.) or decimal(,)",
 )
 _DAY = _Shape(
     r"^\s*\d{4,}-\d{1,2}-\d{1,2}",
-    "is no date as Salesforce reads it, such as 2026-12-31; a mapping's transform such as date(%d.%m.%Y) makes it one",
+    "is no date such as 2026-12-31; map it by date(%d.%m.%Y) or its like",
 )
 _INSTANT = _Shape(
     _DAY.pattern,
-    "is no instant as Salesforce reads it, such as 2026-12-31T23:59:00Z; a mapping's transform such as "
-    "datetime(%d.%m.%Y %H:%M, Europe/Berlin) makes it one",
+    "is no instant such as 2026-12-31T23:59:00Z; map it by datetime(%d.%m.%Y %H:%M, Europe/Berlin) or its like",
 )
 _SHAPES: Mapping[str, _Shape] = {
     **dict.fromkeys(("int", "long", "double", "currency", "percent"), _NUMBER),
