@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from halocline.cli.answer import error_json
@@ -106,6 +107,8 @@ def _told(work: Callable[[], object]) -> dict[str, bytes]:
         warnings.simplefilter("always")
         try:
             result = work()
+        except pytest.fail.Exception:  # what was to go wrong did not
+            raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, somebody is told of it
             failure = error
     said = {"standard output": out.getvalue(), "standard error": err.getvalue(), "logs": "\n".join(log.lines)}

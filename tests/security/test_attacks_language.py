@@ -252,7 +252,7 @@ def test_entities_in_XML(attacks: Attacks, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("CONTENT-OF-A-FILE")
     heads = (_LAUGHS, f'<!DOCTYPE a [<!ENTITY j SYSTEM "file://{secret}">]>', '<!DOCTYPE a SYSTEM "http://127.0.0.1:1/x.dtd">')
-    with Emulator() as emulator, httpx2.Client(base_url=emulator.url) as visitor:
+    with Emulator() as emulator, httpx2.Client(base_url=emulator.url, timeout=120) as visitor:
         token = _token(emulator)
         for head in heads:
             job = f"{head}<jobInfo xmlns='http://www.force.com/2009/06/asyncapi/dataload'><object>&j;</object></jobInfo>"
@@ -275,7 +275,7 @@ def test_entities_in_XML_for_FakeAWS(attacks: Attacks, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("CONTENT-OF-A-FILE")
     heads = (_LAUGHS, f'<!DOCTYPE a [<!ENTITY j SYSTEM "file://{secret}">]>')
-    with FakeAWS() as fake, httpx2.Client(base_url=fake.url) as visitor:
+    with FakeAWS() as fake, httpx2.Client(base_url=fake.url, timeout=120) as visitor:
         assert visitor.put("/bucket").status_code == 200
         for head in heads:
             body = f"{head}<Delete><Object><Key>&j;</Key></Object></Delete>"

@@ -56,9 +56,16 @@ def _of_imports(node: ast.AST) -> Iterator[str]:
             yield f"import {name}"
 
 
+def _dotted(node: ast.AST) -> str:
+    """`a.b.c` of what is nothing but names; of other things the last of them."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return f"{_dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ""
+
+
 def _of_calls(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Call):
-        called = ast.unparse(node.func)
+        called = _dotted(node.func)
         place, _, name = called.rpartition(".")
         if called in _CALLS or (place in {"ET", "ElementTree", "minidom", "sax"} and name in _PARSERS):
             yield f"{called}()"

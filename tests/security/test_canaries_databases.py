@@ -88,7 +88,7 @@ def test_places_behind_references(watch: Watch, tmp_path: Path, monkeypatch: pyt
         file.write_text(meant)
         monkeypatch.setenv("ELSEWHERE", meant)
         for reference in ("env:ELSEWHERE", f"file:{file}"):
-            for variable in ("HALOCLINE_IDEMPOTENCY", "HALOCLINE_LEDGER"):
+            for variable in ("HALOCLINE_IDEMPOTENCY", "HALOCLINE_LEDGER") if "://" in meant else ("HALOCLINE_IDEMPOTENCY",):
                 monkeypatch.setenv(variable, reference)
 
                 def work() -> None:
