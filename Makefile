@@ -59,12 +59,12 @@ lint: $(VENV)/.stamp  ## ruff, mypy --strict, import rules, unused code, example
 
 # What breaks things on purpose, the long tests included. Ended after FAULTS_S seconds, as a failure.
 FAULTS := $(patsubst %,tests/system/test_%.py,fault_loop random_kills kill taken_up two_runners stateful bad_disk push_crash_matrix file_job_kills)
-FAULTS_S ?= 10800
+FAULTS_S ?= 7200
 
 walks: $(VENV)/.stamp  ## a clone, an environment, and what the README leads each user to, typed to the first result, timed; NAME=tester
 	@$(PY) -m tests.walks $(NAME)
 
-faults: $(VENV)/.stamp  ## every operation of a sync and of a push fails, loses its reply, or is where the process dies: up to three hours
+faults: $(VENV)/.stamp  ## every operation of a sync and of a push fails, loses its reply, or is where the process dies: about an hour
 	@$(PY) -m pytest --long $(DIST) -rfE --session-timeout=$(FAULTS_S) $(PYTEST_ARGS) $(FAULTS)
 
 # CONFIG=halocline.yaml puts your flows beside the handler; LAMBDA_ARGS="--arch arm64 --python 3.13 --extra postgres".

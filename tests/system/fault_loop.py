@@ -39,12 +39,13 @@ from tests.connectors.postgres.server import Server
 from tests.system.fault_seams import NETWORK, watching_all
 from tests.system.laptop import DAY_S, QUICK, login_to
 from tests.system.shell import Shell, Typed, env_of
+from tests.system.told_apart import Marking, worth_trying
 
 KINDS = ("request", "response", "sql", "file", "write", "ledger")
 FIELDS = ("Id", "Name", "Description", "IsDeleted", "SystemModstamp")
 START = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 WAYS = {"rest": (1_000, 1_000), "bulk": (0, 1_000), "stage": (0, 0)}
-ROWS, PAGE_ROWS = 24, 8
+ROWS, PAGE_ROWS = 24, 10  # three pages of all, two of what changed later: a page has one before it, and one behind it
 AT_WORK = ("UploadComplete", "InProgress")
 LOOKS = 6  # moments of a look at a job that is at work: the next time there may be one look more, or one less
 # A job is made, and whoever loses the answer, and then the network or his life, does not know its id; or the ledger fails.
@@ -124,6 +125,11 @@ class Place:
         """Rows and positions."""
         raise NotImplementedError
 
+    @contextmanager
+    def committed(self) -> Iterator[Callable[[], object]]:
+        """What tells how much is committed that is no file of the trial's folder."""
+        yield lambda: None
+
 
 class Lake(Place):
     """A DuckDB file in the trial's folder."""
@@ -187,6 +193,12 @@ class Warehouse(Place):
             assert tables == [("accounts",)], f"tables are left: {tables}"
             return place.rows(f"SELECT {', '.join(FIELDS)} FROM raw.accounts ORDER BY id"), stored
 
+    @contextmanager
+    def committed(self) -> Iterator[Callable[[], object]]:
+        # the number behind the last transaction that came to its end; one that is at work does not change it
+        with self._server.place(self._folder) as place:
+            yield lambda: place.rows("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+
 
 def _copied(table: str, to: str) -> str:
     return f"CREATE TABLE {to} (LIKE {table} INCLUDING ALL); INSERT INTO {to} SELECT * FROM {table};"
@@ -225,25 +237,33 @@ class Story:
                 store.insert(account, {"Name": f"new {n}"}, user_id=user)
         self.emulator.clock.advance(DAY_S)  # else what a position skips would be read again all the same, as overlap
 
-    def every(self, tally: Tally, *, way: Way, kinds: tuple[str, ...] = (), step: int = 1) -> None:
-        """A trial for each moment of these kinds, or for every `step`-th."""
-        there = len([moment for moment in self.moments(way) if moment.kind in (kinds or KINDS)])
-        for at in count(1, step):
-            if not self.trial(tally, way=way, at=at, kinds=kinds):
-                break
-        assert at > there - LOOKS, "how often a job is looked at differs, nothing else"
+    def every(self, tally: Tally, *, way: Way, kinds: Sequence[str] = (), step: int = 1) -> None:
+        """A trial for each moment of these kinds that is worth one, or for every `step`-th."""
+        there = [(moment, mark) for moment, mark in self.rehearsed(way) if moment.kind in (kinds or KINDS)]
+        marks = [mark for _, mark in there] if way is Way.DEATH else []
+        for at in worth_trying([f"{moment.kind} {moment}" for moment, _ in there], marks)[::step]:
+            struck = self.trial(tally, way=way, at=at, kinds=tuple(kinds))
+            assert struck or at > len(there) - LOOKS, "how often a job is looked at differs, nothing else"
 
-    def moments(self, way: Way) -> list[Moment]:
-        """The moments that this way can strike, in a sync that nothing strikes; what it leaves is what is expected."""
-        operations = Operations(way=way, whens=_whens(way), own_thread=True)
+    def rehearsed(self, way: Way) -> list[tuple[Moment, str]]:
+        """The moments that this way can strike, and what each leaves, in a sync that nothing strikes.
+
+        What that sync leaves is what is expected.
+        """
         home = self._home()
-        with watching_all(operations):
-            self.carry(home, full=self.route.run == "full")
+        with self.place.committed() as committed:
+            operations = Marking(home, committed=committed, way=way, whens=_whens(way), own_thread=True)
+            with watching_all(operations):
+                self.carry(home, full=self.route.run == "full")
         self.expected = self.place.dump(home)
         rows = self.expected[0]
         assert differences(self.emulator, rows, deletes=self.route.deletes) == (set(), [], 0)
         self._clean(home)
-        return operations.seen
+        return list(zip(operations.seen, operations.marks, strict=True))
+
+    def moments(self, way: Way) -> list[Moment]:
+        """The moments that this way can strike."""
+        return [moment for moment, _ in self.rehearsed(way)]
 
     def carry(self, home: Path, *, full: bool) -> Run:
         """One sync, as a process of its own would do it."""

@@ -2,7 +2,8 @@
 
 Orders are lines of JSON on standard input: which `route` takes care of the file, `where` it landed, the `home`, the `url` and
 `keys` of the org, and `die`: the `kinds` of operations whose moments are counted and the one `at` which the process ends by
-SIGKILL (0: none). Each is answered by a line: how the process ended, and the moments that it saw where it was not killed.
+SIGKILL (0: none). Each is answered by a line: how the process ended, and where it was not killed the moments that it saw and what
+a death at each would have left.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from halocline.testing.faults import Operations, Seam, When, watching_files, wat
 from tests.system.fault_seams import watching_requests
 from tests.system.file_world import QUICK, carried, job_of
 from tests.system.forks import fork, learn
+from tests.system.told_apart import Marking, counting
 
 
 def _lost(when: When) -> Exception:
@@ -76,7 +78,7 @@ def prepare() -> None:
 def live(order: dict[str, Any]) -> dict[str, list[str]]:
     """Deliver the event; the moments that were counted, and the modules that it took."""
     home, where = Path(order["home"]), Landed(**order["where"])
-    operations = Operations(kinds=order["die"]["kinds"], at=order["die"]["at"])
+    operations = counting(order["die"], home)
     login = ClientCredentialsAuthenticator(*order["keys"], login_url=order["url"])
     with ExitStack() as stack:
         client = stack.enter_context(SalesforceClient(login, pace=QUICK, retry=Policy(attempts=4)))
@@ -86,7 +88,8 @@ def live(order: dict[str, Any]) -> dict[str, list[str]]:
         settings = Settings(home, home / "spool")
         job = job_of(where.bucket, route=order["route"])
         carried(order["route"], job, where, client=client, buckets=buckets, ledger=ledger, settings=settings)
-    return {"moments": [f"{moment.kind} {moment}" for moment in operations.seen], "modules": [*sys.modules]}
+    marks = operations.marks if isinstance(operations, Marking) else []
+    return {"moments": [f"{moment.kind} {moment}" for moment in operations.seen], "marks": marks, "modules": [*sys.modules]}
 
 
 def born(work: Callable[[], dict[str, list[str]]]) -> tuple[int, dict[str, list[str]]]:
@@ -116,7 +119,7 @@ def main() -> None:
         order = json.loads(line)
         code, told = born(lambda order=order: live(order))  # type: ignore[misc]  # mypy has no type for such a lambda
         learn(told.get("modules", ()))
-        print(json.dumps({"ended": code, "moments": told.get("moments", [])}), flush=True)
+        print(json.dumps({"ended": code, "moments": told.get("moments", []), "marks": told.get("marks", [])}), flush=True)
 
 
 if __name__ == "__main__":

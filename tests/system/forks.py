@@ -1,9 +1,10 @@
 """A program that types `halocline` in processes that it forks, each of which may be made to die at any of its operations.
 
 Orders are lines of JSON on standard input: `words` to type, the `env`, where to put the `answer`, and `die`: the `kinds` of
-operations whose moments are counted (none: nothing is) and the one `at` which the process ends by SIGKILL (0: none). Each order
-is answered by two lines: the number of the process, and once it is gone how it ended. Waits are cut short, and a Bulk job takes
-`job_rows` at most. With `kill_after_s` the process is killed then, if it is still there (0: never).
+operations whose moments are counted (none: nothing is) and the one `at` which the process ends by SIGKILL (0: none, and what a
+death would leave is told of each, see `told_apart`). Each order is answered by two lines: the number of the process, and once it
+is gone how it ended. Waits are cut short, and a Bulk job takes `job_rows` at most. With `kill_after_s` the process is killed
+then, if it is still there (0: never).
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from typer import testing
 
 from halocline import retry
 from halocline.connectors.salesforce import sheets
-from halocline.testing.faults import Operations
 from tests.command_line import app
 from tests.made_once import make_once
 from tests.system.fault_seams import watching_all
+from tests.system.told_apart import Marking, counting
 
 LONGEST_WAIT_S = 0.03
 
@@ -51,14 +52,16 @@ def hurry(job_rows: int) -> None:
 def live(order: dict[str, Any]) -> None:
     """Type the words, and leave what was said in the answer's file."""
     os.environ.update(order["env"])
-    operations = Operations(kinds=order["die"]["kinds"], at=order["die"]["at"])
+    operations = counting(order["die"], Path(order["env"]["HALOCLINE_HOME"]))
     hurry(order["job_rows"])
     with ExitStack() as stack:
         if order["die"]["kinds"]:
             stack.enter_context(watching_all(operations))
         done = testing.CliRunner().invoke(app, order["words"])
-    deeds = [str(moment) for moment in operations.seen]
-    told = {"exit_code": done.exit_code, "out": done.stdout, "err": done.stderr, "deeds": deeds, "modules": [*sys.modules]}
+    deeds = [f"{moment.kind} {moment}" for moment in operations.seen]
+    marks = operations.marks if isinstance(operations, Marking) else []
+    told: dict[str, Any] = {"exit_code": done.exit_code, "out": done.stdout, "err": done.stderr, "deeds": deeds, "marks": marks}
+    told["modules"] = [*sys.modules]
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         told["err"] += "".join(traceback.format_exception(done.exception))
     partial = Path(f"{order['answer']}.new")

@@ -21,13 +21,14 @@ KILLED = -signal.SIGKILL
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """How a command ended (`code`: of the process), what it said, and its deeds; a command that was killed said nothing."""
+    """How a command ended (`code`: of the process), what it said, its deeds and what each left. Who was killed said nothing."""
 
     code: int
     exit_code: int = -1
     out: str = ""
     err: str = ""
     deeds: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
 
     @property
     def killed(self) -> bool:
@@ -83,7 +84,7 @@ class Shell:
 
 def _read(answer: Path) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
-    return {name: told[name] for name in ("exit_code", "out", "err")} | {"deeds": tuple(told["deeds"])}
+    return {name: told[name] for name in ("exit_code", "out", "err")} | {name: tuple(told[name]) for name in ("deeds", "marks")}
 
 
 def env_of(emulator: Emulator, home: Path) -> dict[str, str]:

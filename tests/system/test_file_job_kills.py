@@ -4,7 +4,8 @@ The event of one small file is delivered to a process of its own, which is kille
 request to the bucket or to the org, a transaction of the ledger, a file. Then the event is delivered again. Likewise replies are
 lost, and operations fail. Org, bucket, reports and records are compared with those of a delivery that nothing happened to.
 
-The short run tries some of the operations of each kind, by each route others; `make faults`, or `--long` here, tries all.
+The short run tries some of the operations of each kind, by each route others; `make faults`, or `--long` here, tries all that
+differ (`told_apart`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import count
@@ -32,6 +33,7 @@ from halocline.testing.faults import Operations, Way
 from tests.system.file_forks import NETWORK, watching_job
 from tests.system.file_world import ROUTES, FileWorld, Say, carried, file_world, job_of, small
 from tests.system.shell import ROOT, plain_env
+from tests.system.told_apart import worth_trying
 
 pytestmark = [
     pytest.mark.system,
@@ -89,8 +91,8 @@ class Stories:
         """What a reader sees; the instant at which the file landed is another one in each story."""
         return json.loads(INSTANT.sub("(landed)", json.dumps(self.world.state(), default=bytes.decode)))
 
-    def mortally(self, route: str, *, kinds: tuple[str, ...], at: int) -> tuple[int, list[str]]:
-        """A delivery in a process that dies at that operation: how it ended, and what it did."""
+    def mortally(self, route: str, *, kinds: tuple[str, ...], at: int) -> tuple[int, list[str], list[str]]:
+        """A delivery in a process that dies at that operation: how it ended, what it did, and what a death would have left."""
         world, keys = self.world, self.world.emulator.config
         order: dict[str, Any] = {"route": route, "where": asdict(self.where), "home": str(world.home), "url": world.emulator.url}
         order |= {"keys": [keys.consumer_key, keys.consumer_secret], "die": {"kinds": kinds, "at": at}}
@@ -101,7 +103,7 @@ class Stories:
         line = self.forks.stdout.readline()
         assert line, "the forking program is gone"
         told = json.loads(line)
-        return told["ended"], told["moments"]
+        return told["ended"], told["moments"], told["marks"]
 
     def plainly(self, route: str) -> None:
         """A delivery in this process."""
@@ -168,10 +170,11 @@ def killed(stories: Stories, route: str, *, kinds: tuple[str, ...], first: int =
     stories.begin(route)
     tally = Tally(f"T1 {route}: killed at {'every' if step == 1 else f'every {step}th'} {' or '.join(kinds)}")
     stories.afresh()
-    _, moments = stories.mortally(route, kinds=kinds, at=0)
-    for at in range(first, MOST_POINTS, step):
+    _, moments, marks = stories.mortally(route, kinds=kinds, at=0)
+    points: Sequence[int] = worth_trying(moments, marks) if step == 1 else range(first, MOST_POINTS, step)
+    for at in points:
         stories.afresh()
-        code, _ = stories.mortally(route, kinds=kinds, at=at)
+        code, *_ = stories.mortally(route, kinds=kinds, at=at)
         if code != -signal.SIGKILL:
             assert code == 0, f"{route}: an error that nothing caused"
             assert at >= len(moments) - 4, "how often the org is asked to log in differs, nothing else"
@@ -180,7 +183,7 @@ def killed(stories: Stories, route: str, *, kinds: tuple[str, ...], first: int =
         tally.points[kind] += 1
         tally.wrong += [f"{at}, {kind} {name}: {one}" for one in stories.wrong(route)]
     else:
-        raise AssertionError("there is no end of points")
+        assert step == 1, "there is no end of points"
     return tally
 
 
@@ -200,7 +203,7 @@ def failed(
         f"{way} at {'every' if step == 1 else f'every {step}th'} {' or '.join(kinds)}{', then nothing works' if lasting else ''}"
     )
     tally = Tally(f"{'T3' if way is Way.LOST else 'T4'} {route}: {what}")
-    for at in count(first, step):
+    for at in rehearsed(stories, route, way=way, kinds=kinds) if step == 1 else count(first, step):
         stories.afresh()
         operations = Operations(at=at, way=way, kinds=kinds, lasting=lasting, own_thread=False)
         raised: Exception | None = None
@@ -213,10 +216,19 @@ def failed(
                 tally.wrong.append(f"{at}: an error that is not ours: {error!r}")
         if operations.struck is None:
             assert raised is None, raised
-            return tally
+            break
         tally.points[operations.struck.kind] += 1
         tally.wrong += [f"{at}, {operations.struck}, {raised!r}: {one}" for one in stories.wrong(route)]
-    raise AssertionError("there is no end of points")
+    return tally
+
+
+def rehearsed(stories: Stories, route: str, *, way: Way, kinds: tuple[str, ...]) -> list[int]:
+    """The numbers of the operations that are worth a failure."""
+    stories.afresh()
+    operations = Operations(way=way, kinds=kinds, own_thread=False)
+    with watching_job(operations):
+        stories.plainly(route)
+    return worth_trying([f"{moment.kind} {moment}" for moment in operations.seen])
 
 
 @each_route
@@ -271,7 +283,7 @@ def test_a_disk_or_a_ledger_that_fails(stories: Stories, record_property: Say) -
 def test_there_is_no_point_at_which_a_kill_does_harm(
     stories: Stories, route: str, kinds: tuple[str, ...], record_property: Say
 ) -> None:
-    """Every step, every request, every write, every transaction."""
+    """Every step, every request, every write, every transaction at which a death leaves something else than at the one before."""
     killed(stories, route, kinds=kinds).say(record_property)
 
 
