@@ -333,6 +333,7 @@ def test_a_dry_run_shows_all_and_changes_nothing(desk: PushDesk) -> None:
     document = json.loads(told.out)
     assert (document["total"], document["refused"], document["plan"]["rows"], document["plan"]["calls"]) == (4, 2, 2, 1)
     assert [one["row"] for one in document["first_refused"]] == [1, 2]
+    assert [row["Ext__c"] for row in document["plan"]["first"]] == ["a", "d"]
 
 
 def test_a_dry_run_tells_what_the_check_found(desk: PushDesk) -> None:

@@ -220,6 +220,9 @@ class FakeLoad:
         rows, folded = len(self._carriers()), len(list(self.folded()))
         return WritePlan(Api.COLLECTIONS, ("it is a fake",), rows, folded, chunks, chunks, digest)
 
+    def first(self) -> Sequence[Mapping[str, Any]]:
+        return [dict(row) for row, _ in list(self._carriers().values())[:3]]
+
     def folded(self) -> Iterator[tuple[int, int]]:
         yield from ((row, into) for into, (_, below) in self._carriers().items() for row in below)
 

@@ -355,10 +355,12 @@ def test_a_watch_that_raises_changes_nothing_that_is_booked(org: Org, ledger: Le
 
 
 def test_preparing_sends_and_books_nothing(org: Org, tmp_path: Path) -> None:
-    """The plan and the refusals are those of the push itself."""
+    """The plan and the refusals are those of the push itself, and the first rows are told."""
     heard, run = Heard(), PushRun.new()
-    plan = prepare(push(org, rows_of(NAMES)), run, folder=tmp_path, watch=heard)
-    assert (plan.rows, plan.chunks, run.plan, run.not_sent) == (4, 2, plan, 1)
+    first = prepare(push(org, rows_of(NAMES)), run, folder=tmp_path, watch=heard)
+    assert run.plan is not None
+    assert (run.plan.rows, run.plan.chunks, run.not_sent) == (4, 2, 1)
+    assert [row["Name"] for row in first] == NAMES[:3]
     assert (set(heard.others), org.records) == ({3}, {})
 
 

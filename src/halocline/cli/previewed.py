@@ -8,6 +8,9 @@ from halocline.cli.answer import out
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from halocline.batch import JSON
     from halocline.outcome import RowResult
     from halocline.push.destination import WritePlan
     from halocline.push.diff.mirror import Foreseen
@@ -39,9 +42,9 @@ def show(found: Preview) -> None:
         they_are = "it is" if found.refused == 1 else "they are"
         out.print(f"[bold]{quantity(found.refused, 'row')} would be refused before {they_are} sent[/]")
         _show_refused(found.first)
-    if plan is not None and plan.first:
+    if found.rows:
         out.print("[bold]first rows, as they would be sent[/]")
-        _show_first(plan)
+        _show_first(found.rows)
 
 
 def _mirror(foreseen: Foreseen) -> str:
@@ -69,13 +72,13 @@ def _show_refused(rows: tuple[RowResult, ...]) -> None:
     out.print(table)
 
 
-def _show_first(plan: WritePlan) -> None:
+def _show_first(rows: Sequence[Mapping[str, JSON]]) -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
-    names = list(dict.fromkeys(name for row in plan.first for name in row))
+    names = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(*(Column(Text(name)) for name in names), box=None, pad_edge=False)
-    for row in plan.first:
+    for row in rows:
         table.add_row(
             *(Text(_short("null" if row[name] is None else str(row[name]), _CELL)) if name in row else "" for name in names)
         )

@@ -42,8 +42,7 @@ class WritePlan:
     """How the staged rows will be sent, with the reasons; pure data, JSON.
 
     `rows` are sent in `chunks` requests or jobs; `folded` more share a key with a later row and travel in it. `calls` is how many
-    API calls that takes when all goes well, looks at running jobs not counted. `digest` tells two inputs apart. `first` holds the
-    first rows as they will be sent.
+    API calls that takes when all goes well, looks at running jobs not counted. `digest` tells two inputs apart.
     """
 
     api: Api
@@ -54,18 +53,17 @@ class WritePlan:
     calls: int
     digest: str
     sorted_by: str | None = None
-    first: tuple[Mapping[str, JSON], ...] = ()
 
     def to_json(self) -> dict[str, JSON]:
         """The plan as plain JSON data."""
         data: dict[str, JSON] = {name: getattr(self, name) for name in self.__slots__}
-        return {**data, "reasons": list(self.reasons), "first": [dict(row) for row in self.first]}
+        return {**data, "reasons": list(self.reasons)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> WritePlan:
         """The plan that `to_json` wrote."""
-        values: dict[str, Any] = dict(data)
-        return cls(**{**values, "api": Api(values["api"]), "reasons": tuple(values["reasons"]), "first": tuple(values["first"])})
+        values: dict[str, Any] = {name: value for name, value in data.items() if name in cls.__slots__}  # earlier ones held rows
+        return cls(**{**values, "api": Api(values["api"]), "reasons": tuple(values["reasons"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +99,9 @@ class RowLoad(Protocol):
 
     def plan(self) -> WritePlan:
         """Decide how the staged rows will be sent, and make that durable. Called once, after the last `stage`."""
+
+    def first(self) -> Sequence[Mapping[str, JSON]]:
+        """The first of the planned rows, as they will be sent: for a person's look, so a handful."""
 
     def folded(self) -> Iterator[tuple[int, int]]:
         """The rows that travel in a later row with the same key: (row, the row that it travels in)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,10 @@ _KEPT = 20  # refused rows that are told one by one
 class Preview:
     """What would become of `total` rows of the source `name`.
 
-    `plan` says how those that can be sent would be sent (None: there are none); `findings` is what the mapping's check found that
-    some rows may not survive; `unchanged` rows need not be sent; `refused` rows would be refused before they are sent, the
-    first of them in `first`; `mirror` is what a mirror would delete (None: nothing is mirrored).
+    `plan` says how those that can be sent would be sent (None: there are none), `rows` are the first of them as they would go;
+    `findings` is what the mapping's check found that some rows may not survive; `unchanged` rows need not be sent; `refused` rows
+    would be refused before they are sent, the first of them in `first`; `mirror` is what a mirror would delete (None: nothing is
+    mirrored).
     """
 
     name: str
@@ -37,6 +38,7 @@ class Preview:
     unchanged: int = 0
     refused: int = 0
     first: tuple[RowResult, ...] = ()
+    rows: tuple[Mapping[str, JSON], ...] = ()
     mirror: Foreseen | None = None
 
     def to_json(self) -> dict[str, JSON]:
@@ -50,7 +52,7 @@ class Preview:
             "refused": self.refused,
             "first_refused": first,
             "findings": [str(finding) for finding in self.findings],
-            "plan": None if self.plan is None else self.plan.to_json(),
+            "plan": None if self.plan is None else {**self.plan.to_json(), "first": list(self.rows)},
             "mirror": None if self.mirror is None else self.mirror.to_json(),
         }
 
@@ -62,21 +64,22 @@ def preview(push: Push, *, findings: Sequence[Finding] = (), scratch: Path | Non
     Raises: what `prepare` raises.
     """
     seen, run = _Seen(), PushRun.new()
-    plan = None
+    first: Sequence[Mapping[str, JSON]] = ()
     if len(push.rows):
         with tempfile.TemporaryDirectory(prefix="halocline-preview-", dir=scratch) as folder:
             load = Path(folder) / "load"
             load.mkdir()
-            plan = prepare(push, run, folder=load, watch=seen)
+            first = prepare(push, run, folder=load, watch=seen)
     return Preview(
         push.rows.name,
         push.order,
         len(push.rows),
-        plan=plan if plan is not None and plan.rows else None,
+        plan=run.plan if run.plan is not None and run.plan.rows else None,
         findings=tuple(findings),
         unchanged=run.unchanged,
         refused=seen.refused,
         first=tuple(seen.first),
+        rows=tuple(first),
     )
 
 

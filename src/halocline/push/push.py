@@ -12,16 +12,17 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from halocline.batch import JSON
 from halocline.events import Noticed, RowsStaged, RunStarted, Sink, silent
 from halocline.mapping.mapper import FieldMapper
 from halocline.push.books import Books, calls_since_now
-from halocline.push.destination import RowDestination, RowLoad, WritePlan
+from halocline.push.destination import RowDestination, RowLoad
 from halocline.push.folder import RunFolder, sweep
 from halocline.push.intake import Intake
 from halocline.push.marks import Marks
@@ -56,8 +57,10 @@ class Push:
     retries: str | None = None
 
 
-def prepare(push: Push, run: PushRun, *, folder: Path, watch: Watch = UNWATCHED) -> WritePlan:
+def prepare(push: Push, run: PushRun, *, folder: Path, watch: Watch = UNWATCHED) -> Sequence[Mapping[str, JSON]]:
     """Map, sift and stage all rows in `folder`, and plan; nothing is sent, and nothing booked. The caller deletes the folder.
+
+    The plan is the run's; the answer is the first rows as they would be sent.
 
     Raises: FixConfig for what cannot be sent at all, StorageFailed, and whatever the source raises.
     """
@@ -65,9 +68,9 @@ def prepare(push: Push, run: PushRun, *, folder: Path, watch: Watch = UNWATCHED)
     with ExitStack() as held:
         load = push.destination.open(push.order, folder)
         held.callback(load.close)
-        plan = _stage(push, load, books=books, scratch=folder.with_name(f"{folder.name}.trial"))
+        _stage(push, load, books=books, scratch=folder.with_name(f"{folder.name}.trial"))
         books.close("done")
-    return plan
+        return load.first()
 
 
 def execute(push: Push, run: PushRun, *, ledger: Ledger, home: Path, sink: Sink = silent, watch: Watch = UNWATCHED) -> PushRun:
@@ -134,7 +137,7 @@ def _staged(push: Push, books: Books, *, folder: RunFolder, held: ExitStack) -> 
     return Work(books, load, folder, run.id)
 
 
-def _stage(push: Push, load: RowLoad, *, books: Books, scratch: Path) -> WritePlan:
+def _stage(push: Push, load: RowLoad, *, books: Books, scratch: Path) -> None:
     run = books.run
     run.total = len(push.rows)
     books.watch.begun(run.total)
@@ -143,7 +146,6 @@ def _stage(push: Push, load: RowLoad, *, books: Books, scratch: Path) -> WritePl
         intake.take_all(push.rows, looked=lambda rows: books.sink(RowsStaged(run.id, rows)))
     run.unchanged = intake.unchanged
     run.plan = load.plan()
-    return run.plan
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from halocline.connectors.salesforce.writing.prepared import Chunk, Prepared
 from halocline.connectors.salesforce.writing.staging import Staging
 from halocline.errors import FixConfig, StorageFailed
 from halocline.outcome import Fate, RowResult
-from halocline.push.destination import RowBatch
+from halocline.push.destination import RowBatch, WritePlan
 from halocline.push.order import Api, Nulls, SyncMode, WriteOrder
 
 Make = Callable[..., tuple[Prepared, list[RowResult]]]
@@ -428,15 +428,22 @@ def test_chunks_are_cut_at_their_limits(make: Make, monkeypatch: pytest.MonkeyPa
     assert wide.chunks[-1] in wide.chunks
 
 
-def test_the_plan_shows_the_first_rows_as_they_will_be_sent(make: Make) -> None:
+def test_the_first_rows_are_told_as_they_will_be_sent(make: Make) -> None:
     """Bodies for collections, cells for Bulk, ids for a delete."""
     rows = [{"LastName": "a", "Age__c": 1, "X__c": None, "Account": {"Ext__c": "p"}}, *people(5)]
-    first = make(rows, INSERT, describe={})[0].plan.first
+    first = make(rows, INSERT, describe={})[0].first()
     assert first[0] == {"LastName": "a", "Age__c": 1, "X__c": None, "Account": {"Ext__c": "p"}}
     assert len(first) == 3
-    by_bulk = make(rows, by(INSERT, api=Api.BULK), describe={})[0].plan.first[0]
+    by_bulk = make(rows, by(INSERT, api=Api.BULK), describe={})[0].first()[0]
     assert by_bulk == {"LastName": "a", "Age__c": "1", "X__c": CLEARED, "Account.Ext__c": "p"}
-    assert make([ID], DELETE)[0].plan.first == ({"Id": ID},)
+    assert make([ID], DELETE)[0].first() == [{"Id": ID}]
+
+
+def test_a_plan_holds_no_row(make: Make) -> None:
+    """It goes to the ledger and to whoever hears events. One that an earlier Halocline wrote, with its first rows, is read."""
+    plan = make([{"LastName": "Zebra"}], INSERT)[0].plan
+    assert "Zebra" not in json.dumps(plan.to_json())
+    assert WritePlan.from_json({**plan.to_json(), "first": [{"LastName": "Zebra"}]}) == plan
 
 
 def test_a_sheet_in_another_order_is_matched_with_its_rows(make: Make) -> None:
@@ -726,7 +733,7 @@ def test_a_row_that_was_never_staged_cannot_be_staged_again(make: Make) -> None:
         list(made.rows([0, 1]))
     assert list(made.rows([])) == []
     empty, _ = make([], UPSERT)
-    assert (numbers(empty), list(empty.folded()), empty.plan.first) == ([], [], ())
+    assert (numbers(empty), list(empty.folded()), empty.first()) == ([], [], [])
 
 
 def test_a_value_that_cannot_be_spelled_is_told_as_everywhere(make: Make) -> None:

@@ -85,6 +85,10 @@ class SalesforceLoad:
             self._prepared, self._staging = staging.finish(), None
         return self._prepared.plan
 
+    def first(self) -> Sequence[Mapping[str, Any]]:
+        """See `RowLoad.first`."""
+        return self._planned().first()
+
     def folded(self) -> Iterator[tuple[int, int]]:
         """See `RowLoad.folded`."""
         return self._planned().folded()

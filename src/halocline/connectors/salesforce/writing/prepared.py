@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from halocline.connectors.salesforce.sheets import Sheet
 from halocline.connectors.salesforce.writing.columns import PREPARED, json_rows
-from halocline.connectors.salesforce.writing.cutting import sheet_name
+from halocline.connectors.salesforce.writing.cutting import cells, sheet_name
 from halocline.connectors.salesforce.writing.folding import column_of
 from halocline.connectors.salesforce.writing.frames import (
     FRAME_BYTES,
@@ -41,6 +41,7 @@ from halocline.push.order import Api, SyncMode, WriteOrder
 from halocline.quantity import quantity
 from halocline.spool import storage
 
+_FIRST_ROWS = 3  # that are enough to see a mistake
 PLAN_FILE, FOLDED_FILE = "plan.json", "folded.bin"
 LAYOUT = 1  # of the folder; raised when an older Halocline could not go on with what this one stages
 _GONE = "Its rows cannot be sent again from here; push the source anew."
@@ -96,6 +97,18 @@ class Prepared:
     def chunks(self) -> Sequence[Chunk]:
         """What is sent, in that order."""
         return self._chunks
+
+    def first(self) -> list[dict[str, Any]]:
+        """The first rows of most of the load, as they will be sent: bodies, cells, or for a delete the ids."""
+        found: list[dict[str, Any]] = []
+        frames = self._frames[self.plan.api]
+        for batch in frames.span(0, min(_FIRST_ROWS, frames.rows)):
+            if self.plan.api is Api.COLLECTIONS and self.order.mode is not SyncMode.DELETE:
+                found += json_rows(batch)
+            else:
+                rows = cells(batch, fields_of(batch.schema)).to_pylist()
+                found += ({name: text for name, text in row.items() if text is not None} for row in rows)
+        return found
 
     def bodies(self, chunk: Chunk) -> list[tuple[int, Any]]:
         """The rows of a chunk that goes by collections: row number and what JSON carries, for a delete the bare id."""

@@ -22,8 +22,8 @@ from halocline.connectors.salesforce import sheets
 from halocline.connectors.salesforce.collections import CALL_ROWS
 from halocline.connectors.salesforce.writing import checks, deciding, parents
 from halocline.connectors.salesforce.writing.answers import keep_json
-from halocline.connectors.salesforce.writing.columns import Columns, json_rows, not_in_bulk
-from halocline.connectors.salesforce.writing.cutting import Calls, SheetFiles, cells
+from halocline.connectors.salesforce.writing.columns import Columns, not_in_bulk
+from halocline.connectors.salesforce.writing.cutting import Calls, SheetFiles
 from halocline.connectors.salesforce.writing.digest import Digest
 from halocline.connectors.salesforce.writing.folding import MERGED, Fold, column_of, fold, hashed, key_of
 from halocline.connectors.salesforce.writing.frames import (
@@ -43,10 +43,9 @@ from halocline.connectors.salesforce.writing.typed import typed, types_of
 from halocline.errors import StorageFailed
 from halocline.outcome import RowResult
 from halocline.push.destination import RowBatch, WritePlan
-from halocline.push.order import Api, SyncMode, WriteOrder
+from halocline.push.order import Api, WriteOrder
 from halocline.spool import storage, to_disk
 
-_FIRST_ROWS = 3  # that a plan shows
 _STAGED = "staged.arrow"
 
 
@@ -167,7 +166,6 @@ class _Planning:
             calls=calls + jobs * deciding.JOB_CALLS,
             digest=digest,
             sorted_by=column,
-            first=tuple(self._first(files.frames[api], api)),
         )
         self._write(plan, files, folded)
 
@@ -222,17 +220,6 @@ class _Planning:
         if folded is not None and len(folded.rows):
             yield deciding.fold_reason(len(folded.rows), self._order.needed or "")
         yield deciding.order_reason(self._order, column, known=bool(self._describe))
-
-    def _first(self, frames: Frames, api: Api) -> list[dict[str, Any]]:
-        """The first rows as they will be sent."""
-        found: list[dict[str, Any]] = []
-        for batch in frames.span(0, min(_FIRST_ROWS, frames.rows)):
-            if api is Api.COLLECTIONS and self._order.mode is not SyncMode.DELETE:
-                found += json_rows(batch)
-            else:
-                rows = cells(batch, fields_of(batch.schema)).to_pylist()
-                found += ({name: text for name, text in row.items() if text is not None} for row in rows)
-        return found
 
     def _write(self, plan: WritePlan, files: _Files, folded: Fold | None) -> None:
         """All that is not durable yet, then the plan."""
