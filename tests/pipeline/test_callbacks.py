@@ -15,7 +15,7 @@ from halocline.push.callbacks import FAULTS_KEPT, Callbacks, Unit
 from halocline.push.destination import Told
 from halocline.push.result import SyncResult
 from halocline.push.run import NOT_ATTEMPTED
-from halocline.rows.memory import MemoryRows
+from halocline.rows.of import MemoryRows
 
 FATES = ("written", "refused", "in doubt", "unsent", "not attempted")
 TOLD = pa.schema({"row": pa.int64(), "id": pa.string(), "created": pa.bool_()})

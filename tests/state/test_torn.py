@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from halocline.connectors.salesforce.writing.prepared import Prepared
+from halocline.connectors.salesforce.writing.cargo import Prepared
 from halocline.errors import FixConfig, HaloclineError, StorageFailed
 from tests.command_line import app
 from tests.figures import Says, add

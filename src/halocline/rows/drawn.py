@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 from halocline.push.destination import RowBatch
 from halocline.push.order import Nulls
-from halocline.rows.memory import DICT_ROWS
 from halocline.rows.place import new_file
+from halocline.rows.rows import DICT_ROWS
 from halocline.spool import storage
 
 _BUFFER_BYTES = 1 << 20  # that are written at a time

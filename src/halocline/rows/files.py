@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from halocline.errors import FixConfig
+from halocline.mapping.near import near
 from halocline.quantity import quantity
 from halocline.rows.columns import ARROW_ROWS, spooled
 from halocline.rows.delimited import delimited_rows
@@ -19,6 +21,14 @@ from halocline.rows.rows import Rows
 from halocline.rows.text import missing, reading
 
 _BUFFER_BYTES = 1 << 20  # of a column of Parquet at a time
+
+DOING = "Reading the rows"
+HINT = "Pass a list of records ([{...}, {...}]), an iterator of them, a table, a Query, or the path of a file."
+_SQL = (
+    "A SELECT is a question to a database: on the command line name that with --from, such as --from duckdb:///lake.duckdb. "
+    "For SQL pass Query(connection, sql)."
+)
+_QUESTION = re.compile(r"[\s(]*(select|with)\b(?!\.)", re.IGNORECASE)  # how a query begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,26 @@ def file_rows(path: Path, folder: Path, *, name: str | None = None, options: Fil
         known = ", ".join(_READERS)
         raise FixConfig(f"Reading {path.name}", "its ending is none that we read", hint=f"Known are {known}, with .gz for texts.")
     return _READERS[kind](path, folder, name or path.name, options or FileOptions())
+
+
+def path_of(source: str | Path) -> Path:
+    """The path that a text is.
+
+    Raises: FixConfig for a text that is none.
+    """
+    if isinstance(source, Path):
+        return source
+    path, asks = Path(source), _QUESTION.match(source)
+    close: list[str] = []
+    try:
+        if source and "\0" not in source:
+            if path.exists() or (kind_of(path) is not None and not asks):
+                return path
+            close = [] if asks else near(path.name, [one.name for one in path.parent.iterdir()])
+    except OSError:  # too long to be the name of a file, or there is no such folder
+        pass
+    hint = f"{_SQL} {HINT}" if asks else f"Did you mean {' or '.join(close)}? {HINT}" if close else HINT
+    raise FixConfig(DOING, "a text was passed that is not the path of a file that we read", hint=hint)
 
 
 def _csv(path: Path, folder: Path, name: str, options: FileOptions) -> Rows:

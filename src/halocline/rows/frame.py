@@ -12,7 +12,7 @@ from halocline.push.destination import RowBatch
 from halocline.push.order import Nulls
 from halocline.quantity import quantity
 from halocline.rows.columns import ColumnRows, table_rows
-from halocline.rows.memory import DICT_ROWS
+from halocline.rows.rows import DICT_ROWS
 
 _MIXED = {"mixed", "mixed-integer"}  # pandas' words for a column of several kinds, or of dicts and lists
 _REFUSALS = (pa.ArrowException, ValueError, TypeError, OverflowError, NotImplementedError)

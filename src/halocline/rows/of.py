@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from halocline.errors import FixConfig
-from halocline.mapping.near import near
+from halocline.push.destination import RowBatch
+from halocline.push.order import Nulls
 from halocline.rows.columns import spooled, table_rows
 from halocline.rows.drawn import drawn
-from halocline.rows.files import FileOptions, file_rows, kind_of
+from halocline.rows.files import DOING, HINT, FileOptions, file_rows, path_of
 from halocline.rows.frame import frame_rows
-from halocline.rows.memory import MemoryRows
 from halocline.rows.query import Query, query_rows
-from halocline.rows.rows import Rows
+from halocline.rows.rows import DICT_ROWS, Rows
 
-_DOING = "Reading the rows"
-_HINT = "Pass a list of records ([{...}, {...}]), an iterator of them, a table, a Query, or the path of a file."
-_SQL = (
-    "A SELECT is a question to a database: on the command line name that with --from, such as --from duckdb:///lake.duckdb. "
-    "For SQL pass Query(connection, sql)."
-)
-_QUESTION = re.compile(r"[\s(]*(select|with)\b(?!\.)", re.IGNORECASE)  # how a query begins
 _NAME = "rows"
 
 
@@ -45,7 +38,7 @@ def rows_of(
     Raises: FixConfig for what cannot be rows; NotFound; StorageFailed; what an iterator raises.
     """
     if isinstance(source, (str, Path)):
-        return file_rows(_path_of(source), folder, name=name, options=options)
+        return file_rows(path_of(source), folder, name=name, options=options)
     if isinstance(source, Query):
         return query_rows(source, folder, name=name, memory_limit=memory_limit)
     table = _table_rows(source, folder, name=name or _NAME)
@@ -56,26 +49,6 @@ def rows_of(
         return MemoryRows(source, name=name or _NAME)
     assert isinstance(source, Iterable)
     return drawn(source, folder, name=name or _NAME)
-
-
-def _path_of(source: str | Path) -> Path:
-    """The path that a text is.
-
-    Raises: FixConfig for a text that is none.
-    """
-    if isinstance(source, Path):
-        return source
-    path, asks = Path(source), _QUESTION.match(source)
-    close: list[str] = []
-    try:
-        if source and "\0" not in source:
-            if path.exists() or (kind_of(path) is not None and not asks):
-                return path
-            close = [] if asks else near(path.name, [one.name for one in path.parent.iterdir()])
-    except OSError:  # too long to be the name of a file, or there is no such folder
-        pass
-    hint = f"{_SQL} {_HINT}" if asks else f"Did you mean {' or '.join(close)}? {_HINT}" if close else _HINT
-    raise FixConfig(_DOING, "a text was passed that is not the path of a file that we read", hint=hint)
 
 
 def _table_rows(source: Any, folder: Path, *, name: str) -> Rows | None:
@@ -90,7 +63,7 @@ def _table_rows(source: Any, folder: Path, *, name: str) -> Rows | None:
         # A reader taken as a stream would turn what its Python source raises into an error of Arrow's.
         reader = source if isinstance(source, pa.RecordBatchReader) else pa.RecordBatchReader.from_stream(source)
     except pa.ArrowInvalid as error:  # the stream of a single column
-        raise FixConfig(_DOING, f"a {type(source).__name__} is no table ({error})", hint=_HINT) from error
+        raise FixConfig(DOING, f"a {type(source).__name__} is no table ({error})", hint=HINT) from error
     if _is_frame(source, "polars"):
         return table_rows(reader.read_all(), name=name)
     return spooled(reader, reader.schema, folder=folder, name=name)
@@ -103,8 +76,36 @@ def _is_frame(source: object, package: str) -> bool:
 def _refuse(source: object) -> None:
     """Raises: FixConfig for what is not several records."""
     if isinstance(source, Mapping):
-        raise FixConfig(_DOING, "a single record was passed", hint=_HINT)
+        raise FixConfig(DOING, "a single record was passed", hint=HINT)
     if isinstance(source, (bytes, bytearray, memoryview)) or not isinstance(source, Iterable):
         kind = "None" if source is None else f"a value of the type {type(source).__name__}"
-        hint = f"A LazyFrame must be collected first. {_HINT}" if hasattr(source, "collect") else _HINT
-        raise FixConfig(_DOING, f"{kind} holds no records", hint=hint)
+        hint = f"A LazyFrame must be collected first. {HINT}" if hasattr(source, "collect") else HINT
+        raise FixConfig(DOING, f"{kind} holds no records", hint=hint)
+
+
+class MemoryRows:
+    """The caller's own list (or other sequence): nothing is copied, and `records` answers the very dicts."""
+
+    nulls = Nulls.CLEAR
+    clears: str | None = None
+
+    def __init__(self, records: Sequence[Mapping[str, object]], *, name: str = "rows") -> None:
+        self.name = name
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def batches(self) -> Iterator[RowBatch]:
+        """All rows in order, about 2,000 at a time."""
+        rest, first = iter(self._records), 0
+        while some := list(islice(rest, DICT_ROWS)):
+            yield RowBatch(range(first, first + len(some)), some)
+            first += len(some)
+
+    def records(self, numbers: Sequence[int]) -> list[Mapping[str, object]]:
+        """The very dicts of these rows."""
+        return [self._records[number] for number in numbers]
+
+    def close(self) -> None:
+        """Nothing: the list is the caller's."""

@@ -13,8 +13,7 @@ from halocline import registry
 from halocline.errors import BadQuery, FixConfig, NetworkFailed
 from halocline.rows.columns import spooled
 from halocline.rows.drawn import drawn
-from halocline.rows.memory import DICT_ROWS
-from halocline.rows.rows import Rows
+from halocline.rows.rows import DICT_ROWS, Rows
 
 _DOING = "Querying the database"
 _SHOWN = 500  # characters of the database's own message

@@ -8,6 +8,8 @@ from typing import Protocol
 from halocline.push.destination import RowBatch
 from halocline.push.order import Nulls
 
+DICT_ROWS = 2_000  # dicts that are handed out at a time
+
 
 class Rows(Protocol):
     """The rows of one source. They can be read several times, and one by one by their numbers."""

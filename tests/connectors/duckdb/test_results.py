@@ -20,7 +20,7 @@ from halocline.push.destination import Told
 from halocline.push.order import SyncMode, WriteOrder
 from halocline.push.run import PushRun
 from halocline.push.tables import FAILURE, JOB_INFO, SUCCESS, TABLES, TableWatch, key_of
-from halocline.rows.memory import MemoryRows
+from halocline.rows.of import MemoryRows
 
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
 ORDER = WriteOrder("Account", SyncMode.UPSERT, key="Ext__c")

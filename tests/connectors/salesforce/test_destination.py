@@ -27,9 +27,8 @@ from halocline.connectors.salesforce import sheets
 from halocline.connectors.salesforce.destination import SalesforceDestination
 from halocline.connectors.salesforce.writing import left
 from halocline.connectors.salesforce.writing.answers import Answers, Part
-from halocline.connectors.salesforce.writing.cargo import BY_COLLECTIONS
+from halocline.connectors.salesforce.writing.cargo import BY_COLLECTIONS, PLAN_FILE
 from halocline.connectors.salesforce.writing.left import read_left
-from halocline.connectors.salesforce.writing.prepared import PLAN_FILE
 from halocline.errors import FixConfig, JobFailed, NetworkFailed, NotFound, QuotaExhausted, Stop, StorageFailed
 from halocline.outcome import Fate, RowResult
 from halocline.push.destination import RowBatch, Told

@@ -21,7 +21,7 @@ from tests.connectors.salesforce.writable import HastyPace, writable
 from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.connectors.salesforce.ingest import Loaded, Progress
 from halocline.connectors.salesforce.ingest_jobs import IngestJobs, JobInfo
-from halocline.connectors.salesforce.matching import Matching
+from halocline.connectors.salesforce.job_results import Matching
 from halocline.connectors.salesforce.pages import text_batches
 from halocline.connectors.salesforce.results import read_error
 from halocline.connectors.salesforce.sheets import CELL_CHARS, Sheets

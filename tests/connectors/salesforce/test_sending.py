@@ -21,10 +21,9 @@ from halocline.connectors.salesforce.writing import telling
 from halocline.connectors.salesforce.writing.answers import Answer, Answers
 from halocline.connectors.salesforce.writing.by_bulk import ByBulk
 from halocline.connectors.salesforce.writing.by_collections import ByCollections
-from halocline.connectors.salesforce.writing.cargo import Cargo
+from halocline.connectors.salesforce.writing.cargo import Cargo, Chunk
 from halocline.connectors.salesforce.writing.intents import Intents
 from halocline.connectors.salesforce.writing.passengers import Passengers
-from halocline.connectors.salesforce.writing.prepared import Chunk
 from halocline.connectors.salesforce.writing.telling import Telling
 from halocline.errors import HaloclineError, NetworkFailed, RetryLater, StorageFailed
 from halocline.ledger.memory import MemoryLedger

@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 from tests.examples import examples
 
 from halocline.connectors.salesforce import sheets
-from halocline.connectors.salesforce.matching import Matching
+from halocline.connectors.salesforce.job_results import Matching
 from halocline.connectors.salesforce.pages import text_batches
 from halocline.connectors.salesforce.sheets import CELL_CHARS, header_line
 from halocline.connectors.salesforce.spelling import CLEARED, CannotSpell, cell, flat_record, json_record
-from halocline.connectors.salesforce.writing import answers, cutting, frames, staging
-from halocline.connectors.salesforce.writing.prepared import Chunk, Prepared
+from halocline.connectors.salesforce.writing import answers, frames, planning, staging
+from halocline.connectors.salesforce.writing.cargo import Chunk, Prepared
 from halocline.connectors.salesforce.writing.staging import Staging
 from halocline.errors import FixConfig, StorageFailed
 from halocline.outcome import Fate, RowResult
@@ -414,7 +414,7 @@ def test_chunks_are_cut_at_their_limits(make: Make, monkeypatch: pytest.MonkeyPa
     assert [chunk.rows for chunk in make(people(450), INSERT)[0].chunks] == [200, 200, 50]
     assert [chunk.rows for chunk in make(people(450), by(INSERT, batch_size=1_000))[0].chunks] == [200, 200, 50]
     assert [chunk.id for chunk in make(people(7), by(INSERT, batch_size=3))[0].chunks] == ["c00001", "c00002", "c00003"]
-    monkeypatch.setattr(cutting, "CALL_BYTES", 30)
+    monkeypatch.setattr(planning, "CALL_BYTES", 30)
     assert [chunk.rows for chunk in make(people(10), INSERT)[0].chunks] == [7, 3]
     monkeypatch.setattr(sheets, "MAX_BYTES", 1_000)
     made, _ = make(people(500), by(INSERT, api=Api.BULK))
@@ -610,7 +610,7 @@ def test_nothing_is_sorted_where_no_parent_is_told(make: Make) -> None:
 READ = """
 import json, sys
 from pathlib import Path
-from halocline.connectors.salesforce.writing.prepared import Prepared
+from halocline.connectors.salesforce.writing.cargo import Prepared
 made = Prepared.open(Path(sys.argv[1]))
 chunks = [[c.id, c.rows, made.bodies(c) if c.id[0] == "c" else made.sheet(c).path.read_text()] for c in made.chunks]
 print(json.dumps([chunks, list(made.folded()), made.plan.to_json(), made.order.to_json()]))
@@ -648,7 +648,7 @@ def test_a_plan_is_there_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
                 raise OSError(28, "No space left on device")
             real(path)
 
-        for module in (frames, cutting, staging, answers):
+        for module in (frames, planning, answers):
             monkeypatch.setattr(module, "to_disk", dying)
         load = Staging(by(UPSERT, api=Api.BULK), tmp_path, describe={})
         load.stage(RowBatch(range(50), rows))

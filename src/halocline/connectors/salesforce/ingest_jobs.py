@@ -173,9 +173,10 @@ class IngestJobs:
         Raises: Truncated when it never had its `rows` (None: unknown); NetworkFailed; StorageFailed.
         """
         try:
-            return retry(lambda: self._download(job_id, name, to=to, rows=rows), FETCHES, again=_spoilt, pace=self._pace)
+            retry(lambda: self._download(job_id, name, to=to, rows=rows), FETCHES, again=_spoilt, pace=self._pace)
         except _ShortError as error:
             raise Truncated(error.doing, f"{error.cause}, {FETCHES.attempts} times", job_id=job_id, rows=rows) from error
+        return to
 
     def _uploaded(self, order: Order, path: Path, *, created: Callable[[JobInfo], None]) -> JobInfo:
         job = self.create(order)
@@ -210,7 +211,7 @@ class IngestJobs:
             raise RetryLater(doing, "it is still open", in_doubt=True, job_id=job_id) from doubts[-1]
         return found
 
-    def _download(self, job_id: str, name: str, *, to: Path, rows: int | None) -> Path:
+    def _download(self, job_id: str, name: str, *, to: Path, rows: int | None) -> None:
         doing = f"Downloading {name} of job {job_id}"
         with storage(f"Writing {to.name} to the spool folder"), arriving(to) as path:
             lines = 0
@@ -223,7 +224,6 @@ class IngestJobs:
             found = rows if rows is None or lines == rows + 1 else exact_rows(path)
             if rows is not None and found != rows:
                 raise _ShortError(doing, f"{found:,} of {quantity(rows, 'row')} came", rows=found, announced=rows)
-        return to
 
     def _give_up(self, job_id: str) -> None:
         """Abort a job that was never closed; when even that fails it stays open, and nothing of it is ever processed."""

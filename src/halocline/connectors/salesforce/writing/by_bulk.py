@@ -19,9 +19,8 @@ from halocline.connectors.salesforce.collections import Operation, Order
 from halocline.connectors.salesforce.ingest_jobs import IngestJobs, JobInfo
 from halocline.connectors.salesforce.writing.answers import Answer, Answers
 from halocline.connectors.salesforce.writing.by_collections import Hearing
-from halocline.connectors.salesforce.writing.cargo import Cargo
+from halocline.connectors.salesforce.writing.cargo import Cargo, Chunk
 from halocline.connectors.salesforce.writing.intents import Intents
-from halocline.connectors.salesforce.writing.prepared import Chunk
 from halocline.connectors.salesforce.writing.telling import Telling
 from halocline.errors import HaloclineError, JobFailed, NotFound, StillRunning
 from halocline.quantity import quantity

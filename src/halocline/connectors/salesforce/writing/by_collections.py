@@ -21,9 +21,8 @@ from halocline import engine
 from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.collections import Collections, Operation, Order, second
 from halocline.connectors.salesforce.writing.answers import Answer, Answers, Part
-from halocline.connectors.salesforce.writing.cargo import Cargo
+from halocline.connectors.salesforce.writing.cargo import Cargo, Chunk
 from halocline.connectors.salesforce.writing.intents import Intents
-from halocline.connectors.salesforce.writing.prepared import Chunk
 from halocline.errors import HaloclineError, NetworkFailed
 from halocline.outcome import Fate, RowResult
 from halocline.quantity import quantity

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halocline.connectors.salesforce.writing.checks import sharing
 from halocline.connectors.salesforce.writing.frames import (
     KIND,
     PLACE,
@@ -29,6 +28,7 @@ from halocline.connectors.salesforce.writing.frames import (
     pieces,
     release,
 )
+from halocline.connectors.salesforce.writing.parents import sharing
 
 MERGED = "merged.arrow"  # the file of the rows that others were folded into
 _ID_CHARS = 15

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from halocline.connectors.salesforce.writing.cargo import PLAN_FILE, Prepared
 from halocline.connectors.salesforce.writing.frames import ROW, Frames
-from halocline.connectors.salesforce.writing.prepared import PLAN_FILE, Prepared
 from halocline.push.destination import RowBatch
 from halocline.spool import arriving, storage, to_disk
 

@@ -14,11 +14,10 @@ from halocline.connectors.salesforce.ingest_jobs import IngestJobs
 from halocline.connectors.salesforce.writing.answers import Answers
 from halocline.connectors.salesforce.writing.by_bulk import ByBulk
 from halocline.connectors.salesforce.writing.by_collections import ByCollections
-from halocline.connectors.salesforce.writing.cargo import Cargo
+from halocline.connectors.salesforce.writing.cargo import Cargo, Prepared
 from halocline.connectors.salesforce.writing.intents import Intents
 from halocline.connectors.salesforce.writing.left import LEFT_FILE, keep_left
 from halocline.connectors.salesforce.writing.passengers import Passengers
-from halocline.connectors.salesforce.writing.prepared import Prepared
 from halocline.connectors.salesforce.writing.sending import Sending
 from halocline.connectors.salesforce.writing.staging import Staging
 from halocline.connectors.salesforce.writing.telling import Telling

@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halocline.connectors.salesforce.writing.checks import relationship
 from halocline.connectors.salesforce.writing.frames import PLACE, Frames
 
 # References that nearly all rows share, so that nothing is won by sorting. Whether a write locks these parents is unverified.
@@ -41,6 +40,20 @@ def targets(names: Sequence[str], describe: Mapping[str, Any]) -> dict[str, str]
         str(field["relationshipName"]).lower(): str(field["name"]).lower() for field in fields if field.get("relationshipName")
     }
     return {name: known.get(through, through) for name in names for through in [relationship(name) or name.lower()]}
+
+
+def sharing(targets: Mapping[str, str]) -> list[list[str]]:
+    """The columns that set the same thing, where there are several: `Owner.A` and `User:Owner.B`."""
+    found: dict[str, list[str]] = {}
+    for name, target in targets.items():
+        found.setdefault(target, []).append(name)
+    return [names for names in found.values() if len(names) > 1]
+
+
+def relationship(name: str) -> str | None:
+    """The relationship, in lower case, that a lookup by a key goes through; None for a plain field."""
+    path, dot, _ = name.partition(".")
+    return path.rpartition(":")[2].lower() if dot else None
 
 
 def hashes_of(frames: Frames, column: str) -> pa.Array:

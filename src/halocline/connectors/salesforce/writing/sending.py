@@ -24,10 +24,8 @@ from halocline.connectors.salesforce.results import not_sent
 from halocline.connectors.salesforce.writing.answers import Answer, Answers
 from halocline.connectors.salesforce.writing.by_bulk import ByBulk
 from halocline.connectors.salesforce.writing.by_collections import ByCollections, Hearing
-from halocline.connectors.salesforce.writing.cargo import Cargo
-from halocline.connectors.salesforce.writing.held import Held
+from halocline.connectors.salesforce.writing.cargo import Cargo, Chunk, Held
 from halocline.connectors.salesforce.writing.intents import Intents
-from halocline.connectors.salesforce.writing.prepared import Chunk
 from halocline.connectors.salesforce.writing.telling import Telling
 from halocline.errors import JobFailed
 from halocline.outcome import Fate

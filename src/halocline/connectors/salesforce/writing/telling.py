@@ -16,13 +16,10 @@ import pyarrow.compute as pc
 from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.collections import Operation, Order, second
 from halocline.connectors.salesforce.ingest_jobs import IngestJobs, JobInfo
-from halocline.connectors.salesforce.job_results import JobResults
-from halocline.connectors.salesforce.matching import Matching
+from halocline.connectors.salesforce.job_results import JobResults, Matching
 from halocline.connectors.salesforce.writing.answers import Answer
-from halocline.connectors.salesforce.writing.cargo import Cargo
-from halocline.connectors.salesforce.writing.held import Held
+from halocline.connectors.salesforce.writing.cargo import Cargo, Chunk, Held
 from halocline.connectors.salesforce.writing.passengers import Passengers
-from halocline.connectors.salesforce.writing.prepared import Chunk
 from halocline.outcome import Fate, RowResult
 from halocline.push.destination import Told
 
