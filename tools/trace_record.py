@@ -30,8 +30,8 @@ LARGEST = 2_000_000  # characters or bytes that are looked through
 DEEPEST = 4
 NOT_OURS = ("halocline.emulator", "halocline.testing")  # the other side
 OTHERS_FILES = {".sqlite", ".duckdb"}  # a path to a whole database is no record on its way
-# Reads what `aside` wrote, in a thread of DuckDB's own, where a look is a matter of luck.
-UNSEEN = {"aside": "connectors.duckdb.staging"}
+# Reads what `spooled` wrote, in a thread of DuckDB's own, where a look is a matter of luck.
+UNSEEN = {"spooled": "connectors.duckdb.staging"}
 SCHEMA = "object: Account\nfields: {Ext__c: {type: string(40) external unique}}\n"
 
 

@@ -13,6 +13,9 @@ from halocline.outcome import Rejection
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from halocline.schema import Schema
+from halocline.errors import SchemaConflict
+
 JSON = object  # any JSON value; checked where it is read
 Position = dict[str, JSON]
 """Where the next read starts: JSON that only the source understands."""
@@ -91,3 +94,18 @@ class Items:
     position: Position | None = None
     receipts: tuple[JSON, ...] = ()
     rejections: tuple[Rejection, ...] = ()
+
+
+def fitted(rows: pa.RecordBatch, schema: Schema, *, doing: str) -> pa.RecordBatch:
+    """The rows of a batch in the columns of `schema`, in its order and types.
+
+    Raises: SchemaConflict where a column cannot be had without loss.
+    """
+    import pyarrow as pa  # not with this module, which loads for a command that reads nothing
+
+    place = {name.lower(): index for index, name in enumerate(rows.schema.names)}
+    try:
+        columns = [rows.column(place[column.name.lower()]).cast(column.arrow) for column in schema]
+        return pa.RecordBatch.from_arrays(columns, schema=schema.arrow)
+    except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SchemaConflict(doing, f"a batch does not fit the schema ({error})", hint="Run a full sync.") from error

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from halocline.aside import Aside, putting_aside
-from halocline.batch import JSON, Batch, Op
+from halocline.batch import JSON, Batch, Op, Raw, fitted
 from halocline.connector import Manifest, Part, Plan, Target
 from halocline.errors import Truncated
 from halocline.outcome import Outcome
 from halocline.quantity import quantity
-from halocline.spool import Spool, arriving, discard, storage
-from halocline.staged import manifest_of, pieces_of
+from halocline.schema import Schema
+from halocline.spool import Spool, arriving, storage
+from halocline.staged import manifest_of, pieces_of, wanted
 
 _ARROW = "arrow"
 
@@ -101,16 +103,20 @@ class SpooledLoad:
         """
         files: list[StagedFile] = []
         receipts: list[JSON] = []
-        with putting_aside(part, self.plan, arriving=lambda op: arriving(self.file(part, op))) as aside:
+        with putting_aside(part, self.plan, file=lambda op: self.file(part, op)) as aside:
             for batch in batches:  # outside of `storage`: an OSError of the source is no failure of the disk
                 receipts.extend(receipt for receipt in batch.receipts if receipt not in receipts)
-                files.extend(self._take(batch, aside))
+                as_it_came = None if batch.raw is None else self._as_received(batch.raw, batch.op, doing=aside.doing)
+                if as_it_came is None:
+                    aside.put(batch)
+                else:
+                    files.extend(as_it_came)
         with storage(f"Measuring the part {part.id}"):
             for op, made in aside.files.items():
-                path = self.file(part, op)
-                files.append(StagedFile(self.label, op, str(path), made.rows, path.stat().st_size, made.schema.names))
-        size = sum(file.bytes for file in files)
-        return manifest_of(part, files, size=size, receipts=receipts, lowest=aside.lowest, highest=aside.highest)
+                size = made.path.stat().st_size
+                files.append(StagedFile(self.label, op, str(made.path), made.rows, size, made.schema.names))
+        whole = sum(file.bytes for file in files)
+        return manifest_of(part, files, size=whole, receipts=receipts, lowest=aside.lowest, highest=aside.highest)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Nothing: the destination takes all rows, or refuses the commit."""
@@ -123,11 +129,89 @@ class SpooledLoad:
     def forget(self) -> None:
         """Delete the files that were made here; files as received belong to the spool."""
         for path in self._spool.path.glob(f"{self._digest}-*"):
-            discard(path)
+            with suppress(OSError):  # what cannot be deleted goes with its spool, or with a sweep
+                path.unlink(missing_ok=True)
 
-    def _take(self, batch: Batch, aside: Aside) -> Iterable[StagedFile]:
-        """Put a batch aside; what is told are files that are staged as they came."""
+    def _as_received(self, raw: Raw, op: Op, *, doing: str) -> Sequence[StagedFile] | None:  # noqa: ARG002 - for those who can
+        """What of a file is loaded as it came (nothing: it holds nothing); None: its rows are put aside."""
+        return None
+
+
+@dataclass(slots=True)
+class ArrowFile:
+    """An Arrow file in the making, which will be at `path`, and what is in it."""
+
+    path: Path
+    stream: pa.ipc.RecordBatchStreamWriter
+    schema: Schema
+    rows: int = 0
+
+
+@dataclass(slots=True)
+class Aside:
+    """What has been put aside of one part so far: a file of rows, one of deletions, and the ends of the rows' cursor."""
+
+    plan: Plan
+    doing: str
+    file: Callable[[Op], Path]
+    open_files: ExitStack
+    files: dict[Op, ArrowFile] = field(default_factory=dict)
+    lowest: str | None = None
+    highest: str | None = None
+
+    def put(self, batch: Batch) -> None:
+        """Put a batch aside.
+
+        Raises: SchemaConflict when it lacks a column or has one of another type, StorageFailed when the disk is full.
+        """
         for rows in batch.arrow():
-            with storage(aside.doing):
-                aside.write(rows, batch.op)
-        return ()
+            with storage(self.doing):
+                self._write(rows, batch.op)
+
+    def _write(self, rows: pa.RecordBatch, op: Op) -> None:
+        file = self.files.get(op)
+        if file is None:
+            file = self.files[op] = self._open(wanted(self.plan, rows.schema.names, op=op, doing=self.doing), op)
+        fit = fitted(rows, file.schema, doing=self.doing)
+        file.stream.write_batch(fit)
+        file.rows += fit.num_rows
+        if op is Op.UPSERT:
+            self._see(fit)
+
+    def _open(self, schema: Schema, op: Op) -> ArrowFile:
+        path = self.file(op)
+        partial = self.open_files.enter_context(arriving(path))
+        file = self.open_files.enter_context(pa.OSFile(str(partial), "wb"))
+        return ArrowFile(path, self.open_files.enter_context(pa.ipc.new_stream(file, schema.arrow)), schema)
+
+    def _see(self, rows: pa.RecordBatch) -> None:
+        for name in self.plan.cursor_columns:
+            ends = pc.min_max(rows.column(name)).as_py()
+            if ends["min"] is None:
+                return
+            low, high = _text(ends["min"]), _text(ends["max"])
+            self.lowest = low if self.lowest is None else min(self.lowest, low)
+            self.highest = high if self.highest is None else max(self.highest, high)
+
+
+@contextmanager
+def putting_aside(part: Part, plan: Plan, *, file: Callable[[Op], Path]) -> Iterator[Aside]:
+    """An `Aside` whose files, each where `file` says, are there and whole when the block has ended well.
+
+    After a failure only that one is told: a file that could not be written cannot be ended either.
+    Raises: StorageFailed when a file cannot be ended.
+    """
+    doing = f"Putting aside the part {part.id}"
+    files = ExitStack()
+    try:
+        yield Aside(plan, doing, file, files)
+        with storage(doing):
+            files.pop_all().close()
+    except BaseException as error:
+        with suppress(OSError):
+            files.__exit__(type(error), error, error.__traceback__)
+        raise
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

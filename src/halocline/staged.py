@@ -6,8 +6,6 @@ import csv
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-import pyarrow as pa
-
 from halocline.batch import JSON, Batch, Op, Position, Raw
 from halocline.connector import Manifest, Part, Plan, Target
 from halocline.errors import FixConfig, SchemaConflict, Truncated
@@ -66,19 +64,6 @@ def refuse_second_load(target: Target, known: Collection[str], *, label: str) ->
     if label in known:
         hint = "Bring the rows of both in one, by a query, or load into two tables."
         raise FixConfig(f"Opening a load into {target}", "the table is loaded twice in one run", hint=hint)
-
-
-def fitted(rows: pa.RecordBatch, schema: Schema, *, doing: str) -> pa.RecordBatch:
-    """The columns of `schema`, in its order and types.
-
-    Raises: SchemaConflict where a column cannot be had without loss.
-    """
-    place = {name.lower(): index for index, name in enumerate(rows.schema.names)}
-    try:
-        columns = [rows.column(place[column.name.lower()]).cast(column.arrow) for column in schema]
-        return pa.RecordBatch.from_arrays(columns, schema=schema.arrow)
-    except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise SchemaConflict(doing, f"a batch does not fit the schema ({error})", hint="Run a full sync.") from error
 
 
 def held_columns(batch: Batch, *, doing: str) -> tuple[str, ...]:

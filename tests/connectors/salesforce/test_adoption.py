@@ -20,8 +20,7 @@ from halocline.connectors.salesforce import adoption
 from halocline.connectors.salesforce.adoption import CHUNK, Intent, Orphans, Question, refusal
 from halocline.connectors.salesforce.bulk import BulkQuery
 from halocline.connectors.salesforce.client import SalesforceClient
-from halocline.connectors.salesforce.kept import Shelf
-from halocline.connectors.salesforce.pages import Page
+from halocline.connectors.salesforce.pages import Page, Shelf
 from halocline.connectors.salesforce.rest import RestQuery
 from halocline.connectors.salesforce.source import SalesforceSource
 from halocline.emulator.seed import seed

@@ -13,13 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as pa_csv
 
-from halocline.batch import Raw
+from halocline.batch import Raw, fitted
 from halocline.connectors.postgres.tables import Table, listed
 from halocline.errors import SchemaConflict
 from halocline.exact_json import NoJSON, json_text, value_of
 from halocline.rows.scan import is_free_of
 from halocline.schema import Column, Kind, Schema
-from halocline.staged import fitted
 
 _BLOCK_BYTES = 1 << 18
 _SLICE_ROWS = 20_000

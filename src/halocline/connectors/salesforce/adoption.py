@@ -24,7 +24,7 @@ from halocline.batch import JSON, Position
 from halocline.connector import Journal, Plan, Unfinished
 from halocline.connectors.salesforce import window
 from halocline.connectors.salesforce.bulk import BulkQuery
-from halocline.connectors.salesforce.kept import Shelf
+from halocline.connectors.salesforce.pages import Shelf
 from halocline.connectors.salesforce.rest import RestQuery
 from halocline.errors import HaloclineError, JobFailed
 from halocline.outcome import Outcome

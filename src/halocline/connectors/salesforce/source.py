@@ -37,7 +37,7 @@ from halocline.connector import (
 from halocline.connectors.salesforce import adoption, bulk, describe, objects, pages, rest, select, soql, types, window
 from halocline.connectors.salesforce.client import SalesforceClient, TransportOptions
 from halocline.connectors.salesforce.describe import KEY, Sobject
-from halocline.connectors.salesforce.kept import Shelf
+from halocline.connectors.salesforce.pages import Shelf
 from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, RetryLater, Truncated
 from halocline.halt import Halt
 from halocline.quantity import quantity, quantity_of

@@ -14,10 +14,9 @@ import pyarrow.compute as pc
 from isal import igzip
 from pyarrow import csv as pa_csv
 
-from halocline.batch import Raw
+from halocline.batch import Raw, fitted
 from halocline.rows.scan import is_free_of
 from halocline.schema import Column, Kind, Schema
-from halocline.staged import fitted
 
 GZIP_LEVEL = 1  # of isal's 0 to 3; see docs/snowflake.md for what the others cost and save
 _BLOCK_BYTES = 1 << 20
