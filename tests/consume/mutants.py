@@ -16,7 +16,7 @@ from halocline.consume.flight.lanes import Lanes
 from halocline.consume.flight.orders import Deleted, Said, SayFailed, TakeFailed
 from halocline.consume.flight.polling import Polling
 from halocline.consume.flight.ready import Ready
-from halocline.consume.flight.stay import Stay
+from halocline.consume.flight.roster import Stay
 from halocline.queues import Reply
 
 

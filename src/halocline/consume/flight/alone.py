@@ -7,7 +7,7 @@ a while. So what is set aside as poison was alone when its last worker died, and
 
 from __future__ import annotations
 
-from halocline.consume.flight.stay import Phase, Stay
+from halocline.consume.flight.roster import Phase, Stay
 from halocline.consume.limits import Limits
 from halocline.idempotency import Claim
 

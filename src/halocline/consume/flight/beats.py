@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 from halocline.consume.flight.orders import Extend, Order, Renew, TellLost
-from halocline.consume.flight.stay import Phase, Stay
+from halocline.consume.flight.roster import Phase, Stay
 from halocline.consume.limits import Limits
 
 _CLAIMS = 100  # claims a round trip to the store

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from halocline.consume.flight.orders import Take
-from halocline.consume.flight.roster import Roster
-from halocline.consume.flight.stay import Phase, Stay
+from halocline.consume.flight.roster import Phase, Roster, Stay
 from halocline.consume.limits import Limits
 
 

@@ -9,7 +9,7 @@ from halocline.consume.flight.orders import Delete
 from halocline.consume.flight.outage import wait_s
 from halocline.consume.flight.outbox import Outbox
 from halocline.consume.flight.refusal import is_denied, is_for_good, is_gone
-from halocline.consume.flight.stay import Stay
+from halocline.consume.flight.roster import Stay
 from halocline.consume.limits import Limits
 from halocline.consume.watching.counts import Counts
 from halocline.queues import Reply

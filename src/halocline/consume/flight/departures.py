@@ -5,7 +5,7 @@ from __future__ import annotations
 from halocline.consume.flight.beats import extensions
 from halocline.consume.flight.orders import Order
 from halocline.consume.flight.outbox import Outbox
-from halocline.consume.flight.stay import Phase, Stay
+from halocline.consume.flight.roster import Phase, Stay
 from halocline.consume.limits import Limits
 
 

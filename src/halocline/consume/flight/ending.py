@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halocline.consume.flight.polling import Polling
-from halocline.consume.flight.stay import Stay
+from halocline.consume.flight.roster import Stay
 
 _LAST_POLLS_S = 2.0
 """A poll that is under way may bring messages still, which are handed back then; it is not waited for longer than this once

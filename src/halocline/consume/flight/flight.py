@@ -52,13 +52,12 @@ from halocline.consume.flight.orders import (
     Word,
 )
 from halocline.consume.flight.outage import Outage, wait_s
+from halocline.consume.flight.outbox import Words
 from halocline.consume.flight.polling import Polling
 from halocline.consume.flight.ready import Ready
 from halocline.consume.flight.refusal import is_for_good
-from halocline.consume.flight.roster import Roster
-from halocline.consume.flight.stay import UNSTARTED, Phase, Stay
+from halocline.consume.flight.roster import UNSTARTED, Phase, Roster, Stay
 from halocline.consume.flight.verdict import why_aside
-from halocline.consume.flight.words import Words
 from halocline.consume.limits import Limits
 from halocline.consume.watching.counts import Counts
 from halocline.idempotency import Claim, State

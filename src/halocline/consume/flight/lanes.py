@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from halocline.consume.flight.stay import Stay
+from halocline.consume.flight.roster import Stay
 
 
 class Lanes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from halocline.consume.flight.alone import Alone
-from halocline.consume.flight.stay import Phase, Stay
+from halocline.consume.flight.roster import Phase, Stay
 from halocline.consume.limits import Limits
 
 

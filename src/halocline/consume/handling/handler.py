@@ -1,17 +1,54 @@
-"""Handler: a function that is called for messages, and what it is called with."""
+"""Handler: a function that is called for messages, and what it is given, by what its parameters are called and annotated with.
+
+    message, or annotated Message        the message
+    context, or annotated Context        the context
+    event, attributes, body              those of the message
+    annotated with a model               the body as that model: pydantic, msgspec, a dataclass, dict, list, str
+    the first that is none of these      the message
+    any other with a default             nothing
+
+An annotation with a class counts more than a name; a name counts more than `dict`, `list`, `str` and their like, which are
+refused where they contradict it (`context: dict`). `body: str` is the body as it was written.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+import sys
+import typing
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from halocline.consume.handling.context import Context
 from halocline.consume.handling.message import Message
 from halocline.consume.handling.methods import INSTANCES, Method, is_method
-from halocline.consume.handling.parameters import Parameters, refuse_generator, refuse_without_parameters
 from halocline.errors import FixConfig
+from halocline.models import codec_of
+
+Maker = Callable[[Message, Context], Any]
+
+_BY_NAME: Mapping[str, Maker] = {
+    "message": lambda message, context: message,  # noqa: ARG005 - every maker is called alike
+    "context": lambda message, context: context,  # noqa: ARG005
+    "ctx": lambda message, context: context,  # noqa: ARG005
+    "event": lambda message, context: message.event,  # noqa: ARG005
+    "attributes": lambda message, context: message.attributes,  # noqa: ARG005
+    "body": lambda message, context: message.body,  # noqa: ARG005
+}
+_OF_NO_KIND = (inspect.Parameter.empty, Any, object)
+_PLAIN = (dict, list, str, int, float, bool, bytes, tuple, set, Mapping)
+_MEANT: Mapping[str, tuple[type[Any], ...]] = {
+    "message": (dict, list, str),
+    "context": (),
+    "ctx": (),
+    "event": (str,),
+    "attributes": (dict, Mapping),
+    "body": (dict, list, str, Mapping),
+}
+"""What plain types each name may be annotated with."""
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
 class Handler:
@@ -68,3 +105,147 @@ class Handler:
 
     def __repr__(self) -> str:
         return f"Handler({self.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What makes the arguments of one handler."""
+
+    places: tuple[Maker, ...]
+    names: Mapping[str, Maker]
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> Parameters:
+        """What `function` is to be given.
+
+        Raises: ValueError for one that cannot receive a message, or wants what nobody has; NameError for an annotation whose name
+        is not known yet.
+        """
+        places: list[Maker] = []
+        names: dict[str, Maker] = {}
+        told = False
+        for number, one in enumerate(_parameters(function)):
+            annotation = _annotation(function, one)
+            _refuse_contradiction(function, one, annotation)
+            maker = _maker(one, annotation, told=told)
+            told = told or maker is not None
+            if maker is None:
+                _refuse_required(function, one)
+            elif one.kind in _BY_POSITION and len(places) == number:
+                places.append(maker)
+            else:
+                names["message" if one.kind is one.VAR_KEYWORD else one.name] = maker
+        if not places and not names:
+            raise ValueError(f"{_named(function)} takes no message: a handler needs a parameter for it")
+        return cls(tuple(places), names)
+
+    def call(self, function: Callable[..., Any], message: Message, *, context: Context) -> Any:
+        """What the function returns for a message."""
+        places = [make(message, context) for make in self.places]
+        if not self.names:
+            return function(*places)
+        return function(*places, **{name: make(message, context) for name, make in self.names.items()})
+
+
+def refuse_generator(function: Callable[..., Any]) -> None:
+    """Raises: ValueError for a function with `yield`, nothing of which would ever be run."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ValueError(f"{_named(function)} is a generator: a call would run nothing of it")
+
+
+def refuse_without_parameters(function: Callable[..., Any]) -> None:
+    """Raises: ValueError for a function that has no parameter, or none beside `self` or `cls`."""
+    names = [one.name for one in _parameters(function)]
+    if names in ([], ["self"], ["cls"]):
+        raise ValueError(f"{_named(function)} takes no message: a handler needs a parameter for it")
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters, with annotations whose names are not known as they are written."""
+    if sys.version_info >= (3, 14):  # from there on annotations are looked up when they are asked for
+        from annotationlib import Format
+
+        return list(inspect.signature(function, annotation_format=Format.FORWARDREF).parameters.values())
+    return list(inspect.signature(function).parameters.values())
+
+
+def _annotation(function: Callable[..., Any], one: inspect.Parameter) -> Any:
+    """What a parameter is annotated with. Under a name that says enough, a class that is imported for type checkers only will do.
+
+    Raises: NameError for another name that its module does not have.
+    """
+    told = getattr(one.annotation, "__forward_arg__", one.annotation)
+    if not isinstance(told, str):
+        return told
+    try:
+        return _looked_up(told, _scope(function))
+    except NameError:
+        if one.name in _BY_NAME:
+            return one.empty
+        raise
+
+
+def _looked_up(annotation: str, scope: dict[str, Any]) -> Any:
+    def holder() -> None:
+        """Has no annotations but the one in question."""
+
+    holder.__annotations__ = {"it": annotation}
+    return typing.get_type_hints(holder, globalns=scope)["it"]
+
+
+def _scope(function: Callable[..., Any]) -> dict[str, Any]:
+    """The names of the module in which a callable stands."""
+    plain: Any = inspect.unwrap(function)
+    plain = plain.func if isinstance(plain, functools.partial) else plain
+    if not inspect.isroutine(plain):
+        plain = type(plain).__call__
+    scope: dict[str, Any] = inspect.unwrap(plain).__globals__
+    return scope
+
+
+def _maker(one: inspect.Parameter, annotation: Any, *, told: bool) -> Maker | None:
+    """What makes the argument for one parameter; None where it is to have its default, if it has one.
+
+    `told`: a parameter before it is given something already.
+    """
+    if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+        return None if told else _BY_NAME["message"]
+    known = _by_annotation(one.name, annotation) or _BY_NAME.get(one.name)
+    is_plain = annotation in _OF_NO_KIND and one.kind is not one.KEYWORD_ONLY
+    return _BY_NAME["message"] if known is None and is_plain and not told else known
+
+
+def _by_annotation(name: str, annotation: Any) -> Maker | None:
+    """What an annotation asks for; None where it says nothing, or nothing that we know."""
+    kind = typing.get_origin(annotation) or annotation
+    if annotation in _OF_NO_KIND or (name in {"event", "attributes"} and kind in _PLAIN):
+        return None
+    if isinstance(annotation, type) and issubclass(annotation, Message):
+        return _BY_NAME["message"]
+    if isinstance(annotation, type) and issubclass(annotation, Context):
+        return _BY_NAME["context"]
+    model = kind if kind in (dict, list, str) else annotation
+    try:
+        codec_of(model)
+    except FixConfig:
+        return None
+    return lambda message, context: message.payload(model)  # noqa: ARG005
+
+
+def _refuse_contradiction(function: Callable[..., Any], one: inspect.Parameter, annotation: Any) -> None:
+    kind = typing.get_origin(annotation) or annotation
+    if one.name in _MEANT and kind in _PLAIN and kind not in _MEANT[one.name]:
+        cause = f"{_named(function)} wants {one.name!r} as {annotation!r}, which it is not"
+        raise ValueError(f"{cause}: leave the annotation out, or call the parameter something else")
+
+
+def _refuse_required(function: Callable[..., Any], one: inspect.Parameter) -> None:
+    if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+        known = ", ".join(sorted(_BY_NAME))
+        cause = f"{_named(function)} wants {one.name!r}, which no message has"
+        raise ValueError(f"{cause}: there are {known}, a model of the body, and parameters with a default")
+
+
+def _named(function: Callable[..., Any]) -> str:
+    plain = function.func if isinstance(function, functools.partial) else function
+    return str(getattr(plain, "__qualname__", None) or repr(plain))

@@ -11,7 +11,7 @@ from tests.connectors.aws.dynamodb.desk import Desk
 from tests.connectors.aws.dynamodb.pages import page
 
 from halocline.config import Settings
-from halocline.connectors.aws.dynamodb.narrow import beyond
+from halocline.connectors.aws.dynamodb.columns import beyond
 from halocline.connectors.aws.dynamodb.pages import Pages
 from halocline.connectors.aws.dynamodb.shape import Shape
 from halocline.run import Run

@@ -15,10 +15,9 @@ from tests.connectors.aws.dynamodb.pages import page
 from halocline.connectors.aws.dynamodb import layout, values
 from halocline.connectors.aws.dynamodb import reader as reader_module
 from halocline.connectors.aws.dynamodb import shape as shape_module
-from halocline.connectors.aws.dynamodb.chosen import Chosen
 from halocline.connectors.aws.dynamodb.pages import Pages
 from halocline.connectors.aws.dynamodb.reader import Frame, Reader
-from halocline.connectors.aws.dynamodb.shape import Shape
+from halocline.connectors.aws.dynamodb.shape import Chosen, Shape
 from halocline.connectors.aws.dynamodb.wanted import Wanted
 from halocline.errors import FixConfig, Stop
 from halocline.outcome import Rejection

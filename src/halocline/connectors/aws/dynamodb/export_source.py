@@ -17,12 +17,11 @@ from halocline.batch import JSON, Batch, Items, Position
 from halocline.connector import Abilities, Deletes, Journal, Manifest, Mode, Part, Plan, Survey, Unfinished
 from halocline.connectors.aws.dynamodb.account import Account
 from halocline.connectors.aws.dynamodb.changes import BUCKETS, Changes, batches, refuse_other_key
-from halocline.connectors.aws.dynamodb.chosen import Chosen
 from halocline.connectors.aws.dynamodb.client import Table
 from halocline.connectors.aws.dynamodb.export import DataFile, Export, chain, changes_of, exports_below, lines
 from halocline.connectors.aws.dynamodb.pages import Pages
 from halocline.connectors.aws.dynamodb.reader import Frame
-from halocline.connectors.aws.dynamodb.shape import Shape
+from halocline.connectors.aws.dynamodb.shape import Chosen, Shape
 from halocline.connectors.aws.dynamodb.tally import Tally
 from halocline.connectors.aws.dynamodb.wanted import Wanted
 from halocline.errors import FixConfig, SchemaConflict

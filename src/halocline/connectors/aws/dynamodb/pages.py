@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halocline.connectors.aws.dynamodb.columns import Marks, column, either
-from halocline.connectors.aws.dynamodb.objects import objects
+from halocline.connectors.aws.dynamodb.nested import objects
 from halocline.connectors.aws.dynamodb.reader import Frame, Page, Reader
 from halocline.connectors.aws.dynamodb.shape import Path, Shape
 from halocline.connectors.aws.dynamodb.values import item, malformed, shown

@@ -27,14 +27,13 @@ from halocline.connectors.aws.dynamodb import progress
 from halocline.connectors.aws.dynamodb.account import Account
 from halocline.connectors.aws.dynamodb.capacity import Capacity, units_of
 from halocline.connectors.aws.dynamodb.changes import BUCKETS, Changes, batches, refuse_merge_of_all, refuse_other_key
-from halocline.connectors.aws.dynamodb.chosen import Chosen
 from halocline.connectors.aws.dynamodb.client import Table
 from halocline.connectors.aws.dynamodb.following import Following
 from halocline.connectors.aws.dynamodb.lookup import Lookup
 from halocline.connectors.aws.dynamodb.pages import DecodedPage, Pages
 from halocline.connectors.aws.dynamodb.reader import Reader
 from halocline.connectors.aws.dynamodb.scan import Asked, Fetched, Scan, segments_of
-from halocline.connectors.aws.dynamodb.shape import Shape
+from halocline.connectors.aws.dynamodb.shape import Chosen, Shape
 from halocline.connectors.aws.dynamodb.shelf import Shelf
 from halocline.connectors.aws.dynamodb.streams import Trimmed
 from halocline.connectors.aws.dynamodb.tally import Tally
