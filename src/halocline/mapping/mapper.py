@@ -59,6 +59,11 @@ class FieldMapper:
         """Whether `columns` can do the work: no Python function takes part."""
         return all(step.function is None for step in self._steps)
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What is done for each target, in order."""
+        return self._steps
+
     def transform(self, source: Mapping[str, Any], *, skip_none: bool = True, strict: bool = False) -> Row:
         """One row mapped, dotted targets as nested dicts. By default nulls are left out; `skip_none=False` keeps them.
 

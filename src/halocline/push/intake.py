@@ -73,8 +73,10 @@ class Intake:
         if self.mapper is None:
             return batch, []
         if not isinstance(batch.rows, Sequence) and self.mapper.vectorised and not self.strict:
+            from halocline.mapping.columns import mapped  # loads Arrow, which dicts do not need here
+
             try:
-                return RowBatch(batch.numbers, self.mapper.columns(batch.rows)), []
+                return RowBatch(batch.numbers, mapped(batch.rows, self.mapper.steps)), []
             except NotSupported as refusal:
                 if refusal.ability != "columns":
                     raise

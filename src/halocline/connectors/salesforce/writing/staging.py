@@ -6,8 +6,8 @@
 
 Nulls and empty texts clear the field or leave it, as the order says; both mean the same in dicts and in Arrow. A row can never
 be sent without its key, with an id that is none, with nothing to say, or saying two things, nor with a text that its field does
-not hold (typed.py). Memory holds two numbers for each
-row and a few thousand rows, however many there are. What follows when all rows are there is planning.py.
+not hold (typed.py). Memory holds two numbers for each row and a few thousand rows, however many there are. What follows when all
+rows are there is planning.py.
 """
 
 from __future__ import annotations
