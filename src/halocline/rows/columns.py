@@ -1,4 +1,7 @@
-"""ColumnRows: rows in Arrow columns, in memory or in a file."""
+"""ColumnRows: rows in Arrow columns, in memory or in a file, of plain types.
+
+Those are without dictionaries and views, for which many of Arrow's functions are not written.
+"""
 
 from __future__ import annotations
 

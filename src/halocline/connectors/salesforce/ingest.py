@@ -1,6 +1,6 @@
 """Bulk API 2.0 ingest for people: rows in, a job for each file, and what became of every row.
 
-    rows -> sheets (sheets.py) -> jobs (ingest_jobs.py) -> result files -> matched with the sheets (matching.py) -> Loaded
+    rows -> sheets (sheets.py) -> jobs (ingest_jobs.py) -> result files -> matched with the sheets (job_results.py) -> Loaded
 
 While Salesforce processes one sheet the next is written and uploaded. Nothing holds all rows: sheets and result files lie in a
 spool folder, and rows are read from them when they are asked for.

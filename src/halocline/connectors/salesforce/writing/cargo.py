@@ -236,7 +236,9 @@ class Prepared:
 
 
 class Held:
-    """The rows of one round that are to be sent again, by the chunk that they were in: about 16 bytes for each."""
+    """The rows of one round that Salesforce refused for the moment (a lock, a time-out), by the chunk that they were in: about 16
+    bytes for each.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[Chunk, array[int]] = {}
