@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from halocline.lazy import resolved
+from halocline.lazy import lazily
 
 if TYPE_CHECKING:
     from halocline.connectors.aws import Invalid, SQSQueue
@@ -98,9 +98,7 @@ __all__ = [
     "sync_sobject_intelligent",
 ]
 
-
-def __getattr__(name: str) -> object:
-    return resolved(__name__, name, home=_HOME)
+__getattr__ = lazily(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -7,13 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from halocline.consume.aws.aws_lambda import handler
-from halocline.lazy import resolved
+from halocline.lazy import lazily
 
 if TYPE_CHECKING:
     from halocline.consume.aws.lambda_batch import handles
 
 __all__ = ["handler", "handles"]
 
-
-def __getattr__(name: str) -> object:
-    return resolved(__name__, name, home={"handles": "halocline.consume.aws.lambda_batch"})
+__getattr__ = lazily(__name__, {"handles": "halocline.consume.aws.lambda_batch"})

@@ -70,4 +70,4 @@ def refuse_twins(names: Sequence[str], *, doing: str) -> None:
     """
     twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
     if twice is not None:
-        raise BadQuery(doing, f"several columns are called {twice!r}", hint="Give each a name of its own (AS).")
+        raise BadQuery(doing, f"several columns are called {twice!r}", hint="Give each column a name of its own (AS).")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from halocline.lazy import resolved
+from halocline.lazy import lazily
 
 if TYPE_CHECKING:
     from halocline.filejob.job import FileJob, FileOutcome, FileState
@@ -23,9 +23,7 @@ _HOME = {
 
 __all__ = ["Execution", "FileJob", "FileOutcome", "FileState", "Limits", "run_file"]
 
-
-def __getattr__(name: str) -> object:
-    return resolved(__name__, name, home=_HOME)
+__getattr__ = lazily(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

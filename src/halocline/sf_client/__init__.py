@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from halocline.lazy import resolved
+from halocline.lazy import lazily
 
 if TYPE_CHECKING:
     from halocline.sf_client.bulk import BulkType, SfBulk
@@ -18,9 +18,7 @@ _HOME = {"BulkType": "bulk", "SfBulk": "bulk", "SfClient": "client", "SfType": "
 
 __all__ = ["BulkType", "SfBulk", "SfClient", "SfType"]
 
-
-def __getattr__(name: str) -> object:
-    return resolved(__name__, name, home=_HOME)
+__getattr__ = lazily(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

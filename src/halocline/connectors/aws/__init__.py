@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from halocline.config import Variable
-from halocline.lazy import resolved
+from halocline.lazy import lazily
 from halocline.registry import missing_extra
 
 if TYPE_CHECKING:
@@ -62,9 +62,11 @@ __all__ = [
     "secret_of",
 ]
 
+_resolved = lazily(__name__, _HOME)
+
 
 def __getattr__(name: str) -> object:
     try:
-        return resolved(__name__, name, home=_HOME)
+        return _resolved(name)
     except ModuleNotFoundError as error:
         raise missing_extra("aws", error) from error

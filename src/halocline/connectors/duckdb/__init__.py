@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 from halocline.connector import About
 from halocline.errors import FixConfig
 from halocline.events import Sink, silent
+from halocline.lazy import lazily
 from halocline.place import file_in, of_this_process
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from halocline.connectors.duckdb.destination import DuckDBDestination
+    from halocline.connectors.duckdb.query import open_query
     from halocline.connectors.duckdb.results import DuckDBResults
-    from halocline.connectors.duckdb.source import DuckDBSource, Snapshot
+    from halocline.connectors.duckdb.source import Snapshot, open_source
     from halocline.spool import Spool
+
+_HOME = {"open_query": "query", "open_source": "source"}
 
 __all__ = [
     "ABOUT",
@@ -31,6 +32,8 @@ __all__ = [
     "open_source",
     "place_of",
 ]
+
+__getattr__ = lazily(__name__, _HOME)
 
 ABOUT = About("DuckDB", schemes=("duckdb",), example="duckdb:///lake.duckdb", schema="main", history=True)
 _SCHEME = "duckdb:"
@@ -83,19 +86,6 @@ def open_once(session: object, key: str, *, fence: int) -> AbstractContextManage
     return once(session, key, fence=fence)
 
 
-def open_query(
-    session: object,
-    sql: str,
-    *,
-    parameters: Sequence[object] | Mapping[str, object] = (),
-    memory_limit: str | None = None,
-) -> pa.RecordBatchReader:
-    """The rows that a query answers, as they come; see `query.open_query`."""
-    from halocline.connectors.duckdb import query
-
-    return query.open_query(session, sql, parameters=parameters, memory_limit=memory_limit)
-
-
 def open_results(session: object, schema: str, *, memory_limit: str | None = None) -> DuckDBResults:
     """The tables of what became of pushed rows; see `DuckDBResults`."""
     from halocline.connectors.duckdb.results import DuckDBResults
@@ -113,15 +103,3 @@ def connect(
     from halocline.connectors.duckdb.source import Snapshot
 
     return Snapshot(session, memory_limit=memory_limit)
-
-
-def open_source(
-    snapshot: Snapshot,
-    *,
-    spool: Spool | None = None,  # noqa: ARG001 - every source may be given one; this one puts nothing aside
-    **options: Any,
-) -> DuckDBSource:
-    """A source on a snapshot; see `source.open_source`."""
-    from halocline.connectors.duckdb import source
-
-    return source.open_source(snapshot, **options)

@@ -14,6 +14,7 @@ from halocline.connectors.duckdb.client import Cursor, open_database, path_of
 from halocline.connectors.duckdb.errors import gate
 from halocline.errors import BadQuery, FixConfig, NotFound
 from halocline.mapping.near import near
+from halocline.snapshot_source import refuse_twins
 from halocline.standard_sql import quoted
 
 _BATCH_ROWS = 5_000  # rows may be wide: of 5,000 characters each, this many are 25 MB
@@ -99,9 +100,7 @@ def _asked(
     if asked is None:
         raise BadQuery(doing, "the statement answers no rows", hint="Pass SQL that answers rows: SELECT ...")
     kinds = dict(zip(asked.columns, map(str, asked.types), strict=True))
-    if len(kinds) != len(asked.columns):
-        twice = next(name for name in asked.columns if asked.columns.count(name) > 1)
-        raise BadQuery(doing, f"several columns are called {twice!r}", hint="Give each column a name of its own (AS).")
+    refuse_twins(asked.columns, doing=doing)
     if not _AS.keys() & set(kinds.values()):
         return asked
     told = (f"{_AS.get(kind, '{}').format(quoted(name))} AS {quoted(name)}" for name, kind in kinds.items())

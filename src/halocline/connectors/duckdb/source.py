@@ -151,7 +151,7 @@ class DuckDBSource(SnapshotSource):
         return schema_of(cursor, found), found.sql
 
 
-def open_source(snapshot: Snapshot, **options: object) -> DuckDBSource:
+def open_source(snapshot: Snapshot, *, spool: object = None, **options: object) -> DuckDBSource:  # noqa: ARG001 - nothing is put aside
     """A source on a snapshot; the options are those of `wanted.wanted`.
 
     Raises: FixConfig for options that cannot be meant.

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from halocline.connector import About
 from halocline.events import Sink, silent
+from halocline.lazy import lazily
 from halocline.place import POSTGRES_PORT
 from halocline.registry import missing_extra
 
 if TYPE_CHECKING:
     import psycopg
-    import pyarrow as pa
 
     from halocline.connectors.postgres.destination import PostgresDestination
+    from halocline.connectors.postgres.filling import count_of, fill_table
+    from halocline.connectors.postgres.query import open_query
     from halocline.connectors.postgres.results import PostgresResults
     from halocline.connectors.postgres.snapshot import Snapshot
-    from halocline.connectors.postgres.source import PostgresSource
+    from halocline.connectors.postgres.source import open_source
     from halocline.spool import Spool
+
+_HOME = {"open_query": "query", "open_source": "source", **dict.fromkeys(("count_of", "fill_table"), "filling")}
 
 __all__ = [
     "ABOUT",
@@ -36,6 +39,8 @@ __all__ = [
     "open_source",
     "place_of",
 ]
+
+__getattr__ = lazily(__name__, _HOME)
 
 ABOUT = About("PostgreSQL", schemes=("postgresql", "postgres"), example="postgresql://user@host/database", history=True)
 _SCHEMES = ("postgresql://", "postgres://")
@@ -78,25 +83,7 @@ def open_once(session: object, key: str, *, fence: int) -> AbstractContextManage
     return once(session, key, fence=fence)
 
 
-def open_query(
-    session: object,
-    sql: str,
-    *,
-    parameters: Sequence[object] | Mapping[str, object] = (),
-    memory_limit: str | None = None,  # noqa: ARG001 - of an embedded database; this one has a server
-) -> pa.RecordBatchReader:
-    """The rows that a query answers, as they come; see `query.open_query`."""
-    from halocline.connectors.postgres import query
-
-    return query.open_query(session, sql, parameters=parameters)
-
-
-def open_results(
-    session: object,
-    schema: str,
-    *,
-    memory_limit: str | None = None,  # noqa: ARG001 - of an embedded database; this one has a server
-) -> PostgresResults:
+def open_results(session: object, schema: str, *, memory_limit: str | None = None) -> PostgresResults:  # noqa: ARG001 - of an embedded database
     """The tables of what became of pushed rows; see `PostgresResults`."""
     from halocline.connectors.postgres.results import PostgresResults
 
@@ -115,18 +102,6 @@ def connect(
     return Snapshot(session)
 
 
-def open_source(
-    snapshot: Snapshot,
-    *,
-    spool: Spool | None = None,  # noqa: ARG001 - every source may be given one; this one puts nothing aside
-    **options: Any,
-) -> PostgresSource:
-    """A source on a snapshot; see `source.open_source`."""
-    from halocline.connectors.postgres import source
-
-    return source.open_source(snapshot, **options)
-
-
 def new_session(**place: object) -> psycopg.Connection[tuple[object, ...]]:
     """A connection whose transactions the caller ends; see `filling.new_session`.
 
@@ -138,24 +113,3 @@ def new_session(**place: object) -> psycopg.Connection[tuple[object, ...]]:
         raise missing_extra("postgres", error) from error
 
     return filling.new_session(**place)
-
-
-def fill_table(
-    session: object,
-    name: str,
-    *,
-    headers: Sequence[str],
-    rows: Iterable[Mapping[str, object] | Sequence[object]],
-    also: Callable[[Sequence[pa.RecordBatch]], object] = len,
-) -> int:
-    """Put rows in the place of those of a table, inside the caller's transaction; see `filling.fill_table`."""
-    from halocline.connectors.postgres import filling
-
-    return filling.fill_table(session, name, headers=headers, rows=rows, also=also)
-
-
-def count_of(session: object, name: str) -> int:
-    """How many rows a table has, as the caller's transaction sees it."""
-    from halocline.connectors.postgres import filling
-
-    return filling.count_of(session, name)

@@ -17,6 +17,7 @@ from psycopg.rows import tuple_row
 from halocline.connectors.postgres.client import conninfo
 from halocline.connectors.postgres.errors import gate, words
 from halocline.errors import BadQuery, FixConfig
+from halocline.snapshot_source import refuse_twins
 
 _BATCH_ROWS = 5_000
 _HINT = "Nothing was sent; correct the query and run it again."
@@ -64,7 +65,13 @@ class _Text(Loader):
             raise BadQuery("Querying PostgreSQL", f"a text cannot be decoded ({error})", hint=hint) from error
 
 
-def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.RecordBatchReader:
+def open_query(
+    session: object,
+    sql: str,
+    *,
+    parameters: Sequence[object] | Mapping[str, object] = (),
+    memory_limit: str | None = None,  # noqa: ARG001 - of an embedded database; this one has a server
+) -> pa.RecordBatchReader:
     """The rows that a query answers, as they come. Placeholders are psycopg's: `%s`, `%(name)s`.
 
     A URI is opened for reading only, and closed at the end of the stream. A live connection is used itself, for its temporary
@@ -113,10 +120,7 @@ def _asked(
 
 def _schema(cursor: ServerCursor[tuple[Any, ...]], *, doing: str) -> pa.Schema:
     columns = cursor.description or []
-    names = [column.name for column in columns]
-    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
-    if twice is not None:
-        raise BadQuery(doing, f"several columns are called {twice!r}", hint="Give each column a name of its own (AS).")
+    refuse_twins([column.name for column in columns], doing=doing)
     return pa.schema([pa.field(column.name, _arrow(column)) for column in columns])
 
 

@@ -129,7 +129,7 @@ class PostgresSource(SnapshotSource):
         return f"SELECT {columns or 'NULL'} FROM {seen.base}{_where((*seen.conditions, *pages, *more))}"
 
 
-def open_source(snapshot: Snapshot, **options: object) -> PostgresSource:
+def open_source(snapshot: Snapshot, *, spool: object = None, **options: object) -> PostgresSource:  # noqa: ARG001 - nothing is put aside
     """A source on a snapshot; the options are those of `wanted.wanted`.
 
     Raises: FixConfig for options that cannot be meant.

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from halocline.connector import About
 from halocline.connectors.snowflake.login import VARIABLES
 from halocline.connectors.snowflake.sessions import is_connection, is_session
 from halocline.events import Sink, silent
+from halocline.lazy import lazily
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from halocline.connectors.snowflake.destination import SnowflakeDestination
+    from halocline.connectors.snowflake.query import open_query
     from halocline.connectors.snowflake.results import SnowflakeResults
     from halocline.spool import Spool
 
+_HOME = {"open_query": "query"}
+
 __all__ = ["ABOUT", "VARIABLES", "accepts", "open_destination", "open_query", "open_results"]
+
+__getattr__ = lazily(__name__, _HOME)
 
 ABOUT = About("Snowflake", schemes=("snowflake",), example="snowflake://user@account/database")
 _SCHEME = "snowflake://"
@@ -44,25 +47,7 @@ def open_destination(
     return SnowflakeDestination(session, spool=spool, sink=sink)
 
 
-def open_query(
-    session: object,
-    sql: str,
-    *,
-    parameters: Sequence[object] | Mapping[str, object] = (),
-    memory_limit: str | None = None,  # noqa: ARG001 - of an embedded database; this one has a server
-) -> pa.RecordBatchReader:
-    """The rows that a query answers, as they come; see `query.open_query`."""
-    from halocline.connectors.snowflake import query
-
-    return query.open_query(session, sql, parameters=parameters)
-
-
-def open_results(
-    session: object,
-    schema: str,
-    *,
-    memory_limit: str | None = None,  # noqa: ARG001 - of an embedded database; this one has a server
-) -> SnowflakeResults:
+def open_results(session: object, schema: str, *, memory_limit: str | None = None) -> SnowflakeResults:  # noqa: ARG001 - of an embedded database
     """The tables of what became of pushed rows; see `SnowflakeResults`."""
     from halocline.connectors.snowflake.results import SnowflakeResults
 

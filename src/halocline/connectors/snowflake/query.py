@@ -12,6 +12,7 @@ from snowflake.connector.errors import Error, ProgrammingError
 from halocline.connectors.snowflake.client import connected
 from halocline.connectors.snowflake.errors import NO_WAREHOUSE, gate, translated, words
 from halocline.errors import BadQuery, FixConfig, NotFound, SchemaConflict
+from halocline.snapshot_source import refuse_twins
 
 _DOING = "Querying Snowflake"
 _HINT = "Nothing was sent; correct the query and run it again."
@@ -35,7 +36,13 @@ Source: "Type codes", https://docs.snowflake.com/en/developer-guide/python-conne
 """
 
 
-def open_query(session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.RecordBatchReader:
+def open_query(
+    session: object,
+    sql: str,
+    *,
+    parameters: Sequence[object] | Mapping[str, object] = (),
+    memory_limit: str | None = None,  # noqa: ARG001 - of an embedded database; this one has a server
+) -> pa.RecordBatchReader:
     """The rows that a query answers, as they come. Placeholders are those of the connection: `%s`, `%(name)s` for a URI.
 
     A URI's connection is closed at the end of the stream. What was handed in is used itself, for its temporary tables and its
@@ -85,10 +92,7 @@ def _closed(cursor: Any) -> None:
 
 
 def _schema(columns: Sequence[Any]) -> pa.Schema:
-    names = [str(column[0]) for column in columns]
-    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
-    if twice is not None:
-        raise BadQuery(_DOING, f"several columns are called {twice!r}", hint="Give each column a name of its own (AS).")
+    refuse_twins([str(column[0]) for column in columns], doing=_DOING)
     return pa.schema([pa.field(str(column[0]), _arrow(column)) for column in columns])
 
 

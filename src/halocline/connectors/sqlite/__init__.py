@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from halocline.connector import About
 from halocline.events import Sink, silent
+from halocline.lazy import lazily
 from halocline.place import file_in
 
 if TYPE_CHECKING:
     from halocline.connectors.sqlite.destination import SQLiteDestination
-    from halocline.connectors.sqlite.source import Snapshot, SQLiteSource
+    from halocline.connectors.sqlite.source import Snapshot, open_source
     from halocline.spool import Spool
 
+_HOME = {"open_source": "source"}
+
 __all__ = ["ABOUT", "accepts", "connect", "open_destination", "open_source", "place_of"]
+
+__getattr__ = lazily(__name__, _HOME)
 
 ABOUT = About("SQLite", schemes=("sqlite",), example="sqlite:///lake.sqlite", schema="main")
 
@@ -55,15 +60,3 @@ def connect(
     from halocline.connectors.sqlite.source import Snapshot
 
     return Snapshot(session)
-
-
-def open_source(
-    snapshot: Snapshot,
-    *,
-    spool: Spool | None = None,  # noqa: ARG001 - every source may be given one; this one puts nothing aside
-    **options: Any,
-) -> SQLiteSource:
-    """A source on a snapshot; see `source.open_source`."""
-    from halocline.connectors.sqlite import source
-
-    return source.open_source(snapshot, **options)

@@ -140,7 +140,7 @@ class SQLiteSource(SnapshotSource):
         return _told_by_values(connection, found, f"main.{quoted(name)}"), f"main.{quoted(name)}"
 
 
-def open_source(snapshot: Snapshot, **options: object) -> SQLiteSource:
+def open_source(snapshot: Snapshot, *, spool: object = None, **options: object) -> SQLiteSource:  # noqa: ARG001 - nothing is put aside
     """A source on a snapshot; the options are those of `wanted.wanted`.
 
     Raises: FixConfig for options that cannot be meant.
