@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import pyarrow as pa
 
 from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
@@ -18,17 +16,17 @@ from halocline.connectors.duckdb.merge import merge
 from halocline.connectors.duckdb.reading import read_rows
 from halocline.connectors.duckdb.replace import replace
 from halocline.connectors.duckdb.tables import Table, check_kind, check_types, find, is_empty, make_schema
-from halocline.errors import NotFound, RetryLater
-from halocline.guards import refuse_imbalance, strange_table
+from halocline.errors import RetryLater
+from halocline.guards import refuse_imbalance
 from halocline.identity import check_key, need_key
-from halocline.outcome import Counts, Outcome
-from halocline.schema import Schema
+from halocline.outcome import Counts
 from halocline.spool import Spool
 from halocline.spooled import StagedFile, staged_files
+from halocline.sql_destination import Asked, SqlDestination, SqlUnit
 from halocline.staged import own_positions, refuse_second_load
 
 
-class DuckDBDestination:
+class DuckDBDestination(SqlDestination[Cursor, Table]):
     """Writes into the DuckDB behind `session`: a connection, which stays the caller's, or a `duckdb:///file.duckdb` URI.
 
     Work is done on cursors of the connection, so a transaction that the caller has open is not touched; what it has not
@@ -52,6 +50,7 @@ class DuckDBDestination:
         self._database = open_database(
             session, memory_limit=memory_limit, threads=threads, folder=spool.path, read_only=read_only
         )
+        super().__init__(_asked(self._database))
 
     @property
     def abilities(self) -> Abilities:
@@ -74,43 +73,9 @@ class DuckDBDestination:
         with gate(f"Claiming the flow {flow}"):
             return positions.claim(self._database, flow, owner=owner)
 
-    def position(self, flow: str, target: Target) -> Position | None:
-        """The position of the last commit; None when there is none, or `target` does not exist any more, or was emptied."""
-        with gate(f"Reading the position of {flow}"), self._database.cursor() as cursor:
-            table = find(cursor, self._database, target=target)
-            if not table.exists or is_empty(cursor, table):
-                return None
-            return positions.read(self._database, cursor, flow=flow, table=table)
-
-    def flows(self, target: Target) -> Sequence[str]:
-        """See `Destination.flows`."""
-        with gate(f"Reading the positions of {target}"), self._database.cursor() as cursor:
-            table = find(cursor, self._database, target=target)
-            there = table.exists and not is_empty(cursor, table)
-            return positions.flows(self._database, cursor, table=table) if there else []
-
-    def columns(self, target: Target) -> Schema | None:
-        """See `Destination.columns`."""
-        with gate(f"Looking at the table {target}"), self._database.cursor() as cursor:
-            table = find(cursor, self._database, target=target)
-            return schema_of(cursor, table) if table.exists else None
-
-    def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
-        """See `Destination.rows`."""
-        doing = f"Reading {target}"
-        with gate(doing), self._database.cursor() as cursor:
-            table = find(cursor, self._database, target=target)
-            if not table.exists:
-                raise NotFound(doing, "there is no such table", hint="Run `halocline sync` first.")
-            yield from read_rows(cursor, table, plan=plan, keys=keys)
-
-    def recover(self, journal: Journal) -> Iterator[Outcome]:  # noqa: ARG002 - the contract's; a transaction leaves no open intents
-        """Nothing: what a dead run did not commit did not happen."""
-        return iter(())
-
     def begin(self, lease: Lease) -> DuckDBUnit:
         """Open a unit of work."""
-        return DuckDBUnit(self._database, lease, spool=self._spool)
+        return DuckDBUnit(self._database, lease, asked=self._asked, spool=self._spool)
 
     def attach(self, ticket: JSON) -> DuckDBLoad:
         """The load that wrote `ticket`, in another process that shares the spool's folder."""
@@ -121,15 +86,13 @@ class DuckDBDestination:
         self._database.close()
 
 
-class DuckDBUnit:
+class DuckDBUnit(SqlUnit[Cursor, Table, DuckDBLoad]):
     """One or several tables that become visible together with their positions."""
 
-    def __init__(self, database: Database, lease: Lease, *, spool: Spool) -> None:
+    def __init__(self, database: Database, lease: Lease, *, asked: Asked[Cursor, Table], spool: Spool) -> None:
+        super().__init__(lease, asked)
         self._database = database
-        self._lease = lease
         self._spool = spool
-        self._loads: dict[str, DuckDBLoad] = {}
-        self._done: dict[Target, Counts] = {}
 
     def open(self, target: Target, plan: Plan, journal: Journal) -> DuckDBLoad:  # noqa: ARG002 - nothing is sent before commit
         """Start a load into `target`; the database is only looked at.
@@ -146,7 +109,7 @@ class DuckDBUnit:
             if plan.mode is Mode.MERGE:
                 check_types(table, plan)
             if plan.whole:
-                self._refuse_strange_table(cursor, table, plan)
+                self._asked.refuse_strange_table(cursor, table, plan=plan, label=table.label)
         load = DuckDBLoad(target, plan, label=table.label, spool=self._spool)
         self._loads[table.label] = load
         return load
@@ -156,7 +119,7 @@ class DuckDBUnit:
 
         Raises: also SchemaConflict for a value that its column cannot hold exactly.
         """
-        doing = f"Publishing into {', '.join(str(load.target) for load in self._loads.values())}"
+        doing = self._publishing
         try:
             with gate(doing):
                 self._make_schemas()
@@ -165,10 +128,6 @@ class DuckDBUnit:
         except RetryLater:
             self._look_for_a_newer_run()
             raise
-
-    def counts_of(self, target: Target) -> Counts:
-        """What the commit did with one of the tables."""
-        return self._done[target]
 
     def close(self) -> None:
         """Delete what was staged here. Idempotent."""
@@ -203,12 +162,19 @@ class DuckDBUnit:
             positions.write(self._database, cursor, lease=self._lease, flow=flow, table=table, position=position)
         return counts
 
-    def _refuse_strange_table(self, cursor: Cursor, table: Table, plan: Plan) -> None:
-        if plan.allow_replace or not table.exists or is_empty(cursor, table):
-            return
-        if positions.read(self._database, cursor, flow=plan.flow, table=table) is None:
-            raise strange_table(table.label, plan)
-
     def _look_for_a_newer_run(self) -> None:
         with gate("Looking for a newer run"), self._database.cursor() as cursor:
             positions.check(self._database, cursor, lease=self._lease)
+
+
+def _asked(database: Database) -> Asked[Cursor, Table]:
+    return Asked(
+        gate=gate,
+        session=database.cursor,
+        find=lambda cursor, target: find(cursor, database, target=target),
+        is_empty=is_empty,
+        position=lambda cursor, flow, table: positions.read(database, cursor, flow=flow, table=table),
+        flows=lambda cursor, table: positions.flows(database, cursor, table=table),
+        columns=schema_of,
+        rows=lambda cursor, table, plan, keys: read_rows(cursor, table, plan=plan, keys=keys),
+    )

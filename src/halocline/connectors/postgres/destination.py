@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import psycopg
-import pyarrow as pa
 
 from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
@@ -22,19 +21,19 @@ from halocline.connectors.postgres.reading import read_rows
 from halocline.connectors.postgres.replace import Side, prepare, publish
 from halocline.connectors.postgres.staging import Piece, staged_pieces, sweep, without_value
 from halocline.connectors.postgres.tables import Table, check_kind, check_names, check_types, find, hold, is_empty, make_schema
-from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, NotFound, SchemaConflict
+from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, SchemaConflict
 from halocline.events import Noticed, Sink, silent
-from halocline.guards import refuse_imbalance, strange_table
+from halocline.guards import refuse_imbalance
 from halocline.identity import check_key, need_key
-from halocline.outcome import Counts, Outcome
-from halocline.schema import Schema
+from halocline.outcome import Counts
+from halocline.sql_destination import Asked, SqlDestination, SqlUnit
 from halocline.staged import own_positions, refuse_second_load
 
 _NULLS = "Give them one (a query with coalesce), leave them out (a filter), or let the column take nulls."
 _DOUBT = "Whether this was published is not known: the answer to the commit was lost. Run it again; the stored position tells."
 
 
-class PostgresDestination:
+class PostgresDestination(SqlDestination[Cursor, Table]):
     """Writes into the PostgreSQL behind `session`: a psycopg connection, which stays the caller's, or a `postgresql://` URI.
 
     With a URI several connections copy parts side by side; the caller's one connection serves one part at a time, and must have
@@ -44,6 +43,7 @@ class PostgresDestination:
 
     def __init__(self, session: object, *, sink: Sink = silent) -> None:
         self._database = Database(session)
+        super().__init__(_asked(self._database))
         self._sink = sink
 
     @property
@@ -56,43 +56,9 @@ class PostgresDestination:
         with gate(f"Claiming the flow {flow}"), self._database.transaction() as cursor:
             return positions.claim(cursor, flow, owner=owner)
 
-    def position(self, flow: str, target: Target) -> Position | None:
-        """The position of the last commit; None when there is none, or `target` does not exist any more, or was emptied."""
-        with gate(f"Reading the position of {flow}"), self._database.transaction() as cursor:
-            table = find(cursor, self._database, target=target)
-            if not table.exists or is_empty(cursor, table):
-                return None
-            return positions.read(cursor, flow=flow, table=table)
-
-    def flows(self, target: Target) -> Sequence[str]:
-        """See `Destination.flows`."""
-        with gate(f"Reading the positions of {target}"), self._database.transaction() as cursor:
-            table = find(cursor, self._database, target=target)
-            there = table.exists and not is_empty(cursor, table)
-            return positions.flows(cursor, table=table) if there else []
-
-    def columns(self, target: Target) -> Schema | None:
-        """See `Destination.columns`; those that the database fills by itself are left out."""
-        with gate(f"Looking at the table {target}"), self._database.transaction() as cursor:
-            table = find(cursor, self._database, target=target)
-            return fillable(cursor, table) if table.exists else None
-
-    def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
-        """See `Destination.rows`."""
-        doing = f"Reading {target}"
-        with gate(doing), self._database.transaction() as cursor:
-            table = find(cursor, self._database, target=target)
-            if not table.exists:
-                raise NotFound(doing, "there is no such table", hint="Run `halocline sync` first.")
-            yield from read_rows(cursor, table, plan=plan, keys=keys)
-
-    def recover(self, journal: Journal) -> Iterator[Outcome]:  # noqa: ARG002 - the contract's; a transaction leaves no open intents
-        """Nothing: what a dead run did not commit did not happen."""
-        return iter(())
-
     def begin(self, lease: Lease) -> PostgresUnit:
         """Open a unit of work."""
-        return PostgresUnit(self._database, lease, sink=self._sink)
+        return PostgresUnit(self._database, lease, asked=self._asked, sink=self._sink)
 
     def attach(self, ticket: JSON) -> PostgresLoad:
         """The load that wrote `ticket`, in another process."""
@@ -105,15 +71,13 @@ class PostgresDestination:
         self._database.close()
 
 
-class PostgresUnit:
+class PostgresUnit(SqlUnit[Cursor, Table, PostgresLoad]):
     """One or several tables that become visible together with their positions."""
 
-    def __init__(self, database: Database, lease: Lease, *, sink: Sink) -> None:
+    def __init__(self, database: Database, lease: Lease, *, asked: Asked[Cursor, Table], sink: Sink) -> None:
+        super().__init__(lease, asked)
         self._database = database
-        self._lease = lease
         self._sink = sink
-        self._loads: dict[str, PostgresLoad] = {}
-        self._done: dict[Target, Counts] = {}
 
     def open(self, target: Target, plan: Plan, journal: Journal) -> PostgresLoad:  # noqa: ARG002 - nothing is sent before commit
         """Start a load into `target`: its staging tables are made beside it, and its schema if need be.
@@ -134,7 +98,7 @@ class PostgresUnit:
             if plan.mode is Mode.MERGE:
                 check_types(table, plan)
             if plan.whole:
-                _refuse_strange_table(cursor, table, plan)
+                self._asked.refuse_strange_table(cursor, table, plan=plan, label=table.label)
             make_schema(cursor, table)
             sweep(cursor, table, lease=self._lease)
             load = PostgresLoad(self._database, target, plan, table=table, lease=self._lease)
@@ -147,7 +111,7 @@ class PostgresUnit:
 
         Raises: also SchemaConflict for a value that its column cannot hold exactly.
         """
-        doing = f"Publishing into {', '.join(str(load.target) for load in self._loads.values())}"
+        doing = self._publishing
         pieces = staged_pieces(manifests)
         done: list[Counts] = []
         notes: list[str] = []
@@ -168,10 +132,6 @@ class PostgresUnit:
             self._sink(Noticed(note))
         self._done = {load.target: counts for load, counts in zip(self._loads.values(), done, strict=True)}
         return Counts.total(done)
-
-    def counts_of(self, target: Target) -> Counts:
-        """What the commit did with one of the tables."""
-        return self._done[target]
 
     def close(self) -> None:
         """Drop what was staged here. Idempotent."""
@@ -266,12 +226,18 @@ class PostgresUnit:
             raise doubt if newer else error
 
 
-def _refuse_strange_table(cursor: Cursor, table: Table, plan: Plan) -> None:
-    if plan.allow_replace or not table.exists or is_empty(cursor, table):
-        return
-    if positions.read(cursor, flow=plan.flow, table=table) is None:
-        raise strange_table(table.label, plan)
-
-
 def _of(pieces: Sequence[Piece], load: PostgresLoad) -> list[Piece]:
     return [piece for piece in pieces if piece.load == load.label]
+
+
+def _asked(database: Database) -> Asked[Cursor, Table]:
+    return Asked(
+        gate=gate,
+        session=database.transaction,
+        find=lambda cursor, target: find(cursor, database, target=target),
+        is_empty=is_empty,
+        position=lambda cursor, flow, table: positions.read(cursor, flow=flow, table=table),
+        flows=lambda cursor, table: positions.flows(cursor, table=table),
+        columns=fillable,  # a load may not fill what the database fills by itself
+        rows=lambda cursor, table, plan, keys: read_rows(cursor, table, plan=plan, keys=keys),
+    )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-
-import pyarrow as pa
+from collections.abc import Mapping, Sequence
 
 from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
@@ -16,17 +14,16 @@ from halocline.connectors.sqlite.merge import merge
 from halocline.connectors.sqlite.reading import read_rows
 from halocline.connectors.sqlite.replace import replace
 from halocline.connectors.sqlite.tables import Table, check_types, find, is_empty, name_of
-from halocline.errors import NotFound
-from halocline.guards import refuse_imbalance, strange_table
+from halocline.guards import refuse_imbalance
 from halocline.identity import check_key, need_key
-from halocline.outcome import Counts, Outcome
-from halocline.schema import Schema
+from halocline.outcome import Counts
 from halocline.spool import Spool
 from halocline.spooled import SpooledLoad, StagedFile, staged_files
+from halocline.sql_destination import Asked, SqlDestination, SqlUnit
 from halocline.staged import own_positions, refuse_second_load
 
 
-class SQLiteDestination:
+class SQLiteDestination(SqlDestination[sqlite3.Connection, Table]):
     """Writes into the file behind `session`: a `sqlite:///file` URI, or a `sqlite3` connection to a file, which is left alone.
 
     Each piece of work has a connection of its own, so what the caller has not committed is not seen, and is waited for.
@@ -37,6 +34,7 @@ class SQLiteDestination:
     def __init__(self, session: object, *, spool: Spool, read_only: bool = False) -> None:
         self._spool = spool
         self._database = Database(path_of(session), read_only)
+        super().__init__(_asked(self._database))
         with gate(f"Opening the SQLite file {self._database.path}"), self._database.connected() as connection:
             connection.execute("SELECT count(*) FROM sqlite_master")
 
@@ -55,42 +53,9 @@ class SQLiteDestination:
         with gate(f"Claiming the flow {flow}"), self._database.transaction() as connection:
             return positions.claim(connection, flow, owner=owner)
 
-    def position(self, flow: str, target: Target) -> Position | None:
-        """The position of the last commit; None when there is none, or `target` does not exist any more, or was emptied."""
-        with gate(f"Reading the position of {flow}"), self._database.connected() as connection:
-            table = find(connection, target)
-            if not table.exists or is_empty(connection, table):
-                return None
-            return positions.read(connection, flow=flow, table=table)
-
-    def flows(self, target: Target) -> Sequence[str]:
-        """See `Destination.flows`."""
-        with gate(f"Reading the positions of {target}"), self._database.connected() as connection:
-            table = find(connection, target)
-            there = table.exists and not is_empty(connection, table)
-            return positions.flows(connection, table=table) if there else []
-
-    def columns(self, target: Target) -> Schema | None:
-        """See `Destination.columns`."""
-        with gate(f"Looking at the table {target}"), self._database.connected() as connection:
-            return find(connection, target).schema
-
-    def rows(self, target: Target, plan: Plan, *, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
-        """See `Destination.rows`."""
-        doing = f"Reading {target}"
-        with gate(doing), self._database.connected() as connection:
-            table = find(connection, target)
-            if not table.exists:
-                raise NotFound(doing, "there is no such table", hint="Run `halocline sync` first.")
-            yield from read_rows(connection, table, plan=plan, keys=keys)
-
-    def recover(self, journal: Journal) -> Iterator[Outcome]:  # noqa: ARG002 - the contract's; a transaction leaves no open intents
-        """Nothing: what a dead run did not commit did not happen."""
-        return iter(())
-
     def begin(self, lease: Lease) -> SQLiteUnit:
         """Open a unit of work."""
-        return SQLiteUnit(self._database, lease, spool=self._spool)
+        return SQLiteUnit(self._database, lease, asked=self._asked, spool=self._spool)
 
     def attach(self, ticket: JSON) -> SpooledLoad:
         """The load that wrote `ticket`, in another process that shares the spool's folder."""
@@ -100,15 +65,13 @@ class SQLiteDestination:
         """Nothing: no connection outlives its piece of work."""
 
 
-class SQLiteUnit:
+class SQLiteUnit(SqlUnit[sqlite3.Connection, Table, SpooledLoad]):
     """One or several tables that become visible together with their positions."""
 
-    def __init__(self, database: Database, lease: Lease, *, spool: Spool) -> None:
+    def __init__(self, database: Database, lease: Lease, *, asked: Asked[sqlite3.Connection, Table], spool: Spool) -> None:
+        super().__init__(lease, asked)
         self._database = database
-        self._lease = lease
         self._spool = spool
-        self._loads: dict[str, SpooledLoad] = {}
-        self._done: dict[Target, Counts] = {}
 
     def open(self, target: Target, plan: Plan, journal: Journal) -> SpooledLoad:  # noqa: ARG002 - nothing is sent before commit
         """Start a load into `target`; the file is only looked at.
@@ -125,7 +88,7 @@ class SQLiteUnit:
             if plan.mode is Mode.MERGE:
                 check_types(table, plan, doing=f"Merging into {table.name}")
             if plan.whole:
-                self._refuse_strange_table(connection, table, plan)
+                self._asked.refuse_strange_table(connection, table, plan=plan, label=table.name)
         self._loads[load.label] = load
         return load
 
@@ -134,13 +97,9 @@ class SQLiteUnit:
 
         Raises: also SchemaConflict for a value that its column cannot hold.
         """
-        doing = f"Publishing into {', '.join(str(load.target) for load in self._loads.values())}"
+        doing = self._publishing
         with gate(doing), self._database.transaction() as connection:
             return self._publish(connection, positions, staged_files(manifests))
-
-    def counts_of(self, target: Target) -> Counts:
-        """What the commit did with one of the tables."""
-        return self._done[target]
 
     def close(self) -> None:
         """Delete what was staged here. Idempotent."""
@@ -168,8 +127,15 @@ class SQLiteUnit:
             positions.write(connection, lease=self._lease, flow=flow, table=table, position=position)
         return counts
 
-    def _refuse_strange_table(self, connection: sqlite3.Connection, table: Table, plan: Plan) -> None:
-        if plan.allow_replace or not table.exists or is_empty(connection, table):
-            return
-        if positions.read(connection, flow=plan.flow, table=table) is None:
-            raise strange_table(table.name, plan)
+
+def _asked(database: Database) -> Asked[sqlite3.Connection, Table]:
+    return Asked(
+        gate=gate,
+        session=database.connected,
+        find=find,
+        is_empty=is_empty,
+        position=lambda cursor, flow, table: positions.read(cursor, flow=flow, table=table),
+        flows=lambda cursor, table: positions.flows(cursor, table=table),
+        columns=lambda _, table: table.schema,
+        rows=lambda cursor, table, plan, keys: read_rows(cursor, table, plan=plan, keys=keys),
+    )
