@@ -216,6 +216,12 @@ class Plan:
         return self._spelled(self.delete_flag)
 
     @property
+    def other_columns(self) -> tuple[str, ...]:
+        """The columns that are not of the key."""
+        keys = {name.lower() for name in self.key}
+        return tuple(name for name in self.schema.names if name.lower() not in keys)
+
+    @property
     def own_key(self) -> tuple[str, ...]:
         """The source's own key columns; none where the chosen key holds them, or the source has none."""
         chosen = {name.lower() for name in self.key}

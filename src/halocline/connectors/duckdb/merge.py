@@ -1,24 +1,14 @@
-"""Merge: staged rows meet a table by key, inside the cursor's transaction.
-
-Every staged row gets a verdict, and the verdicts are both what is done and what is counted:
-
-    insert   the table has no row of that key
-    update   the table's row differs in some column, and is replaced
-    flag     as update, and the row is newly marked as deleted at the source
-    mark     a deletion without its row: the table's row gets its flag set and its stamp raised
-    remove   the table's row goes
-    same     nothing to do
-"""
+"""Merge: staged rows meet a table by key, inside the cursor's transaction, and each gets its verdict (`halocline.verdicts`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from halocline.batch import Op
-from halocline.connector import Deletes, Plan
+from halocline.connector import Plan
 from halocline.connectors.duckdb import versions
-from halocline.connectors.duckdb.client import Cursor, number, rows
+from halocline.connectors.duckdb.client import Cursor, number
+from halocline.connectors.duckdb.client import rows as answered
 from halocline.connectors.duckdb.identity import refuse_moved_keys, refuse_repeats, refuse_shared_keys
 from halocline.connectors.duckdb.staging import GONE, STAGE, VERDICTS, deduplicate, examine, fill
 from halocline.connectors.duckdb.tables import FULL_SYNC, Table, check_kind, check_types, create, expect, widen
@@ -27,7 +17,8 @@ from halocline.errors import SchemaConflict
 from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 from halocline.spooled import StagedFile
-from halocline.standard_sql import quoted
+from halocline.standard_sql import listed, quoted
+from halocline.verdicts import Tally, rules
 from halocline.versions import table_schema
 
 _DIFFERENT = quoted("temp", "main", "_halocline_different")
@@ -80,26 +71,6 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFil
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Tally:
-    """Rows by verdict."""
-
-    insert: int = 0
-    update: int = 0
-    flag: int = 0
-    mark: int = 0
-    remove: int = 0
-    same: int = 0
-
-    @property
-    def deletions(self) -> int:
-        return self.flag + self.mark + self.remove
-
-    @property
-    def touched(self) -> int:
-        return self.insert + self.update + self.deletions
-
-
 def _stage(cursor: Cursor, plan: Plan, files: Sequence[StagedFile]) -> None:
     columns = [f"{quoted(column.name)} {sql_type(column)}" for column in plan.schema]
     cursor.execute(f"CREATE TEMP TABLE {STAGE} ({', '.join(columns)}, {GONE} BOOLEAN)")
@@ -125,7 +96,9 @@ def _judge(cursor: Cursor, table: Table, plan: Plan, *, staged: int) -> None:
     Key, stamp and flag decide about most rows: another stamp is another row. Only rows of equal stamp are compared in full.
     """
     same_key = " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in plan.key)
-    cases = " ".join(f"WHEN {condition} THEN '{verdict}'" for condition, verdict in _rules(plan))
+    restamped = " OR ".join(f"s.{quoted(name)} IS DISTINCT FROM t.{quoted(name)}" for name in plan.cursor_columns) or "false"
+    decided = rules(plan, listed, gone=f"s.{GONE}", absent="t.rowid IS NULL", differs=restamped)
+    cases = " ".join(f"WHEN {condition} THEN '{verdict}'" for condition, verdict in decided)
     judged = number(
         cursor,
         f"CREATE TEMP TABLE {VERDICTS} AS SELECT s.rowid AS stage_row, t.rowid AS table_row, CASE {cases} ELSE 'look' END"
@@ -139,8 +112,7 @@ def _judge(cursor: Cursor, table: Table, plan: Plan, *, staged: int) -> None:
 
 
 def _look_closer(cursor: Cursor, table: Table, plan: Plan) -> None:
-    keys = {name.lower() for name in plan.key}
-    others = [quoted(name) for name in plan.schema.names if name.lower() not in keys]
+    others = [quoted(name) for name in plan.other_columns]
     differs = " OR ".join(f"s.{name} IS DISTINCT FROM t.{name}" for name in others) or "false"
     # The inner condition looks redundant, but lets DuckDB fetch just these rows: 64 of a million took 0.07 s instead of 0.55 s.
     looked_at = f"rowid IN (SELECT table_row FROM {VERDICTS} WHERE verdict = 'look')"
@@ -154,33 +126,12 @@ def _look_closer(cursor: Cursor, table: Table, plan: Plan) -> None:
     cursor.execute(f"DROP TABLE {_DIFFERENT}")
 
 
-def _rules(plan: Plan) -> list[tuple[str, str]]:
-    """Conditions on s (the staged row) and t (the table's), each with its verdict; the first that holds decides."""
-    absent, gone = "t.rowid IS NULL", f"s.{GONE}"
-    flagged = " OR ".join(f"s.{quoted(name)}" for name in plan.flag_columns) or "false"
-    marked = " OR ".join(f"t.{quoted(name)}" for name in plan.flag_columns) or "false"
-    older = " OR ".join(f"s.{quoted(name)} < t.{quoted(name)}" for name in plan.cursor_columns) or "false"
-    restamped = " OR ".join(f"s.{quoted(name)} IS DISTINCT FROM t.{quoted(name)}" for name in plan.cursor_columns) or "false"
-    stale = (f"{gone} AND ({absent} OR {older})", "same")
-    deletions = {
-        Deletes.IGNORE: [(f"{gone} OR {flagged}", "same")],
-        Deletes.HARD: [stale, (f"({flagged}) AND {absent}", "same"), (f"{gone} OR {flagged}", "remove")],
-        Deletes.SOFT: [
-            stale,
-            (f"{gone} AND ({marked})", "same"),
-            (gone, "mark"),
-            (f"NOT ({absent}) AND ({flagged}) AND ({marked}) IS NOT TRUE", "flag"),
-        ],
-    }
-    return [*deletions[plan.deletes], (absent, "insert"), (restamped, "update")]
+def _tally(cursor: Cursor) -> Tally:
+    counted = answered(cursor, f"SELECT verdict, count(*) FROM {VERDICTS} GROUP BY verdict")
+    return Tally(**{str(verdict): int(str(count)) for verdict, count in counted})
 
 
-def _tally(cursor: Cursor) -> _Tally:
-    counted = rows(cursor, f"SELECT verdict, count(*) FROM {VERDICTS} GROUP BY verdict")
-    return _Tally(**{str(verdict): int(str(count)) for verdict, count in counted})
-
-
-def _apply(cursor: Cursor, table: Table, plan: Plan, *, tally: _Tally) -> None:
+def _apply(cursor: Cursor, table: Table, plan: Plan, *, tally: Tally) -> None:
     _mark(cursor, table, plan, expected=tally.mark)
     only_here = table.only_here(plan.schema)
     if only_here:

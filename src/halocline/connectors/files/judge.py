@@ -1,14 +1,4 @@
-"""Judge: staged rows meet the table's by key. Every staged row gets a verdict, which is both what is done and what is counted.
-
-    insert   the table has no row of that key
-    update   the table's row differs in some column, and is replaced
-    flag     as update, and the row is newly marked as deleted at the source
-    mark     a deletion without its row: the table's row gets its flag set and its stamp raised
-    remove   the table's row goes
-    same     nothing to do
-
-Of rules that hold, the first decides.
-"""
+"""Judge: staged rows meet the table's by key; of the rules the first that holds tells the verdict (`halocline.verdicts`)."""
 
 from __future__ import annotations
 
@@ -26,29 +16,10 @@ from halocline.connectors.files.table import FULL_SYNC, Table
 from halocline.errors import SchemaConflict
 from halocline.identity import moved_keys, taken_keys
 from halocline.schema import Kind, Schema
+from halocline.verdicts import Tally
 
 HOME = "_halocline_home"  # the number of the data file that holds a row; -1 for none
 _VERDICTS = ("same", "remove", "mark", "flag", "insert", "update")
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Rows by verdict."""
-
-    insert: int = 0
-    update: int = 0
-    flag: int = 0
-    mark: int = 0
-    remove: int = 0
-    same: int = 0
-
-    @property
-    def deletions(self) -> int:
-        """Rows that go, or are newly marked."""
-        return self.flag + self.mark + self.remove
-
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from halocline.connector import Plan
 from halocline.connectors.files import settle
 from halocline.connectors.files.buckets import buckets
-from halocline.connectors.files.judge import HOME, Judged, Tally, judge, refuse_moved_keys
+from halocline.connectors.files.judge import HOME, Judged, judge, refuse_moved_keys
 from halocline.connectors.files.keys import KEY, key_of
 from halocline.connectors.files.log import DataFile
 from halocline.connectors.files.output import TARGET_BYTES, Output
@@ -24,6 +24,7 @@ from halocline.outcome import Counts
 from halocline.quantity import quantity
 from halocline.spool import storage
 from halocline.spooled import StagedFile
+from halocline.verdicts import Tally
 
 SMALL_BYTES = TARGET_BYTES // 8  # a data file below this is small
 MOST_SMALL = 8  # small data files of a partition; one more, and all of them are written anew as one

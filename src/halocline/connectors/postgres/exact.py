@@ -30,8 +30,7 @@ def differs(plan: Plan, side: str) -> str:
 
     A row compared at once stops at the first that does.
     """
-    keys = {name.lower() for name in plan.key}
-    others = [(listed([c.name]), "::text" if has_no_equality(c) else "") for c in plan.schema if c.name.lower() not in keys]
+    others = [(listed([c.name]), "::text" if has_no_equality(c) else "") for c in plan.schema.select(plan.other_columns)]
     ours, theirs = (", ".join(f"{one_side}.{name}{cast}" for name, cast in others) for one_side in ("t", side))
     return f"({ours}) IS DISTINCT FROM ({theirs})" if others else "false"
 

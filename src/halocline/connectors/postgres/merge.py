@@ -37,6 +37,7 @@ from halocline.errors import SchemaConflict
 from halocline.guards import SMALL_DELETE_ROWS, refuse_emptied, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 from halocline.standard_sql import quoted
+from halocline.verdicts import Tally
 from halocline.versions import table_schema
 
 _GONE = quoted(GONE)
@@ -63,40 +64,22 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, stage: Stage, pieces: Seq
     refuse_moved_keys(cursor, stage.rows, table=met, plan=plan)
     refuse_long_texts(cursor, table, stage=stage.rows, plan=plan, doing=doing)
     if plan.history and fresh:
-        tally = _Tally(insert=versions.begin(cursor, table, plan=plan, stage=stage.rows))
+        tally = Tally(insert=versions.begin(cursor, table, plan=plan, stage=stage.rows))
     elif plan.history:
-        tally = _Tally(**versions.apply(cursor, table, plan=plan, stage=stage.rows))
+        tally = Tally(**versions.apply(cursor, table, plan=plan, stage=stage.rows))
     else:
         _refuse_repeats_in(cursor, table, stage, plan=plan)
         steps = _Merge(cursor, table, stage.rows, plan)
         tally = steps.run(gone=gone > 0, flagged=found.flagged > 0)
         steps.check(doing)
-    changed = tally.insert + tally.update + tally.deletions
     return Counts(
         inserted=tally.insert,
         updated=tally.update,
         deleted=tally.deletions,
-        unchanged=found.rows - changed,
+        unchanged=found.rows - tally.touched,
         highest=found.highest,
         vanished=tally.absent,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Tally:
-    """Rows by what became of them."""
-
-    insert: int = 0
-    update: int = 0
-    flag: int = 0
-    mark: int = 0
-    remove: int = 0
-    same: int = 0
-    absent: int = 0
-
-    @property
-    def deletions(self) -> int:
-        return self.flag + self.mark + self.remove
 
 
 def _ready(cursor: Cursor, table: Table, plan: Plan) -> Table:
@@ -156,9 +139,9 @@ class _Merge:
     stage: Table
     plan: Plan
 
-    def run(self, *, gone: bool, flagged: bool) -> _Tally:
+    def run(self, *, gone: bool, flagged: bool) -> Tally:
         """Do it all; `gone` and `flagged` say whether deletions and flagged rows are there at all."""
-        tally = _Tally(
+        tally = Tally(
             mark=self._mark() if gone else 0,
             remove=self._remove() if gone or flagged else 0,
             flag=self._newly_flagged() if flagged else 0,
@@ -262,8 +245,7 @@ class _Merge:
 
     @property
     def _others(self) -> list[str]:
-        keys = {name.lower() for name in self.plan.key}
-        return [name for name in self.plan.schema.names if name.lower() not in keys]
+        return list(self.plan.other_columns)
 
     def _columns(self) -> tuple[str, str]:
         return listed(self.plan.schema.names), ", ".join(f"s.{listed([name])}" for name in self.plan.schema.names)

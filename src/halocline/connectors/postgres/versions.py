@@ -25,6 +25,7 @@ from halocline.connectors.postgres.tables import FULL_SYNC, Table, add_key, list
 from halocline.errors import SchemaConflict, Stop
 from halocline.quantity import quantity
 from halocline.standard_sql import quoted
+from halocline.verdicts import rules
 from halocline.versions import COLUMNS, VALID_FROM, VALID_TO, stamps, start_after, start_anew
 
 _GONE, _FROM, _TO = quoted(GONE), quoted(VALID_FROM), quoted(VALID_TO)
@@ -110,7 +111,8 @@ class _Versions:
 
     def judge(self) -> None:
         """Give every staged row its verdict and, for a complete read, every current row that it lacks."""
-        cases = " ".join(f"WHEN {condition} THEN '{verdict}'" for condition, verdict in self._rules())
+        decided = rules(self.plan, listed, gone=f"s.{_GONE}", absent=f"t.{_FROM} IS NULL", differs=differs(self.plan, "s"))
+        cases = " ".join(f"WHEN {condition} THEN '{verdict}'" for condition, verdict in decided)
         key = ", ".join(f"s.{listed([name])}" for name in self.plan.key)
         judged = f"SELECT {key}, CASE {cases} ELSE 'same' END AS {_VERDICT}, {self._starts()} AS {_STARTS}"
         source = f"{self.stage.sql} s LEFT JOIN {current(self.table).sql} t ON {equal(self.plan.key)}"
@@ -165,24 +167,6 @@ class _Versions:
         """Rows by verdict."""
         found = rows(self.cursor, f"SELECT {_VERDICT}, count(*) FROM {self.next.sql} GROUP BY 1")
         return {str(verdict): int(count) for verdict, count in found}
-
-    def _rules(self) -> list[tuple[str, str]]:
-        """Conditions with their verdicts; the first that holds decides."""
-        absent, gone = f"t.{_FROM} IS NULL", f"s.{_GONE}"
-        flagged, marked = (f"coalesce({side}.{self.flag}, false)" if self.flag else "false" for side in "st")
-        older = " OR ".join(f"s.{listed([name])} < t.{listed([name])}" for name in self.plan.cursor_columns) or "false"
-        stale = (f"{gone} AND ({absent} OR {older})", "same")
-        deletions = {
-            Deletes.IGNORE: [(f"{gone} OR {flagged}", "same")],
-            Deletes.HARD: [stale, (f"{flagged} AND {absent}", "same"), (f"{gone} OR {flagged}", "remove")],
-            Deletes.SOFT: [
-                stale,
-                (f"{gone} AND {marked}", "same"),
-                (gone, "mark"),
-                (f"NOT ({absent}) AND {flagged} AND NOT {marked}", "flag"),
-            ],
-        }
-        return [*deletions[self.plan.deletes], (absent, "insert"), (differs(self.plan, "s"), "update")]
 
     def _starts(self) -> str:
         stamp = next((listed([name]) for name in stamps(self.plan)), None)

@@ -24,7 +24,6 @@ from halocline.connectors.snowflake.client import Cursor, number, rows, touched,
 from halocline.connectors.snowflake.identity import equal, refuse_moved_keys, refuse_repeats, refuse_shared_keys
 from halocline.connectors.snowflake.staging import (
     GONE,
-    Found,
     Piece,
     Place,
     Stage,
@@ -40,6 +39,7 @@ from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkab
 from halocline.outcome import Counts
 from halocline.quantity import quantity
 from halocline.schema import Kind
+from halocline.staged import Found
 from halocline.standard_sql import quoted
 
 _UNLIMITED = 16_777_216  # characters of a VARCHAR without a length; newer ones take more
@@ -198,8 +198,7 @@ class Work:
 
     @property
     def _others(self) -> list[str]:
-        keys = {name.lower() for name in self.plan.key}
-        return [name for name in self.plan.schema.names if name.lower() not in keys]
+        return list(self.plan.other_columns)
 
     @property
     def _sets(self) -> str:

@@ -1,22 +1,11 @@
-"""Merge: staged rows meet a table by key, inside the connection's transaction.
-
-Every staged row gets a verdict, and the verdicts are both what is done and what is counted:
-
-    insert   the table has no row of that key
-    update   the table's row differs in some column, and is replaced
-    flag     as update, and the row is newly marked as deleted at the source
-    mark     a deletion without its row: the table's row gets its flag set and its stamp raised
-    remove   the table's row goes
-    same     nothing to do
-"""
+"""Merge: staged rows meet a table by key, inside the connection's transaction; each gets its verdict (`halocline.verdicts`)."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Sequence
 
-from halocline.connector import Deletes, Plan
+from halocline.connector import Plan
 from halocline.connectors.sqlite.client import number, touched
 from halocline.connectors.sqlite.staging import (
     GONE,
@@ -33,7 +22,8 @@ from halocline.errors import SchemaConflict
 from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 from halocline.spooled import StagedFile
-from halocline.standard_sql import quoted
+from halocline.standard_sql import listed, quoted
+from halocline.verdicts import Tally, rules
 
 _VERDICTS = "temp._halocline_verdicts"
 _MET = f"{STAGE} s JOIN {_VERDICTS} v ON v.stage_row = s.rowid"
@@ -58,18 +48,17 @@ def merge(connection: sqlite3.Connection, table: Table, *, plan: Plan, files: Se
     if plan.own_key and all(table.type_of(name) is not None for name in plan.own_key):
         refuse_moved_keys(connection, plan, into=table.sql)
     tally = _judge(connection, table, plan, staged=staged.rows - repeated)
-    deletions = tally["flag"] + tally["mark"] + tally["remove"]
     there = number(connection, f"SELECT count(*) FROM {table.sql}")
-    refuse_mass_delete(table.name, plan, deletions=deletions, there=there)
-    refuse_emptied(table.name, plan, removed=tally["remove"], left=there + tally["insert"] - tally["remove"])
+    refuse_mass_delete(table.name, plan, deletions=tally.deletions, there=there)
+    refuse_emptied(table.name, plan, removed=tally.remove, left=there + tally.insert - tally.remove)
     _apply(connection, table, plan, tally=tally)
     for temporary in (_VERDICTS, STAGE):
         connection.execute(f"DROP TABLE {temporary}")
     return Counts(
-        inserted=tally["insert"],
-        updated=tally["update"],
-        deleted=deletions,
-        unchanged=tally["same"] + repeated,
+        inserted=tally.insert,
+        updated=tally.update,
+        deleted=tally.deletions,
+        unchanged=tally.same + repeated,
         highest=staged.highest,
     )
 
@@ -88,59 +77,44 @@ def _settle(connection: sqlite3.Connection, plan: Plan) -> int:
     return gone + deduplicate(connection, plan)
 
 
-def _judge(connection: sqlite3.Connection, table: Table, plan: Plan, *, staged: int) -> Counter[str]:
+def _judge(connection: sqlite3.Connection, table: Table, plan: Plan, *, staged: int) -> Tally:
     """Give every staged row its verdict; how many there are of each.
 
     Key, stamp and flag decide about most rows: another stamp is another row. Only rows of equal stamp are compared in full.
     """
-    cases = " ".join(f"WHEN {condition} THEN '{verdict}'" for condition, verdict in _rules(plan))
+    decided = rules(plan, listed, gone=f"s.{GONE}", absent="t._rowid_ IS NULL", differs=_differs(plan))
+    cases = " ".join(f"WHEN {condition} THEN '{verdict}'" for condition, verdict in decided)
     connection.execute(
         f"CREATE TABLE {_VERDICTS} AS SELECT s.rowid AS stage_row, t._rowid_ AS table_row,"
         f" CASE {cases} ELSE 'same' END AS verdict FROM {STAGE} s LEFT JOIN {table.sql} t ON {same_key(plan, of='st')}"
     )
-    tally = Counter(dict(connection.execute(f"SELECT verdict, count(*) FROM {_VERDICTS} GROUP BY verdict").fetchall()))
-    if tally.total() != staged:
+    tally = dict(connection.execute(f"SELECT verdict, count(*) FROM {_VERDICTS} GROUP BY verdict").fetchall())
+    if sum(tally.values()) != staged:
         cause = f"the table holds several rows of one key ({', '.join(plan.key)})"
         raise SchemaConflict(f"Merging into {table.name}", cause, hint=FULL_SYNC)
-    return tally
+    return Tally(**tally)
 
 
-def _rules(plan: Plan) -> list[tuple[str, str]]:
-    """Conditions on s (the staged row) and t (the table's), each with its verdict; the first that holds decides."""
-    absent, gone = "t._rowid_ IS NULL", f"s.{GONE}"
-    flagged = " OR ".join(f"s.{quoted(name)}" for name in plan.flag_columns) or "false"
-    marked = " OR ".join(f"t.{quoted(name)}" for name in plan.flag_columns) or "false"
-    older = " OR ".join(f"s.{quoted(name)} < t.{quoted(name)}" for name in plan.cursor_columns) or "false"
+def _differs(plan: Plan) -> str:
+    """The condition that a staged row has other values than the table's."""
     stamps = {name.lower() for name in plan.cursor_columns}
     names = sorted(plan.schema.names, key=lambda name: name.lower() not in stamps)  # a stamp tells the soonest
-    staged, there = (", ".join(f"{side}.{quoted(name)}" for name in names) for side in "st")
-    differs = f"({staged}) IS NOT ({there})"  # a row as a whole: conditions may nest 1,000 deep only, and objects are as wide
-    stale = (f"{gone} AND ({absent} OR {older})", "same")
-    deletions = {
-        Deletes.IGNORE: [(f"{gone} OR {flagged}", "same")],
-        Deletes.HARD: [stale, (f"({flagged}) AND {absent}", "same"), (f"{gone} OR {flagged}", "remove")],
-        Deletes.SOFT: [
-            stale,
-            (f"{gone} AND ({marked})", "same"),
-            (gone, "mark"),
-            (f"NOT ({absent}) AND ({flagged}) AND ({marked}) IS NOT TRUE", "flag"),
-        ],
-    }
-    return [*deletions[plan.deletes], (absent, "insert"), (differs, "update")]
+    # A row as a whole: conditions may nest 1,000 deep only, and objects are as wide.
+    return f"({listed(names, 's')}) IS NOT ({listed(names, 't')})"
 
 
-def _apply(connection: sqlite3.Connection, table: Table, plan: Plan, *, tally: Counter[str]) -> None:
-    _mark(connection, table, plan, wanted=tally["mark"])
+def _apply(connection: sqlite3.Connection, table: Table, plan: Plan, *, tally: Tally) -> None:
+    _mark(connection, table, plan, wanted=tally.mark)
     chosen = f"SELECT table_row FROM {_VERDICTS} WHERE verdict = 'remove'"
-    expect(table, touched(connection, f"DELETE FROM {table.sql} WHERE _rowid_ IN ({chosen})"), wanted=tally["remove"])
+    expect(table, touched(connection, f"DELETE FROM {table.sql} WHERE _rowid_ IN ({chosen})"), wanted=tally.remove)
     sets = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in plan.schema.names)
     where = "WHERE t._rowid_ = v.table_row AND v.verdict IN ('update', 'flag')"
     updated = touched(connection, f"UPDATE {table.sql} AS t SET {sets} FROM {_MET} {where}")
-    expect(table, updated, wanted=tally["update"] + tally["flag"])
+    expect(table, updated, wanted=tally.update + tally.flag)
     names = ", ".join(map(quoted, plan.schema.names))
     values = ", ".join(f"s.{quoted(name)}" for name in plan.schema.names)
     new = f"INSERT INTO {table.sql} ({names}) SELECT {values} FROM {_MET} WHERE v.verdict = 'insert'"
-    expect(table, touched(connection, new), wanted=tally["insert"])
+    expect(table, touched(connection, new), wanted=tally.insert)
 
 
 def _mark(connection: sqlite3.Connection, table: Table, plan: Plan, *, wanted: int) -> None:
