@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +14,7 @@ import duckdb
 
 from halocline.connectors.duckdb.errors import gate
 from halocline.errors import FixConfig
+from halocline.sql_transaction import in_transaction
 from halocline.standard_sql import literal
 
 Cursor: TypeAlias = duckdb.DuckDBPyConnection
@@ -72,15 +73,8 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
         """A cursor inside a transaction: committed when the block ends well, else rolled back."""
-        with self.cursor() as cursor:
-            cursor.execute("BEGIN TRANSACTION")
-            try:
-                yield cursor
-                cursor.execute("COMMIT")
-            except BaseException:
-                with suppress(duckdb.Error):  # DuckDB has already rolled back what it could not go on with
-                    cursor.execute("ROLLBACK")
-                raise
+        with self.cursor() as cursor, in_transaction(cursor, begin="BEGIN TRANSACTION", failure=duckdb.Error):
+            yield cursor
 
     def close(self) -> None:
         """Close the connection if it is ours; the write-ahead log then goes into the file."""

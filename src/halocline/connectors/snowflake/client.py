@@ -19,6 +19,7 @@ from halocline.connectors.snowflake.login import SECRETS, Login, login_of
 from halocline.connectors.snowflake.sessions import is_connection, is_session
 from halocline.errors import FixConfig, StorageFailed
 from halocline.private import secret_bytes
+from halocline.sql_transaction import in_transaction
 from halocline.standard_sql import quoted
 
 Cursor = Any  # a cursor of the connector: 4.x and 5.x have no type in common
@@ -150,14 +151,8 @@ class Database:
 @contextmanager
 def transaction(cursor: Cursor) -> Iterator[None]:
     """A transaction of a cursor's session: committed when the block ends well, else rolled back. Autocommit stays as it is."""
-    cursor.execute("BEGIN TRANSACTION")
-    try:
+    with in_transaction(cursor, begin="BEGIN TRANSACTION", failure=Error):
         yield
-        cursor.execute("COMMIT")
-    except BaseException:
-        with suppress(Error):
-            cursor.execute("ROLLBACK")
-        raise
 
 
 def connected(session: object) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from halocline.connectors.sqlite.errors import gate
 from halocline.errors import FixConfig
+from halocline.sql_transaction import in_transaction
 
 _SCHEME = "sqlite:"
 _BUSY_S = 30.0  # seconds to wait for another's transaction
@@ -60,15 +61,8 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A connection that nobody else writes beside: committed when the block ends well, else rolled back."""
-        with self.connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # a full disk has ended it already
-                    connection.execute("ROLLBACK")
-                raise
+        with self.connected() as connection, in_transaction(connection, begin="BEGIN IMMEDIATE", failure=sqlite3.Error):
+            yield connection
 
     def connect(self) -> sqlite3.Connection:
         """A connection that the caller closes."""
