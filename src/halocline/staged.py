@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from halocline.batch import JSON, Batch, Op, Position, Raw
@@ -34,6 +35,16 @@ class Piece(Protocol):
 
 
 _Piece = TypeVar("_Piece", bound=Piece)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a table of staged rows holds: rows, those flagged as deleted, whether keys repeat, the greatest cursor value."""
+
+    rows: int
+    flagged: int
+    repeats: bool
+    highest: str | None
 
 
 def wanted(plan: Plan, held: Sequence[str], *, op: Op, doing: str) -> Schema:

@@ -88,6 +88,12 @@ class Part:
     instead_of: tuple[str, ...]
     tables: Mapping[str, pa.Table]
 
+    @property
+    def told_again(self) -> list[int]:
+        """The numbers of the rows that an earlier run, or this one before it died, may have told of already."""
+        numbers = [number for name in (SUCCESS, FAILURE) for number in self.tables[name].column("ROW").to_pylist()]
+        return numbers if self.instead_of else []
+
 
 class ResultTables(Protocol):
     """Where the tables are; made, with their schema, when it was opened. One thread uses it."""

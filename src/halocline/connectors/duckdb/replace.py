@@ -11,11 +11,11 @@ from halocline.connectors.duckdb.identity import refuse_repeats, refuse_shared_k
 from halocline.connectors.duckdb.staging import Found, deduplicate, examine, fill
 from halocline.connectors.duckdb.tables import Table, check_kind, create
 from halocline.connectors.duckdb.types import sql_type
-from halocline.errors import FixConfig, NotFound
 from halocline.guards import refuse_loss
 from halocline.outcome import Counts
 from halocline.spooled import StagedFile
 from halocline.standard_sql import quoted
+from halocline.standing_table import check_kept
 
 _DELETED = quoted("temp", "main", "_halocline_deleted")
 
@@ -93,13 +93,7 @@ def _with_extra(cursor: Cursor, table: Table, side: Table, *, plan: Plan) -> Tab
     extra = table.only_here(plan.schema)
     if not extra:
         return side
-    if not plan.key:
-        cause = f"the table has columns of its own ({', '.join(extra)}), and no key says to which row their values belong"
-        raise FixConfig(f"Replacing {table.label}", cause, hint="Name a key, or drop those columns.")
-    for name in plan.key:
-        if table.type_of(name) is None:
-            hint = "Rename or drop the table, and run again."
-            raise NotFound(f"Replacing {table.label}", f"the table has no key column {name!r} to keep its columns by", hint=hint)
+    check_kept(table, plan, doing=f"Replacing {table.label}", extra=extra)
     wide = table.beside("wide")
     key = ", ".join(quoted(name) for name in plan.key)
     kept = ", ".join(f"any_value({quoted(name)}) AS {quoted(name)}" for name in extra)

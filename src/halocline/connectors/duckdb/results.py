@@ -63,9 +63,9 @@ class DuckDBResults:
         self._database.close()
 
     def _drop_told(self, cursor: Cursor, part: Part) -> None:
-        """Take out what an earlier run, or this one before it died, told of the same rows."""
-        numbers = [number for name in (SUCCESS, FAILURE) for number in part.tables[name].column("ROW").to_pylist()]
-        if not part.instead_of or not numbers:
+        """Take out what was told of the same rows before."""
+        numbers = part.told_again
+        if not numbers:
             return
         cursor.register("halocline_rows", pa.table({"number": pa.array(numbers, pa.int64())}))
         for name in (SUCCESS, FAILURE):

@@ -23,11 +23,12 @@ from halocline.connectors.postgres.identity import equal, refuse_repeats, refuse
 from halocline.connectors.postgres.staging import Piece, Stage, deduplicate, examine, highest, settle_pieces
 from halocline.connectors.postgres.tables import Table, add_key, check_kind, is_empty, listed, widen
 from halocline.connectors.postgres.types import holds, sql_type
-from halocline.errors import NotFound, SchemaConflict, Stop
+from halocline.errors import SchemaConflict, Stop
 from halocline.guards import refuse_loss
 from halocline.outcome import Counts
 from halocline.quantity import quantity
 from halocline.standard_sql import quoted
+from halocline.standing_table import check_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +162,7 @@ def _rename(cursor: Cursor, table: Table, side: Side) -> None:
 def _refill(cursor: Cursor, table: Table, side: Side, *, plan: Plan) -> None:
     """Make the table's rows those of the side table. Columns that only the table has keep their values by key."""
     doing = f"Replacing {table.label}"
-    for name in plan.key:
-        if table.type_of(name) is None:
-            hint = "Rename or drop the table, and run again."
-            raise NotFound(doing, f"the table has no key column {name!r} to keep its columns by", hint=hint)
+    check_kept(table, plan, doing=doing)
     refuse_long_texts(cursor, table, stage=side.table, plan=plan, doing=doing)
     if plan.key:
         # The planner would take it for a small table, and join row by row. It joins by nothing but the key, and to look at

@@ -27,7 +27,7 @@ from halocline.errors import Truncated
 from halocline.identity import keyless
 from halocline.quantity import quantity, quantity_of
 from halocline.schema import Kind, Schema
-from halocline.staged import pieces_of
+from halocline.staged import Found, pieces_of
 from halocline.standard_sql import quoted
 
 GONE = "_halocline_delete"
@@ -86,16 +86,6 @@ class Stage:
     def drop(self, cursor: Cursor) -> None:
         """Drop both tables where they are still there."""
         cursor.execute(f"DROP TABLE IF EXISTS {self.rows.sql}, {self.gone.sql}")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a table of staged rows holds: rows, those flagged as deleted, whether keys repeat, the greatest cursor value."""
-
-    rows: int
-    flagged: int
-    repeats: bool
-    highest: str | None
 
 
 def sweep(cursor: Cursor, table: Table, *, lease: Lease) -> None:

@@ -22,7 +22,7 @@ _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S"
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(standing_table.OneCaseTable):
     """A table in the database: `columns` maps its names to types; None where it does not exist.
 
     `unique` holds, for each unique index that an `ON CONFLICT` can name, its columns.
@@ -34,33 +34,15 @@ class Table:
     columns: Mapping[str, str] | None = None
     unique: frozenset[frozenset[str]] = frozenset()
 
+    @staticmethod
+    def cased(name: str) -> str:
+        """See `OneCaseTable.cased`."""
+        return name.lower()
+
     @property
     def sql(self) -> str:
         """The full name, quoted."""
         return quoted(self.schema, self.name)
-
-    @property
-    def label(self) -> str:
-        """The name under which positions are kept: no other table's."""
-        return ".".join(quoted(part) if "." in part else part for part in (self.schema, self.name))
-
-    @property
-    def exists(self) -> bool:
-        """Whether the table is there."""
-        return self.columns is not None
-
-    def type_of(self, name: str) -> str | None:
-        """The type of a column of that name in any case, or None."""
-        return (self.columns or {}).get(name.lower())
-
-    def only_here(self, schema: Schema) -> tuple[str, ...]:
-        """The columns that the table has and `schema` has not: removed at the source, or made by the user."""
-        known = {name.lower() for name in schema.names}
-        return tuple(name for name in self.columns or {} if name not in known)
-
-    def missing(self, schema: Schema) -> tuple[Column, ...]:
-        """The columns that `schema` has and the table has not."""
-        return tuple(column for column in schema if self.type_of(column.name) is None)
 
 
 def find(cursor: Cursor, database: Database, *, target: Target) -> Table:

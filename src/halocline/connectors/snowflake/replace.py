@@ -20,13 +20,14 @@ from halocline.connectors.snowflake import positions
 from halocline.connectors.snowflake.client import Cursor, Database, number, rows, touched, transaction
 from halocline.connectors.snowflake.identity import equal, refuse_repeats, refuse_shared_keys
 from halocline.connectors.snowflake.merge import Work, refuse_long_texts, values
-from halocline.connectors.snowflake.staging import Found, Piece, Place, Stage, deleting, examine, fill
+from halocline.connectors.snowflake.staging import Piece, Place, Stage, deleting, examine, fill
 from halocline.connectors.snowflake.tables import Table, clashes, count, defined, described, listed, make
 from halocline.connectors.snowflake.types import sql_type
 from halocline.errors import NotFound, SchemaConflict, Stop
 from halocline.guards import refuse_loss
 from halocline.outcome import Counts
 from halocline.quantity import quantity
+from halocline.staged import Found
 
 _REFILL = "Rename or drop the table's own columns, or the table, and run again."
 

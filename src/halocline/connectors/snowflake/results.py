@@ -95,11 +95,11 @@ class SnowflakeResults:
             raise Truncated(_DOING, cause, hint="Nothing of this part was written there.", files=[piece.file])
 
     def _drop_told(self, cursor: Cursor, part: Part) -> None:
-        """Take out what an earlier run, or this one before it died, told of the same rows."""
-        numbers = [str(number) for name in (SUCCESS, FAILURE) for number in part.tables[name].column("ROW").to_pylist()]
-        if not part.instead_of or not numbers:
+        """Take out what was told of the same rows before."""
+        numbers = part.told_again
+        if not numbers:
             return
-        told = f'"RUN" IN ({", ".join(literal(run) for run in part.instead_of)}) AND "ROW" IN ({", ".join(numbers)})'
+        told = f'"RUN" IN ({", ".join(literal(run) for run in part.instead_of)}) AND "ROW" IN ({", ".join(map(str, numbers))})'
         for name in (SUCCESS, FAILURE):
             cursor.execute(f"DELETE FROM {self._table(name).sql} WHERE {told}")
 

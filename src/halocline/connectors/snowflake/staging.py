@@ -30,7 +30,7 @@ from halocline.errors import FixConfig, Truncated
 from halocline.identity import keyless
 from halocline.quantity import quantity
 from halocline.schema import Schema
-from halocline.staged import pieces_of
+from halocline.staged import Found, pieces_of
 from halocline.standard_sql import quoted
 
 GONE = "_HALOCLINE_DELETE"
@@ -156,16 +156,6 @@ class Stage:
     def _make(self, cursor: Cursor, table: Table, rest: str) -> None:
         self.made.append(table)
         cursor.execute(f"CREATE TEMPORARY TABLE {table.sql} {rest}")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a table of staged rows holds: rows, those flagged as deleted, whether keys repeat, the greatest cursor value."""
-
-    rows: int
-    flagged: int
-    repeats: bool
-    highest: str | None
 
 
 def staged_pieces(manifests: Iterable[Manifest]) -> list[Piece]:

@@ -25,7 +25,7 @@ FULL_SYNC = (
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(standing_table.OneCaseTable):
     """A table in the database: `columns` maps its names to types as DESCRIBE spells them; None where it does not exist."""
 
     database: str
@@ -33,33 +33,15 @@ class Table:
     name: str
     columns: Mapping[str, str] | None = None
 
+    @staticmethod
+    def cased(name: str) -> str:
+        """See `OneCaseTable.cased`."""
+        return name.upper()
+
     @property
     def sql(self) -> str:
         """The full name, quoted: it means the same whatever database and schema the session is in."""
         return quoted(self.database, self.schema, self.name)
-
-    @property
-    def label(self) -> str:
-        """The name under which positions are kept: no other table's of the database."""
-        return ".".join(quoted(part) if "." in part else part for part in (self.schema, self.name))
-
-    @property
-    def exists(self) -> bool:
-        """Whether the table is there."""
-        return self.columns is not None
-
-    def type_of(self, name: str) -> str | None:
-        """The type of a column of that name in any case, or None."""
-        return (self.columns or {}).get(name.upper())
-
-    def only_here(self, schema: Schema) -> tuple[str, ...]:
-        """The columns that the table has and `schema` has not: removed at the source, or made by the user."""
-        known = {name.upper() for name in schema.names}
-        return tuple(name for name in self.columns or {} if name not in known)
-
-    def missing(self, schema: Schema) -> tuple[Column, ...]:
-        """The columns that `schema` has and the table has not."""
-        return tuple(column for column in schema if self.type_of(column.name) is None)
 
 
 def find(cursor: Cursor, database: Database, *, target: Target) -> Table:

@@ -9,11 +9,11 @@ from halocline.connector import Deletes, Plan
 from halocline.connectors.sqlite.client import number, touched
 from halocline.connectors.sqlite.staging import GONE, STAGE, deduplicate, refuse_repeats, refuse_shared_keys, same_key, stage
 from halocline.connectors.sqlite.tables import Table, expect, index, make, widen
-from halocline.errors import FixConfig, NotFound
 from halocline.guards import refuse_loss
 from halocline.outcome import Counts
 from halocline.spooled import StagedFile
 from halocline.standard_sql import quoted
+from halocline.standing_table import check_kept
 
 _KEPT = "temp._halocline_kept"
 
@@ -73,13 +73,7 @@ def _keep(connection: sqlite3.Connection, table: Table, plan: Plan) -> tuple[str
     extra = table.only_here(plan.schema)
     if not extra:
         return ()
-    if not plan.key:
-        cause = f"the table has columns of its own ({', '.join(extra)}), and no key says to which row their values belong"
-        raise FixConfig(f"Replacing {table.name}", cause, hint="Name a key, or drop those columns.")
-    for name in plan.key:
-        if table.type_of(name) is None:
-            hint = "Rename or drop the table, and run again."
-            raise NotFound(f"Replacing {table.name}", f"the table has no key column {name!r} to keep its columns by", hint=hint)
+    check_kept(table, plan, doing=f"Replacing {table.name}", extra=extra)
     key, names = (", ".join(map(quoted, some)) for some in (plan.key, extra))
     connection.execute(f"CREATE TABLE {_KEPT} AS SELECT {key}, {names} FROM {table.sql} GROUP BY {key}")
     schema, _, name = _KEPT.partition(".")
