@@ -8,12 +8,12 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from halocline import registry
+from halocline.choice import chosen
 from halocline.config import Settings
 from halocline.errors import FixConfig, HaloclineError, Stopped
 from halocline.events import Event, Noticed, Sink, silent
@@ -44,8 +44,6 @@ _CONFIG = (
 )
 _READING = "Reading a pipeline's configuration"
 _MAKING = "Making a pipeline"
-
-Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +105,14 @@ class SyncPipeline:
         self.client = client
         self.sobject = sobject
         self.mapper = mapper
-        self.mode = _choice(SyncMode, mode, "mode")
+        self.mode = chosen(SyncMode, mode, name="mode", doing=_MAKING)
         self.external_id_field = _one_key(external_id_field, key)
         self.batch_size = batch_size
         self.stop_on_error = stop_on_error
         self.callbacks = known_functions(callbacks)
-        self._api = _choice(Api, api, "api")
+        self._api = chosen(Api, api, name="api", doing=_MAKING)
         self._strict = strict
-        self._nulls = None if nulls is None else _choice(Nulls, nulls, "nulls")
+        self._nulls = None if nulls is None else chosen(Nulls, nulls, name="nulls", doing=_MAKING)
         self._ledger = ledger
         self._settings = settings or Settings.from_env()
         self._sink = sink
@@ -347,16 +345,6 @@ class _Going:
         """Warn of functions that raised, naming the first."""
         if self.callbacks and self.callbacks.faults:
             warnings.warn(self.callbacks.blame(), RuntimeWarning, stacklevel=level)
-
-
-def _choice(kind: type[Choice], value: object, name: str) -> Choice:
-    """The member that a text names, in any case."""
-    try:
-        return kind(str(value).lower())
-    except ValueError:
-        meant = near(str(value), list(kind))
-        hint = f"Did you mean {' or '.join(meant)}?" if meant else f"Use {', '.join(kind)}."
-        raise FixConfig(_MAKING, f"{name}={value!r} is unknown", hint=hint) from None
 
 
 def _one_key(external_id_field: str | None, key: str | None) -> str | None:

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Generic, Self, TypeVar
 
 from halocline.batch import JSON
 from halocline.connector import Journal, Manifest, Part, Plan, Unfinished
 from halocline.errors import BadQuery, FixConfig
+from halocline.halt import Halt
 from halocline.wanted import Wanted, refuse_fewer
 
 
-class SnapshotSource:
+class Instant:
+    """What snapshots are alike in: who reads one may share it."""
+
+    def view(self, *, halt: Halt | None = None) -> Self:  # noqa: ARG002 - a read ends between two batches by itself
+        """The same snapshot: who uses it calls nothing that would wait for long."""
+        return self
+
+
+S = TypeVar("S", bound=Instant)
+
+
+class SnapshotSource(Generic[S]):
     """The part of `connector.Source` that is the same for all of them; what is read, and how, is a connector's own.
 
     A snapshot does not outlive its run: nothing is begun at the other side, gone on with, or let go of there.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, snapshot: S, wanted: Wanted) -> None:
+        self._snapshot = snapshot
         self._wanted = wanted
         self._calls = 0
         self._sent: dict[str, int] = {}  # rows by part

@@ -137,6 +137,11 @@ def manifest_of(
     )
 
 
+def of_load(pieces: Iterable[_Piece], label: str) -> list[_Piece]:
+    """Those of the load of that label."""
+    return [piece for piece in pieces if piece.load == label]
+
+
 def pieces_of(manifests: Iterable[Manifest], read: Callable[[str], _Piece], *, doing: str, called: str) -> list[_Piece]:
     """The pieces that the manifests name, as `read` has them; of a part staged more than once, those of its last manifest.
 

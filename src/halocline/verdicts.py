@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from halocline.connector import Deletes, Plan
 from halocline.identity import Spelling
+from halocline.outcome import Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class Tally:
     def touched(self) -> int:
         """Rows that were staged, and change something."""
         return self.insert + self.update + self.deletions
+
+    def counts(self, *, unchanged: int, highest: str | None) -> Counts:
+        """The counts of a commit in which so many rows stayed as they were, and that is the greatest stamp."""
+        return Counts(self.insert, self.update, self.deletions, unchanged, highest=highest, vanished=self.absent)
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})

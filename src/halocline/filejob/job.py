@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from halocline.batch import JSON
+from halocline.choice import chosen
 from halocline.errors import FixConfig
 from halocline.filejob.limits import Limits
 from halocline.filejob.record import Execution
 from halocline.mapping import FieldMapper
-from halocline.mapping.near import near
 from halocline.outcome import Counts
 from halocline.push.order import BATCH_ROWS, Api, Nulls, SyncMode, WriteOrder
 from halocline.rows.files import FileOptions
@@ -28,7 +28,6 @@ LINK_S = 7 * 86_400
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html, read November 2026.
 """
 _DOING = "Reading a file job"
-Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +101,14 @@ class FileJob:
 
     def order(self, nulls: Nulls, clears: str | None) -> WriteOrder:
         """What is done with the rows of one file, whose empty values mean `nulls` where the job says nothing of them."""
-        mode = _choice(SyncMode, self.mode, "mode")
+        mode = chosen(SyncMode, self.mode, name="mode", doing=_DOING)
         return WriteOrder(
             self.sobject,
             mode,
             self.key if mode is SyncMode.UPSERT else None,
-            _choice(Api, self.api, "api"),
+            chosen(Api, self.api, name="api", doing=_DOING),
             self.batch_size,
-            nulls=nulls if self.nulls is None else _choice(Nulls, self.nulls, "nulls"),
+            nulls=nulls if self.nulls is None else chosen(Nulls, self.nulls, name="nulls", doing=_DOING),
             clears=clears,
         )
 
@@ -178,13 +177,3 @@ class FileOutcome:
         data: dict[str, JSON] = {name: getattr(self, name) for name in self.__slots__ if name not in {"where", "state"}}
         data |= {"rows_read": self.rows, "counts": self.counts.to_json()}
         return {"state": self.state.value, "bucket": self.where.bucket, "key": self.where.key, **data}
-
-
-def _choice(kind: type[Choice], value: object, name: str) -> Choice:
-    """The member that a text names, in any case."""
-    try:
-        return kind(str(value).lower())
-    except ValueError:
-        close = near(str(value), list(kind))
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"Use {', '.join(kind)}."
-        raise FixConfig(_DOING, f"{name}={value!r} is unknown", hint=hint) from None

@@ -23,7 +23,7 @@ from halocline.outcome import Counts
 from halocline.spool import Spool
 from halocline.spooled import StagedFile, staged_files
 from halocline.sql_destination import Asked, SqlDestination, SqlUnit
-from halocline.staged import own_positions, refuse_second_load
+from halocline.staged import of_load, own_positions, refuse_second_load
 
 
 class DuckDBDestination(SqlDestination[Cursor, Table]):
@@ -151,7 +151,7 @@ class DuckDBUnit(SqlUnit[Cursor, Table, DuckDBLoad]):
         self, cursor: Cursor, load: DuckDBLoad, following: Mapping[str, Position], *, files: Sequence[StagedFile]
     ) -> Counts:
         table = find(cursor, self._database, target=load.target)
-        mine = [file for file in files if file.load == load.label]
+        mine = of_load(files, load.label)
         way = merge if load.plan.mode is Mode.MERGE else replace
         counts = way(cursor, table, plan=load.plan, files=mine)
         refuse_imbalance(load.target, counts, staged=sum(file.rows for file in mine))

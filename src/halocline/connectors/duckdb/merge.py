@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from halocline.batch import Op
 from halocline.connector import Plan
@@ -61,14 +62,7 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFil
         _apply(cursor, table, plan, tally=tally)
     for temporary in (_KEPT, VERDICTS, STAGE):
         cursor.execute(f"DROP TABLE IF EXISTS {temporary}")
-    return Counts(
-        inserted=tally.insert,
-        updated=tally.update,
-        deleted=tally.deletions,
-        unchanged=tally.same + repeated,
-        highest=found.highest,
-        vanished=vanished,
-    )
+    return replace(tally, absent=vanished).counts(unchanged=tally.same + repeated, highest=found.highest)
 
 
 def _stage(cursor: Cursor, plan: Plan, files: Sequence[StagedFile]) -> None:

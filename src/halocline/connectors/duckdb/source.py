@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,10 +16,9 @@ from halocline.connectors.duckdb.described import NAIVE, column, schema_of, valu
 from halocline.connectors.duckdb.query import asking, opened
 from halocline.connectors.duckdb.tables import find
 from halocline.errors import BadQuery, FixConfig, NotFound, SchemaConflict
-from halocline.halt import Halt
 from halocline.mapping.near import near
 from halocline.schema import Column, Kind, Schema
-from halocline.snapshot_source import SnapshotSource, one_key, refuse_twins
+from halocline.snapshot_source import Instant, SnapshotSource, one_key, refuse_twins
 from halocline.standard_sql import literal, quoted
 from halocline.wanted import Wanted, wanted
 
@@ -29,7 +27,7 @@ _NUMBERED = {pa.timestamp("us").id: pa.int64(), pa.date32().id: pa.int32()}
 _AHEAD = "now() + INTERVAL 15 HOUR"  # a stamp of the far future would hide all that follows; a clock without a zone may be ahead
 
 
-class Snapshot:
+class Snapshot(Instant):
     """The DuckDB behind a URI or a connection, as it is when it is first looked at; it serves one reader at a time.
 
     Raises: FixConfig, NotFound for a file that is not there.
@@ -46,10 +44,6 @@ class Snapshot:
         self.database = Database(connection, str(catalog), str(schema), isinstance(session, str))
         self._alone = threading.RLock()
         self._cursor: Cursor | None = None
-
-    def view(self, *, halt: Halt | None = None) -> Self:  # noqa: ARG002 - a read ends between two batches by itself
-        """The same snapshot: who uses it calls nothing that would wait for long."""
-        return self
 
     @contextmanager
     def cursor(self) -> Iterator[Cursor]:
@@ -71,12 +65,11 @@ class Snapshot:
                 self.database.close()
 
 
-class DuckDBSource(SnapshotSource):
+class DuckDBSource(SnapshotSource[Snapshot]):
     """Reads what is `wanted` of a snapshot. Implements `connector.Source`."""
 
     def __init__(self, snapshot: Snapshot, wanted: Wanted) -> None:
-        super().__init__(wanted)
-        self._snapshot = snapshot
+        super().__init__(snapshot, wanted)
         self._schema: Schema | None = None
         self._select = ""
 

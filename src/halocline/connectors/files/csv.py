@@ -13,7 +13,7 @@ from typing import BinaryIO
 import pyarrow as pa
 from pyarrow import csv
 
-from halocline.connectors.files.format import fitted, hits_among, in_blocks
+from halocline.connectors.files.format import beyond, fitted, hits_among, in_blocks
 from halocline.connectors.files.text import NATIVE, from_text, to_text
 from halocline.rows.texts import TextCsv
 from halocline.schema import Schema
@@ -60,11 +60,8 @@ class CsvFileWriter:
 def _after(path: Path, schema: Schema, done: int, block_bytes: int) -> Iterator[pa.RecordBatch]:
     """The batches of a file less its first `done` rows."""
     with path.open("rb") as file, _open(file, block_bytes=block_bytes) as reader:
-        for batch in reader:
-            skipped = min(done, batch.num_rows)
-            done -= skipped
-            if skipped < batch.num_rows:
-                yield _typed(batch.slice(skipped), schema)
+        for batch in beyond(reader, done):
+            yield _typed(batch, schema)
 
 
 def _typed(texts: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -92,6 +92,15 @@ def in_blocks(
             if not any(words in str(error) for words in too_small) or block >= _MAX_BLOCK_BYTES:
                 raise damaged(path, error) from error
             block *= 4
+
+
+def beyond(batches: Iterable[pa.RecordBatch], done: int) -> Iterator[pa.RecordBatch]:
+    """The batches less their first `done` rows."""
+    for batch in batches:
+        skipped = min(done, batch.num_rows)
+        done -= skipped
+        if skipped < batch.num_rows:
+            yield batch.slice(skipped)
 
 
 def fitted(batch: pa.RecordBatch | pa.Table, schema: Schema) -> pa.RecordBatch | pa.Table:

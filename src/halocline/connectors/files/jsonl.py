@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json as pa_json
 
-from halocline.connectors.files.format import fitted, hits_among, in_blocks
+from halocline.connectors.files.format import beyond, fitted, hits_among, in_blocks
 from halocline.connectors.files.text import NATIVE, from_text, to_text
 from halocline.errors import SchemaConflict
 from halocline.schema import Column, Kind, Schema
@@ -91,11 +91,8 @@ def _after(path: Path, schema: Schema, done: int, block_bytes: int) -> Iterator[
     parse = pa_json.ParseOptions(explicit_schema=raw, newlines_in_values=False, unexpected_field_behavior="ignore")
     read = pa_json.ReadOptions(block_size=block_bytes, use_threads=False)
     with pa_json.open_json(str(path), read_options=read, parse_options=parse) as reader:
-        for batch in reader:
-            skipped = min(done, batch.num_rows)
-            done -= skipped
-            if skipped < batch.num_rows:
-                yield _typed(batch.slice(skipped), schema)
+        for batch in beyond(reader, done):
+            yield _typed(batch, schema)
 
 
 def _typed(texts: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:

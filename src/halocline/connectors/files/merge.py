@@ -56,7 +56,7 @@ def merge(table: Table, output: Output, *, plan: Plan, files: Sequence[StagedFil
     refuse_unmarkable(str(table.target), plan, deletions=tally.mark)
     after = _apply(table, changes, output, key=key)
     same = staged - tally.insert - tally.update - tally.deletions
-    counts = Counts(tally.insert, tally.update, tally.deletions, same, highest=max(stamps, default=None))
+    counts = tally.counts(unchanged=same, highest=max(stamps, default=None))
     _expect(table, after, tally)
     return counts, after
 

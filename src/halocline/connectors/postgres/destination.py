@@ -27,7 +27,7 @@ from halocline.guards import refuse_imbalance
 from halocline.identity import check_key, need_key
 from halocline.outcome import Counts
 from halocline.sql_destination import Asked, SqlDestination, SqlUnit
-from halocline.staged import own_positions, refuse_second_load
+from halocline.staged import of_load, own_positions, refuse_second_load
 
 _NULLS = "Give them one (a query with coalesce), leave them out (a filter), or let the column take nulls."
 _DOUBT = "Whether this was published is not known: the answer to the commit was lost. Run it again; the stored position tells."
@@ -142,7 +142,7 @@ class PostgresUnit(SqlUnit[Cursor, Table, PostgresLoad]):
     def _prepare(self, pieces: Sequence[Piece]) -> dict[str, Side]:
         """All that can be done before anything is locked."""
         return {
-            load.label: prepare(self._database, load.stage_tables, plan=load.plan, pieces=_of(pieces, load))
+            load.label: prepare(self._database, load.stage_tables, plan=load.plan, pieces=of_load(pieces, load.label))
             for load in self._loads.values()
             if load.plan.mode is Mode.REPLACE
         }
@@ -160,7 +160,7 @@ class PostgresUnit(SqlUnit[Cursor, Table, PostgresLoad]):
         for load in self._loads.values():
             table = hold(cursor, self._database, target=load.target)
             if load.plan.mode is Mode.MERGE:
-                done.append(merge(cursor, table, plan=load.plan, stage=load.stage_tables, pieces=_of(pieces, load)))
+                done.append(merge(cursor, table, plan=load.plan, stage=load.stage_tables, pieces=of_load(pieces, load.label)))
             else:
                 side = sides[load.label]
                 reasons = publish(cursor, table, side=side, plan=load.plan)
@@ -170,7 +170,7 @@ class PostgresUnit(SqlUnit[Cursor, Table, PostgresLoad]):
             own = own_positions(load.plan, following)
             if load.plan.whole:
                 positions.forget_others(cursor, flows=own.keys(), table=table)
-            refuse_imbalance(load.target, done[-1], staged=sum(piece.rows for piece in _of(pieces, load)))
+            refuse_imbalance(load.target, done[-1], staged=sum(piece.rows for piece in of_load(pieces, load.label)))
             for flow, position in own.items():
                 positions.write(cursor, lease=self._lease, flow=flow, table=table, position=position)
         positions.check(cursor, lease=self._lease, hold=True)
@@ -224,10 +224,6 @@ class PostgresUnit(SqlUnit[Cursor, Table, PostgresLoad]):
             raise doubt from error
         if not made:
             raise doubt if newer else error
-
-
-def _of(pieces: Sequence[Piece], load: PostgresLoad) -> list[Piece]:
-    return [piece for piece in pieces if piece.load == load.label]
 
 
 def _asked(database: Database) -> Asked[Cursor, Table]:

@@ -72,14 +72,7 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, stage: Stage, pieces: Seq
         steps = _Merge(cursor, table, stage.rows, plan)
         tally = steps.run(gone=gone > 0, flagged=found.flagged > 0)
         steps.check(doing)
-    return Counts(
-        inserted=tally.insert,
-        updated=tally.update,
-        deleted=tally.deletions,
-        unchanged=found.rows - tally.touched,
-        highest=found.highest,
-        vanished=tally.absent,
-    )
+    return tally.counts(unchanged=found.rows - tally.touched, highest=found.highest)
 
 
 def _ready(cursor: Cursor, table: Table, plan: Plan) -> Table:

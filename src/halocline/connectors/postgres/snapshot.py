@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 from psycopg import RawCursor
@@ -18,13 +18,13 @@ from psycopg.rows import tuple_row
 
 from halocline.connectors.postgres.client import Cursor, conninfo, one, refuse_unusable, user_connection
 from halocline.connectors.postgres.errors import gate
-from halocline.halt import Halt
+from halocline.snapshot_source import Instant
 
 _BEGUN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
-class Snapshot:
+class Snapshot(Instant):
     """The database behind a URI, or behind a psycopg connection, as it is when it is first looked at. Threads may share it.
 
     What several sources read of one snapshot fits together. A caller's connection serves one reader at a time, and must have no
@@ -44,10 +44,6 @@ class Snapshot:
     def is_shared(self) -> bool:
         """Whether several threads may read at once."""
         return self._given is None
-
-    def view(self, *, halt: Halt | None = None) -> Self:  # noqa: ARG002 - a read ends between two batches by itself
-        """The same snapshot: who uses it calls nothing that would wait for long."""
-        return self
 
     @contextmanager
     def cursor(self) -> Iterator[Cursor]:

@@ -41,12 +41,11 @@ class _Seen:
     pages: int = 0
 
 
-class PostgresSource(SnapshotSource):
+class PostgresSource(SnapshotSource[Snapshot]):
     """Reads what is `wanted` of a snapshot. Implements `connector.Source`."""
 
     def __init__(self, snapshot: Snapshot, wanted: Wanted) -> None:
-        super().__init__(wanted)
-        self._snapshot = snapshot
+        super().__init__(snapshot, wanted)
         self._seen: _Seen | None = None
 
     def survey(self, since: Position | None) -> Survey:

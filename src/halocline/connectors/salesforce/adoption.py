@@ -27,6 +27,7 @@ from halocline.connectors.salesforce.bulk import BulkQuery
 from halocline.connectors.salesforce.pages import Shelf
 from halocline.connectors.salesforce.rest import RestQuery
 from halocline.errors import HaloclineError, JobFailed
+from halocline.noted import Noted
 from halocline.outcome import Outcome
 from halocline.quantity import quantity
 
@@ -47,7 +48,7 @@ _DROPPED = "Salesforce drops it after seven days."
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Noted):
     """A job as it was about to be made: `since` is the position that it starts from, `at` the server's clock."""
 
     query: str
@@ -55,18 +56,6 @@ class Intent:
     version: str
     since: Position | None
     at: str
-
-    def to_json(self) -> dict[str, JSON]:
-        """The intent as plain JSON data."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def read(cls, detail: JSON) -> Intent | None:
-        """The intent that `to_json` wrote; None for anything else."""
-        try:
-            return cls(**detail)  # type: ignore[arg-type]  # what is no such mapping fails
-        except TypeError:
-            return None
 
 
 class JobBook:

@@ -30,7 +30,7 @@ from halocline.identity import check_key, need_key
 from halocline.outcome import Counts, Outcome
 from halocline.schema import Schema
 from halocline.spool import Spool
-from halocline.staged import own_positions, refuse_second_load
+from halocline.staged import of_load, own_positions, refuse_second_load
 
 _DOUBT = "Whether the commit was made is not known; look at both sides, or run it again, which is harmless."
 
@@ -171,7 +171,7 @@ class SnowflakeUnit:
         try:
             with gate(doing), self._database.cursor() as cursor:
                 self._check_lease(cursor)
-                ready.extend(self._prepare(cursor, load, _of(pieces, load)) for load in self._loads.values())
+                ready.extend(self._prepare(cursor, load, of_load(pieces, load.label)) for load in self._loads.values())
             with gate(doing), self._database.transaction() as cursor:
                 done.extend(self._publish(cursor, positions, ready=ready, notes=notes))
         except NetworkFailed as error:
@@ -267,7 +267,3 @@ def _refuse_strange_table(cursor: Cursor, database: Database, table: Table, *, p
         return
     if positions.read(cursor, database, flow=plan.flow, table=table) is None and not is_empty(cursor, table):
         raise strange_table(table.label, plan)
-
-
-def _of(pieces: Sequence[Piece], load: SnowflakeLoad) -> list[Piece]:
-    return [piece for piece in pieces if piece.load == load.label]

@@ -20,7 +20,7 @@ from halocline.outcome import Counts
 from halocline.spool import Spool
 from halocline.spooled import SpooledLoad, StagedFile, staged_files
 from halocline.sql_destination import Asked, SqlDestination, SqlUnit
-from halocline.staged import own_positions, refuse_second_load
+from halocline.staged import of_load, own_positions, refuse_second_load
 
 
 class SQLiteDestination(SqlDestination[sqlite3.Connection, Table]):
@@ -109,7 +109,7 @@ class SQLiteUnit(SqlUnit[sqlite3.Connection, Table, SpooledLoad]):
     def _publish(self, connection: sqlite3.Connection, following: Mapping[str, Position], files: Sequence[StagedFile]) -> Counts:
         positions.check(connection, lease=self._lease)
         for load in self._loads.values():
-            mine = [file for file in files if file.load == load.label]
+            mine = of_load(files, load.label)
             self._done[load.target] = self._publish_load(connection, load, following, files=mine)
         return Counts.total(list(self._done.values()))
 

@@ -54,13 +54,7 @@ def merge(connection: sqlite3.Connection, table: Table, *, plan: Plan, files: Se
     _apply(connection, table, plan, tally=tally)
     for temporary in (_VERDICTS, STAGE):
         connection.execute(f"DROP TABLE {temporary}")
-    return Counts(
-        inserted=tally.insert,
-        updated=tally.update,
-        deleted=tally.deletions,
-        unchanged=tally.same + repeated,
-        highest=staged.highest,
-    )
+    return tally.counts(unchanged=tally.same + repeated, highest=staged.highest)
 
 
 def _settle(connection: sqlite3.Connection, plan: Plan) -> int:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Self
 
 from halocline.batch import JSON, Batch, Position
 from halocline.connector import Part, Plan, Survey, Target
@@ -21,10 +20,9 @@ from halocline.connectors.sqlite.errors import asking
 from halocline.connectors.sqlite.reading import answers
 from halocline.connectors.sqlite.tables import columns_of, name_of
 from halocline.errors import NotFound
-from halocline.halt import Halt
 from halocline.mapping.near import near
 from halocline.schema import Column, Kind, Schema
-from halocline.snapshot_source import SnapshotSource, one_key, refuse_twins
+from halocline.snapshot_source import Instant, SnapshotSource, one_key, refuse_twins
 from halocline.standard_sql import quoted
 from halocline.wanted import Wanted, wanted
 
@@ -40,7 +38,7 @@ _KINDS = {
 }
 
 
-class Snapshot:
+class Snapshot(Instant):
     """The file behind a URI or a connection, as it is when it is first looked at; it serves one reader at a time.
 
     Who writes to the file meanwhile waits, unless it keeps a write-ahead log (`PRAGMA journal_mode = WAL`).
@@ -52,10 +50,6 @@ class Snapshot:
         self.database = existing(session)
         self._alone = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-
-    def view(self, *, halt: Halt | None = None) -> Self:  # noqa: ARG002 - a read ends between two batches by itself
-        """The same snapshot: who uses it calls nothing that would wait for long."""
-        return self
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
@@ -74,12 +68,11 @@ class Snapshot:
                 self._connection = None
 
 
-class SQLiteSource(SnapshotSource):
+class SQLiteSource(SnapshotSource[Snapshot]):
     """Reads what is `wanted` of a snapshot. Implements `connector.Source`."""
 
     def __init__(self, snapshot: Snapshot, wanted: Wanted) -> None:
-        super().__init__(wanted)
-        self._snapshot = snapshot
+        super().__init__(snapshot, wanted)
         self._schema: Schema | None = None
         self._select = ""
 

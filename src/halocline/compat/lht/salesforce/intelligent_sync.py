@@ -5,7 +5,10 @@ Needs the extra `pandas`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
+from typing import ParamSpec
 
 from halocline import sync
 from halocline.registry import missing_extra
@@ -18,37 +21,24 @@ except ModuleNotFoundError as error:
 __all__ = ["IntelligentSync", "sync_sobject_intelligent"]
 
 
+P = ParamSpec("P")
+
+
+def _in_pandas(sync_one: Callable[P, dict[str, object]]) -> Callable[P, dict[str, object]]:
+    """The same function, whose answer has its instants as Timestamps."""
+
+    @wraps(sync_one)
+    def told(*given: P.args, **named: P.kwargs) -> dict[str, object]:
+        answer = sync_one(*given, **named)
+        return {key: Timestamp(value) if isinstance(value, datetime) else value for key, value in answer.items()}
+
+    return told
+
+
 class IntelligentSync(sync.IntelligentSync):
     """`halocline.sync.IntelligentSync`, answering with pandas Timestamps (in UTC)."""
 
-    def sync_sobject(
-        self,
-        sobject: str,
-        schema: str,
-        table: str,
-        match_field: str = "ID",
-        use_stage: bool = False,
-        stage_name: str | None = None,
-        force_full_sync: bool = False,
-        **options: object,
-    ) -> dict[str, object]:
-        """Sync one object; see `halocline.sync.IntelligentSync.sync_sobject`."""
-        told = super().sync_sobject(sobject, schema, table, match_field, use_stage, stage_name, force_full_sync, **options)
-        return {key: Timestamp(value) if isinstance(value, datetime) else value for key, value in told.items()}
+    sync_sobject = _in_pandas(sync.IntelligentSync.sync_sobject)
 
 
-def sync_sobject_intelligent(
-    session: object,
-    access_info: object,
-    sobject: str,
-    schema: str,
-    table: str,
-    match_field: str = "ID",
-    use_stage: bool = False,
-    stage_name: str | None = None,
-    force_full_sync: bool = False,
-    **options: object,
-) -> dict[str, object]:
-    """Sync one object with the default thresholds; see `halocline.sync.sync_sobject_intelligent`."""
-    with IntelligentSync(session, access_info) as system:
-        return system.sync_sobject(sobject, schema, table, match_field, use_stage, stage_name, force_full_sync, **options)
+sync_sobject_intelligent = _in_pandas(sync.sync_sobject_intelligent)

@@ -16,6 +16,7 @@ from halocline.batch import JSON, Position
 from halocline.connector import Plan, Unfinished
 from halocline.connectors.aws.dynamodb.hand_over import HandOver
 from halocline.connectors.aws.dynamodb.scan import Asked
+from halocline.noted import Noted
 from halocline.quantity import quantity
 from halocline.spool import Spool
 
@@ -26,7 +27,7 @@ PATIENCE_S = 12 * 3_600.0  # pages older than that are not gone on with
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(Noted):
     """A scan as it is begun: its name, what it asks, when (seconds since 1970), whether all was forced to be read anew."""
 
     scan: str
@@ -34,18 +35,6 @@ class Begun:
     at: float
     forced: bool
     hand_over: JSON = None
-
-    def to_json(self) -> dict[str, JSON]:
-        """This value as plain JSON data."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def read(cls, detail: JSON) -> Begun | None:
-        """The value that `to_json` wrote; None for anything else."""
-        try:
-            return cls(**detail)  # type: ignore[arg-type]  # what is no such mapping fails
-        except TypeError:
-            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from halocline.connectors.aws.dynamodb.reader import Page, Reader
 from halocline.connectors.aws.dynamodb.shelf import Shelf
 from halocline.errors import HaloclineError, RetryLater
 from halocline.events import Sink, Waiting, silent
+from halocline.noted import Noted
 
 _SEGMENT_BYTES = 128 << 20  # about a minute of one connection
 _PAGE_BYTES = 1 << 20
@@ -30,7 +31,7 @@ LEAST_SEGMENTS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Noted):
     """What a scan asks: two with the same answer to this may go on with each other's pages. `values` are as on the wire."""
 
     table: str
@@ -42,18 +43,6 @@ class Asked:
     projection: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """This value as plain JSON data."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def read(cls, told: object) -> Asked | None:
-        """The value that `to_json` wrote; None for anything else."""
-        try:
-            return cls(**told)  # type: ignore[arg-type]  # what is no such mapping fails
-        except TypeError:
-            return None
 
     def parameters(self, segment: int, *, key: Mapping[str, Any] | None, most: int | None) -> dict[str, Any]:
         """The parameters of the call for a page behind `key`, of `most` items."""
