@@ -15,6 +15,7 @@ from pathlib import Path
 from halocline.errors import FixConfig, StorageFailed
 from halocline.private import refuse_planted
 from halocline.spool import storage
+from halocline.sql_transaction import in_transaction
 
 BUSY_S = 30.0  # seconds to wait for another process's write; ours take milliseconds each, so a longer wait means a stuck one
 _WAL_RETRY_S = 0.01  # its busy time-out does not cover the switch to WAL under another's write lock (measured, SQLite 3.40.1)
@@ -186,13 +187,8 @@ def _to_wal(db: sqlite3.Connection, *, deadline: float) -> None:
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
     """A write transaction; IMMEDIATE, so that it waits for other writers at its start and never fails for them later."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with in_transaction(db, begin="BEGIN IMMEDIATE", failure=sqlite3.Error):
         yield
-        db.execute("COMMIT")
-    finally:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from halocline.mapping.near import near
 from halocline.schema import Column, Kind, Schema
 from halocline.snapshot_source import Instant, SnapshotSource, one_key, refuse_twins
 from halocline.standard_sql import literal, quoted
-from halocline.wanted import Wanted, wanted
+from halocline.wanted import wanted
 
 _BATCH_ROWS = 20_000
 _NUMBERED = {pa.timestamp("us").id: pa.int64(), pa.date32().id: pa.int32()}
@@ -68,10 +68,8 @@ class Snapshot(Instant):
 class DuckDBSource(SnapshotSource[Snapshot]):
     """Reads what is `wanted` of a snapshot. Implements `connector.Source`."""
 
-    def __init__(self, snapshot: Snapshot, wanted: Wanted) -> None:
-        super().__init__(snapshot, wanted)
-        self._schema: Schema | None = None
-        self._select = ""
+    _schema: Schema | None = None
+    _select = ""
 
     def survey(self, since: Position | None) -> Survey:
         """See `Source.survey`.

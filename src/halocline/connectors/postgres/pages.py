@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv as pa_csv
 
 from halocline.batch import Raw, fitted
 from halocline.connectors.postgres.tables import Table, listed
+from halocline.csvcopy import write_rows
 from halocline.errors import SchemaConflict
 from halocline.exact_json import NoJSON, json_text, value_of
 from halocline.rows.scan import is_free_of
@@ -22,7 +22,6 @@ from halocline.schema import Column, Kind, Schema
 
 _BLOCK_BYTES = 1 << 18
 _SLICE_ROWS = 20_000
-_NO_HEADER = pa_csv.WriteOptions(include_header=False)
 
 
 def copy_statement(table: Table, columns: Sequence[str], *, as_received: bool) -> str:
@@ -120,9 +119,9 @@ def _in_quotes(text: str) -> str:
 
 
 def as_csv(rows: pa.RecordBatch) -> bytes:
-    """A batch as CSV without a header line."""
+    """A batch as CSV without a header line, bytes as PostgreSQL writes them."""
     sink = pa.BufferOutputStream()
-    pa_csv.write_csv(_written(rows), sink, _NO_HEADER)
+    write_rows(rows, sink, of_bytes=lambda value: "\\x" + value.hex())
     written: bytes = sink.getvalue().to_pybytes()
     return written
 
@@ -144,14 +143,3 @@ def refuse_nul(batches: Iterable[pa.RecordBatch], schema: Schema, *, doing: str)
                 cause = f"the text in {name} of the record {record} holds a NUL character, which PostgreSQL cannot store"
                 hint = f"Take it out at the source, or leave the field out (exclude={name})."
                 raise SchemaConflict(doing, cause, hint=hint, column=name)
-
-
-def _written(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Bytes as PostgreSQL writes them; everything else as it is."""
-    columns = [
-        pa.array([None if value is None else "\\x" + value.hex() for value in column.to_pylist()], pa.string())
-        if pa.types.is_binary(column.type)
-        else column
-        for column in rows.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=rows.schema.names)

@@ -24,7 +24,7 @@ from halocline.mapping.near import near
 from halocline.schema import Column, Kind, Schema
 from halocline.snapshot_source import Instant, SnapshotSource, one_key, refuse_twins
 from halocline.standard_sql import quoted
-from halocline.wanted import Wanted, wanted
+from halocline.wanted import wanted
 
 _AHEAD = "julianday('now', '+15 hours')"  # a stamp of the far future would hide all that follows; a clock may be ahead
 _ISO = "%Y-%m-%dT%H:%M:%fZ"
@@ -71,10 +71,8 @@ class Snapshot(Instant):
 class SQLiteSource(SnapshotSource[Snapshot]):
     """Reads what is `wanted` of a snapshot. Implements `connector.Source`."""
 
-    def __init__(self, snapshot: Snapshot, wanted: Wanted) -> None:
-        super().__init__(snapshot, wanted)
-        self._schema: Schema | None = None
-        self._select = ""
+    _schema: Schema | None = None
+    _select = ""
 
     def survey(self, since: Position | None) -> Survey:
         """See `Source.survey`.
