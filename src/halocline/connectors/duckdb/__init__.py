@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from halocline.connector import About
 from halocline.errors import FixConfig
@@ -14,12 +13,13 @@ from halocline.place import file_in, of_this_process
 
 if TYPE_CHECKING:
     from halocline.connectors.duckdb.destination import DuckDBDestination
+    from halocline.connectors.duckdb.once import open_once
     from halocline.connectors.duckdb.query import open_query
     from halocline.connectors.duckdb.results import DuckDBResults
     from halocline.connectors.duckdb.source import Snapshot, open_source
     from halocline.spool import Spool
 
-_HOME = {"open_query": "query", "open_source": "source"}
+_HOME = {"open_once": "once", "open_query": "query", "open_source": "source"}
 
 __all__ = [
     "ABOUT",
@@ -77,13 +77,6 @@ def open_destination(
             hint="Name a file, or pass a DuckDB connection of yours, which may well be in memory.",
         )
     return DuckDBDestination(session, spool=spool, memory_limit=memory_limit, threads=threads, read_only=read_only)
-
-
-def open_once(session: object, key: str, *, fence: int) -> AbstractContextManager[Any]:
-    """A transaction that also holds the note that the effect of `key` was applied; see `once.once`."""
-    from halocline.connectors.duckdb.once import once
-
-    return once(session, key, fence=fence)
 
 
 def open_results(session: object, schema: str, *, memory_limit: str | None = None) -> DuckDBResults:

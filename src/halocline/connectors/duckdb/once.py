@@ -23,7 +23,7 @@ _SWEEP = f"DELETE FROM {{notes}} WHERE applied < now() - INTERVAL {applied.KEPT_
 
 
 @contextmanager
-def once(session: object, key: str, *, fence: int) -> Iterator[OpenTransaction]:
+def open_once(session: object, key: str, *, fence: int) -> Iterator[OpenTransaction]:
     """A connection inside a transaction that also holds the note of `key`: both are kept when the block ends well, else neither.
 
     `session` is a DuckDB connection that no other thread uses (`connection.cursor()` is one), or a URI, which is opened and

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from halocline.connector import About
@@ -17,13 +16,19 @@ if TYPE_CHECKING:
 
     from halocline.connectors.postgres.destination import PostgresDestination
     from halocline.connectors.postgres.filling import count_of, fill_table
+    from halocline.connectors.postgres.once import open_once
     from halocline.connectors.postgres.query import open_query
     from halocline.connectors.postgres.results import PostgresResults
     from halocline.connectors.postgres.snapshot import Snapshot
     from halocline.connectors.postgres.source import open_source
     from halocline.spool import Spool
 
-_HOME = {"open_query": "query", "open_source": "source", **dict.fromkeys(("count_of", "fill_table"), "filling")}
+_HOME = {
+    "open_once": "once",
+    "open_query": "query",
+    "open_source": "source",
+    **dict.fromkeys(("count_of", "fill_table"), "filling"),
+}
 
 __all__ = [
     "ABOUT",
@@ -74,13 +79,6 @@ def open_destination(
     from halocline.connectors.postgres.destination import PostgresDestination
 
     return PostgresDestination(session, sink=sink)
-
-
-def open_once(session: object, key: str, *, fence: int) -> AbstractContextManager[Any]:
-    """A transaction that also holds the note that the effect of `key` was applied; see `once.once`."""
-    from halocline.connectors.postgres.once import once
-
-    return once(session, key, fence=fence)
 
 
 def open_results(session: object, schema: str, *, memory_limit: str | None = None) -> PostgresResults:  # noqa: ARG001 - of an embedded database

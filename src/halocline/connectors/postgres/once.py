@@ -45,7 +45,7 @@ _KEPT = ("row_factory", "cursor_factory", "server_cursor_factory", "prepare_thre
 
 
 @contextmanager
-def once(session: object, key: str, *, fence: int) -> Iterator[Connection]:
+def open_once(session: object, key: str, *, fence: int) -> Iterator[Connection]:
     """A connection inside a transaction that also holds the note of `key`: both are kept when the block ends well, else neither.
 
     `session` is a psycopg connection without a transaction open, or a URI, whose connections are kept for the next. Two runs of

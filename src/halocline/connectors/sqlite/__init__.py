@@ -12,12 +12,13 @@ from halocline.place import file_in
 
 if TYPE_CHECKING:
     from halocline.connectors.sqlite.destination import SQLiteDestination
+    from halocline.connectors.sqlite.once import open_once
     from halocline.connectors.sqlite.source import Snapshot, open_source
     from halocline.spool import Spool
 
-_HOME = {"open_source": "source"}
+_HOME = {"open_once": "once", "open_source": "source"}
 
-__all__ = ["ABOUT", "accepts", "connect", "open_destination", "open_source", "place_of"]
+__all__ = ["ABOUT", "accepts", "connect", "open_destination", "open_once", "open_source", "place_of"]
 
 __getattr__ = lazily(__name__, _HOME)
 

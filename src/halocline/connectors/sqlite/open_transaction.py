@@ -1,4 +1,4 @@
-"""OpenSqlite: a SQLite connection inside of a transaction that is somebody else's to end.
+"""OpenTransaction: a SQLite connection inside of a transaction that is somebody else's to end.
 
 SQLite's own way to refuse statements, an authorizer, is none for a connection that threads share: it is asked while SQLite's lock
 is held, and waits for Python's; whoever has Python's and binds a value waits for SQLite's.
@@ -22,7 +22,7 @@ _TRANSACTION = re.compile(
 _HINT = "It is committed when the block ends, and undone when the block raises."
 
 
-class OpenSqlite:
+class OpenTransaction:
     """The connection as it is, save that it refuses what would end the transaction.
 
     `refused` is the last that was refused ("": nothing), for the one who ends it.
@@ -69,7 +69,7 @@ class OpenCursor:
 
     __slots__ = ("_cursor", "connection")
 
-    def __init__(self, connection: OpenSqlite, cursor: sqlite3.Cursor) -> None:
+    def __init__(self, connection: OpenTransaction, cursor: sqlite3.Cursor) -> None:
         object.__setattr__(self, "connection", connection)
         object.__setattr__(self, "_cursor", cursor)
 
