@@ -210,14 +210,14 @@ class _Files:
             if dry_run:
                 refuse(f"{option} writes what a push leaves behind, and --dry-run sends nothing; leave one of them out.")
 
-    def keep(self, run: str, result: SyncResult | None, rows: Rows | None) -> None:
+    def keep(self, run: str, result: SyncResult | None, *, rows: Rows | None) -> None:
         """Write them, if only with a header: those of an earlier push would be taken for this one's. Raises: StorageFailed."""
         from halocline.config import Settings
         from halocline.ledger import open_ledger
         from halocline.push.written import write_written
 
         if self.written is not None and rows is not None:
-            count = write_written(() if result is None else result.written(), rows, self.written, run=run)
+            count = write_written(() if result is None else result.written(), rows, path=self.written, run=run)
             err.print(f"{quantity(count, 'row')} in {self.written}", markup=False)
         if self.errors is not None:
             with open_ledger(Settings.from_env().ledger) as ledger:
@@ -267,7 +267,7 @@ class _Job:
                 except HaloclineError as error:
                     self._end(error, rows)
                 except KeyboardInterrupt as error:
-                    self.files.keep(bar.run, getattr(error, "result", None), rows)
+                    self.files.keep(bar.run, getattr(error, "result", None), rows=rows)
                     raise
             self._say_findings(result, bar)
             return self._say(result, rows)
@@ -298,7 +298,7 @@ class _Job:
         run, more = told["run"], {} if mirrored is None else {"mirrored": mirrored}
         with open_ledger(Settings.from_env().ledger) as ledger:
             code = say(ledger, run, as_json=self.as_json, elapsed_s=told["elapsed_seconds"], notices=told["notices"], **more)
-        self.files.keep(run, result, rows)
+        self.files.keep(run, result, rows=rows)
         return code
 
     def _end(self, error: HaloclineError, rows: Rows) -> NoReturn:
@@ -309,7 +309,7 @@ class _Job:
         run = str(result.metadata.get("run") or "") if result is not None else ""
         so_far = say_so_far(run, as_json=self.as_json)
         try:
-            self.files.keep(run, result, rows)
+            self.files.keep(run, result, rows=rows)
         except HaloclineError as broken:  # the first failure is the one to tell last, and by its code
             err.print(str(broken), markup=False)
         if not so_far:
@@ -324,7 +324,7 @@ class _Job:
                 err.print(notice, markup=False)
 
     def _say_nothing(self, rows: Rows) -> int:
-        self.files.keep("", None, rows)
+        self.files.keep("", None, rows=rows)
         if self.as_json:
             say_json(
                 {"sobject": self.sobject, "mode": self.wish["mode"], "total": 0, "written": 0, "success": True, "exit_code": 0}

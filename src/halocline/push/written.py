@@ -15,7 +15,7 @@ OWN = ("run", "row", "id")
 _AT_ONCE = 2_000  # records of the source that are held
 
 
-def write_written(written: Iterable[tuple[int, str]], rows: Rows, path: Path, *, run: str) -> int:
+def write_written(written: Iterable[tuple[int, str]], rows: Rows, *, path: Path, run: str) -> int:
     """Write the rows of these numbers with their ids, a `.csv` for people or a `.jsonl`, and say how many there are.
 
     The file appears whole or not at all. Raises: StorageFailed.
