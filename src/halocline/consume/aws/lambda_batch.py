@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import finalize
 
 from halocline.consume.aws.invocation import Invocation, TimeLeft
 from halocline.consume.handling.envelope import is_bridged, is_notification
@@ -64,6 +65,8 @@ def handles(
     def handler(event: Mapping[str, Any], context: Invocation | None) -> dict[str, Any]:
         if not opened:  # a warm function keeps them
             opened.append((_store(store), _queue(dead_letters)))
+            if isinstance(store, str) and opened[0][0] is not None:
+                finalize(handler, opened[0][0].close)  # it is nobody else's
         known, aside = opened[0]
         left, who = TimeLeft.of(context, margin_s=margin_s), name or _function(context)
         batch = Batch(handlers, known, aside, limits=limits, left=left, consumer=who, known_as=known_as, booked=booked, loop=loop)
