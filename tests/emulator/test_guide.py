@@ -15,7 +15,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "emulator.md").read_text(
 
 def test_the_object_written_by_hand_has_its_rules(tmp_path: Path) -> None:
     """The YAML sample loads; its validation rule and its duplicate rule refuse."""
-    sample = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    sample = re.search(r"```yaml\n(object: .*?)```", PAGE, re.DOTALL)
     assert sample is not None
     (tmp_path / "order.yaml").write_text(sample[1])
     with Emulator(EmulatorConfig(schemas=(tmp_path / "order.yaml",))) as emulator:

@@ -11,7 +11,7 @@ import pytest
 from halocline.errors import FixConfig, HaloclineError, RetryLater, Stop
 from halocline.flows.functions import given_by
 from halocline.flows.reading import understood
-from halocline.mapping.named import mapper_of
+from halocline.mapping.named import mapper_of, places_in
 
 MINE = """
 from halocline.errors import RetryLater
@@ -72,6 +72,7 @@ def test_a_mapping_may_name_functions(folder: Path) -> None:
     assert mapper.transform({"a": " x ", "b": "y "}) == {"A": "X", "B": "y ", "C": "y", "D": " x y "}
     (folder / "map.yaml").write_text("mapping: {a: {target: A, transform: 'mine_of_flows:loud'}}")
     assert mapper_of("map.yaml", folder=folder).transform({"a": "x"}) == {"A": "X"}
+    assert (places_in("map.yaml", folder=folder), places_in(None, folder=folder)) == (["mine_of_flows:loud"], [])
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_a_locked_file_is_refused_and_its_holder_named(desk: Desk) -> None:
         assert holder.stdout.readline() == "held\n"
         told = desk.sync("rest")
         holder.communicate("")
-    is_clear(told, exit_code=1, says=("locked", str(holder.pid), "close that one"))
+    is_clear(told, exit_code=75, says=("locked", str(holder.pid), "run this again when that one has ended"))
     assert desk.dump() == before
     assert desk.sync("rest").exit_code == 0
     assert desk.equals_org()

@@ -395,7 +395,7 @@ def test_the_lookback_is_what_is_asked(here: Laptop, tmp_path: Path) -> None:
         (("Account", "--mask", "SystemModstamp=null"), "cannot be nulled"),
         (("Account", "--mask", "AnnualRevenue=hash"), "cannot be hashed"),
         (("Account", "--contract", "frozen"), "contract='frozen' is unknown"),
-        (("Account", "--lookback", "-1"), "is negative"),
+        (("Account", "--lookback", "-1"), "'--lookback'"),
         (("Account", "--api-budget", "0"), "greater than or equal to 1"),
         (("--soql", "SELECT COUNT() FROM Account"), "is computed"),
         (("--soql", "SELECT Id FROM Account", "--where", "Name = 'x'"), "given as well"),

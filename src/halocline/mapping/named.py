@@ -34,6 +34,13 @@ def mapper_of(
     return ConditionalFieldMapper(mapping, asked, transforms=transforms)
 
 
+def places_in(said: Mapping[str, object] | str | Path | None, *, folder: Path) -> list[str]:
+    """The functions that a mapping, or the file that holds one, names as `module:function`."""
+    if said is None:
+        return []
+    return list(dict.fromkeys(_places(said if isinstance(said, Mapping) else document.read(folder / said))))
+
+
 def _function(place: str, folder: Path, *, doing: str) -> Function:
     return function_at(place, doing=doing, folder=folder, example=_EXAMPLE)
 

@@ -23,6 +23,7 @@ from halocline.connector import Deletes, Mode, Target
 from halocline.connectors.files import claims, output, read_table, table_files
 from halocline.connectors.files import merge as merging
 from halocline.connectors.files.destination import FilesDestination
+from halocline.connectors.files.format import format_of
 from halocline.connectors.files.layout import Folder
 from halocline.errors import (
     AccessDenied,
@@ -425,6 +426,13 @@ def test_a_reader_that_is_overtaken_reads_the_new_table_or_is_told_to(uri: str, 
     load(lake, rows({"1": "newer"}))
     with pytest.raises(RetryLater, match="another commit replaced the table"):
         reader.read_all()
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_a_file_that_goes_while_it_is_opened_is_gone_and_not_damaged(form: str, tmp_path: Path) -> None:
+    """Another commit may sweep it between the look at it and its opening."""
+    with pytest.raises(NotFound, match="is missing"):
+        list(format_of(form).batches(tmp_path / f"swept.{form}", SCHEMA))
 
 
 def test_a_missing_table_is_told(uri: str) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halocline.connectors.files.keys import KEY, key_of
-from halocline.errors import FixConfig, Truncated
+from halocline.errors import FixConfig, NotFound, Truncated
 from halocline.schema import Schema
 
 NAMES = ("parquet", "csv", "jsonl")
@@ -79,7 +79,7 @@ def in_blocks(
     """The batches that `after(rows, block_bytes)` reads behind so many rows; a record longer than a block makes the block larger.
 
     `too_small` are Arrow's words for such a record.
-    Raises: Truncated for a file that is damaged.
+    Raises: Truncated for a file that is damaged, NotFound for one that is gone.
     """
     done, block = 0, _BLOCK_BYTES
     while True:
@@ -88,7 +88,7 @@ def in_blocks(
                 done += batch.num_rows
                 yield batch
             return
-        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        except (pa.ArrowInvalid, pa.ArrowKeyError, FileNotFoundError) as error:
             if not any(words in str(error) for words in too_small) or block >= _MAX_BLOCK_BYTES:
                 raise damaged(path, error) from error
             block *= 4
@@ -110,7 +110,9 @@ def fitted(batch: pa.RecordBatch | pa.Table, schema: Schema) -> pa.RecordBatch |
     return type(batch).from_arrays(columns, schema=schema.arrow)
 
 
-def damaged(path: Path, error: Exception) -> Truncated:
-    """The error for a data file that cannot be read."""
+def damaged(path: Path, error: Exception) -> Truncated | NotFound:
+    """The error for a data file that cannot be read; or that a commit swept away before it was opened."""
     hint = "Restore it from a copy, or run a full sync (--full, force_full_sync=True)."
+    if isinstance(error, FileNotFoundError):
+        return NotFound(f"Reading the data file {path.name}", "it is missing", hint=hint)
     return Truncated(f"Reading the data file {path.name}", f"it is damaged ({str(error)[:300]})", hint=hint)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json as pa_json
 
-from halocline.connectors.files.format import beyond, fitted, hits_among, in_blocks
+from halocline.connectors.files.format import beyond, damaged, fitted, hits_among, in_blocks
 from halocline.connectors.files.text import NATIVE, from_text, to_text
 from halocline.errors import SchemaConflict
 from halocline.schema import Column, Kind, Schema
@@ -35,8 +35,11 @@ class JsonLines:
 
     def batches(self, path: Path, schema: Schema) -> Iterator[pa.RecordBatch]:
         """The rows of a file, block by block; a line longer than a block makes the block larger."""
-        if not path.stat().st_size:
-            return
+        try:
+            if not path.stat().st_size:
+                return
+        except FileNotFoundError as error:
+            raise damaged(path, error) from error
         yield from in_blocks(path, partial(_after, path, schema), too_small=_TOO_SMALL)
 
     def hits(self, path: Path, schema: Schema, *, key: Sequence[str], keys: pa.Array) -> Iterator[pa.Table]:
