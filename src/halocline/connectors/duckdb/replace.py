@@ -9,7 +9,7 @@ from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb.client import Cursor, number
 from halocline.connectors.duckdb.identity import refuse_repeats, refuse_shared_keys
 from halocline.connectors.duckdb.staging import Found, deduplicate, examine, fill
-from halocline.connectors.duckdb.tables import Table, check_kind, create
+from halocline.connectors.duckdb.tables import Table, check_kind, create, indexes
 from halocline.connectors.duckdb.types import sql_type
 from halocline.guards import refuse_loss
 from halocline.outcome import Counts
@@ -107,10 +107,11 @@ def _with_extra(cursor: Cursor, table: Table, side: Table, *, plan: Plan) -> Tab
 
 
 def _swap(cursor: Cursor, table: Table, side: Table) -> None:
+    made = indexes(cursor, table) if table.exists else []
     if table.exists:
         cursor.execute(f"DROP TABLE {table.sql}")
     cursor.execute(f"ALTER TABLE {side.sql} RENAME TO {quoted(table.name)}")
-    if table.indexes:
+    if made:
         cursor.execute(f"USE {quoted(table.catalog, table.schema)}")  # the stored statements name no catalog
-    for statement in table.indexes:
+    for statement in made:
         cursor.execute(statement)

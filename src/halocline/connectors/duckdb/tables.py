@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
 from halocline import standing_table
 from halocline.connector import Plan, Target
-from halocline.connectors.duckdb.client import Cursor, Database, number, rows
+from halocline.connectors.duckdb.client import Cursor, Database, rows
 from halocline.connectors.duckdb.types import sql_type
 from halocline.errors import FixConfig, Stop
 from halocline.quantity import quantity
@@ -21,20 +21,20 @@ from halocline.versions import COLUMNS, refuse_other_kind
 _SCHEMA_TRIES, _SCHEMA_WAIT_S = 50, 0.01  # another flow's statement takes milliseconds; one in a user's open transaction lasts
 FULL_SYNC = "Run a full sync (--full, force_full_sync=True; for a flow's table `mode: replace`), which builds the table anew."
 _INSTANT = sql_type(COLUMNS[0])
+_PLACE = "WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower({}) = lower(?)"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table in the database: `columns` maps its names, as they are spelled there, to types; None where it does not exist.
 
-    `indexes` are the statements that make the table's indexes. Names are matched in any case, as DuckDB does.
+    Names are matched in any case, as DuckDB does.
     """
 
     catalog: str
     schema: str
     name: str
     columns: Mapping[str, str] | None = None
-    indexes: tuple[str, ...] = ()
 
     @property
     def sql(self) -> str:
@@ -75,18 +75,22 @@ def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
     """
     name = Table(database.catalog, target.schema or database.schema, target.table)
     values = (name.catalog, name.schema, name.name)
-    where = "WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower({}) = lower(?)"
-    if number(cursor, f"SELECT count(*) FROM duckdb_views() {where.format('view_name')}", values=values):
-        raise FixConfig(f"Looking at the table {target}", "that is a view", hint="Name another table, or drop the view.")
-    place = where.format("table_name")
-    found = rows(cursor, f"SELECT schema_name, table_name FROM duckdb_tables() {place}", values=values)
-    if not found:
+    found = rows(cursor, f"SELECT schema_name, table_name FROM duckdb_tables() {_PLACE.format('table_name')}", values=values)
+    if not found:  # then a view may have the name
+        if rows(cursor, f"SELECT 1 FROM duckdb_views() {_PLACE.format('view_name')}", values=values):
+            raise FixConfig(f"Looking at the table {target}", "that is a view", hint="Name another table, or drop the view.")
         return name
-    columns = rows(cursor, f"SELECT column_name, data_type FROM duckdb_columns() {place} ORDER BY column_index", values=values)
-    indexes = rows(cursor, f"SELECT sql FROM duckdb_indexes() {place} AND sql IS NOT NULL", values=values)
     schema, table = found[0]
-    kinds = {str(column): str(kind) for column, kind in columns}
-    return Table(name.catalog, str(schema), str(table), kinds, tuple(str(sql) for (sql,) in indexes))
+    known = Table(name.catalog, str(schema), str(table))
+    # `duckdb_columns()` goes through the columns of all tables, those of the system too.
+    columns = rows(cursor, "SELECT name, type FROM pragma_table_info(?) ORDER BY cid", values=[known.sql])
+    return replace(known, columns={str(column): str(kind) for column, kind in columns})
+
+
+def indexes(cursor: Cursor, table: Table) -> list[str]:
+    """The statements that make the table's indexes."""
+    sql = f"SELECT sql FROM duckdb_indexes() {_PLACE.format('table_name')} AND sql IS NOT NULL"
+    return [str(made) for (made,) in rows(cursor, sql, values=(table.catalog, table.schema, table.name))]
 
 
 def check_types(table: Table, plan: Plan) -> None:

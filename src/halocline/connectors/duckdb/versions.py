@@ -39,7 +39,7 @@ class _Current(Table):
 
 def current(table: Table) -> Table:
     """The current rows of a table that keeps history, as what staged rows meet."""
-    return _Current(table.catalog, table.schema, table.name, table.columns, table.indexes)
+    return _Current(table.catalog, table.schema, table.name, table.columns)
 
 
 def refuse_loss(cursor: Cursor, table: Table, *, plan: Plan) -> None:
