@@ -149,6 +149,7 @@ class _Http(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the body waits until the client has told that the head came
 
     def handle_one_request(self) -> None:
         try:
