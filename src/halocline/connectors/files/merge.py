@@ -96,8 +96,9 @@ class _Changes:
 
     def forget(self) -> None:
         """Delete what was kept in the spool."""
-        for path in [path for paths in self.writes.values() for path in paths]:
-            path.unlink(missing_ok=True)
+        with storage("Deleting changed rows from the spool folder"):
+            for path in [path for paths in self.writes.values() for path in paths]:
+                path.unlink(missing_ok=True)
 
     def _keep(self, home: int, rows: pa.Table) -> None:
         kept = self.writes.setdefault(home, [])
