@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +120,11 @@ def test_a_server_that_crashes_before_the_commit(
 
 @contextmanager
 def _again(place: Place) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to a server that is coming back."""
+    """A connection to a server that comes back: not before it noticed that a process of it died, and ended all connections."""
     deadline = time.monotonic() + READY_S
+    with suppress(psycopg.OperationalError):
+        while time.monotonic() < deadline:
+            place.run("SELECT pg_sleep(0.05)")
     while True:
         try:
             with psycopg.connect(place.uri(), autocommit=True) as connection:
