@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +28,7 @@ from halocline.quantity import quantity
 from halocline.schema import Column, Kind, Schema
 
 Path = tuple[str, ...]
+V = TypeVar("V")
 _PLAIN = r"^-?[0-9]+(?:\.[0-9]+)?$"
 MOST_COLUMNS = 5_000
 _STEP = "__"  # between the names of an attribute and of what is inside it, in a column's name
@@ -455,29 +456,24 @@ def _is_within(path: Path, other: Path) -> bool:
 
 
 def _read_facts(told: object) -> dict[Path, Facts]:
-    """The facts that `facts` told; none for anything else.
-
-    Raises: FixConfig for what looks like them and is not.
-    """
-    if not isinstance(told, list):
-        return {}
-    try:
-        rows: list[Any] = told
-        return {tuple(path): Facts(frozenset(tags), *numbers) for path, tags, *numbers in rows}
-    except (TypeError, ValueError) as error:
-        raise _damaged(error) from error
+    """The facts that `facts` told."""
+    return _read(told, lambda path, tags, *numbers: (tuple(path), Facts(frozenset(tags), *numbers)))
 
 
 def _read_names(told: object) -> dict[Path, str]:
-    """The names that `names` told; none for anything else.
+    """The names that `names` told."""
+    return _read(told, lambda path, name: (tuple(path), str(name)))
+
+
+def _read(told: object, entry: Callable[..., tuple[Path, V]]) -> dict[Path, V]:
+    """The entries of a list of rows; none for anything else.
 
     Raises: FixConfig for what looks like them and is not.
     """
     if not isinstance(told, list):
         return {}
     try:
-        rows: list[Any] = told
-        return {tuple(path): str(name) for path, name in rows}
+        return dict(entry(*row) for row in told)
     except (TypeError, ValueError) as error:
         raise _damaged(error) from error
 
