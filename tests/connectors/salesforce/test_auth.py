@@ -474,8 +474,8 @@ LOGIN = {"SF_CLIENT_ID": "id", "SF_LOGIN_URL": "https://acme.my.salesforce.com"}
             SoapAuthenticator("u", "p", security_token="t", login_url="https://test.salesforce.com"),
         ),
         (
-            {"SF_USERNAME": "u", "SF_PASSWORD": "p", "SF_DOMAIN": "test", "SF_LOGIN_URL": "https://acme.my.salesforce.com"},
-            SoapAuthenticator("u", "p", login_url="https://acme.my.salesforce.com"),
+            {"SF_USERNAME": "u", "SF_PASSWORD": "p", "SF_DOMAIN": "test", "SF_LOGIN_URL": "https://acme.example"},
+            SoapAuthenticator("u", "p", login_url="https://acme.example"),
         ),
         (
             {"SF_ACCESS_TOKEN": "t", "SF_INSTANCE_URL": "https://acme.my.salesforce.com", **LOGIN, "SF_CLIENT_SECRET": "s"},
