@@ -64,7 +64,7 @@ FAULTS_S ?= 7200
 walks: $(VENV)/.stamp  ## a clone, an environment, and what the README leads each user to, typed to the first result, timed; NAME=tester
 	@$(PY) -m tests.walks $(NAME)
 
-faults: $(VENV)/.stamp  ## every operation of a sync and of a push fails, loses its reply, or is where the process dies: about an hour
+faults: $(VENV)/.stamp  ## operations of a sync and of a push fail, lose their reply, or are where the process dies: half an hour or more
 	@$(PY) -m pytest --long $(DIST) -rfE --session-timeout=$(FAULTS_S) $(PYTEST_ARGS) $(FAULTS)
 
 # CONFIG=halocline.yaml puts your flows beside the handler; LAMBDA_ARGS="--arch arm64 --python 3.13 --extra postgres".
