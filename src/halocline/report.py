@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING
 
 from halocline.errors import FixConfig
 from halocline.outcome import Fate, Rejection
-from halocline.spool import arriving, storage
+from halocline.spool import arriving, prove, storage
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
@@ -106,6 +106,17 @@ def check_name(path: Path, what: str = "refused") -> None:
         raise FixConfig(doing, f"{path.suffix or 'no ending'} says nothing of its form", hint=hint)
     if not path.absolute().parent.is_dir():
         raise FixConfig(doing, f"there is no folder {path.parent}", hint="Name a file in a folder that is there.")
+
+
+def check_place(path: Path, what: str = "refused") -> None:
+    """See, before there is anything to write, whether `write` may make this file; one that is there stays as it is.
+
+    Raises: FixConfig as `check_name`, and for a folder of that name; StorageFailed where the folder takes no file.
+    """
+    check_name(path, what)
+    if path.is_dir():
+        raise FixConfig(f"Writing the {what} rows to {path}", "it is a folder", hint="Name a file.")
+    prove(path.absolute().parent)
 
 
 def write_csv(read: Callable[[], Iterable[Rejection]], path: Path, *, run: str, encoding: str = "utf-8") -> int:

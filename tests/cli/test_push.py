@@ -217,11 +217,23 @@ def test_errors_of_a_push_that_failed_are_written_too(desk: PushDesk, nth: int) 
     assert f"{'0 rows' if nth == 1 else '1 row'} in {target}" in told.err
 
 
+@pytest.mark.parametrize("option", ["--errors-to", "--written-to"])
+def test_a_file_that_could_not_be_written_is_told_before_a_row_is_sent(desk: PushDesk, option: str) -> None:
+    """A folder of that name, and a folder that takes no file, are seen first; a file of an earlier push stays."""
+    taken, earlier = desk.folder / "taken.csv", desk.file("earlier.csv", "kept\n")
+    taken.mkdir()
+    told = desk.push(desk.file("some.csv", accounts(1)), option, taken)
+    assert (told.exit_code, "it is a folder" in told.err, desk.sent()) == (2, True, []), told
+    told = desk.push(desk.file("some.csv", accounts(1)), option, Path("/proc/nothing.csv"))
+    assert (told.exit_code, "Writing into /proc" in told.err, desk.sent()) == (1, True, []), told
+    told = desk.push(desk.file("some.csv", accounts(1)), option, earlier, "--mode", "none")
+    assert (told.exit_code, earlier.read_text()) == (2, "kept\n"), told
+
+
 def test_an_errors_file_that_cannot_be_written_hides_no_failure(desk: PushDesk) -> None:
-    """Both are told, and the code is that of the push."""
-    (desk.folder / "bad.csv").mkdir()
+    """Both are told, and the code is that of the push: no longer name can stand beside its own for a while."""
     desk.emulator.faults.add("request_limit", path="composite", times=1_000)
-    told = desk.push(desk.file("some.csv", accounts(1)), "--errors-to", desk.folder / "bad.csv")
+    told = desk.push(desk.file("some.csv", accounts(1)), "--errors-to", desk.folder / f"{'b' * 251}.csv")
     assert (told.exit_code, "Writing the refused rows to" in told.err, "Try again later:" in told.err) == (75, True, True), told
 
 

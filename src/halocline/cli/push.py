@@ -20,7 +20,7 @@ from halocline.cli.previewed import show
 from halocline.cli.pushed import resumable, say, say_so_far
 from halocline.cli.system import org, settings_with
 from halocline.quantity import quantity
-from halocline.report import check_name, rejections_of, write
+from halocline.report import check_place, rejections_of, write
 
 if TYPE_CHECKING:
     from halocline.cli.progress import ProgressBar
@@ -202,11 +202,11 @@ class _Files:
     written: Path | None
 
     def check(self, *, dry_run: bool) -> None:
-        """Raises: FixConfig for a name that says no form, or a folder that is not there."""
+        """Raises: FixConfig for a name that says no form or is a folder's; StorageFailed where its folder takes no file."""
         for option, path, what in (("--errors-to", self.errors, "refused"), ("--written-to", self.written, "written")):
             if path is None:
                 continue
-            check_name(path, what)
+            check_place(path, what)
             if dry_run:
                 refuse(f"{option} writes what a push leaves behind, and --dry-run sends nothing; leave one of them out.")
 
