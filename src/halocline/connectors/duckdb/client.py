@@ -36,10 +36,13 @@ def path_of(uri: str) -> str:
     """
     rest = uri[len(_SCHEME) :] if uri.lower().startswith(_SCHEME) else uri
     path = rest[3:] if rest.startswith("///") else rest
-    if not path or path.startswith("//") or "?" in path:
+    shown = uri.partition("?")[0]  # what follows may hold a token
+    if not path or path.startswith("//"):
         hint = "Write duckdb:///lake.duckdb for a file beside you, duckdb:////data/lake.duckdb for an absolute path."
-        shown = uri.partition("?")[0]  # what follows may hold a token
         raise FixConfig("Opening DuckDB", f"{shown!r} names no database file", hint=hint)
+    if "?" in path:
+        hint = f"Write {shown}; settings are HALOCLINE_DUCKDB_MEMORY, or those of a connection that you open and pass."
+        raise FixConfig("Opening DuckDB", f"{shown!r} goes on with options after a '?', and takes none", hint=hint)
     return path
 
 
