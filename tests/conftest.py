@@ -105,14 +105,14 @@ def import_share(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the long tests, saying so, unless they were asked for.
+    """Skip the long tests, saying so, unless they were asked for; a law marked `short` keeps its variants that are marked long.
 
     A suite that runs for many ways into one destination may name its SHARE for a way: `(3, 1)` is the second third of its laws.
     """
     if config.getoption("--long"):
         return
     for item in items:
-        if item.get_closest_marker("long"):
+        if item.get_closest_marker("long") and not item.get_closest_marker("short"):
             item.add_marker(pytest.mark.skip(reason="long: takes minutes; run with --long"))
         elif not _shared(item):
             item.add_marker(pytest.mark.skip(reason="long: another way into the destination keeps this law; run with --long"))

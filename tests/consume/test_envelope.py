@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.connectors.aws.servers import beside, fake, moto, new_name, new_queue
+from tests.connectors.aws.servers import BOTH, SERVERS, beside, new_name, new_queue
 
 from halocline.attributes import Listed, flat
 from halocline.connectors.aws import open_queue, open_topic
@@ -127,11 +127,11 @@ def test_a_body_that_is_an_attack_on_the_reader_is_raw(body: str) -> None:
     assert unwrap(body).body == body
 
 
-@pytest.mark.parametrize("server", [fake, moto])
+@pytest.mark.parametrize("server", BOTH)
 @pytest.mark.parametrize("raw", ["true", "false"])
-def test_raw_and_wrapped_delivery_say_the_same(server: Any, raw: str) -> None:
+def test_raw_and_wrapped_delivery_say_the_same(server: str, raw: str) -> None:
     """A message that is published arrives the same, whichever way the subscription delivers."""
-    with server():
+    with SERVERS[server]():
         for body, attributes in _delivered(raw):
             found = unwrap(body, attributes)
             assert (found.body, found.attributes) == ("Hello", {"iniesta_pass": "Order.placed", "version": 1})

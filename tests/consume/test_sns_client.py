@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from tests.connectors.aws.servers import beside, fake, moto, new_name, new_queue
+from tests.connectors.aws.servers import BOTH, SERVERS, beside, new_name, new_queue
 
 from halocline import SNSClient
 from halocline.connectors.aws import open_queue
@@ -30,9 +30,9 @@ from halocline.testing.aws import FakeAWS
 MISSING = "arn:aws:sns:us-east-1:123456789012:nothing"
 
 
-@pytest.fixture(scope="module", params=["fake", "moto"], autouse=True)
+@pytest.fixture(scope="module", params=BOTH, autouse=True)
 def server(request: pytest.FixtureRequest) -> Iterator[object]:
-    with {"fake": fake, "moto": moto}[request.param]() as running:
+    with SERVERS[request.param]() as running:
         yield running
 
 
@@ -64,6 +64,7 @@ def arrived(queue: SQS) -> list[Message]:
     return found
 
 
+@pytest.mark.short
 def test_an_event_arrives_with_its_name_version_and_attributes() -> None:
     """The service's name is added, the body is what was given, the id is a message's."""
     client, queue = opened()

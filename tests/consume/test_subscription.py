@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from tests.connectors.aws.servers import beside, fake, moto, new_name, new_queue
+from tests.connectors.aws.servers import BOTH, SERVERS, beside, new_name, new_queue
 
 from halocline.connectors.aws import Topic, open_queue, open_topic
 from halocline.connectors.aws.sqs import SQS
@@ -24,9 +24,9 @@ TOPIC = "arn:aws:sns:us-east-1:123456789012:shop"
 NAMED = {"ArnEquals": {"aws:SourceArn": TOPIC}}
 
 
-@pytest.fixture(scope="module", params=["fake", "moto"])
+@pytest.fixture(scope="module", params=BOTH)
 def server(request: pytest.FixtureRequest) -> Iterator[object]:
-    with {"fake": fake, "moto": moto}[request.param]() as running:
+    with SERVERS[request.param]() as running:
         yield running
 
 
@@ -87,6 +87,7 @@ def test_a_plan_changes_nothing_and_what_is_applied_is_met(place: Place) -> None
     assert place.arrived() == ["A.x"]
 
 
+@pytest.mark.short
 @pytest.mark.parametrize(
     ("events", "arriving"),
     [(("A.x", "B.x"), ["A.x", "B.x"]), (("A.*",), ["A.x", "A.y"]), (("A.x", None), ["A.x", "A.y", "B.x"])],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import boto3
@@ -48,9 +50,18 @@ def _led(environment: dict[str, str]) -> Iterator[None]:
         yield
 
 
+SERVERS = {"fake": fake, "moto": moto}
+BOTH = ["fake", pytest.param("moto", marks=pytest.mark.long)]  # a short run asks moto for the laws that are marked `short`
+
+
 def beside(service: str) -> Any:
-    """A client beside ours."""
-    return boto3.client(service)
+    """A client beside ours, for the server that the environment names."""
+    return _beside(service, frozenset(one for one in os.environ.items() if one[0].startswith("AWS_")))
+
+
+@cache
+def _beside(service: str, _environment: frozenset[tuple[str, str]]) -> Any:
+    return boto3.session.Session().client(service)  # boto3 makes one in a twentieth of a second: longer than most tests use it
 
 
 def new_name(kind: str = "thing") -> str:

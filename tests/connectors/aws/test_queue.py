@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, field_validator
-from tests.connectors.aws.servers import beside, fake, moto, new_bucket, new_name, new_queue
+from tests.connectors.aws.servers import BOTH, SERVERS, beside, fake, new_bucket, new_name, new_queue
 
 from halocline import Invalid, SQSQueue, registry
 from halocline.connectors.aws import SQS, Offload, intake
@@ -72,10 +72,11 @@ def numbers(messages: list[Job | Invalid]) -> list[int]:
     return [message.number for message in messages if isinstance(message, Job)]
 
 
-@pytest.mark.parametrize("server", [fake, moto])
-def test_messages_go_there_and_back(server: Any) -> None:
+@pytest.mark.short
+@pytest.mark.parametrize("server", BOTH)
+def test_messages_go_there_and_back(server: str) -> None:
     """By name, by URL and by `from_name`; each with its own handle, and gone when it is deleted."""
-    with server():
+    with SERVERS[server]():
         name = new_queue()
         queue: SQSQueue[Patient] = SQSQueue(name=name, message_model=Patient)
         patients = [Patient(first_name=f"J\uffff{age}", age=age) for age in range(13)]
@@ -522,10 +523,10 @@ def test_what_is_refused_at_once_leaves_no_object(aws_now: FakeAWS) -> None:
     assert "Contents" not in beside("s3").list_objects_v2(Bucket=bucket)
 
 
-@pytest.mark.parametrize("server", [fake, moto])
-def test_large_messages_go_by_way_of_s3(server: Any) -> None:
+@pytest.mark.parametrize("server", BOTH)
+def test_large_messages_go_by_way_of_s3(server: str) -> None:
     """As Amazon's extended clients do it: the pointer, the attribute, the handle; the object goes with the message."""
-    with server():
+    with SERVERS[server]():
         bucket, name = new_bucket(), new_queue()
         queue = SQSQueue(name=name, message_model=str, offload=bucket)
         assert all(queue.send_messages(["ä" * 200_000, "small", "x" * 2_000_000]))

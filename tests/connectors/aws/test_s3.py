@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.connectors.aws.servers import beside, fake, moto, new_bucket
+from tests.connectors.aws.servers import BOTH, SERVERS, beside, new_bucket
 
 from halocline import registry
 from halocline.buckets import Buckets, Stored
@@ -19,9 +19,9 @@ from halocline.connectors.aws import s3 as module
 from halocline.errors import Changed, FixConfig, NotFound, StorageFailed
 
 
-@pytest.fixture(scope="module", params=["fake", "moto"], autouse=True)
+@pytest.fixture(scope="module", params=BOTH, autouse=True)
 def server(request: pytest.FixtureRequest) -> Iterator[object]:
-    with {"fake": fake, "moto": moto}[request.param]() as running:
+    with SERVERS[request.param]() as running:
         yield running
 
 
@@ -48,6 +48,7 @@ def large(path: Path) -> bytes:
     return data
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("data", [b"", b"a,b\n1,2\n"], ids=["empty", "small"])
 def test_a_file_goes_there_and_back(buckets: Buckets, place: str, tmp_path: Path, data: bytes) -> None:
     """What was uploaded is what is downloaded, read, looked at and listed; type and metadata stay."""

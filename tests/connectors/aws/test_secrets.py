@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tests.connectors.aws.servers import beside, fake, moto, new_name
+from tests.connectors.aws.servers import BOTH, SERVERS, beside, new_name
 
 from halocline import registry
 from halocline.config import Settings, secret
@@ -21,9 +21,9 @@ from halocline.place import place_of, schema_in
 HELD = {"password": "p@ss/word", "port": 5432, "nested": {"a": 1}, "none": None}
 
 
-@pytest.fixture(scope="module", params=["fake", "moto"], autouse=True)
+@pytest.fixture(scope="module", params=BOTH, autouse=True)
 def server(request: pytest.FixtureRequest) -> Iterator[object]:
-    with {"fake": fake, "moto": moto}[request.param]() as running:
+    with SERVERS[request.param]() as running:
         yield running
 
 
@@ -34,6 +34,7 @@ def name(server: object) -> str:
     return made
 
 
+@pytest.mark.short
 def test_a_reference_is_the_value(name: str) -> None:
     """One value by its key, or the whole text; by name or by ARN; the newest version counts."""
     assert secret(f"aws-sm:{name}#password") == "p@ss/word"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.connectors.aws.servers import beside, fake, moto, new_name, new_queue
+from tests.connectors.aws.servers import BOTH, SERVERS, beside, new_name, new_queue
 
 from halocline.connectors.aws import Topic, open_topic
 from halocline.errors import FixConfig, NotFound, Stop
@@ -15,9 +15,9 @@ from halocline.queues import Message
 from halocline.testing.aws import FakeAWS
 
 
-@pytest.fixture(scope="module", params=["fake", "moto"], autouse=True)
+@pytest.fixture(scope="module", params=BOTH, autouse=True)
 def server(request: pytest.FixtureRequest) -> Iterator[object]:
-    with {"fake": fake, "moto": moto}[request.param]() as running:
+    with SERVERS[request.param]() as running:
         yield running
 
 
@@ -42,6 +42,7 @@ def received(url: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.short
 def test_a_message_arrives_with_its_attributes(server: object) -> None:
     """Texts and numbers; bytes too, which moto cannot hand on to a queue."""
     topic, url = opened()
