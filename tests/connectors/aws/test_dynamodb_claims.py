@@ -1,4 +1,6 @@
-"""Claims in a table of DynamoDB: the laws of every store on moto, and what DynamoDB alone can do to them."""
+"""Claims in a table of DynamoDB: the laws of every store on our fake, and a share of them on moto (with `--long` all); and what
+DynamoDB alone can do to them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.stub import Stubber
-from tests.connectors.aws.servers import beside, moto, new_name
+from tests.connectors.aws.servers import beside, fake, moto, new_name
 
 from halocline.claims import KEPT_S, Clock
 from halocline.connectors.aws.dynamodb_claims import DynamoStore
@@ -18,7 +20,13 @@ from halocline.testing.idempotency import KEEP_S, LEASE_S, IdempotencySuite, Sec
 
 
 @pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[str]:
+def server() -> Iterator[object]:
+    with fake() as running:
+        yield running
+
+
+@pytest.fixture(scope="class")
+def other_server(server: object) -> Iterator[str]:
     with moto() as running:
         yield running
 
@@ -36,7 +44,7 @@ def table() -> str:
 
 
 class TestDynamoStore(IdempotencySuite):
-    many, few = 101, 4  # more than one call reads; moto takes a millisecond for each
+    many, few = 101, 4  # more than one call reads
 
     def open(self, place: str, clock: Clock | None) -> IdempotencyStore:
         table = place.removeprefix("dynamodb://")
@@ -45,6 +53,11 @@ class TestDynamoStore(IdempotencySuite):
     @pytest.fixture
     def place(self, table: str) -> str:
         return f"dynamodb://{table}"
+
+
+@pytest.mark.usefixtures("other_server")
+class TestDynamoStoreOnMoto(TestDynamoStore):
+    SHARE = (7, 5)
 
 
 def test_items_expire_with_their_memory(table: str) -> None:
