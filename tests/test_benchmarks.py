@@ -14,23 +14,31 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import duckdb
 import pytest
 from benchmarks.measuring.process import Failed, run
 
+from halocline.emulator.server import Emulator, EmulatorConfig
+
 ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = ("extract", "push", "consume", "dynamodb")
 ROWS = 2_000
 LOSES = """
-import json, subprocess, sys
+import contextlib, io, json, runpy, sys
+from pathlib import Path
 import duckdb
-told = subprocess.run([sys.executable, {floor!r}, sys.argv[1]], capture_output=True, text=True, check=True).stdout
+sys.path.insert(0, str(Path({floor!r}).parent))
+with contextlib.redirect_stdout(io.StringIO()) as told:
+    runpy.run_path({floor!r}, run_name="__main__")
 with duckdb.connect(json.loads(sys.argv[1])["database"]) as database:
     database.execute("DELETE FROM accounts WHERE Id = (SELECT min(Id) FROM accounts)")
-print(told, end="")
+print(told.getvalue(), end="")
 """
 MERGES = ("ours", "on conflict", "merge")
 LAST = re.compile(r"extract: vs_best_peer=none vs_floor=(\S+) peak_mb=(\d+)((?: \w+=\S+)*)")
@@ -52,22 +60,29 @@ AWKWARD = (
 )
 
 
-@pytest.fixture
-def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The modules of the benchmarks, found as a benchmark finds them."""
+@pytest.fixture(scope="module")
+def measuring() -> Iterator[None]:
+    """The benchmarks and their modules, found as a benchmark finds them."""
     before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        yield
     for name in set(sys.modules) - before:
-        if name.partition(".")[0] == "measuring":
+        if name.partition(".")[0] == "measuring" or name in BENCHMARKS:
             del sys.modules[name]
 
 
 @pytest.fixture
-def extract(measuring: None) -> Iterator[ModuleType]:
-    """benchmarks/extract.py, which finds its modules beside itself."""
-    yield import_module("extract")
-    del sys.modules["extract"]
+def extract(measuring: None) -> ModuleType:
+    """benchmarks/extract.py."""
+    return import_module("extract")
+
+
+@pytest.fixture(scope="module")
+def aws(measuring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The cloud of the benchmarks, which every turn begins by emptying."""
+    with import_module("measuring.cloud").cloud(tmp_path_factory.mktemp("aws")) as running:
+        yield running
 
 
 @pytest.mark.system
@@ -129,33 +144,35 @@ def test_a_contender_that_fails_has_no_cost(tmp_path: Path, text: str) -> None:
         run([sys.executable, str(script)], {})
 
 
-def test_the_content_hash_knows_values_and_nothing_else(tmp_path: Path) -> None:
+def test_the_content_hash_knows_values_and_nothing_else(
+    measuring: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Order of rows, case of names and the choice of a type change nothing; one changed value does, and so does null for text."""
-    exact = _content(
-        tmp_path / "a.duckdb", AWKWARD, "Id VARCHAR, Description VARCHAR, BillingCity VARCHAR, CreatedDate TIMESTAMPTZ"
-    )
-    other = _content(
-        tmp_path / "b.duckdb", AWKWARD[::-1], "ID VARCHAR, DESCRIPTION VARCHAR, BILLINGCITY VARCHAR, CREATEDDATE TIMESTAMP"
-    )
+    stamps, columns = "CreatedDate TIMESTAMPTZ", "Id VARCHAR, Description VARCHAR, BillingCity VARCHAR"
+    changed = (*AWKWARD[:2], ("001C", "nan", *AWKWARD[2][2:]))
+    table, found = import_module("measuring.table"), []
+    for name, rows, kinds in (
+        ("a", AWKWARD, f"{columns}, {stamps}"),
+        ("b", AWKWARD[::-1], f"{columns}, {stamps}".upper().replace("TIMESTAMPTZ", "TIMESTAMP")),
+        ("c", changed, f"{columns}, {stamps}"),
+    ):
+        wanted = _filled(tmp_path / f"{name}.duckdb", rows, kinds)
+        monkeypatch.setattr(sys, "argv", ["table.py", json.dumps(wanted)])
+        table.main()
+        found.append(json.loads(capsys.readouterr().out))
+    exact, other, differs = found
     assert exact == other
     assert exact["rows"] == len(AWKWARD)
-    changed = (*AWKWARD[:2], ("001C", "nan", *AWKWARD[2][2:]))
-    differs = _content(
-        tmp_path / "c.duckdb", changed, "Id VARCHAR, Description VARCHAR, BillingCity VARCHAR, CreatedDate TIMESTAMPTZ"
-    )
     assert differs["content"] != exact["content"]
 
 
-def _content(path: Path, rows: tuple[tuple[str | None, ...], ...], columns: str) -> dict[str, object]:
+def _filled(path: Path, rows: tuple[tuple[str | None, ...], ...], columns: str) -> dict[str, object]:
+    """What is asked of a table of these rows."""
     with duckdb.connect(str(path)) as database:
         database.execute("SET TimeZone = 'UTC'")
         database.execute(f"CREATE TABLE accounts ({columns}, AnnualRevenue DECIMAL(18, 0))")
         database.executemany("INSERT INTO accounts VALUES (?, ?, ?, ?, ?)", rows)
-    wanted = {"database": str(path), "table": "main.accounts", "fields": FIELDS}
-    script = ROOT / "benchmarks" / "measuring" / "table.py"
-    done = subprocess.run([sys.executable, str(script), json.dumps(wanted)], capture_output=True, text=True, check=True)
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
+    return {"database": str(path), "table": "main.accounts", "fields": FIELDS}
 
 
 # ---- postgres
@@ -179,9 +196,8 @@ def test_postgres_measures_equal_tables_and_ends_with_its_figures() -> None:
     assert "merge_vs_hand=" in last[3]
 
 
-def test_what_the_server_burns_is_charged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_the_server_burns_is_charged(measuring: None, tmp_path: Path) -> None:
     """CPU of a session's process is the contender's, also when that process has ended."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     script = tmp_path / "burn.py"
     script.write_text(
         "import json, sys, psycopg\n"
@@ -199,14 +215,29 @@ def test_what_the_server_burns_is_charged(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 @pytest.fixture
-def push(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """benchmarks/push.py, which finds its modules beside itself."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    yield import_module("push")
-    for name in set(sys.modules) - before:
-        if name == "push" or name.partition(".")[0] == "measuring":
-            del sys.modules[name]
+def push(measuring: None) -> ModuleType:
+    """benchmarks/push.py."""
+    return import_module("push")
+
+
+@pytest.fixture(scope="module")
+def running(measuring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An emulator in this process with the object of the benchmark."""
+    schema = tmp_path_factory.mktemp("target") / "schema.yaml"
+    schema.write_text(import_module("measuring.target")._SCHEMA, encoding="utf-8")
+    with Emulator(EmulatorConfig(schemas=(schema,))) as emulator:
+        emulator.checkpoint()
+        yield emulator
+
+
+@pytest.fixture
+def target(running: Emulator) -> Any:
+    """A target of the benchmark in it, without records."""
+    running.reset()
+    made = object.__new__(import_module("measuring.target").Target)
+    session = running.org.sessions.start(running.org.api_user_id, org_id=running.org.org_id)
+    made.url, made.token = running.url, session.token
+    return made
 
 
 @pytest.mark.system
@@ -232,9 +263,24 @@ def test_push_measures_work_that_was_done_and_ends_with_its_figures() -> None:
     assert "kinetic-core" not in done.stdout
 
 
-@pytest.mark.system
-def test_who_did_not_write_every_row_has_no_figures(push: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_who_did_not_write_every_row_has_no_figures(
+    push: ModuleType,
+    target: Any,
+    running: Emulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """A peer that only says so is out, with the reason told; ours would end the benchmark."""
+
+    @contextmanager
+    def fresh(_: object, operation: str) -> Iterator[Any]:
+        running.reset()
+        target.token = running.org.sessions.start(running.org.api_user_id, org_id=running.org.org_id).token
+        yield target
+
+    monkeypatch.setattr(push.Targets, "know", lambda *_: None)
+    monkeypatch.setattr(push.Targets, "fresh", fresh)
     idle = tmp_path / "idle.py"
     idle.write_text("import json\nprint(json.dumps({'wall_s': 0.1, 'cpu_s': 0.1, 'written': 60, 'refused': 0}))\n")
     settings = push.Settings(rows=60, rounds=1, scale=1, pipeline_rows=10, latency_s=0.02, peers="none", front="pipeline", seed=1)
@@ -242,42 +288,39 @@ def test_who_did_not_write_every_row_has_no_figures(push: ModuleType, tmp_path: 
     floor = push.Contender("floor", push.FLOOR)
     costs = bench.rounds("upsert", [floor, push.Contender("idle", str(idle), is_peer=True)])
     assert list(costs) == ["floor"]
-    assert "idle is out, it did not do the work (upsert): the org holds 30 records, not 60" in capsys.readouterr().out
+    assert "idle is out, it did not do the work (upsert): the org holds 0 records, not 60" in capsys.readouterr().out
     with pytest.raises(push.Undone):
         bench.rounds("insert", [push.Contender("ours", str(idle))])
 
 
-@pytest.mark.system
-def test_an_org_with_one_other_value_is_noticed(push: ModuleType, tmp_path: Path) -> None:
+def test_an_org_with_one_other_value_is_noticed(push: ModuleType, target: Any, tmp_path: Path) -> None:
     """The number of records, the sums over all, and the sample each tell alone."""
-    targets = push.Targets(tmp_path)
     made = run(
         [sys.executable, str(ROOT / "benchmarks/measuring/rows.py")],
         {"folder": str(tmp_path), "rows": 40, "forms": ["csv"], "files": 1},
     )
-    targets.know(made.told["paths"]["csv"])
+    at = {"url": target.url, "token": target.token, "home": str(tmp_path), "sobject": push.SOBJECT, "key": push.KEY}
+    floor = [sys.executable, str(ROOT / "benchmarks" / push.FLOOR)]
+    assert run(floor, {**at, "operation": "insert", "files": made.told["paths"]["csv"]}).told["refused"] == 0
     truth = made.told["truth"]
     sample = [{**truth["sample"][0], "City__c": "Bern"}, *truth["sample"][1:]]
-    with targets.fresh("upsert") as target:
-        target.check(truth)
-        for other in ({"rows": 41}, {"sums": [truth["sums"][0] + 1, truth["sums"][1]]}, {"sample": sample}):
-            with pytest.raises(push.Undone):
-                target.check({**truth, **other})
+    target.check(truth)
+    for other in ({"rows": 41}, {"sums": [truth["sums"][0] + 1, truth["sums"][1]]}, {"sample": sample}):
+        with pytest.raises(push.Undone):
+            target.check({**truth, **other})
 
 
-@pytest.mark.system
-def test_latency_meets_every_call(push: ModuleType, tmp_path: Path) -> None:
+def test_latency_meets_every_call(target: Any) -> None:
     """Each call takes at least as long as was ordered, and they are counted; latency that met nobody is an error."""
-    with push.Targets(tmp_path).fresh("insert") as target:
-        target.slow_down(0.02)
-        for _ in range(3):
-            began = time.monotonic()
-            target.call("GET", "/services/data/v67.0/limits")
-            assert time.monotonic() - began >= 0.02
-        assert target.quicken() == 3
-        target.slow_down(0.02)
-        with pytest.raises(Exception, match="of 0 requests 0 had latency"):
-            target.quicken()
+    target.slow_down(0.02)
+    for _ in range(3):
+        began = time.monotonic()
+        target.call("GET", "/services/data/v67.0/limits")
+        assert time.monotonic() - began >= 0.02
+    assert target.quicken() == 3
+    target.slow_down(0.02)
+    with pytest.raises(Exception, match="of 0 requests 0 had latency"):
+        target.quicken()
 
 
 # ---- files
@@ -302,14 +345,14 @@ def test_files_measures_jobs_that_were_done_and_ends_with_its_figures() -> None:
 
 
 @pytest.mark.system
-def test_a_file_job_that_lacks_a_part_is_noticed(measuring: None, tmp_path: Path) -> None:
+def test_a_file_job_that_lacks_a_part_is_noticed(aws: Any, tmp_path: Path) -> None:
     """Rows, report and archive are looked at; what is as it should be passes."""
     landing, target = import_module("measuring.landing"), import_module("measuring.target")
     path = tmp_path / "landed.csv"
     made = run([sys.executable, str(ROOT / "benchmarks/measuring/landing_rows.py")], {"path": str(path), "rows": 40}).told
     truth, broken = made["truth"], made["broken"]
     wanted = {"sobject": target.SOBJECT, "key_field": target.KEY}
-    with import_module("measuring.cloud").cloud(tmp_path) as aws, landing.landing(tmp_path, path, aws) as place:
+    with landing.landing(tmp_path, path, aws) as place:
         with pytest.raises(target.Undone, match="0 records"):
             place.check(truth, broken, tmp_path)
         cost = place.measured([sys.executable, str(ROOT / "benchmarks/contenders/files_floor.py")], wanted, env={})
@@ -343,10 +386,14 @@ DELETE = 'client.delete_message(QueueUrl=wanted["queue"], ReceiptHandle=one["Rec
 
 
 @pytest.fixture
-def consume(measuring: None) -> Iterator[ModuleType]:
-    """benchmarks/consume.py, which finds its modules beside itself."""
-    yield import_module("consume")
-    del sys.modules["consume"]
+def consume(measuring: None) -> ModuleType:
+    """benchmarks/consume.py."""
+    return import_module("consume")
+
+
+def near(consume: ModuleType) -> Any:
+    """One round of few messages in a queue that is near."""
+    return consume.Settings(8, 0.0, 0, 0, 1, only=("near",), peers=("theirs",), seed=1)
 
 
 @pytest.mark.system
@@ -368,50 +415,65 @@ def test_consume_measures_messages_that_were_handled_and_ends_with_its_figures()
 
 
 @pytest.mark.system
-def test_a_consumer_that_did_not_handle_and_delete_every_message_once_has_no_figures(
-    consume: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Ours and the bare loop have figures. Peers of that kind are out, with the reason told; ours would end the benchmark."""
-    works = {
-        "deletes only": (DELETE, "its handlers saw 0 messages, and not 8"),
-        "handles twice": (f"{HANDLE}; {HANDLE}; {DELETE}", "its handlers saw 16 messages, and not 8"),
-        "handles only": (HANDLE, "8 of 8 messages are left after 1.2 s"),
-    }
-    peers = []
-    for name, (work, _) in works.items():
-        script = tmp_path / f"{name}.py"
-        script.write_text(HASTY.format(benchmarks=str(ROOT / "benchmarks"), work=work))
-        peers.append(consume.Contender(name, str(script), 1.0, 1.0, venv="theirs"))
+def test_ours_and_the_bare_loop_have_figures(consume: ModuleType, aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They handle and delete every message once."""
     good = [one for one in consume.CONSUMERS if one.name in ("ours, no store", "boto3")]
-    monkeypatch.setattr(consume, "python_of", lambda venv: Path(sys.executable))
-    settings = consume.Settings(8, 0.0, 0, 0, 1, only=("near",), peers=("theirs",), seed=1)
-    with import_module("measuring.cloud").cloud(tmp_path) as aws:
-        bench = consume.Bench(settings, aws, "")
-        monkeypatch.setattr(consume, "CONSUMERS", good)
-        turns = bench.rounds(8)
-        assert {name: turn.cpu_s > 0 for name, (turn,) in turns.items()} == {"ours, no store": True, "boto3": True}
-        monkeypatch.setattr(consume, "LONGEST_S", 1.2)
-        monkeypatch.setattr(consume, "CONSUMERS", peers)
-        assert bench.rounds(8) == {}
-        told = capsys.readouterr().out
-        for name, (_, why) in works.items():
-            assert f"{name} is out, it did not do the work: {why}" in told
-        monkeypatch.setattr(consume, "CONSUMERS", [consume.Contender("ours", str(script), 1.0, 1.0)])
-        with pytest.raises(consume.Failed, match="8 of 8 messages are left"):
-            bench.rounds(8)
+    monkeypatch.setattr(consume, "CONSUMERS", good)
+    turns = consume.Bench(near(consume), aws, "").rounds(8)
+    assert {name: turn.cpu_s > 0 for name, (turn,) in turns.items()} == {"ours, no store": True, "boto3": True}
 
 
 @pytest.mark.system
-def test_the_cpu_that_counts_is_the_consumers_until_the_queue_is_empty(consume: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("work", "why"),
+    [
+        (DELETE, "its handlers saw 0 messages, and not 8"),
+        pytest.param(f"{HANDLE}; {HANDLE}; {DELETE}", "its handlers saw 16 messages, and not 8", marks=pytest.mark.long),
+        (HANDLE, "8 of 8 messages are left after 1.2 s"),
+    ],
+    ids=["deletes only", "handles twice", "handles only"],
+)
+def test_a_consumer_that_did_not_handle_and_delete_every_message_once_has_no_figures(
+    consume: ModuleType,
+    aws: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    work: str,
+    why: str,
+) -> None:
+    """A peer of that kind is out, with the reason told."""
+    script = tmp_path / "hasty.py"
+    script.write_text(HASTY.format(benchmarks=str(ROOT / "benchmarks"), work=work))
+    monkeypatch.setattr(consume, "python_of", lambda venv: Path(sys.executable))
+    monkeypatch.setattr(consume, "LONGEST_S", 1.2)
+    monkeypatch.setattr(consume, "CONSUMERS", [consume.Contender("hasty", str(script), 1.0, 1.0, venv="theirs")])
+    assert consume.Bench(near(consume), aws, "").rounds(8) == {}
+    assert f"hasty is out, it did not do the work: {why}" in capsys.readouterr().out
+
+
+def test_when_ours_does_not_do_the_work_there_is_no_result(consume: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a peer's failure is its own affair."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise consume.Failed("8 of 8 messages are left")
+
+    monkeypatch.setattr(consume.Bench, "_turn", fail)
+    monkeypatch.setattr(consume, "CONSUMERS", [consume.Contender("ours", "none.py", 1.0, 1.0)])
+    with pytest.raises(consume.Failed, match="8 of 8 messages are left"):
+        consume.Bench(near(consume), None, "").rounds(8)
+
+
+@pytest.mark.system
+def test_the_cpu_that_counts_is_the_consumers_until_the_queue_is_empty(consume: ModuleType, aws: Any, tmp_path: Path) -> None:
     """What handlers burn is charged; what was burnt before the first receive, and what another process burns, is not."""
     burn = "end = time.process_time() + {}\nwhile time.process_time() < end: pass\n"
     text = HASTY.replace("import json", "import time\n" + burn.format(0.6) + "import json", 1)
     script = tmp_path / "burns.py"
     busy = "end = time.process_time() + 0.05\n            while time.process_time() < end: pass\n            "
     script.write_text(text.format(benchmarks=str(ROOT / "benchmarks"), work=f"{busy}{HANDLE}; {DELETE}"))
-    settings = consume.Settings(8, 0.0, 0, 0, 1, only=("near",), peers=(), seed=1)
-    with import_module("measuring.cloud").cloud(tmp_path) as aws:
-        turn = consume.Bench(settings, aws, "")._turn(consume.Contender("burns", str(script), 1.0, 1.0), 8, latency_s=0.0)
+    turn = consume.Bench(near(consume), aws, "")._turn(consume.Contender("burns", str(script), 1.0, 1.0), 8, latency_s=0.0)
     assert 8 * 0.05 <= turn.cpu_s < 0.6 + 8 * 0.05
     assert turn.wall_s >= 8 * 0.05
     assert turn.calls >= 8
@@ -421,10 +483,9 @@ def test_the_cpu_that_counts_is_the_consumers_until_the_queue_is_empty(consume: 
 
 
 @pytest.fixture
-def dynamodb(measuring: None) -> Iterator[ModuleType]:
-    """benchmarks/dynamodb.py, which finds its modules beside itself."""
-    yield import_module("dynamodb")
-    del sys.modules["dynamodb"]
+def dynamodb(measuring: None) -> ModuleType:
+    """benchmarks/dynamodb.py."""
+    return import_module("dynamodb")
 
 
 @pytest.mark.system
