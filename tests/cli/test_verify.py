@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +38,16 @@ class Shell:
     """An org of some accounts and contacts, and a shell in which commands are typed."""
 
     here: Laptop
+    home: Path
     lake: Path
 
     def type(self, *words: str) -> Told:
         login = self.here.access_info
-        env = {"SF_ACCESS_TOKEN": login["access_token"], "SF_INSTANCE_URL": login["instance_url"]}
+        env = {
+            "SF_ACCESS_TOKEN": login["access_token"],
+            "SF_INSTANCE_URL": login["instance_url"],
+            "HALOCLINE_HOME": str(self.home),
+        }
         done = CliRunner().invoke(app, [*words, "--to", f"duckdb:///{self.lake}"], env=env)
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
@@ -61,13 +67,24 @@ def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
         yield here
 
 
-@pytest.fixture
-def shell(org: Laptop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """Both objects are synced."""
-    monkeypatch.setenv("HALOCLINE_HOME", str(tmp_path))
-    made = Shell(org, tmp_path / "lake.duckdb")
+@pytest.fixture(scope="module")
+def synced(org: Laptop, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """Both objects are synced, once for all tests."""
+    folder = tmp_path_factory.mktemp("synced")
+    made = Shell(org, folder / "home", folder / "lake.duckdb")
     assert made.type("sync", "Account", "Contact").code == 0
+    shutil.copytree(folder, folder / "kept")
     return made
+
+
+@pytest.fixture
+def shell(synced: Shell) -> Shell:
+    """The home and the lake are as they were after that."""
+    kept = synced.lake.parent / "kept"
+    shutil.rmtree(synced.home)
+    shutil.copytree(kept / "home", synced.home)
+    shutil.copy(kept / "lake.duckdb", synced.lake)
+    return synced
 
 
 def test_equal_sides_are_code_0_and_different_ones_3(shell: Shell) -> None:
