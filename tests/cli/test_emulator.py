@@ -53,6 +53,29 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> list[EmulatorConfig]:
     return configs
 
 
+Running = Callable[..., Result]
+
+
+@pytest.fixture
+def while_it_runs(monkeypatch: pytest.MonkeyPatch, halocline: Callable[..., Result]) -> Running:
+    """`halocline emulator` and some words in this process: what looks at its emulator when it is ready, after which it ends."""
+
+    def started(look: Callable[[Emulator], None], *words: str) -> Result:
+        def run(config: EmulatorConfig, *, on_ready: Callable[[Emulator], None]) -> None:
+            with Emulator(config) as emulator:
+                on_ready(emulator)
+                look(emulator)
+
+        monkeypatch.setattr(server, "run_forever", run)
+        done = halocline("--port", "0", *words)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        return done
+
+    return started
+
+
 @contextmanager
 def running(*words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """`halocline emulator` in a process of its own, and what it says of itself."""
@@ -73,8 +96,7 @@ def exported(text: str) -> Mapping[str, str]:
     return {name: value for _, assignment in words for name, _, value in [assignment.partition("=")]}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_any_client_in_another_terminal_finds_it(home: Path, number: signal.Signals) -> None:
+def test_any_client_in_another_terminal_finds_it(home: Path) -> None:
     """`eval` the exports, and a program that knows only login.salesforce.com is in; at the end no trace is left."""
     with running("--seed", "Account=3") as (process, said):
         script = f'eval "$({shlex.join(HALOCLINE)} emulator env)" && {shlex.quote(sys.executable)} -c {shlex.quote(CLIENT)}'
@@ -82,18 +104,24 @@ def test_any_client_in_another_terminal_finds_it(home: Path, number: signal.Sign
         assert done.stdout == "67.0\n"
         assert said.keys() == {"url", "client_id", "client_secret", "https_url", "proxy_url", "ca_file"}
         assert len(list((home / "emulators").iterdir())) == 1
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
     assert list((home / "emulators").iterdir()) == []
 
 
-def test_the_one_started_last_is_meant(halocline: Callable[..., Result]) -> None:
-    """Unless another is named, and again when the last one is gone."""
-    with running() as (_, first):
-        with running() as (_, second):
-            assert exported(halocline("env").stdout)["SF_LOGIN_URL"] == second["url"]
+def test_the_one_started_last_is_meant(halocline: Callable[..., Result], while_it_runs: Running, home: Path) -> None:
+    """Unless another is named, and again when the last one is gone, by Ctrl-C."""
+    with running() as (process, first):
+
+        def look(second: Emulator) -> None:
+            assert exported(halocline("env").stdout)["SF_LOGIN_URL"] == second.url
             assert exported(halocline("env", "--url", first["url"] + "/").stdout)["SF_LOGIN_URL"] == first["url"]
+
+        while_it_runs(look)
         assert exported(halocline("env").stdout)["HTTPS_PROXY"] == first["proxy_url"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    assert list((home / "emulators").iterdir()) == []
 
 
 def test_without_an_emulator_there_is_nothing_to_export(halocline: Callable[..., Result]) -> None:
@@ -108,11 +136,16 @@ def test_without_an_emulator_there_is_nothing_to_export(halocline: Callable[...,
     assert json.loads(halocline("env", "--json").stdout)["exit_code"] == 2
 
 
-def test_a_home_that_cannot_be_written_stops_nothing(home: Path) -> None:
+def test_a_home_that_cannot_be_written_stops_nothing(
+    halocline: Callable[..., Result], while_it_runs: Running, home: Path
+) -> None:
     """The emulator runs without its note, and is found by its address."""
     home.write_text("a file, not a folder")
-    with running() as (_, said):
-        assert exported(CliRunner().invoke(app, ["emulator", "env", "--url", said["url"]]).stdout)["SF_LOGIN_URL"] == said["url"]
+
+    def look(emulator: Emulator) -> None:
+        assert exported(halocline("env", "--url", emulator.url).stdout)["SF_LOGIN_URL"] == emulator.url
+
+    while_it_runs(look)
 
 
 @pytest.mark.parametrize("note", ['{"url": "http://127.0.0.1:1"}', "not json", "[]", '{"url": 5}'])
@@ -248,22 +281,19 @@ def test_an_address_that_is_none_of_this_machine_is_looked_at(halocline: Callabl
     assert (done.exit_code, "Look at --host" in done.stderr) == (1, True)
 
 
-def test_faults_can_be_there_from_the_start(home: Path) -> None:
+def test_faults_can_be_there_from_the_start(while_it_runs: Running) -> None:
     """As text or in the words of the admin API, as often as wanted."""
     rules = ["answer: path=/a status=418", '{"action": "answer", "path": "/b", "status": 419}']
-    with running("--fault", rules[0], "--fault", rules[1]) as (_, said):
-        assert [httpx2.get(said["url"] + path, trust_env=False).status_code for path in ("/a", "/b")] == [418, 419]
+
+    def look(emulator: Emulator) -> None:
+        assert [httpx2.get(emulator.url + path, trust_env=False).status_code for path in ("/a", "/b")] == [418, 419]
+
+    while_it_runs(look, "--fault", rules[0], "--fault", rules[1])
 
 
-def test_it_says_how_to_reach_it(monkeypatch: pytest.MonkeyPatch, halocline: Callable[..., Result]) -> None:
+def test_it_says_how_to_reach_it(while_it_runs: Running) -> None:
     """The three exports of the README, and the line for clients with fixed hosts."""
-
-    def run(config: EmulatorConfig, *, on_ready: Callable[[Emulator], None]) -> None:
-        with Emulator(config) as emulator:
-            on_ready(emulator)
-
-    monkeypatch.setattr(server, "run_forever", run)
-    said = halocline("--port", "0", "--seed", "Account=2,Contact=1").stdout
+    said = while_it_runs(lambda _: None, "--seed", "Account=2,Contact=1").stdout
     for expected in (
         "export SF_LOGIN_URL=http://127.0.0.1:",
         "export SF_CLIENT_ID=",
@@ -271,4 +301,4 @@ def test_it_says_how_to_reach_it(monkeypatch: pytest.MonkeyPatch, halocline: Cal
         "halocline emulator env",
     ):
         assert expected in said
-    assert "emulator env" not in halocline("--port", "0", "--no-proxy").stdout
+    assert "emulator env" not in while_it_runs(lambda _: None, "--no-proxy").stdout
