@@ -123,9 +123,9 @@ _TEXT = "x" * MB
 BOMBS: dict[str, Callable[[], pa.Table]] = {  # made by the test: they are hundreds of megabytes
     "a text of a megabyte, in each row": lambda: pa.table({"a": pa.DictionaryArray.from_arrays([0] * 5_000, [_TEXT])}),
     "bytes": lambda: pa.table({"a": pa.DictionaryArray.from_arrays([0] * 5_000, pa.array([_TEXT.encode()]))}),
-    "a text in a list": lambda: pa.table({"a": pa.array([["y" * 500] * 200] * 2_000)}),
-    "a text in a struct": lambda: pa.table({"a": pa.array([{"b": "y" * 5_000}] * 20_000)}),
-    "a text in a map": lambda: pa.table({"a": pa.array([[("k", "y" * 5_000)]] * 20_000, pa.map_(pa.string(), pa.string()))}),
+    "a text in a list": lambda: pa.table({"a": pa.array([["y" * 5_000] * 20] * 800)}),
+    "a text in a struct": lambda: pa.table({"a": pa.array([{"b": "y" * 5_000}] * 16_000)}),
+    "a text in a map": lambda: pa.table({"a": pa.array([[("k", "y" * 5_000)]] * 16_000, pa.map_(pa.string(), pa.string()))}),
     "nulls without end": lambda: pa.table({"a": pa.nulls(80 * MB, pa.bool_())}),
     "numbers without end": lambda: pa.table({"a": pa.array([7]).take(pa.array(np.zeros(12 * MB, np.int32)))}),
 }
