@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples, stride
 from tests.push.fake import WRITTEN, FakeDestination, Fuse, FusedLedger, Killed, ListRows, Org
 
 from halocline.errors import FixConfig, LeaseHeld, NetworkFailed, Refused, StorageFailed
@@ -36,6 +37,7 @@ from halocline.push.run import PushRun
 
 UPSERT = WriteOrder("Account", SyncMode.UPSERT, key="Ext__c", batch_size=2)
 INSERT = WriteOrder("Account", SyncMode.INSERT, batch_size=2)
+DEATHS = stride(3)
 PINNED = 367_670_622_436_486_134
 Row = dict[str, Any]
 
@@ -284,7 +286,7 @@ def test_a_run_that_dies_anywhere_is_learnt_from(tmp_path: Path, order: WriteOrd
     """Killed at every deed, the next run with more rows makes each record once, and the one after it sends nothing."""
     points = _deeds(tmp_path / "whole", order, diff_key)
     assert points > 10
-    for at in range(1, points + 1):
+    for at in range(1, points + 1, DEATHS):
         flow, fuse = Flow(tmp_path / str(at), order=order, diff_key=diff_key), Fuse(at)
         with pytest.raises(Killed):
             flow.push(accounts("a", "b", "c", "d", "e"), ledger=FusedLedger(flow.ledger, fuse), fuse=fuse)
@@ -319,7 +321,7 @@ def test_a_retry_that_dies_anywhere_is_learnt_from(tmp_path: Path, monkeypatch: 
     _try_again(*_refused_as_a_whole(tmp_path / "whole", monkeypatch), whole)
     assert len(whole.seen) > 10
     resumed = 0
-    for at in range(1, len(whole.seen) + 1):
+    for at in range(1, len(whole.seen) + 1, DEATHS):
         flow, first = _refused_as_a_whole(tmp_path / str(at), monkeypatch)
         fuse = Fuse(at)
         with pytest.raises(Killed):
@@ -332,7 +334,7 @@ def test_a_retry_that_dies_anywhere_is_learnt_from(tmp_path: Path, monkeypatch: 
         flow.push(accounts("a", "b", "c", "d"))
         assert flow.org.names() == ["a", "b", "c", "d"], fuse.seen[-1]
         assert flow.push(accounts("a", "b", "c", "d")).unchanged == 4, fuse.seen[-1]
-    assert way == "pushed" or resumed > 5
+    assert way == "pushed" or resumed > 5 // DEATHS
 
 
 class FuseAt(Fuse):
@@ -515,7 +517,7 @@ loads = st.lists(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b"
 
 
 @given(loads)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_with_diff_the_org_ends_as_without(sequence: list[list[tuple[int, str]]]) -> None:
     """Whatever is pushed in whatever order, duplicates and refusals too."""
     with tempfile.TemporaryDirectory() as folder:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from tests.connectors.salesforce.writable import writable
+from tests.examples import stride
 from tests.push.fake import Fuse, FusedLedger, Heard, Killed, ListRows
 
 from halocline.connectors.salesforce.client import SalesforceClient
@@ -83,7 +84,7 @@ def test_a_process_that_dies_at_any_deed_loses_and_doubles_nothing(
 ) -> None:
     """Every write of the ledger, before and after it: each record is in the org once; an insert by collections may doubt."""
     doubts = deeds = 0
-    for at in range(1, 200):
+    for at in range(1, 200, stride(3)):
         start = f"{mode}{api}{taken_up[0]}{at}"
         rows = [{"Ext__c": f"{start}{n}", "Name": f"{start} {n}"} for n in range(6)]
         order = WriteOrder("Account", mode, key="Ext__c", api=api, batch_size=2)
