@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ import httpx2
 import pytest
 from tests.connectors.aws.test_sns_signature import NOTICE, NOW, TOPIC, signed
 from tests.connectors.salesforce.loopback import said, serving
+from tests.examples import in_turn
 from tests.security.attacks import Attacks
 
 from halocline.connectors.aws import SignatureCheck
@@ -184,17 +186,15 @@ def test_ids_and_headers(attacks: Attacks) -> None:
             "%2e%2e",
             "//evil.example",
         )
-        for text in odd:
+        calls: tuple[Callable[[str], object], ...] = (
+            lambda text: client.record("Account", text),
+            lambda text: client.delete("Account", text),
+            lambda text: client.upsert("Account", {"Name": "a"}, external_id_field="Ext__c", value=text),
+        )
+        for text, call in in_turn(odd, calls):
             server.asked.clear()
-            for work in (
-                lambda text=text: client.record("Account", text),
-                lambda text=text: client.delete("Account", text),
-                lambda text=text: client.upsert("Account", {"Name": "a"}, external_id_field="Ext__c", value=text),
-            ):
-                try:
-                    work()
-                except (HaloclineError, ValueError):
-                    continue
+            with suppress(HaloclineError, ValueError):
+                call(text)
             base = "/services/data/v67.0/sobjects/Account/"
             for asked in server.asked:
                 rest = urlsplit(asked.target)
@@ -203,7 +203,7 @@ def test_ids_and_headers(attacks: Attacks) -> None:
                     rest.path.startswith(base) and not rest.query and told == text and "evil" not in asked.headers.get("Host", "")
                 )
                 attacks.blocked(f"{text!r}: {asked.method} {asked.target}", is_alone)
-            attacks.blocked(f"{text!r} as more than its own requests", len(server.asked) <= 3)
+            attacks.blocked(f"{text!r} as more than its own request", len(server.asked) <= 1)
         for value in ("a\r\nX-Evil: 1", "a\nX-Evil: 1", "a\0b", "a\rb"):
             server.asked.clear()
             with suppress(HaloclineError, ValueError):

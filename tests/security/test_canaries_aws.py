@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 from tests.connectors.salesforce.loopback import Answer, Asked, closed_port, serving
+from tests.examples import in_turn
 from tests.security import servers
 from tests.security.canaries import Watch, canary
 from tests.security.servers import echo, talking
@@ -40,18 +41,17 @@ def test_AWS(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
         }
 
     with serving(Answer()) as server:
-        for answer, script in _AWS_ANSWERS.items():
-            server.script = script
-            for service, work in calls(server.url).items():
-                watch.attempt(f"{service}: {answer}", work, hiding=(secret, token))
+        for answer, (service, work) in in_turn(_AWS_ANSWERS, calls(server.url).items()):
+            server.script = _AWS_ANSWERS[answer]
+            watch.attempt(f"{service}: {answer}", work, hiding=(secret, token))
     dead = closed_port()
-    for what, endpoint in {
+    places = {
         "nobody there": f"http://user:{inside}@127.0.0.1:{dead}",
         "no port": f"http://user:{inside}@127.0.0.1:x",
         "no URL": f"127.0.0.1 {inside}",
-    }.items():
-        for service, work in calls(endpoint).items():
-            watch.attempt(f"{service} at an address: {what}", work, hiding=(inside, secret, token))
+    }
+    for what, service in in_turn(places, calls(None)):
+        watch.attempt(f"{service} at an address: {what}", calls(places[what])[service], hiding=(inside, secret, token))
 
 
 def _boto(keys: dict[str, str]) -> dict[str, str]:

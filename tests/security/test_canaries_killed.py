@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.examples import examples
 from tests.security.canaries import Watch, canary, is_in
 from tests.system.shell import KILLED, Shell, Typed, env_of, shell
 
@@ -30,7 +31,7 @@ WAYS = {
     "stage": ("--use-stage",),
 }
 
-POINTS = 4  # of each command, spread evenly over what it does
+POINTS = examples(4, least=2)  # of each command, spread evenly over what it does
 
 
 @dataclass

@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel, TypeAdapter
+from tests.examples import in_turn
 from tests.security.canaries import Watch, canary
 from tests.system.desk import Desk, desk_at, frozen_org
 
@@ -46,40 +47,39 @@ class _Order(BaseModel):
     number: int
 
 
-def _errors(body: str) -> Iterator[tuple[str, Callable[[], object]]]:
-    def raised(error: BaseException, cause: BaseException | None = None) -> Callable[[], object]:
-        def work() -> None:
-            raise error from cause
+def _raised(error: BaseException, cause: BaseException | None = None) -> None:
+    raise error from cause
 
-        return work
 
-    def noted() -> None:
-        error = ValueError("bad")
-        error.add_note(WORD)
-        raise error
+def _noted() -> None:
+    error = ValueError("bad")
+    error.add_note(WORD)
+    raise error
 
-    yield "its text", raised(ValueError(f"cannot handle {WORD}"))
-    yield "the whole body", raised(RuntimeError(body))
-    yield "as repr", raised(ValueError(f"{body!r}"))
-    yield "a key", raised(KeyError(WORD))
-    yield "a cause", raised(ValueError("bad"), ValueError(WORD))
-    yield "a group", raised(ExceptionGroup("several", [ValueError(WORD), KeyError(WORD)]))
-    yield "a note", noted
-    yield "pydantic", lambda: _Order.model_validate({"number": WORD})
-    yield "pydantic, a list", lambda: TypeAdapter(list[int]).validate_python([WORD, WORD])
-    yield "JSON", lambda: json.loads(f"[{WORD}")
-    yield "a driver", lambda: sqlite3.connect(":memory:").execute(f"SELECT {WORD}")
-    yield "arguments", raised(OSError(5, "cannot open", f"/data/{WORD}"))
+
+_ERRORS: dict[str, Callable[[str], object]] = {
+    "its text": lambda _: _raised(ValueError(f"cannot handle {WORD}")),
+    "the whole body": lambda body: _raised(RuntimeError(body)),
+    "as repr": lambda body: _raised(ValueError(f"{body!r}")),
+    "a key": lambda _: _raised(KeyError(WORD)),
+    "a cause": lambda _: _raised(ValueError("bad"), ValueError(WORD)),
+    "a group": lambda _: _raised(ExceptionGroup("several", [ValueError(WORD), KeyError(WORD)])),
+    "a note": lambda _: _noted(),
+    "pydantic": lambda _: _Order.model_validate({"number": WORD}),
+    "pydantic, a list": lambda _: TypeAdapter(list[int]).validate_python([WORD, WORD]),
+    "JSON": lambda _: json.loads(f"[{WORD}"),
+    "a driver": lambda _: sqlite3.connect(":memory:").execute(f"SELECT {WORD}"),
+    "arguments": lambda _: _raised(OSError(5, "cannot open", f"/data/{WORD}")),
+}
 
 
 def test_bodies_of_messages(watch: Watch) -> None:
     """Logs in lines and in JSON, spans, metrics and health tell what happened to a message, and nothing that it holds."""
-    for kind, body in BODIES.items():
-        for how, work in _errors(body):
-            try:
-                work()
-            except BaseException as error:  # noqa: BLE001 - whatever a handler raises
-                watch.look(f"{kind}: {how}", _observed(Delivery("handle", body, "id", 1), error), hiding=(WORD,))
+    for (how, work), (kind, body) in in_turn(_ERRORS.items(), BODIES.items()):
+        try:
+            work(body)
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises
+            watch.look(f"{kind}: {how}", _observed(Delivery("handle", body, "id", 1), error), hiding=(WORD,))
 
 
 def _observed(delivery: Delivery, error: BaseException) -> dict[str, bytes]:
@@ -135,11 +135,10 @@ def test_masked_values(watch: Watch, desk: Desk) -> None:
     desk.add(40, Description=value)
     desk.env["HALOCLINE_MASK_KEY"] = key
     folders = (desk.folder,)
-    for mask in ("Description=hash", "Description=null"):
-        for way in ("rest", "stage"):
-            watch.attempt(
-                f"{way}, {mask}, JSON", lambda w=way, m=mask: _went(desk, w, m, "--json"), hiding=(value, key), folders=folders
-            )
+    for way, mask in in_turn(("rest", "stage"), ("Description=hash", "Description=null")):
+        watch.attempt(
+            f"{way}, {mask}, JSON", lambda w=way, m=mask: _went(desk, w, m, "--json"), hiding=(value, key), folders=folders
+        )
     desk.lake.unlink()
     desk.lake.write_bytes(b"no database, and long enough not to be taken for an empty one" * 100)
     watch.attempt(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
 from pathlib import Path
 from urllib.parse import quote
 
 from cryptography.hazmat.primitives import serialization
 from tests.command_line import app
 from tests.connectors.salesforce.loopback import Answer, Asked, closed_port, said, serving
+from tests.examples import in_turn
 from tests.security.canaries import Watch, awkward, canary, key
 from tests.security.servers import echo, shown
 from typer import testing
@@ -74,21 +77,20 @@ def _logins(name: str, url: str) -> Iterator[tuple[str, Callable[[], object], tu
 def test_logins_to_Salesforce(watch: Watch) -> None:
     """A login that is refused, echoed, cut or redirected tells nothing of what was sent."""
     with serving(Answer()) as server:
-        for answer, script in _ANSWERS.items():
-            server.script = script
-            for how, login, secrets in _logins("login", server.url):
-                watch.attempt(f"{how}: {answer}", login, hiding=secrets)
-    dead = closed_port()
+        for answer, (how, login, secrets) in in_turn(_ANSWERS, _logins("login", server.url)):
+            server.script = _ANSWERS[answer]
+            watch.attempt(f"{how}: {answer}", login, hiding=secrets)
+    dead = f"http://127.0.0.1:{closed_port()}"
     places = {
-        "nobody listens": f"http://127.0.0.1:{dead}",
-        "no TLS": f"https://127.0.0.1:{dead}",
+        "nobody listens": dead,
+        "no TLS": dead.replace("http:", "https:"),
         "no address": "http://[::1",
         "not this machine": "http://login.example",
         "a browser's address": "https://x.lightning.force.com",
     }
-    for place, url in places.items():
-        for how, login, secrets in _logins("login", url):
-            watch.attempt(f"{how}: {place}", login, hiding=secrets)
+    for place, number in in_turn(places, range(len(list(_logins("login", dead))))):
+        how, login, secrets = list(_logins("login", places[place]))[number]
+        watch.attempt(f"{how}: {place}", login, hiding=secrets)
     inside = canary("inside of an address")
     for url in (
         f"https://user:{inside}@x.my.salesforce.com",
@@ -105,21 +107,10 @@ def test_calls_to_Salesforce(watch: Watch) -> None:
     opaque, marked = canary("an access token"), f"00D5g0000012345!{canary('a session id')}"
     secrets = {opaque: (opaque,), marked: (canary("a session id"),)}
     with serving(Answer()) as server:
-        for answer, script in _ANSWERS.items():
-            server.script = script
-            for token, hidden in secrets.items():
-                client = SalesforceClient(SessionAuthenticator(token, server.url))
-                calls: dict[str, Callable[[], object]] = {
-                    "query": lambda client=client: list(client.query("SELECT Id FROM Account")),
-                    "describe": lambda client=client: client.describe("Account"),
-                    "stream": lambda client=client: _streamed(client),
-                    "create": lambda client=client: client.transport.send(
-                        "POST", "sobjects/Account", json={}, accept=(201,), safe=False
-                    ),
-                }
-                for call, work in calls.items():
-                    watch.attempt(f"{call}: {answer}", work, hiding=hidden)
-                client.close()
+        for answer, (token, call) in in_turn(_ANSWERS, product(secrets, _CALLS)):
+            server.script = _ANSWERS[answer]
+            with SalesforceClient(SessionAuthenticator(token, server.url)) as client:
+                watch.attempt(f"{call}: {answer}", partial(_CALLS[call], client), hiding=secrets[token])
 
 
 def test_waits_that_end(watch: Watch) -> None:
@@ -144,6 +135,14 @@ def _streamed(client: SalesforceClient) -> None:
     with client.transport.stream("jobs/query/1/results") as body:
         for _ in body.chunks():
             pass
+
+
+_CALLS: dict[str, Callable[[SalesforceClient], object]] = {
+    "query": lambda client: list(client.query("SELECT Id FROM Account")),
+    "describe": lambda client: client.describe("Account"),
+    "stream": _streamed,
+    "create": lambda client: client.transport.send("POST", "sobjects/Account", json={}, accept=(201,), safe=False),
+}
 
 
 _LOGIN_VARIABLES: dict[str, dict[str, str]] = {
@@ -175,15 +174,14 @@ def test_command_line(watch: Watch, tmp_path: Path) -> None:
     home = tmp_path / "home"
     some = ("500 with the form", "400 of OAuth", "401 of REST", "200 with another object", "cut before the head")
     with serving(Answer()) as server:
-        for answer in some:
-            server.script = _ANSWERS[answer]
-            for number, (how, variables) in enumerate(_LOGIN_VARIABLES.items()):
-                at = {"SF_INSTANCE_URL": server.url} if how == "session" else {"SF_LOGIN_URL": server.url}
-                env = {**variables, **at, "HALOCLINE_HOME": str(home), "HALOCLINE_SPOOL": str(tmp_path / "spool")}
-                hidden = tuple(value for value in variables.values() if value.startswith("k"))
-                for command in _COMMANDS[number % 2 :: 2]:
-                    words = [one.format(lake=tmp_path / "lake.duckdb", rows=rows) for one in command]
-                    _run(watch, f"{command[0]} {command[-1]}, {how}: {answer}", words, env=env, hiding=hidden, folder=tmp_path)
+        typed = [(how, words) for number, how in enumerate(_LOGIN_VARIABLES) for words in _COMMANDS[number % 2 :: 2]]
+        for (how, command), answer in in_turn(typed, some):
+            server.script, variables = _ANSWERS[answer], _LOGIN_VARIABLES[how]
+            at = {"SF_INSTANCE_URL": server.url} if how == "session" else {"SF_LOGIN_URL": server.url}
+            env = {**variables, **at, "HALOCLINE_HOME": str(home), "HALOCLINE_SPOOL": str(tmp_path / "spool")}
+            hidden = tuple(value for value in variables.values() if value.startswith("k"))
+            words = [one.format(lake=tmp_path / "lake.duckdb", rows=rows) for one in command]
+            _run(watch, f"{command[0]} {command[-1]}, {how}: {answer}", words, env=env, hiding=hidden, folder=tmp_path)
 
 
 def _run(watch: Watch, what: str, words: list[str], *, env: dict[str, str], hiding: tuple[str, ...], folder: Path) -> None:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from snowflake.connector.errors import OperationalError, ProgrammingError
 from tests.connectors.salesforce.loopback import Answer, Asked, said, serving
 from tests.connectors.snowflake.standin import SnowflakeConnection
+from tests.examples import in_turn
 from tests.security.canaries import Watch, awkward, canary, key
 
 from halocline import registry
@@ -73,17 +74,17 @@ def test_logins_to_Snowflake(watch: Watch, tmp_path: Path) -> None:
     """A login that is refused, repeated, cut or redirected, and a key that cannot be used, tell nothing of what was given."""
     with serving(Answer()) as server:
         at = f"host=127.0.0.1&port={urlsplit(server.url).port}&protocol=http&login_timeout=1"
-        for answer, script in _ANSWERS.items():
-            server.script = script
-            for how, uri, secrets in _logins(tmp_path, at):
-                if how.startswith("key") and answer != "a wrong key" and "encrypted" not in how:
-                    continue  # the key is looked at before the server is asked
+        logins = list(_logins(tmp_path, at))
+        unused = [one for one in logins if one[0].startswith("key") and "encrypted" not in one[0]]  # looked at before it is asked
+        asked = in_turn(_ANSWERS, [one for one in logins if one not in unused])
+        for answer, (how, uri, secrets) in [*asked, *(("a wrong key", one) for one in unused)]:
+            server.script = _ANSWERS[answer]
 
-                def work(uri: str = uri) -> None:
-                    registry.open_query(uri, "SELECT 1")
-                    pytest.fail("it was let in")
+            def work(uri: str = uri) -> None:
+                registry.open_query(uri, "SELECT 1")
+                pytest.fail("it was let in")
 
-                watch.attempt(f"{how}: {answer}", work, hiding=secrets)
+            watch.attempt(f"{how}: {answer}", work, hiding=secrets)
 
 
 def test_sessions_and_stages_of_Snowflake(watch: Watch, tmp_path: Path) -> None:
