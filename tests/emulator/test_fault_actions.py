@@ -256,13 +256,15 @@ def test_a_late_commit_has_an_early_stamp(emulator: Emulator, client: httpx2.Cli
 @pytest.mark.parametrize("how", ["release", "lift", "commit"])
 def test_a_late_commit_can_wait_for_a_word(emulator: Emulator, client: httpx2.Client, how: str) -> None:
     """Its rule is released or lifted, or its transaction is ended."""
+    before = emulator.store.begin()  # the next one's number is one higher
+    emulator.store.rollback(before)
     rule = emulator.faults.add("late_commit")
     client.post("/composite/sobjects", json={"records": [{"attributes": {"type": "Account"}, "Name": "x"}]})
     emulator.clock.advance(1e6)
     assert names(client) == []
     door = f"{emulator.url}/__emulator__"
     word = {"release": ("POST", f"faults/{rule}/release"), "lift": ("DELETE", f"faults/{rule}")}
-    method, path = word.get(how, ("POST", "transactions/transaction-1/commit"))
+    method, path = word.get(how, ("POST", f"transactions/transaction-{int(before.partition('-')[2]) + 1}/commit"))
     assert httpx2.request(method, f"{door}/{path}").status_code == 204
     assert names(client) == ["x"]
     emulator.faults.clear()
@@ -271,7 +273,6 @@ def test_a_late_commit_can_wait_for_a_word(emulator: Emulator, client: httpx2.Cl
 
 def test_what_was_never_seen_is_gone_after_a_reset(emulator: Emulator, client: httpx2.Client) -> None:
     """With the rule that held it back; later changes are complete up to now again."""
-    emulator.checkpoint()
     emulator.faults.add("late_commit")
     client.post("/sobjects/Account", json={"Name": "x"})
     emulator.reset()
@@ -319,10 +320,12 @@ def test_a_stuck_ingest_job_and_batch_are_released(emulator: Emulator, client: h
     assert len(names(client)) == 20
 
 
-def test_an_emulator_with_a_stuck_job_stops(emulator: Emulator, client: httpx2.Client) -> None:
+def test_an_emulator_with_a_stuck_job_stops(run_emulator: Callable[..., Emulator]) -> None:
     """It does not wait for the job, which has no end."""
+    emulator = run_emulator()
     emulator.faults.add("job_stuck", times=0)
-    query_job(client)
+    with connect(emulator) as client:
+        query_job(client)
     classic = Classic(emulator)
     classic.add(classic.create("insert", "Account"), TEN)
     classic.http.close()
