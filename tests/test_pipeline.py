@@ -7,6 +7,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from halocline.rows.files import FileOptions
 from halocline.rows.of import rows_of
 from halocline.rows.query import Query
 from tests.connectors.salesforce.writable import SCHEMA, HastyPace
+from tests.examples import in_turn
 
 pytestmark = pytest.mark.system
 
@@ -152,8 +154,7 @@ SOURCES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("kind", list(SOURCES))
-@BOTH_WAYS
+@pytest.mark.parametrize(("kind", "api"), in_turn(SOURCES, ("collections", "bulk")))
 def test_anything_with_rows_is_written(org: Org, tmp_path: Path, kind: str, api: str) -> None:
     """The same three records, whatever they are kept in, on both paths, with their ids in the order of the source."""
     source = SOURCES[kind](tmp_path)
@@ -508,11 +509,13 @@ def test_an_error_is_an_exception_with_salesforces_words(org: Org) -> None:
     assert (error.row, error.code, error.facts["fields"]) == (1, "REQUIRED_FIELD_MISSING", ("Name",))
 
 
-@BOTH_WAYS
-@pytest.mark.parametrize("laid", ["list", "generator"])
-@pytest.mark.parametrize(("count", "size"), [(10, 3), (9, 3), (1, 200), (450, 200)])
-def test_batches_are_told_with_the_running_result(org: Org, api: str, laid: str, count: int, size: int) -> None:
+@pytest.mark.parametrize(
+    ("batches", "way"),
+    in_turn([(10, 3), (9, 3), (1, 200), (450, 200)], product(("collections", "bulk"), ("list", "generator"))),
+)
+def test_batches_are_told_with_the_running_result(org: Org, batches: tuple[int, int], way: tuple[str, str]) -> None:
     """Number, an int of how many there are, and the very result, which then knows just so many records."""
+    (count, size), (api, laid) = batches, way
     told: list[tuple[int, int, int, SyncStatus]] = []
     results: list[SyncResult] = []
 
@@ -525,9 +528,9 @@ def test_batches_are_told_with_the_running_result(org: Org, api: str, laid: str,
     rows = [*records(count - 1), {"Ext__c": "x"}]
     source: Any = rows if laid == "list" else iter(rows)
     result = org.upserting(api=api, batch_size=size, callbacks={"on_batch_complete": on_batch}).sync(source)
-    batches = -(-count // size)
-    known = [min(size * number, count) for number in range(1, batches + 1)]
-    assert told == [(number, batches, so_many, SyncStatus.IN_PROGRESS) for number, so_many in enumerate(known, 1)]
+    total = -(-count // size)
+    known = [min(size * number, count) for number in range(1, total + 1)]
+    assert told == [(number, total, so_many, SyncStatus.IN_PROGRESS) for number, so_many in enumerate(known, 1)]
     assert all(one is result for one in results)
     assert result.metadata["api_calls"] >= 1
 
