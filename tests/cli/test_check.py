@@ -81,26 +81,31 @@ def test_the_database_of_a_query_has_to_be_there(desk: PushDesk) -> None:
     assert (lake["success"], lake["found"]) == (True, "answers queries")
 
 
-@pytest.mark.parametrize(
-    ("flow", "says"),
-    [
-        ("f: {kind: push, file: some.csv, object: Acount, mode: insert}", "Did you mean Account"),
-        ("f: {kind: push, file: some.csv, object: Account, key: Nope__c, mapping: {key: Nope__c}}", "Account has no such field"),
-        ("f: {kind: push, file: some.csv, object: Account, key: Name, mapping: {key: Ext__c, name: Name}}", "no external id"),
-        ("f: {kind: push, rows: 'nowhere_at_all:x', object: Account, mode: insert}", "there is no module nowhere_at_all"),
-        ("f: {kind: push, from: lake, query: SELECT 1, object: Account, mode: insert, mapping: {a: Nme}}", "Did you mean Name"),
-        ("f: {kind: sync, from: org, to: lake, objects: [Acount]}", "Did you mean Account"),
-        ("f: {kind: sync, from: org, to: lake, objects: [Account], mask: {Webiste: 'null'}}", "Did you mean Website"),
-        ("f: {kind: listen, queue: q, handlers: 'nowhere_at_all:x'}", "there is no module nowhere_at_all"),
-    ],
+IMPOSSIBLE = (
+    ("{kind: push, file: some.csv, object: Acount, mode: insert}", "Did you mean Account"),
+    ("{kind: push, file: some.csv, object: Account, key: Nope__c, mapping: {key: Nope__c}}", "Account has no such field"),
+    ("{kind: push, file: some.csv, object: Account, key: Name, mapping: {key: Ext__c, name: Name}}", "no external id"),
+    ("{kind: push, rows: 'nowhere_at_all:x', object: Account, mode: insert}", "there is no module nowhere_at_all"),
+    ("{kind: push, from: lake, query: SELECT 1, object: Account, mode: insert, mapping: {a: Nme}}", "Did you mean Name"),
+    ("{kind: sync, from: org, to: lake, objects: [Acount]}", "Did you mean Account"),
+    ("{kind: sync, from: org, to: lake, objects: [Account], mask: {Webiste: 'null'}}", "Did you mean Website"),
+    ("{kind: listen, queue: q, handlers: 'nowhere_at_all:x'}", "there is no module nowhere_at_all"),
 )
-def test_a_flow_is_held_against_its_org(desk: PushDesk, flow: str, says: str) -> None:
-    """What it could never do is told now, with the line of the flow; nothing is sent."""
+
+
+def test_a_flow_is_held_against_its_org(desk: PushDesk) -> None:
+    """What it could never do is told now, of each with its line; nothing is sent."""
     duckdb.connect("lake.duckdb").close()
     desk.emulator.calls.clear()
-    desk.file("halocline.yaml", f"{FLOWS}  {flow}\n")
-    told = desk.type("check")
-    assert (told.exit_code, "failed  flow f (halocline.yaml, line 8)" in told.out, says in told.err) == (2, True, True), told
+    desk.file("halocline.yaml", FLOWS + "".join(f"  f{at}: {flow}\n" for at, (flow, _) in enumerate(IMPOSSIBLE)))
+    told = {one["name"]: one for one in desk.documents("check")}
+    for at, (_, says) in enumerate(IMPOSSIBLE):
+        one = told[f"flow f{at}"]
+        assert (one["state"], one["line"], one["exit_code"], says in one["error"]) == ("failed", 8 + at, 2, True), one
+    flow, says = IMPOSSIBLE[0]
+    desk.file("halocline.yaml", f"{FLOWS}  f: {flow}\n")
+    said = desk.type("check")
+    assert (said.exit_code, "failed  flow f (halocline.yaml, line 8)" in said.out, says in said.err) == (2, True, True), said
     assert desk.sent() == []
 
 
