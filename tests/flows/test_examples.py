@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import sqlite3
@@ -147,7 +148,7 @@ def test_a_file_that_landed_is_taken_care_of(desk: PushDesk, aws: FakeAWS) -> No
 def test_messages_go_to_their_handlers(desk: PushDesk, aws: FakeAWS) -> None:
     """By their events, and to the one for all else; the worker ends with 0 when it is told to."""
     environment = {**os.environ, **desk.env, "PYTHONPATH": os.pathsep.join(one for one in sys.path if one)}
-    subprocess.run([sys.executable, "send.py"], check=True, env=environment)
+    runpy.run_path("send.py", run_name="__main__")
     with Path("worker.log").open("w") as log:
         worker = subprocess.Popen([sys.executable, "-m", "halocline", "listen", "users"], env=environment, stderr=log)
     try:
