@@ -152,11 +152,10 @@ def _token(emulator: Emulator) -> str:
 
 def test_names_in_SQL(attacks: Attacks) -> None:
     """A column or a table of any name is that table: nothing else is made, read or dropped."""
-    for text in INJECTIONS:
-        for opened in (lambda: sqlite3.connect(":memory:"), lambda: duckdb.connect(":memory:")):
-            database = opened()
-            database.execute("CREATE TABLE kept (x INTEGER)")
-            database.execute("INSERT INTO kept VALUES (1)")
+    for database in (sqlite3.connect(":memory:"), duckdb.connect(":memory:")):
+        database.execute("CREATE TABLE kept (x INTEGER)")
+        database.execute("INSERT INTO kept VALUES (1)")
+        for text in INJECTIONS:
             try:
                 database.execute(f"CREATE TABLE {quoted(text)} ({quoted(text)} VARCHAR)")
                 database.execute(f"INSERT INTO {quoted(text)} ({quoted(text)}) VALUES (?)", [text])
@@ -166,7 +165,7 @@ def test_names_in_SQL(attacks: Attacks) -> None:
                 is_itself = True  # a name that the database cannot have
             kept = database.execute("SELECT * FROM kept").fetchall()
             attacks.blocked(f"{text!r}", is_itself and kept == [(1,)])
-            database.close()
+        database.close()
 
 
 def test_ids_and_headers(attacks: Attacks) -> None:
@@ -229,7 +228,7 @@ def test_YAML(attacks: Attacks, tmp_path: Path) -> None:
         "flows: !!binary '@@@'",
         bomb,
         "flows: &x {a: *x}",
-        "a: " * 1 + "[" * 5_000,
+        "a: " + "[" * 1_000,
         "{a: " * 3_000,
         "flows: {a: 1, a: 2}",
         f"flows: {'9' * 10_000}",
