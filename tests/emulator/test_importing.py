@@ -129,7 +129,7 @@ def test_an_unusual_object_comes_back_as_it_was(ticket: Described, tmp_path: Pat
     assert fields(again)["Kind"]["picklistValues"][1]["validFor"] == "gAAA"
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", [0, 1, *(pytest.param(number, marks=pytest.mark.long) for number in range(2, 5))])
 def test_whatever_a_field_says_comes_back(tmp_path: Path, number: int) -> None:
     """Flags, sizes and texts of fields that are changed at random: none is lost on the way."""
     dice = random.Random(number)
@@ -208,10 +208,10 @@ def test_the_packaged_objects_that_make_way_are_named(ticket: Described) -> None
 def test_objects_without_a_prefix_get_one_that_nobody_has(ticket: Described) -> None:
     """Records need ids; prefixes that orgs deal out are left for them."""
     bare = {**ticket, "fields": ticket["fields"][:1]}
-    others = [{**bare, "name": f"Other{number}"} for number in range(1_000)]
+    others = [{**bare, "name": f"Other{number}"} for number in range(100)]
     found = imported([*others, {**bare, "keyPrefix": "zzz"}])
     prefixes = [str(one["prefix"]) for one in found.documents.values()]
-    assert len(set(prefixes)) == 1_001
+    assert len(set(prefixes)) == 101
     assert not any(prefix.startswith(("0", "a")) for prefix in prefixes)
 
 

@@ -146,7 +146,7 @@ def test_in_the_foreground_a_signal_ends_it_cleanly(tmp_path: Path, number: sign
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGINT])
 def test_in_the_foreground_a_signal_that_interrupts_no_wait_ends_it_too(tmp_path: Path, number: signal.Signals) -> None:
     """A library may have set SA_RESTART, as polars does: the system then goes on with a wait before Python hears of it."""
     with foreground(tmp_path, f"signal.siginterrupt({int(number)}, False)") as process:
@@ -157,7 +157,7 @@ def test_in_the_foreground_a_signal_that_interrupts_no_wait_ends_it_too(tmp_path
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_in_the_foreground_a_signal_before_it_is_ready_ends_it_when_it_is(tmp_path: Path, number: signal.Signals) -> None:
     """What `on_ready` does is done whole; nothing is served after it."""
     with foreground(tmp_path, f"signal.raise_signal({int(number)})") as process:
