@@ -27,8 +27,8 @@ from halocline.compat.kinetic import FieldMapper
 from halocline.compat.kinetic.pipeline import SyncMode, SyncPipeline, SyncResult, SyncStatus
 from halocline.emulator.server import Emulator, EmulatorConfig
 from halocline.errors import FixConfig
+from tests.connectors.postgres.server import Server
 from tests.samples.documents import FOLDER, Document, fenced, table, unmade
-from tests.samples.postgres import postgres
 
 KINETIC = Document("kinetic.md", "kinetic")
 SIGNATURES = ("signature-init", "signature-sync", "signature-from-config")
@@ -364,39 +364,30 @@ def test_csv_import(world: World, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @contextmanager
-def customers(monkeypatch: pytest.MonkeyPatch, *, rows: str) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
-    """The sample's database in a real PostgreSQL, with these customers; answers queries."""
-    with postgres() as server:
-        for variable, value in server.environment.items():
-            monkeypatch.setenv(variable, value)
-        for database, statements in {
-            "postgres": ("CREATE ROLE \"user\" LOGIN PASSWORD 'pass'", 'CREATE DATABASE mydb OWNER "user"'),
-            "mydb": (
-                "CREATE TABLE customers (id int PRIMARY KEY, name text, email text, phone text, synced boolean DEFAULT false)",
-                'ALTER TABLE customers OWNER TO "user"',
-                f"INSERT INTO customers (id, name, email, phone) VALUES {rows}",
-            ),
-        }.items():
-            administrator = server.admin(database)
-            for statement in statements:
-                administrator.cursor().execute(statement)
-            if database == "postgres":
-                administrator.close()
-
-        def ask(sql: str) -> list[tuple[Any, ...]]:
-            cursor = administrator.cursor()
-            cursor.execute(sql)
-            return list(cursor.fetchall())
-
-        yield ask
-        administrator.close()
+def customers(server: Server, monkeypatch: pytest.MonkeyPatch, *, rows: str) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+    """The sample's database in a real PostgreSQL, with these customers, until the block ends; answers queries."""
+    for variable, value in server.running.environment.items():
+        monkeypatch.setenv(variable, value)
+    with server.connected("postgres") as anybody:
+        anybody.execute("CREATE ROLE \"user\" LOGIN PASSWORD 'pass'")
+        anybody.execute('CREATE DATABASE mydb OWNER "user"')
+        try:
+            with server.connected("mydb") as administrator:
+                columns = "id int PRIMARY KEY, name text, email text, phone text, synced boolean DEFAULT false"
+                administrator.execute(f"CREATE TABLE customers ({columns})")  # type: ignore[arg-type]  # texts of the tests
+                administrator.execute('ALTER TABLE customers OWNER TO "user"')
+                administrator.execute(f"INSERT INTO customers (id, name, email, phone) VALUES {rows}")  # type: ignore[arg-type]
+                yield lambda sql: administrator.execute(sql).fetchall()  # type: ignore[arg-type]
+        finally:
+            anybody.execute("DROP DATABASE mydb WITH (FORCE)")  # the sample leaves its connection open
+            anybody.execute('DROP ROLE "user"')
 
 
 @pytest.mark.system
-def test_database(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_database(world: World, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Customers of a real PostgreSQL become accounts, and are marked there; the second run finds nothing to do."""
     rows = "(1, 'Acme', 'INFO@ACME.COM', '555-1111'), (2, 'Initech', 'a@b.com', NULL), (3, 'Zoë''s', 'Z@B.COM', '1')"
-    with customers(monkeypatch, rows=rows) as ask:
+    with customers(server, monkeypatch, rows=rows) as ask:
         world.run("database")
         assert ask("SELECT id, synced FROM customers ORDER BY id") == [(1, True), (2, True), (3, True)]
         assert capsys.readouterr().out == "Synced 3 customers from database\n"
@@ -412,10 +403,10 @@ def test_database(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 @pytest.mark.system
-def test_rows_are_marked_by_their_own_fate(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_marked_by_their_own_fate(world: World, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a bad row among them the sample's "first success_count rows" are the wrong ones; the errors say which they are."""
     rows = "(1, 'Acme', 'no address', NULL), (2, 'Initech', 'a@b.com', NULL), (3, 'Globex', 'c@d.com', NULL)"
-    with customers(monkeypatch, rows=rows):
+    with customers(server, monkeypatch, rows=rows):
         left = world.run("database")
     assert left["success_ids"] == [1, 2], "the sample is as wrong as we say it is"
     failed = {error["row"] for error in left["result"].errors}
