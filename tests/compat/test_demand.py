@@ -56,7 +56,7 @@ def moto() -> Iterator[str]:
     running.stop()
 
 
-@pytest.fixture(params=["FakeAWS", "moto"])
+@pytest.fixture(params=["FakeAWS", pytest.param("moto", marks=pytest.mark.long)])
 def cloud(request: pytest.FixtureRequest, aws: FakeAWS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(dynamodb_reads, "PAGE_BYTES", 2_000)
@@ -67,6 +67,7 @@ def cloud(request: pytest.FixtureRequest, aws: FakeAWS, tmp_path: Path, monkeypa
 # ---- what is read
 
 
+@pytest.mark.parametrize("cloud", ["FakeAWS", "moto"], indirect=True)
 def test_a_scan_has_every_item_with_its_values(cloud: None) -> None:
     """As boto3 has them, but for binaries, which are bytes; over many pages, in one segment and in several."""
     name = new_table({"id": f"{n}", **EVERY} for n in range(60))
@@ -88,6 +89,7 @@ def test_the_most_items_are_exact_on_skew(cloud: None, most: int) -> None:
     assert len({one["number"] for one in found}) == min(most, 10)
 
 
+@pytest.mark.parametrize("cloud", ["FakeAWS", "moto"], indirect=True)
 def test_filters_and_projections(cloud: None) -> None:
     """A condition of boto3's or a text; plain names in a projection may be reserved words."""
     table = get_dynamo_table(new_table({"id": f"{n}", "status": "ab"[n % 2], "size": n, "more": n} for n in range(10)))

@@ -21,6 +21,7 @@ from halocline.consume.handling.message import delivery_of
 from halocline.consume.limits import Limits
 from halocline.consume.watching.counts import Counts
 from tests.connectors.files.server import s3
+from tests.examples import in_turn
 from tests.samples.documents import Document, directives, unmade
 
 INIESTA = Document("iniesta.md", "iniesta")
@@ -98,7 +99,7 @@ def moto() -> Iterator[str]:
         yield endpoint
 
 
-@pytest.fixture(params=["moto", "FakeAWS"])
+@pytest.fixture(params=["FakeAWS", pytest.param("moto", marks=pytest.mark.long)])
 def world(request: pytest.FixtureRequest, redis_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     request.getfixturevalue("aws")
     if request.param == "moto":
@@ -111,16 +112,20 @@ def world(request: pytest.FixtureRequest, redis_uri: str, tmp_path: Path, monkey
     return World(name, redis_uri)
 
 
+HANDLERS = (
+    ("decorator", "SomethingHappened.somewhere", "something_happened_handler"),
+    ("class-method", "SomethingHappened.elsewhere", "Handlers.something_happened_handler"),
+    ("attach-directly", "SomethingElseHappened.nowhere", "something_else_happened_handler"),
+    ("event-handler", "UserUpdated.user", "user_updated_handler"),
+    ("default-handler", None, "default_handler"),
+    ("default-handler", "Anything.else", "default_handler"),
+)
+
+
 @pytest.mark.parametrize(
-    ("sample", "event", "name"),
-    [
-        ("decorator", "SomethingHappened.somewhere", "something_happened_handler"),
-        ("class-method", "SomethingHappened.elsewhere", "Handlers.something_happened_handler"),
-        ("attach-directly", "SomethingElseHappened.nowhere", "something_else_happened_handler"),
-        ("event-handler", "UserUpdated.user", "user_updated_handler"),
-        ("default-handler", None, "default_handler"),
-        ("default-handler", "Anything.else", "default_handler"),
-    ],
+    ("world", "sample", "event", "name"),
+    [(server, *handler) for handler, server in in_turn(HANDLERS, ("moto", "FakeAWS"))],
+    indirect=["world"],
 )
 def test_the_documents_handler_gets_its_event(world: World, sample: str, event: str | None, name: str) -> None:
     """A message with the event is received, its key taken in Redis, the sample's function called, and the message deleted."""

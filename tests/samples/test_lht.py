@@ -114,7 +114,12 @@ def test_advanced_sync_with_stage(here: Laptop) -> None:
 @pytest.mark.system
 @pytest.mark.parametrize(
     ("rows", "method"),
-    [(4_999, "regular_api_full"), (5_000, "bulk_api_full"), (24_999, "bulk_api_full"), (25_000, "bulk_api_stage_full")],
+    [
+        (4_999, "regular_api_full"),
+        (5_000, "bulk_api_full"),
+        pytest.param(24_999, "bulk_api_full", marks=pytest.mark.long),
+        (25_000, "bulk_api_stage_full"),
+    ],
 )
 def test_custom_thresholds(here: Laptop, rows: int, method: str) -> None:
     """The thresholds that the sample sets are the ones that decide."""
