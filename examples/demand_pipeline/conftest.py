@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from tests.connectors.postgres.server import Place, Server
-from tests.samples.postgres import _ADMIN_WORD, postgres
+from tests.samples.postgres import _ADMIN_WORD, Postgres, postgres
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -21,7 +22,10 @@ NUMBERS = itertools.count()
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """One PostgreSQL for all tests."""
+    """One PostgreSQL for all tests: the one whose folder TEST_POSTGRES names, or else their own."""
+    if folder := os.environ.get("TEST_POSTGRES"):
+        yield Server(Postgres(Path(folder)))
+        return
     with postgres() as running:
         yield Server(running)
 

@@ -118,8 +118,8 @@ def counts(place: Place) -> list[int]:
     return [place.rows(f"SELECT count(*) FROM raw.{name}")[0][0] for name in ("cases", "metadata", "templates", "audit")]
 
 
-def test_the_documents_settings_run_the_pipeline(tables: Any, place: Place, project: Path, aws: FakeAWS) -> None:
-    """The documented `.env` as it stands, but for what stands for a value, and `python main.py`."""
+def test_the_documents_settings_run_the_pipeline(tables: Any, place: Place, project: Path, aws: FakeAWS, nursed: Nursery) -> None:
+    """The documented `.env` as it stands, but for what stands for a value, and `python main.py`; run again it need not start."""
     text = DEMAND.blocks()["environment"].text
     for old, new in {"your_pg_host": str(place.server.folder), "your_pg_password": _ADMIN_WORD}.items():
         assert old in text
@@ -131,15 +131,15 @@ def test_the_documents_settings_run_the_pipeline(tables: Any, place: Place, proj
     assert counts(place) == [20, 1, 1, 0]
     assert "raw.cases: 20 read, 20 written, 0 rejected" in done.stderr
     tables.Table("exchange-dev-documents").put_item(Item={"documentId": "odd"})
-    done = ran("main.py", folder=project)
-    assert (done.returncode, counts(place)) == (3, [20, 1, 1, 0])
-    assert "KeyError: 'version'" in done.stderr
+    again = nursed.run(script="main.py", env=os.environ, cwd=project)
+    assert (again.code, counts(place)) == (3, [20, 1, 1, 0])
+    assert "KeyError: 'version'" in again.err
     aws.faults.add("refuse", operation="Scan", resource="documents-metadata")
     tables.Table("exchange-dev-documents").delete_item(Key={"documentId": "d1"})
-    done = ran("main.py", folder=project)
-    assert (done.returncode, counts(place)) == (2, [20, 1, 1, 0])
-    assert "Scanning the table exchange-dev-documents-metadata" in done.stderr
-    assert "Traceback" not in done.stderr
+    again = nursed.run(script="main.py", env=os.environ, cwd=project)
+    assert (again.code, counts(place)) == (2, [20, 1, 1, 0])
+    assert "Scanning the table exchange-dev-documents-metadata" in again.err
+    assert "Traceback" not in again.err
 
 
 def test_the_documented_variables_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,10 +161,15 @@ def test_the_documented_variables_are_read(tmp_path: Path, monkeypatch: pytest.M
     assert settings.region == "us-east-1"
 
 
-def test_the_projects_tests_pass() -> None:
-    """`pytest -v`, on moto, on our AWS for tests and on a real PostgreSQL; those that the document names are among them."""
+def test_the_projects_tests_pass(request: pytest.FixtureRequest, server: Server) -> None:
+    """`pytest -v`, on moto, on our AWS for tests and on a real PostgreSQL; those that the document names are among them.
+
+    A short run asks moto for one of its scenarios only.
+    """
     plain = ("-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist")
-    done = ran(*plain, "-v", PYTHONPATH=os.environ.get("PYTHONPATH", ""))
+    some = () if request.config.getoption("--long") else ("-k", "not moto or [moto-one]")
+    told = {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "TEST_POSTGRES": str(server.running.folder)}
+    done = ran(*plain, "-v", *some, **told)
     assert done.returncode == 0, done.stdout[-3_000:]
     passed = [line for line in done.stdout.splitlines() if "PASSED" in line]
     assert {name for name in NAMED if any(name in line for line in passed)} == set(NAMED)

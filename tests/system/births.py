@@ -1,7 +1,9 @@
-"""A program that has our modules loaded and bears commands: each is a process of its own that runs `python -m halocline`.
+"""A program that has our modules loaded and bears commands: each is a process of its own that runs `python -m halocline`, or
+a script of the folder that it is run in.
 
-Loading the modules is most of a command's time. Orders are lines of JSON on standard input: the `words`, the `env`, the folder
-`cwd`, and the files `out` and `err` that take what the command says. Each order is answered by a line with how its process ended.
+Loading the modules is most of a command's time. Orders are lines of JSON on standard input: the `words`, the `script` (none: an
+empty text), the `env`, the folder `cwd`, and the files `out` and `err` that take what the command says. Each order is answered by
+a line with how its process ended.
 """
 
 from __future__ import annotations
@@ -29,8 +31,12 @@ def live(order: dict[str, Any]) -> None:
         os.dup2(file, number)
         os.close(file)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - the process's own
-    sys.argv = ["halocline", *order["words"]]
-    runpy.run_module("halocline", run_name="__main__", alter_sys=True)
+    sys.argv = [order["script"] or "halocline", *order["words"]]
+    if order["script"]:
+        sys.path.insert(0, order["cwd"])  # as Python does
+        runpy.run_path(order["script"], run_name="__main__")
+    else:
+        runpy.run_module("halocline", run_name="__main__", alter_sys=True)
 
 
 def end(order: dict[str, Any], code: object) -> NoReturn:

@@ -30,12 +30,16 @@ class Nursery:
     program: subprocess.Popen[str]
     folder: Path
 
-    def run(self, *words: str, env: Mapping[str, str], cwd: Path) -> Done:
-        """Run `halocline` and these words to the end, in a process of its own that sees this environment and no other."""
+    def run(self, *words: str, env: Mapping[str, str], cwd: Path, script: str = "") -> Done:
+        """Run `halocline` and these words to the end, in a process of its own that sees this environment and no other.
+
+        With the name of a `script` in the folder `cwd`, run that instead.
+        """
         files = {name: self.folder / name for name in ("out", "err", "modules")}
         for file in files.values():
             file.write_bytes(b"")
-        order = {"words": words, "env": dict(env), "cwd": str(cwd), **{name: str(file) for name, file in files.items()}}
+        told = {name: str(file) for name, file in files.items()}
+        order = {"words": words, "script": script, "env": dict(env), "cwd": str(cwd), **told}
         assert self.program.stdin is not None
         assert self.program.stdout is not None
         self.program.stdin.write(json.dumps(order) + "\n")
