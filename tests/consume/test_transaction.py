@@ -80,6 +80,20 @@ def _with_table(place: Place) -> Place:
     return place
 
 
+EVERYWHERE = pytest.mark.parametrize(
+    ("place", "where"),
+    [
+        ("postgres", "uri"),
+        ("sqlite", "uri"),
+        ("sqlite", "connection"),
+        ("duckdb", "connection"),
+        pytest.param("postgres", "connection", marks=pytest.mark.long),
+        pytest.param("duckdb", "uri", marks=pytest.mark.long),
+    ],
+    indirect=True,
+)
+
+
 @pytest.fixture(params=["uri", "connection"])
 def where(request: pytest.FixtureRequest, place: Place) -> Iterator[Any]:
     """What a handler gives: the URI, or a connection of its own."""
@@ -96,6 +110,8 @@ def write(transaction: Any, word: str = "effect") -> None:
     transaction.execute(f"INSERT INTO effects VALUES ('{word}')")
 
 
+@pytest.mark.short
+@EVERYWHERE
 def test_an_effect_comes_about_once(place: Place, where: Any) -> None:
     """It is kept with its note; the second run is told so before it does anything, and other keys are not touched by it."""
     with once_in(where, "k", fence=7) as transaction:
@@ -110,6 +126,7 @@ def test_an_effect_comes_about_once(place: Place, where: Any) -> None:
     assert place.notes() == [("k", 7), ("other \\x00 \\ud800", 0)]
 
 
+@EVERYWHERE
 def test_what_failed_left_nothing(place: Place, where: Any) -> None:
     """Neither the effect nor the note; what the block raises passes as it is, and the next run is let in."""
     for wrong, kind in (("1 / 0", ZeroDivisionError), ("transaction.execute('SELECT 1 FROM nowhere')", THEIRS)):
@@ -283,6 +300,7 @@ def test_a_transaction_that_was_ended_unseen_is_told(place: Place, *, after: str
     connection.close()
 
 
+@EVERYWHERE
 def test_a_run_has_one_transaction_in_a_database(place: Place, where: Any) -> None:
     """A second one is refused: a repeat of the run would take its message for handled after the first. It is no success, and set
     aside. In another run of the message the first is found applied, as ever.
@@ -299,6 +317,7 @@ def test_a_run_has_one_transaction_in_a_database(place: Place, where: Any) -> No
             pytest.fail("the block is not entered")
 
 
+@EVERYWHERE
 def test_a_run_may_have_several_transactions_by_name(place: Place, where: Any) -> None:
     """Each comes about once: a run that was cut off between two does the second when it is repeated."""
 
@@ -320,6 +339,7 @@ def test_a_run_may_have_several_transactions_by_name(place: Place, where: Any) -
     assert place.effects() == ["invoice", "order"]
 
 
+@EVERYWHERE
 def test_a_transaction_that_failed_may_be_begun_again(place: Place, where: Any) -> None:
     """In the same run: nothing of it was kept."""
     context = Context(message_id="m", key="k", fence=1)
@@ -489,6 +509,7 @@ def test_what_is_no_place_is_told(where: object, told: str) -> None:
     assert "word" not in str(raised.value)
 
 
+@EVERYWHERE
 def test_a_message_without_a_key_has_no_transaction(place: Place, where: Any) -> None:
     """It could not be told from any other."""
     with pytest.raises(FixConfig, match="no key"), once_in(where, ""):

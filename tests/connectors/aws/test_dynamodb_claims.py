@@ -54,6 +54,11 @@ class TestDynamoStore(IdempotencySuite):
     def place(self, table: str) -> str:
         return f"dynamodb://{table}"
 
+    @pytest.mark.long
+    def test_of_many_processes_one_takes_a_key(self, place: str) -> None:
+        """To the table their connections are like those of threads, which do so in each run."""
+        super().test_of_many_processes_one_takes_a_key(place)
+
 
 @pytest.mark.usefixtures("other_server")
 class TestDynamoStoreOnMoto(TestDynamoStore):

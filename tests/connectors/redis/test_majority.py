@@ -56,6 +56,11 @@ class TestMajorityStore(IdempotencySuite):
                 client.flushall()
         return ",".join(server.uri for server in servers)
 
+    @pytest.mark.long
+    def test_of_many_processes_one_takes_a_key(self, place: str) -> None:
+        """To each master their connections are like those of threads, which do so in each run."""
+        super().test_of_many_processes_one_takes_a_key(place)
+
     @pytest.fixture
     def store(self, place: str, clock: Seconds) -> Iterator[IdempotencyStore]:
         opened = self.open(place, clock)

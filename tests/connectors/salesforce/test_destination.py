@@ -25,9 +25,9 @@ from tests.connectors.salesforce.writable import writable
 from halocline import registry
 from halocline.connectors.salesforce import sheets
 from halocline.connectors.salesforce.destination import SalesforceDestination
-from halocline.connectors.salesforce.writing import left
+from halocline.connectors.salesforce.writing import cargo, left
 from halocline.connectors.salesforce.writing.answers import Answers, Part
-from halocline.connectors.salesforce.writing.cargo import BY_COLLECTIONS, PLAN_FILE
+from halocline.connectors.salesforce.writing.cargo import PLAN_FILE
 from halocline.connectors.salesforce.writing.left import read_left
 from halocline.errors import FixConfig, JobFailed, NetworkFailed, NotFound, QuotaExhausted, Stop, StorageFailed
 from halocline.outcome import Fate, RowResult
@@ -179,16 +179,19 @@ def test_rows_lie_in_the_folder_before_anything_is_sent(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("api", PATHS)
-@pytest.mark.parametrize("rows", [7, BY_COLLECTIONS + 1])
-def test_locked_rows_are_sent_again(desk: Desk, api: Api, rows: int) -> None:
+@pytest.mark.parametrize("rows", [7, 201])
+def test_locked_rows_are_sent_again(desk: Desk, monkeypatch: pytest.MonkeyPatch, api: Api, rows: int) -> None:
     """Each is written once in the end, and told once: few by collections, many by another job."""
+    monkeypatch.setattr(cargo, "BY_COLLECTIONS", 200)
     desk.emulator.faults.add("lock", object="Account", rows=rows)
-    begun = desk.begun(by(UPSERT, api), accounts(2500))
-    assert fates(begun.results()) == {"written": 2500}
-    assert len(desk.names()) == 2500
+    begun = desk.begun(by(UPSERT, api), accounts(250))
+    assert fates(begun.results()) == {"written": 250}
+    assert len(desk.names()) == 250
     again = [path.name for path in begun.folder.glob("r*.told.json")]
     assert bool(again) == (api is Api.BULK)
-    assert desk.emulator.calls.count("ingest.create") == (0 if api is Api.COLLECTIONS else 2 if rows > BY_COLLECTIONS else 1)
+    assert desk.emulator.calls.count("ingest.create") == (
+        0 if api is Api.COLLECTIONS else 2 if rows > cargo.BY_COLLECTIONS else 1
+    )
 
 
 def test_rows_that_stay_locked_are_refused_in_the_end(desk: Desk, small_sheets: None) -> None:
@@ -274,18 +277,18 @@ def test_a_job_that_fails_later_costs_only_its_own_rows(desk: Desk, monkeypatch:
 @pytest.mark.parametrize("api", PATHS)
 def test_a_quota_that_ends_on_the_way_leaves_the_rest_for_later(desk: Desk, small_sheets: None, api: Api) -> None:
     """What was answered is told before the error comes; opened again, the load sends the rest, and no row is in doubt."""
-    begun = desk.begun(by(INSERT, api), accounts(1200))
+    begun = desk.begun(replace(INSERT, api=api, batch_size=40), accounts(240))
     kind = "ingest.create" if api is Api.BULK else "collections.create"
     desk.emulator.faults.add("request_limit", kind=kind, nth=3, times=99)
     tolds: list[Told] = []
     with pytest.raises(QuotaExhausted) as told:
         tolds.extend(begun.opened().outcomes())
     assert len({one.chunk for one in tolds}) == 2
-    assert 0 < len(by_row(tolds)) <= 400
+    assert 0 < len(by_row(tolds)) <= 80
     assert len(told.value.facts["job_ids"]) == (2 if api is Api.BULK else 0)  # type: ignore[arg-type]  # a list of ours
     desk.emulator.faults.clear()
-    assert fates(begun.results()) == {"written": 1200}
-    assert len(desk.names()) == 1200
+    assert fates(begun.results()) == {"written": 240}
+    assert len(desk.names()) == 240
 
 
 def test_an_insert_whose_answer_is_lost_is_in_doubt(desk: Desk) -> None:
@@ -301,15 +304,15 @@ def test_an_insert_whose_answer_is_lost_is_in_doubt(desk: Desk) -> None:
 def test_inserts_stop_when_answers_stay_away(desk: Desk) -> None:
     """A few lost answers in a row end the push: what was not sent by then is sent when it is taken up, and is in no doubt."""
     desk.emulator.faults.add("cut", kind="collections.create", where="after", every=1)
-    begun = desk.begun(by(INSERT, Api.COLLECTIONS), accounts(2000))
+    begun = desk.begun(replace(INSERT, api=Api.COLLECTIONS, batch_size=20), accounts(200))
     with pytest.raises(NetworkFailed, match="no answer came to 3 calls in a row"):
         for _ in begun.opened().outcomes():
             pass
     desk.emulator.faults.clear()
     sent = len(desk.names())
-    assert 600 <= sent <= 1200
-    assert fates(begun.results()) == {"written": 2000 - sent, "in_doubt": sent}
-    assert len(desk.names()) == 2000
+    assert 60 <= sent <= 120
+    assert fates(begun.results()) == {"written": 200 - sent, "in_doubt": sent}
+    assert len(desk.names()) == 200
 
 
 def test_a_row_that_no_result_tells_of_is_in_doubt(desk: Desk) -> None:

@@ -1,8 +1,9 @@
 """A load that dies anywhere is taken up: nothing is sent twice that must not be, nothing is forgotten.
 
 Every kind of place is tried: writes to the journal, files, requests, before and after they had their effect. Of each kind a load
-dies at the first and at every twelfth place from there, others in each test, so that together they pass many of them; with
-`--long` each test dies at each of its places.
+dies at the first and at every twelfth place from there, others in each test, so that together they pass many of them. What died
+before is taken up at once, what died after is settled first. With `--long` each test dies at each of its places, and both are
+taken up in both ways.
 """
 
 from __future__ import annotations
@@ -98,6 +99,15 @@ def dying_in_journal(begun: Begun, place: Place) -> Iterator[Any]:
     place.passed = journal.calls
 
 
+WAYS = pytest.mark.parametrize(
+    ("after", "settled_first"),
+    [
+        pytest.param(False, False, id="before-at-once"),
+        pytest.param(True, True, id="after-settled-first"),
+        pytest.param(True, False, id="after-at-once", marks=pytest.mark.long),
+        pytest.param(False, True, id="before-settled-first", marks=pytest.mark.long),
+    ],
+)
 PLACES = {"journal": dying_in_journal, "files": dying_in_files, "requests": dying_in_requests}
 
 
@@ -147,8 +157,7 @@ def in_org(desk: Desk, mark: str) -> list[str]:
     return [str(row["Name"]) for row in desk.emulator.query(f"SELECT Name FROM Account WHERE Name LIKE '{mark}%' ORDER BY Name")]
 
 
-@pytest.mark.parametrize("settled_first", [False, True], ids=["at-once", "settled-first"])
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@WAYS
 @pytest.mark.parametrize("where", list(PLACES))
 @pytest.mark.parametrize(
     "order",
@@ -170,8 +179,7 @@ def test_each_row_is_there_once(
     print(f"{order.mode} by {order.api}, dying {'after' if after else 'before'} {where}: {count} places, none in doubt")
 
 
-@pytest.mark.parametrize("settled_first", [False, True], ids=["at-once", "settled-first"])
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@WAYS
 @pytest.mark.parametrize("where", list(PLACES))
 def test_an_insert_by_collections_is_there_at_most_once(
     desk: Desk, where: str, sweep: Sweep, after: bool, settled_first: bool

@@ -34,9 +34,9 @@ def motos() -> Iterator[Cloud]:
     server.stop()
 
 
-@pytest.fixture(params=["ours", "moto"])
+@pytest.fixture(params=["ours", pytest.param("moto", marks=pytest.mark.long)])
 def cloud(request: pytest.FixtureRequest) -> Cloud:
-    """Each server in turn; a law that moto is known to break must be broken by it."""
+    """Each server in turn, a short run asks moto for laws marked `short`; one that it is known to break must be broken by it."""
     if request.param == "ours":
         return request.getfixturevalue("ours")
     name = request.node.name.replace("[moto]", "").replace("[moto-", "[")

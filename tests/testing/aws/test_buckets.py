@@ -23,6 +23,7 @@ def noise(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
+@pytest.mark.short
 def test_an_object_comes_as_it_was_put(cloud: Cloud) -> None:
     """Bytes, type, the user's metadata, ETag; HEAD tells the same without the bytes."""
     bucket, key = cloud.bucket(), "folder/ü +&%?#ß.csv"
@@ -108,6 +109,7 @@ def test_a_range_behind_the_end_is_refused(cloud: Cloud) -> None:
     assert code_of(caught.value) == "InvalidRange"
 
 
+@pytest.mark.short
 def test_lists_come_in_pages_and_folders(cloud: Cloud) -> None:
     """In the order of UTF-8; a delimiter folds what is behind it, and folders count as entries."""
     bucket = cloud.bucket()

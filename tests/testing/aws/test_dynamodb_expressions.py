@@ -150,6 +150,7 @@ def test_a_condition_that_cannot_be_read_is_refused(cloud: Cloud, table: str, te
     assert is_told(cloud, caught.value, words)
 
 
+@pytest.mark.short
 def test_what_is_defined_is_used(cloud: Cloud, table: str) -> None:
     """A value or name that no expression has is refused."""
     settings = {"TableName": table, "FilterExpression": "n = :five"}
@@ -207,6 +208,7 @@ def test_an_update_makes_an_item(cloud: Cloud) -> None:
     assert cloud.item(table, id="1") == {"id": "1", "a": 1}
 
 
+@pytest.mark.short
 def test_an_update_tells_what_it_changed(cloud: Cloud) -> None:
     """Before or after, of the attributes that it names."""
     table = cloud.table()

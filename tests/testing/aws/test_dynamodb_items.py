@@ -34,6 +34,7 @@ def refusal(call: Any, **params: Any) -> tuple[str, str]:
     return code_of(caught.value), words_of(caught.value)
 
 
+@pytest.mark.short
 def test_every_type_comes_back_as_it_went(cloud: Cloud) -> None:
     """Numbers to the last of 38 digits, empty texts, sets, what is nested."""
     table = cloud.table()
@@ -145,6 +146,7 @@ def test_a_put_replaces_all_of_an_item(cloud: Cloud) -> None:
     assert "Attributes" not in cloud.dynamodb.delete_item(TableName=table, Key=tagged({"id": "1"}), ReturnValues="ALL_OLD")
 
 
+@pytest.mark.short
 def test_a_condition_that_fails_changes_nothing(cloud: Cloud) -> None:
     """And tells the item that is there, if asked."""
     table = cloud.table()

@@ -37,6 +37,7 @@ def found(cloud: Cloud, table: str, text: str, **settings: Any) -> list[Any]:
     return [plain(item)["nr"] for item in told["Items"]]
 
 
+@pytest.mark.short
 def test_a_query_finds_a_stretch_of_numbers_in_order(cloud: Cloud) -> None:
     """Below and above zero, with fractions, forwards and backwards."""
     table = cloud.table("id,nr:N")
@@ -190,6 +191,7 @@ def records(cloud: Cloud, arn: str, shard: str, **settings: Any) -> list[dict[st
     return told
 
 
+@pytest.mark.short
 def test_a_stream_has_the_changes_in_order(cloud: Cloud) -> None:
     """What came, what it was before, what went; and no change that changed nothing."""
     table = cloud.table(**STREAM)

@@ -36,6 +36,7 @@ def test_creating_a_queue_again_gives_the_same_queue(cloud: Cloud) -> None:
     assert code_of(caught.value) == "QueueAlreadyExists"
 
 
+@pytest.mark.short
 def test_a_message_comes_as_it_was_sent(cloud: Cloud) -> None:
     """Body, digest, attributes of the sender and of the queue."""
     url = cloud.queue()
@@ -111,6 +112,7 @@ def test_deleting_twice_is_no_error(cloud: Cloud) -> None:
         cloud.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
+@pytest.mark.short
 def test_a_stale_handle_deletes_nothing(cloud: Cloud) -> None:
     """Received anew, a message is deleted by its newest handle only; the old one is accepted and does nothing."""
     url = cloud.queue()

@@ -18,6 +18,7 @@ def number(value: float) -> dict[str, str]:
     return {"DataType": "Number", "StringValue": str(value)}
 
 
+@pytest.mark.short
 def test_every_queue_is_told(cloud: Cloud) -> None:
     """In an envelope, or raw; the envelope names topic, subject and attributes."""
     topic, wrapped, raw = cloud.topic(), cloud.queue(), cloud.queue()

@@ -102,14 +102,21 @@ def test_a_full_export_is_the_table(desk: Desk, options: dict[str, Any]) -> None
     assert versions(desk.rows()) == versions(there)
 
 
-@pytest.mark.parametrize("view", ["NEW_AND_OLD_IMAGES", "NEW_IMAGE"])
-def test_incremental_exports_follow_the_full_one(desk: Desk, view: str) -> None:
+BOTH, NEW = "NEW_AND_OLD_IMAGES", "NEW_IMAGE"
+
+
+@pytest.mark.parametrize(
+    "views",
+    [(BOTH, NEW), pytest.param((BOTH, BOTH), marks=pytest.mark.long), pytest.param((NEW, NEW), marks=pytest.mark.long)],
+    ids=str,
+)
+def test_incremental_exports_follow_the_full_one(desk: Desk, views: tuple[str, str]) -> None:
     """Several at once, in their order; read twice, they change nothing."""
     desk.make([made(number) for number in range(40)])
     exports = Exporter(desk)
     exports.full()
     desk.run(from_export=exports.place)
-    for round_ in (1, 2):
+    for round_, view in enumerate(views, 1):
         for number in range(round_, 12):
             desk.put(made(number, version=round_))
         desk.put({**made(100 + round_), "new": "column"})

@@ -121,9 +121,17 @@ def items(desk: Desk) -> Desk:
 
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("small_pages")
-@pytest.mark.parametrize("way", [Way.DEATH, Way.ERROR], ids=str)
-@pytest.mark.parametrize("options", [{}, {"columns": DECLARED}], ids=["inferred", "declared"])
-@pytest.mark.parametrize("step", [41, pytest.param(1, marks=pytest.mark.long)], ids=["some", "every"])
+@pytest.mark.parametrize(
+    ("options", "way", "step"),
+    [
+        pytest.param({}, Way.DEATH, 41, id="some-inferred-killed"),
+        pytest.param({"columns": DECLARED}, Way.ERROR, 41, id="some-declared-error"),
+        pytest.param({}, Way.DEATH, 1, id="every-inferred-killed", marks=pytest.mark.long),
+        pytest.param({}, Way.ERROR, 1, id="every-inferred-error", marks=pytest.mark.long),
+        pytest.param({"columns": DECLARED}, Way.DEATH, 1, id="every-declared-killed", marks=pytest.mark.long),
+        pytest.param({"columns": DECLARED}, Way.ERROR, 1, id="every-declared-error", marks=pytest.mark.long),
+    ],
+)
 def test_a_read_that_failed_somewhere_is_gone_on_with(
     items: Desk, tmp_path: Path, options: dict[str, Any], way: Way, step: int, record_property: Callable[[str, object], None]
 ) -> None:
