@@ -1,4 +1,4 @@
-"""What reliability tests share: the books of their runs."""
+"""What reliability tests share: the books of their runs, and the shell in which commands die."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.figures import Books, Says, auditing
+from tests.system.shell import Shell, shell
 
 
 @pytest.fixture
@@ -17,3 +18,10 @@ def conserved(record_property: Says) -> Iterator[Books]:
         yield books
     books.say(record_property)
     assert books.unaccounted == 0
+
+
+@pytest.fixture(scope="session")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """One shell for all tests of this process: to load the modules takes longer than most commands."""
+    with shell(tmp_path_factory.mktemp("shell")) as running:
+        yield running

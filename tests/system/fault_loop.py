@@ -239,31 +239,34 @@ class Story:
 
     def every(self, tally: Tally, *, way: Way, kinds: Sequence[str] = (), step: int = 1) -> None:
         """A trial for each moment of these kinds that is worth one, or for every `step`-th."""
-        there = [(moment, mark) for moment, mark in self.rehearsed(way) if moment.kind in (kinds or KINDS)]
-        marks = [mark for _, mark in there] if way is Way.DEATH else []
+        rehearsed = self.rehearsed(way, marks=way is Way.DEATH)
+        there = [(moment, mark) for moment, mark in rehearsed if moment.kind in (kinds or KINDS)]
+        marks = [mark for _, mark in there if mark]
         for at in worth_trying([f"{moment.kind} {moment}" for moment, _ in there], marks)[::step]:
             struck = self.trial(tally, way=way, at=at, kinds=tuple(kinds))
             assert struck or at > len(there) - LOOKS, "how often a job is looked at differs, nothing else"
 
-    def rehearsed(self, way: Way) -> list[tuple[Moment, str]]:
-        """The moments that this way can strike, and what each leaves, in a sync that nothing strikes.
+    def rehearsed(self, way: Way, *, marks: bool) -> list[tuple[Moment, str]]:
+        """The moments that this way can strike, and with `marks` what each leaves, in a sync that nothing strikes.
 
         What that sync leaves is what is expected.
         """
         home = self._home()
+        options: dict[str, Any] = {"way": way, "whens": _whens(way), "own_thread": True}
         with self.place.committed() as committed:
-            operations = Marking(home, committed=committed, way=way, whens=_whens(way), own_thread=True)
+            operations = Marking(home, committed=committed, **options) if marks else Operations(**options)
             with watching_all(operations):
                 self.carry(home, full=self.route.run == "full")
         self.expected = self.place.dump(home)
         rows = self.expected[0]
         assert differences(self.emulator, rows, deletes=self.route.deletes) == (set(), [], 0)
         self._clean(home)
-        return list(zip(operations.seen, operations.marks, strict=True))
+        left = operations.marks if isinstance(operations, Marking) else [""] * len(operations.seen)
+        return list(zip(operations.seen, left, strict=True))
 
     def moments(self, way: Way) -> list[Moment]:
         """The moments that this way can strike."""
-        return [moment for moment, _ in self.rehearsed(way)]
+        return [moment for moment, _ in self.rehearsed(way, marks=False)]
 
     def carry(self, home: Path, *, full: bool) -> Run:
         """One sync, as a process of its own would do it."""

@@ -2,8 +2,8 @@
 
 Orders are lines of JSON on standard input: which `route` takes care of the file, `where` it landed, the `home`, the `url` and
 `keys` of the org, and `die`: the `kinds` of operations whose moments are counted and the one `at` which the process ends by
-SIGKILL (0: none). Each is answered by a line: how the process ended, and where it was not killed the moments that it saw and what
-a death at each would have left.
+SIGKILL (0: none). Each is answered by a line: how the process ended, and where it was not killed the moments that it saw and
+(with `marks`) what a death at each would have left.
 """
 
 from __future__ import annotations

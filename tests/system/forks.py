@@ -1,10 +1,10 @@
 """A program that types `halocline` in processes that it forks, each of which may be made to die at any of its operations.
 
 Orders are lines of JSON on standard input: `words` to type, the `env`, where to put the `answer`, and `die`: the `kinds` of
-operations whose moments are counted (none: nothing is) and the one `at` which the process ends by SIGKILL (0: none, and what a
-death would leave is told of each, see `told_apart`). Each order is answered by two lines: the number of the process, and once it
-is gone how it ended. Waits are cut short, and a Bulk job takes `job_rows` at most. With `kill_after_s` the process is killed
-then, if it is still there (0: never).
+operations whose moments are counted (none: nothing is), the one `at` which the process ends by SIGKILL (0: none), and whether
+what a death would leave is told of each (`marks`, see `told_apart`), which takes longer than the command. Each order is
+answered by two lines: the number of the process, and once it is gone how it ended. Waits are cut short, and a Bulk job takes
+`job_rows` at most. With `kill_after_s` the process is killed then, if it is still there (0: never).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from halocline.emulator.server import Emulator, EmulatorConfig
 from halocline.ledger import SqliteLedger
 from halocline.outcome import Fate, RunRecord
 from halocline.push.open_runs import open_runs
-from tests.system.shell import KILLED, Shell, Typed, env_of, shell
+from tests.system.shell import KILLED, Shell, Typed, env_of
 
 SCHEMA = """
 object: Account
@@ -46,15 +46,17 @@ class Mortals:
         self.home = self.folder / f"home-{next(self.numbers)}"
 
     @contextmanager
-    def typing(self, *words: str, kinds: tuple[str, ...] = (), at: int = 0) -> Iterator[tuple[int, Callable[[], Typed]]]:
+    def typing(
+        self, *words: str, kinds: tuple[str, ...] = (), at: int = 0, marks: bool = False
+    ) -> Iterator[tuple[int, Callable[[], Typed]]]:
         """`Shell.typing`, in the home of the story, with small jobs."""
         env = env_of(self.emulator, self.home)
-        with self.shell.typing(*words, env=env, kinds=kinds, at=at, job_rows=CHUNK_ROWS) as process:
+        with self.shell.typing(*words, env=env, kinds=kinds, at=at, marks=marks, job_rows=CHUNK_ROWS) as process:
             yield process
 
-    def type(self, *words: str, kinds: tuple[str, ...] = (), at: int = 0) -> Typed:
+    def type(self, *words: str, kinds: tuple[str, ...] = (), at: int = 0, marks: bool = False) -> Typed:
         """Type `halocline` and these words, and wait for the end."""
-        with self.typing(*words, kinds=kinds, at=at) as (_, ended):
+        with self.typing(*words, kinds=kinds, at=at, marks=marks) as (_, ended):
             typed = ended()
         assert typed.code in (0, KILLED), typed
         assert "Traceback" not in typed.err, typed.err
@@ -155,8 +157,8 @@ def _key(row: int) -> str:
 
 
 @contextmanager
-def mortals(folder: Path) -> Iterator[Mortals]:
-    """Everything running; the forking program ends with the block."""
+def mortals(folder: Path, typed: Shell) -> Iterator[Mortals]:
+    """An org that runs until the block ends, and this shell."""
     schema = folder / "schema.yaml"
     schema.write_text(SCHEMA, encoding="utf-8")
     with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
@@ -165,6 +167,6 @@ def mortals(folder: Path) -> Iterator[Mortals]:
         rows.writerows(
             (_key(row), "" if row == NO_NAME else f"n{row}", "2026-13-45" if row == NO_DATE else "") for row in range(ROWS)
         )
-    with Emulator(EmulatorConfig(schemas=(schema,))) as emulator, shell(folder) as opened:
+    with Emulator(EmulatorConfig(schemas=(schema,))) as emulator:
         emulator.checkpoint()
-        yield Mortals(emulator, folder, opened)
+        yield Mortals(emulator, folder, typed)

@@ -21,7 +21,10 @@ KILLED = -signal.SIGKILL
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """How a command ended (`code`: of the process), what it said, its deeds and what each left. Who was killed said nothing."""
+    """How a command ended (`code`: of the process), what it said, its deeds and what each left where that was asked for.
+
+    Who was killed said nothing.
+    """
 
     code: int
     exit_code: int = -1
@@ -49,17 +52,19 @@ class Shell:
         env: Mapping[str, str],
         kinds: tuple[str, ...] = (),
         at: int = 0,
+        marks: bool = False,
         job_rows: int = 100_000,
         kill_after_s: float = 0.0,
     ) -> Iterator[tuple[int, Callable[[], Typed]]]:
         """Type `halocline` and these words, to die at the `at`-th deed of these kinds: the process, and how it ends.
 
+        With `marks` it tells what a death at each of its deeds would leave.
         With `kill_after_s` it is killed then, if it has not ended.
         """
         answer = self.folder / "answer.json"
         answer.unlink(missing_ok=True)
-        order: dict[str, Any] = {"words": words, "env": dict(env), "answer": str(answer), "die": {"kinds": kinds, "at": at}}
-        order |= {"job_rows": job_rows, "kill_after_s": kill_after_s}
+        order: dict[str, Any] = {"words": words, "env": dict(env), "answer": str(answer), "job_rows": job_rows}
+        order |= {"die": {"kinds": kinds, "at": at, "marks": marks}, "kill_after_s": kill_after_s}
         assert self.forks.stdin is not None
         self.forks.stdin.write(json.dumps(order) + "\n")
         self.forks.stdin.flush()

@@ -22,7 +22,7 @@ from halocline.outcome import Counts
 from halocline.testing.faults import Way
 from tests.system.fault_loop import KINDS, PAGE_ROWS, Folder, Lake, Place, Route, Story, Tally, Warehouse, sampled
 from tests.system.fault_seams import NETWORK
-from tests.system.shell import shell
+from tests.system.shell import Shell
 
 pytestmark = pytest.mark.system
 
@@ -97,13 +97,12 @@ def test_a_sync_that_failed_somewhere_is_made_good_by_the_next(
 
 @pytest.mark.parametrize("route", [Route("postgres", "later", "stage", "soft")], ids=str)
 def test_a_process_that_is_killed_is_made_good_by_the_next(
-    route: Route, story: Story, tmp_path: Path, record_property: Callable[[str, object], None]
+    route: Route, story: Story, typed: Shell, record_property: Callable[[str, object], None]
 ) -> None:
     """The same with real processes and real SIGKILLs, at some of all moments; `test_kill.py` does so with DuckDB."""
     tally = Tally(f"fault loop {route} {'SIGKILL':10} at some")
-    with shell(tmp_path) as typed:
-        story.killed_for_good(tally, typed, moments=6)
-    assert tally.points["process"] >= 4
+    story.killed_for_good(tally, typed, moments=4)
+    assert tally.points["process"] >= 3
     tally.say(record_property)
 
 

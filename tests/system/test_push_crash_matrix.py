@@ -6,9 +6,10 @@ has done the work; the process is also killed at what is no request: every write
 is let go. Then follows `halocline resume`, or the same push again. The end of the run says how many points each test tried, and
 how many rows were in doubt.
 
-The short run tries a spread of the points: of each mode by each API some of every kind of point, so that both modes together meet
-each kind of request; where a row can come to be in doubt, more of them. `make faults`, or `--long` here, tries every point at
-which a death leaves something else than at the one before.
+The short run tries a spread of the points. Each mode by each API dies at some of its requests. Deaths elsewhere, deaths one
+after the other and an org that goes dark are tried by two ways of the four that differ in both. The only way that can leave a
+row in doubt loses replies in either manner. `make faults`, or `--long` here, tries every way, and every point at which a death
+leaves something else than at the one before.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 
 import pytest
 
 from halocline.emulator.faults import FOREVER
 from tests.system.push_mortals import APIS, CHUNK_ROWS, CHUNKS, MODES, Mortals, mortals
+from tests.system.shell import Shell
 from tests.system.told_apart import worth_trying
 
 pytestmark = [
@@ -33,7 +36,30 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL"),
 ]
 
-each_way = pytest.mark.parametrize(("mode", "api"), [(mode, api) for mode in MODES for api in APIS])
+WAYS = list(product(MODES, APIS))
+UNLIKE = [("insert", "collections"), ("upsert", "bulk")]
+THE_OTHERS = [way for way in WAYS if way not in UNLIKE]
+ACTIONS, WHERES = ("cut", "unavailable"), ("before", "after")
+
+
+def usually(names: str, each: Iterable[tuple[str, ...]], usual: Sequence[tuple[str, ...]]) -> pytest.MarkDecorator:
+    """Each of these; those that are not usual only with `--long`."""
+    return pytest.mark.parametrize(names, [pytest.param(*one, marks=() if one in usual else pytest.mark.long) for one in each])
+
+
+each_way = usually("mode, api", WAYS, usual=WAYS)
+unlike_ways = usually("mode, api", WAYS, usual=UNLIKE)
+the_other_ways = usually("mode, api", WAYS, usual=THE_OTHERS)
+each_loss = usually(
+    "mode, api, action",
+    product(MODES, APIS, ACTIONS),
+    usual=[*((*UNLIKE[0], action) for action in ACTIONS), (*UNLIKE[1], "cut"), (*THE_OTHERS[0], "unavailable")],
+)
+each_hold = usually(  # of an upsert by Bulk one request is held, and of an insert that one as well
+    "mode, api, where",
+    product(MODES, APIS, WHERES),
+    usual=[(mode, api, where) for mode, api, where in product(MODES, APIS, WHERES) if (mode, api) != UNLIKE[1]],
+)
 BYS = ("resume", "again")
 MOST_POINTS = 5_000
 BEATS = 8  # deeds of a heartbeat or two: the next time there may be so many fewer
@@ -48,8 +74,8 @@ HELD = {  # the requests that may still be carried out when nobody waits for the
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mortals]:
-    with mortals(tmp_path_factory.mktemp("mortals")) as running:
+def world(tmp_path_factory: pytest.TempPathFactory, typed: Shell) -> Iterator[Mortals]:
+    with mortals(tmp_path_factory.mktemp("mortals"), typed) as running:
         yield running
 
 
@@ -80,8 +106,8 @@ def killed(
 ) -> Tally:
     """Kill the push at each of its deeds of these kinds, or at some, before and after; then take it up."""
     words = world.push_words(mode, api)
-    deeds, worth = deadly(world, words, kinds=kinds)
-    points: Sequence[int] = worth if step == 1 and kinds == ELSEWHERE else range(first, MOST_POINTS, step)
+    deeds, worth = deadly(world, words, kinds=kinds, marks=step == 1 and kinds == ELSEWHERE)
+    points: Sequence[int] = worth or range(first, MOST_POINTS if step == 1 else len(deeds) + 1, step)
     tally = Tally(f"{mode} by {api}, killed at {_each(step)} {' or '.join(kinds)}, taken up by {' or '.join(bys)}")
     for number, at in enumerate(points):
         world.afresh()
@@ -96,15 +122,15 @@ def killed(
             if done is None:
                 world.check_retry()
     else:
-        assert points is worth, "there is no end of points"
+        assert points is worth or step > 1, "there is no end of points"
     return tally
 
 
-def deadly(world: Mortals, words: tuple[str, ...], *, kinds: tuple[str, ...]) -> tuple[Sequence[str], list[int]]:
-    """The deeds of a push that nothing kills, and the numbers of those at which a death leaves something else."""
+def deadly(world: Mortals, words: tuple[str, ...], *, kinds: tuple[str, ...], marks: bool) -> tuple[Sequence[str], list[int]]:
+    """The deeds of a push that nothing kills, and with `marks` the numbers of those at which a death leaves something else."""
     world.afresh()
-    typed = world.type(*words, kinds=kinds)
-    return typed.deeds, worth_trying(typed.deeds, typed.marks)
+    typed = world.type(*words, kinds=kinds, marks=marks)
+    return typed.deeds, worth_trying(typed.deeds, typed.marks) if marks else []
 
 
 def _each(step: int) -> str:
@@ -154,7 +180,7 @@ def struck(
 @each_way
 def test_killed_at_any_request(world: Mortals, mode: str, api: str, record_property: Callable[[str, object], None]) -> None:
     """Before the request goes out, and when its answer is there and nobody has looked at it; at some of the requests."""
-    step = 13 if api == "bulk" else 5
+    step = 19 if api == "bulk" else 6
     tally = killed(world, mode, api, kinds=REQUESTS, bys=BYS, first=2 + MODES.index(mode) * step // 2, step=step)
     assert tally.points >= 2 * CHUNKS * (4 if api == "bulk" else 1) // step
     assert bool(tally.doubts) is ((mode, api) == ("insert", "collections"))
@@ -162,13 +188,12 @@ def test_killed_at_any_request(world: Mortals, mode: str, api: str, record_prope
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("action", ["cut", "unavailable"])
-@each_way
+@each_loss
 def test_an_answer_that_never_comes(
     world: Mortals, mode: str, api: str, action: str, record_property: Callable[[str, object], None]
 ) -> None:
     """The connection ends, or 503 comes, after the work is done: once; at some of the requests."""
-    step = {"cut": 9, "unavailable": 13}[action] if api == "bulk" else 3
+    step = {"cut": 11, "unavailable": 13}[action] if api == "bulk" else 4
     tally = struck(world, mode, api, action=action, goes_dark=False, first=1 + MODES.index(mode), step=step)
     assert tally.points >= CHUNKS * (4 if api == "bulk" else 1) // step
     assert bool(tally.doubts) is ((mode, api) == ("insert", "collections"))
@@ -176,7 +201,7 @@ def test_an_answer_that_never_comes(
 
 
 @pytest.mark.timeout(900)
-@each_way
+@unlike_ways
 def test_an_org_that_goes_dark(world: Mortals, mode: str, api: str, record_property: Callable[[str, object], None]) -> None:
     """The reply of some request is lost, and nothing answers after that until the push has given up."""
     step = 17 if api == "bulk" else 5
@@ -186,7 +211,7 @@ def test_an_org_that_goes_dark(world: Mortals, mode: str, api: str, record_prope
 
 
 @pytest.mark.timeout(900)
-@each_way
+@the_other_ways
 def test_killed_elsewhere(world: Mortals, mode: str, api: str, record_property: Callable[[str, object], None]) -> None:
     """At some of what is no request: while rows are put aside, in the middle of the plan, between two books, while tidying."""
     step = 67 if api == "collections" else 97
@@ -196,15 +221,14 @@ def test_killed_elsewhere(world: Mortals, mode: str, api: str, record_property: 
 
 
 @pytest.mark.timeout(900)
-@each_way
+@unlike_ways
 def test_killed_again_and_again(world: Mortals, mode: str, api: str, record_property: Callable[[str, object], None]) -> None:
     """Whoever takes up a dead push may die of it as well, anywhere, and so may the next."""
     fates(world, mode, api, seeds=range(MODES.index(mode), MODES.index(mode) + 1)).say(record_property)
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("where", ["before", "after"])
-@each_way
+@each_hold
 def test_killed_while_the_org_is_at_work(
     world: Mortals, mode: str, api: str, where: str, record_property: Callable[[str, object], None]
 ) -> None:
@@ -272,7 +296,7 @@ def test_a_retry_that_is_killed_sends_no_row_twice(
     kinds = (*REQUESTS, *ELSEWHERE)
     deeds = len(world.type("retry", world.locked_push(mode), "--json", kinds=kinds).deeds)
     tally = Tally(f"{mode} by collections, a retry killed at some of its deeds and at the last ones")
-    for at in (*range(5 + 31 * MODES.index(mode), deeds - 36, 131), *range(deeds - 36 + 7 * MODES.index(mode), deeds, 14)):
+    for at in (*range(5 + 61 * MODES.index(mode), deeds - 36, 193), *range(deeds - 36 + 9 * MODES.index(mode), deeds, 19)):
         first = world.locked_push(mode)
         with tally.point(f"deed {at} of {deeds}"):
             world.type("retry", first, "--json", kinds=kinds, at=at)

@@ -51,8 +51,8 @@ class Marking(Operations):
 
 
 def counting(die: Mapping[str, Any], folder: Path) -> Operations:
-    """What counts the `kinds` of an order to die: it kills the process `at` one of them, or marks all (0)."""
-    if die["kinds"] and not die["at"]:
+    """What counts the `kinds` of an order to die: it kills the process `at` one of them (0: none), or marks all."""
+    if die["marks"]:
         return Marking(folder, kinds=die["kinds"])
     return Operations(kinds=die["kinds"], at=die["at"])
 
