@@ -1,6 +1,6 @@
 """Laws of a table of DynamoDB that goes into PostgreSQL by `halocline run`: every value arrives as it is.
 
-Whatever gets in the way: `make test` does it with a thousand items, `--long` with 200,000 and with a death at every step.
+Whatever gets in the way: `make test` does it with 300 items, `--long` with 200,000 and with a death at every step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from halocline.testing.aws import FakeAWS, dynamodb_reads
 from tests.connectors.aws import servers
 from tests.connectors.postgres.server import Server
 from tests.system.dynamodb_pipeline import Pipeline, Writer, differences
-from tests.system.shell import Shell, shell
+from tests.system.shell import Shell
 
 pytestmark = [
     pytest.mark.system,
@@ -25,23 +25,16 @@ pytestmark = [
 ]
 
 Says = Callable[[str, object], None]
-SIZES = [1_000, pytest.param(200_000, marks=[pytest.mark.long, pytest.mark.timeout(3_000)])]
+SIZES = [300, pytest.param(200_000, marks=[pytest.mark.long, pytest.mark.timeout(3_000)])]
 SEED = 20_261_121
 STREAMED = "options: {streams: true, segments: 4}"
 
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[FakeAWS]:
-    """AWS for the tests of this file; pages are of a few hundred items."""
+    """AWS for the tests of this file; pages are of some dozens of items."""
     with servers.fake() as running, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dynamodb_reads, "PAGE_BYTES", 50_000)
-        yield running
-
-
-@pytest.fixture(scope="module")
-def typed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """A shell for the tests of this file."""
-    with shell(tmp_path_factory.mktemp("shell")) as running:
+        patch.setattr(dynamodb_reads, "PAGE_BYTES", 15_000)
         yield running
 
 
@@ -120,7 +113,7 @@ def test_a_segment_that_fails_for_good(pipeline: Pipeline, count: int, record_pr
     pipeline.make(count)
     done(pipeline)
     before = pipeline.loaded()
-    Writer(pipeline, seed=SEED).write(200)
+    Writer(pipeline, seed=SEED).write(60)
     pipeline.aws.faults.add("refuse", service="dynamodb", operation="Scan", nth=6, code="AccessDeniedException", status=400)
     failed = pipeline.run()
     assert (failed.code, failed.exit_code) == (0, 2), failed
@@ -134,7 +127,7 @@ def test_a_segment_that_fails_for_good(pipeline: Pipeline, count: int, record_pr
 
 
 @pytest.mark.parametrize(
-    ("count", "kills"), [(1_000, 3), pytest.param(200_000, 60, marks=[pytest.mark.long, pytest.mark.timeout(3_000)])]
+    ("count", "kills"), [(300, 3), pytest.param(200_000, 60, marks=[pytest.mark.long, pytest.mark.timeout(3_000)])]
 )
 def test_a_process_that_is_killed_at_any_instant(pipeline: Pipeline, count: int, kills: int, record_property: Says) -> None:
     """By SIGKILL, again and again, while the table is written: rows are those of before or of after; the next run does it."""
@@ -161,11 +154,11 @@ def test_a_process_that_is_killed_at_any_instant(pipeline: Pipeline, count: int,
 
 
 @pytest.mark.timeout(1_500)
-@pytest.mark.parametrize("step", [89, pytest.param(1, marks=pytest.mark.long)], ids=["some", "every"])
+@pytest.mark.parametrize("step", [79, pytest.param(1, marks=pytest.mark.long)], ids=["some", "every"])
 def test_a_process_that_dies_at_a_step(pipeline: Pipeline, step: int, record_property: Says) -> None:
     """At calls, files, writes, transactions of the ledger and statements of PostgreSQL: the next run makes it whole."""
     kinds = ("request", "file", "write", "ledger", "sql")
-    pipeline.make(300, options="options: {segments: 2}")
+    pipeline.make(150, options="options: {segments: 2}")
     steps = len(pipeline.run(kinds=kinds).deeds)
     assert differences(pipeline.there(), pipeline.loaded()) == []
     points, wrong = 0, []
