@@ -120,12 +120,18 @@ class Laptop:
 @contextmanager
 def laptop(folder: Path, **settings: Any) -> Iterator[Laptop]:
     """A laptop whose org runs with these emulator settings until the block ends."""
+    with Emulator(EmulatorConfig(**settings)) as org, laptop_at(org, folder) as made:
+        yield made
+
+
+@contextmanager
+def laptop_at(org: Emulator, folder: Path, *, lake: str = ":memory:") -> Iterator[Laptop]:
+    """A laptop beside an org that is running already; the lake may be a file."""
     with (
-        Emulator(EmulatorConfig(**settings)) as org,
         SalesforceClient(login_to(org), pace=QUICK, retry=Policy(attempts=3)) as client,
-        duckdb.connect() as lake,
+        duckdb.connect(lake) as connection,
     ):
-        yield Laptop(org, client, lake, folder)
+        yield Laptop(org, client, connection, folder)
 
 
 def login_to(org: Emulator) -> ClientCredentialsAuthenticator:

@@ -5,6 +5,7 @@ The short run takes for each rule one of its ways, in turn; `--long` all of them
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,15 @@ import pytest
 from halocline import registry
 from halocline.emulator import rest
 from halocline.emulator.faults.actions import ACTIONS
+from halocline.emulator.server import Emulator, EmulatorConfig
 from halocline.errors import HaloclineError, JobFailed, NetworkFailed, QuotaExhausted, RetryLater, StillRunning, Truncated
 from halocline.sync import SobjectSync
-from tests.system.laptop import QUICK, Laptop, laptop
+from tests.system.laptop import QUICK, Laptop, laptop_at
 
 pytestmark = pytest.mark.system
 
 WAYS = {"rest": (1_000, 1_000), "bulk": (0, 1_000), "stage": (0, 0)}  # thresholds that choose each way at any size
-PAGE = 10
+PAGE, LAKE = 10, "lake.duckdb"
 REST, BULK = ("rest",), ("bulk", "stage")
 EVERY = (*REST, *BULK)
 
@@ -87,22 +89,35 @@ CASES = (
 )
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laptop]:
-    """A laptop whose sources do not wait, with a table of 25 Accounts; since then 60 came, two changed, one went."""
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Path]]:
+    """An org, and the folder of a laptop that holds its 25 Accounts; since then 60 came, two changed, one went."""
+    folder = tmp_path_factory.mktemp("before")
     real = registry.open_source
-    monkeypatch.setattr(registry, "open_source", lambda *args, **options: real(*args, **options, pace=QUICK))
-    for limit in ("SMALLEST_PAGE", "LARGEST_PAGE"):  # our client asks for the largest pages there are
-        monkeypatch.setattr(rest, limit, PAGE)
-    with laptop(tmp_path, page_rows=PAGE) as running:
-        ids = running.add("Account", 25, Name="old {n}")
-        running.days_pass()
-        sync(running, "rest")
-        running.days_pass()
-        running.add("Account", 60, Name="new {n}")
-        for record in ids[:2]:
-            running.change("Account", record, Name="changed")
-        running.delete("Account", ids[2])
+    with pytest.MonkeyPatch.context() as patch, Emulator(EmulatorConfig(page_rows=PAGE)) as org:
+        patch.setattr(registry, "open_source", lambda *args, **options: real(*args, **options, pace=QUICK))
+        for limit in ("SMALLEST_PAGE", "LARGEST_PAGE"):  # our client asks for the largest pages there are
+            patch.setattr(rest, limit, PAGE)
+        with laptop_at(org, folder, lake=str(folder / LAKE)) as running:
+            ids = running.add("Account", 25, Name="old {n}")
+            running.days_pass()
+            sync(running, "rest")
+            running.days_pass()
+            running.add("Account", 60, Name="new {n}")
+            for record in ids[:2]:
+                running.change("Account", record, Name="changed")
+            running.delete("Account", ids[2])
+        org.checkpoint()
+        yield org, folder
+
+
+@pytest.fixture
+def here(before: tuple[Emulator, Path], tmp_path: Path) -> Iterator[Laptop]:
+    """A laptop as it was then, whose sources do not wait."""
+    org, folder = before
+    org.reset()
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    with laptop_at(org, tmp_path, lake=str(tmp_path / LAKE)) as running:
         yield running
 
 
