@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,11 +19,13 @@ import pytest
 from halocline import registry
 from halocline.config import Settings
 from halocline.connectors.salesforce import ClientCredentialsAuthenticator
+from halocline.emulator import rest
 from halocline.emulator.server import Emulator, EmulatorConfig
 from halocline.ledger import SqliteLedger
 from halocline.run import Run
 from halocline.sync import IntelligentSync, SobjectSync
-from tests.system.shell import ROOT
+from tests.system.nursery import Nursery
+from tests.system.shell import ROOT, plain_env
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")]
 
@@ -346,7 +347,9 @@ OTHER = {
 }
 
 
-@pytest.mark.parametrize("what", list(OTHER))
+@pytest.mark.parametrize(
+    "what", ["where", "mask", *(pytest.param(what, marks=pytest.mark.long) for what in ("fields", "rename"))]
+)
 def test_a_job_of_another_question_is_not_taken_up(what: str, life: Life) -> None:
     """Another condition, other columns, masks or names: the old job and its pages go, a new one is made."""
     life.dies("commit 1")
@@ -550,29 +553,30 @@ def test_a_run_that_failed_for_what_it_read_is_not_gone_on_with(life: Life) -> N
     assert life.table() == life.org()
 
 
-def test_runs_show_who_went_on_with_a_dead_one(life: Life) -> None:
+def test_runs_show_who_went_on_with_a_dead_one(life: Life, nursed: Nursery) -> None:
     """No command is needed after a death; `halocline runs` tells what became of it."""
     life.dies("PartStaged 1")
     life.goes_well()
     done, dead = life.runs()
-    shown = _halocline(life, "runs", dead.run[:8])
+    shown = _halocline(life, nursed, "runs", dead.run[:8])
     assert f"abandoned, taken up by {done.run[:8]}" in shown
-    listed = [json.loads(line) for line in _halocline(life, "runs", "--json").splitlines()]
+    listed = [json.loads(line) for line in _halocline(life, nursed, "runs", "--json").splitlines()]
     assert [(one["state"], one["taken_up_by"]) for one in listed] == [("done", None), ("abandoned", done.run)]
 
 
-def _halocline(life: Life, *words: str) -> str:
-    environment = {**os.environ, "HALOCLINE_HOME": str(life.home)}
-    command = [sys.executable, "-m", "halocline", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=environment)
-    return done.stdout
+def _halocline(life: Life, nursed: Nursery, *words: str) -> str:
+    done = nursed.run(*words, env={**plain_env(), "HALOCLINE_HOME": str(life.home)}, cwd=life.home)
+    assert done.code == 0, done
+    return done.out
 
 
-@pytest.mark.parametrize("rows", [4_500])
+@pytest.mark.parametrize("rows", [45])
 def test_a_rest_read_goes_on_behind_the_last_row_when_its_cursor_is_lost(
-    rows: int, driver: subprocess.Popen[str], tmp_path: Path, record_property: Any
+    rows: int, driver: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Any
 ) -> None:
     """The way on leads nowhere, twice: the read goes on by Id; every row comes, and no page is read twice."""
+    for limit in ("SMALLEST_PAGE", "LARGEST_PAGE"):  # our client asks for the largest pages there are
+        monkeypatch.setattr(rest, limit, 20)
     with org(driver, tmp_path, rows=rows) as life:
         life.emulator.faults.add("wrong_locator", kind="queryAll", times=2)
         life.goes_well(way="rest")
