@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.system.shell import ROOT, plain_env
 
@@ -21,6 +24,39 @@ class Done:
     code: int
     out: str
     err: str
+
+
+@dataclass(slots=True)
+class Living:
+    """A command that goes on; it has said `out` so far, and ended with `code` or not yet."""
+
+    pid: int
+    out: Path
+    modules: Path
+    nursery: Nursery
+    code: int | None = None
+
+    def poll(self) -> int | None:
+        """How it ended; None while it has not."""
+        if self.code is None:
+            self.code = self.nursery.ask("poll", pid=self.pid, modules=str(self.modules))
+        return self.code
+
+    def ended(self, *, within_s: float) -> int:
+        """How it ends.
+
+        Raises: AssertionError where it does not, within so many seconds.
+        """
+        ends = time.monotonic() + within_s
+        while (code := self.poll()) is None:
+            assert time.monotonic() < ends, f"the process {self.pid} has not ended"
+            time.sleep(0.01)  # another process is looked at; nothing tells when
+        return code
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended: its number may be another's then."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +75,28 @@ class Nursery:
         for file in files.values():
             file.write_bytes(b"")
         told = {name: str(file) for name, file in files.items()}
-        order = {"words": words, "script": script, "env": dict(env), "cwd": str(cwd), **told}
+        code = self.ask("run", words=words, script=script, env=dict(env), cwd=str(cwd), **told)
+        return Done(code, files["out"].read_text(encoding="utf-8"), files["err"].read_text(encoding="utf-8"))
+
+    def begin(self, *words: str, env: Mapping[str, str], cwd: Path, err: Path) -> Living:
+        """Run `halocline` and these words, going on; what it says of errors is added to a file."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        files = {"out": folder / "out", "modules": folder / "modules", "err": err}
+        for file in files.values():
+            file.touch()
+        told = {name: str(file) for name, file in files.items()}
+        pid = self.ask("begin", words=words, script="", env=dict(env), cwd=str(cwd), **told)
+        return Living(pid, files["out"], files["modules"], self)
+
+    def ask(self, deed: str, **order: object) -> Any:
+        """What the program answers to an order."""
         assert self.program.stdin is not None
         assert self.program.stdout is not None
-        self.program.stdin.write(json.dumps(order) + "\n")
+        self.program.stdin.write(json.dumps({"deed": deed, **order}) + "\n")
         self.program.stdin.flush()
-        code = self.program.stdout.readline()
-        assert code, "the nursery is gone"
-        return Done(int(code), files["out"].read_text(encoding="utf-8"), files["err"].read_text(encoding="utf-8"))
+        answer = self.program.stdout.readline()
+        assert answer, "the nursery is gone"
+        return json.loads(answer)
 
 
 @contextmanager

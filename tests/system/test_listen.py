@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import urllib.error
@@ -25,7 +24,7 @@ from halocline.testing.aws import FakeAWS
 from tests.command_line import app
 from tests.figures import SAYS, Says
 from tests.ports import free_port
-from tests.system.nursery import Done, Nursery
+from tests.system.nursery import Done, Living, Nursery
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -82,15 +81,12 @@ class Desk:
     folder: Path
     env: Mapping[str, str]
     nursed: Nursery
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    started: list[Living] = field(default_factory=list)
 
-    def listen(self, *words: str) -> subprocess.Popen[str]:
+    def listen(self, *words: str) -> Living:
         """`halocline listen`, going on; its logs are in the file `log`."""
-        with (self.folder / "log").open("a") as log:
-            command = [sys.executable, "-m", "halocline", "listen", *words]
-            process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=log, text=True)
-        self.started.append(process)
-        return process
+        self.started.append(self.nursed.begin("listen", *words, cwd=self.folder, env=self.env, err=self.folder / "log"))
+        return self.started[-1]
 
     def type(self, *words: str) -> Done:
         """`halocline` and these words, to its end."""
@@ -118,9 +114,8 @@ def desk(aws: FakeAWS, tmp_path: Path, nursed: Nursery) -> Iterator[Desk]:
     desk = Desk(tmp_path, {**env, "HALOCLINE_HOME": str(tmp_path / "home")}, nursed)
     yield desk
     for process in desk.started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        process.signal(signal.SIGKILL)
+        process.ended(within_s=PATIENCE_S)
 
 
 def until(is_so: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
@@ -131,10 +126,9 @@ def until(is_so: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
         time.sleep(0.02)  # another process is looked at; nothing tells when
 
 
-def ended(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[int, str]:
-    process.send_signal(number)
-    told, _ = process.communicate(timeout=PATIENCE_S)
-    return process.returncode, told
+def ended(process: Living, number: int = signal.SIGTERM) -> tuple[int, str]:
+    process.signal(number)
+    return process.ended(within_s=PATIENCE_S), process.out.read_text()
 
 
 def ask(port: int, path: str) -> tuple[int, dict[str, Any]]:
@@ -207,7 +201,7 @@ def test_a_message_that_kills_the_process_is_set_aside_after_its_deaths(desk: De
     aside = desk.folder / "home" / "quarantine"
     deaths = 0
     while not died_before(process := desk.listen("orders"), aside):
-        assert process.returncode == 9
+        assert process.code == 9
         deaths += 1
         assert deaths < 5
     send("orders", "healthy")
@@ -222,7 +216,7 @@ def test_a_message_that_kills_the_process_is_set_aside_after_its_deaths(desk: De
     )
 
 
-def died_before(process: subprocess.Popen[str], aside: Path) -> bool:
+def died_before(process: Living, aside: Path) -> bool:
     """Wait until the process dies, or something is set aside: whether that came first."""
     until(lambda: process.poll() is not None or any(aside.glob("*/*.message.json")))
     return process.poll() is None
