@@ -17,8 +17,8 @@ from tests.system.push_world import KINDS, MAPPING, People, World, world
 
 pytestmark = pytest.mark.system
 
-FEW, MANY = 1_400, 100_000
-SHORT = 40  # rows of a call, so that few rows are many calls
+FEW, MANY = 700, 100_000
+SHORT = 20  # rows of a call, so that few rows are many calls
 JOBS = 5
 APIS = ("collections", "bulk")
 LOCKS_AND_LOGINS: dict[str, list[dict[str, Any]]] = {  # what an insert survives without a doubt
