@@ -164,9 +164,12 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.parametrize("way", ["bulk", *(pytest.param(way, marks=pytest.mark.long) for way in WAYS if way != "bulk")])
 def test_a_real_disk_that_fills_up_stops_the_sync(way: str, desk: Desk, tiny_disk: Path) -> None:
-    """The same on a real disk with real files, which is left empty, so that nobody has to clean up before the next run."""
+    """The same on a real disk with real files, which is left empty, so that nobody has to clean up before the next run.
+
+    By Bulk there is every kind of file that is put aside; the other ways have some of them.
+    """
     assert desk.sync(way).exit_code == 0
     desk.life()
     desk.add(8, Description="0123456789abcdef" * 2_000)
