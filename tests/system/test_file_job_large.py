@@ -95,8 +95,8 @@ def say(told: dict[str, Any], record: Say) -> None:
 
 @pytest.mark.timeout(300)
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, aws: dict[str, str], record_property: Say) -> None:
-    """A file of some forty thousand wide rows takes less than the two gigabytes below may take."""
-    told = carried(tmp_path, aws, size=128 * MB, row_bytes=4_000, little=True)
+    """A file of some thirty thousand wide rows takes less than the two gigabytes below may take."""
+    told = carried(tmp_path, aws, size=96 * MB, row_bytes=4_000, little=True)
     say(told, record_property)
     assert told["peak_mb"] < MOST_MB
 
