@@ -136,7 +136,7 @@ def test_a_runner_that_wakes_up_late_is_fenced_off(
     shop: Shop, request: pytest.FixtureRequest, record_property: pytest.RecordProperty
 ) -> None:
     """It stood still for longer than its lease: another took over; its commit is refused, 75, and the winner's position stays."""
-    stops = STOPS * 5 if request.config.getoption("--long") else STOPS[:2] if request.node.callspec.id == "a file" else STOPS[1:]
+    stops = STOPS * 5 if request.config.getoption("--long") else STOPS[:1] if request.node.callspec.id == "a file" else STOPS[1:]
     refused, rounds = 0, len(stops)
     for number, stop in enumerate(stops):
         shop.here.add("Account", 1, Name=f"before {number}")
