@@ -21,14 +21,15 @@ from halocline.ledger import MemoryLedger
 from halocline.s3_files import delete_file, download_file, move_file, upload_file
 from halocline.s3_keys import build_archive_s3_key, get_filename_from_s3_key, get_prefix_from_s3_key, timestamp_s3_key
 from halocline.scratch import key_of, place_of, scratch
-from tests.connectors.files.server import bucket, s3
+from tests.connectors.aws.servers import BOTH, SERVERS
+from tests.connectors.files.server import bucket
 from tests.consume.s3_samples import event, record
 
 
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[str]:
-    with s3() as endpoint:
-        yield endpoint
+@pytest.fixture(scope="module", autouse=True, params=BOTH)
+def server(request: pytest.FixtureRequest) -> Iterator[None]:
+    with SERVERS[request.param]():
+        yield
 
 
 @pytest.fixture
@@ -44,6 +45,7 @@ def name() -> str:
 # ---- files
 
 
+@pytest.mark.short
 def test_a_file_keeps_the_name_of_its_key(name: str, store: Buckets, tmp_path: Path) -> None:
     """Below its folders, as they are in the bucket; uploaded again it has the same key."""
     store.put(b"a,b\n", name, "in/2026/file one.csv")
