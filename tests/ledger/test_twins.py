@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from halocline.connector import Lease
 from halocline.errors import HaloclineError
@@ -73,7 +74,7 @@ def view(ledger: Ledger) -> object:
     return ledger.runs(), per_run, [ledger.unacked(f) for f in ("F", "G")]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.tuples(deeds, st.sampled_from([0.0, 7.0, 30.0])), max_size=30))
 def test_both_ledgers_answer_alike(story: list[tuple[Deed, float]]) -> None:
     """Every deed gives the same answer or the same error, and leaves the same memory behind."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 from tests.push.fake import FakeDestination, FakeLoad, Heard, ListRows, Org
 
 from halocline.errors import FixConfig, NetworkFailed, Stop, Stopped
@@ -410,7 +411,7 @@ def sources(draw: st.DrawFn) -> list[dict[str, Any]]:
     return [{"key": draw(keys), "name": draw(names)} for _ in range(draw(st.integers(0, 12)))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rows=sources(), mode=st.sampled_from(["insert", "upsert"]), size=st.integers(1, 4), stop=st.booleans(), asks=st.booleans())
 def test_whatever_happens_every_row_is_told_once(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], mode: str, size: int, stop: bool, asks: bool
