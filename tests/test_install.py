@@ -64,10 +64,24 @@ def test_pip_installs_what_uv_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert seen.read_text().splitlines() == [said[name] for name in tried]
 
 
-def test_what_nobody_can_install_fails(tmp_path: Path) -> None:
+def test_what_nobody_can_install_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The exit code is pip's, and its words are shown."""
+    import install
+
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setattr(install, "UV", tmp_path / "no uv")
+    assert install.main(sys.executable, ["-r", str(tmp_path / "none.txt")]) == 1
+    assert "none.txt" in capfd.readouterr().err
+
+
+@pytest.mark.long
+def test_what_neither_uv_nor_pip_can_install_fails(tmp_path: Path) -> None:
+    """As a program: both are tried."""
     nowhere = {**os.environ, "PIP_NO_INDEX": "1", "UV_OFFLINE": "1"}
     command = [sys.executable, str(ROOT / "tools" / "install.py"), sys.executable, "-r", str(tmp_path / "none.txt")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=nowhere)
     assert done.returncode == 1
     assert "none.txt" in done.stderr
+    assert "pip tries" in done.stderr
