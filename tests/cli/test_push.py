@@ -400,9 +400,11 @@ def test_errors_are_printed_for_a_dash(desk: PushDesk, form: str) -> None:
     assert not Path("-").exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
+def test_a_run_or_file_that_cannot_be_is_told(desk: PushDesk) -> None:
+    """Code 2 (1 for a disk that refuses), and what is wrong."""
+    for _ in range(2):
+        desk.push(desk.file("some.csv", accounts(2)))
+    for words, said in (
         (("errors", "nope"), "no run begins with 'nope'"),
         (("errors", ""), "2 runs begin with ''"),
         (("errors", "last", "--csv", "a.csv", "--jsonl", "b.jsonl"), "give one of them"),
@@ -410,15 +412,10 @@ def test_errors_are_printed_for_a_dash(desk: PushDesk, form: str) -> None:
         (("retry", "nope"), "no run begins with 'nope'"),
         (("resume", "nope"), "no run begins with 'nope'"),
         (("resume", "last"), "nothing of it is left to do"),
-    ],
-)
-def test_a_run_or_file_that_cannot_be_is_told(desk: PushDesk, words: tuple[str, ...], said: str) -> None:
-    """Code 2 (1 for a disk that refuses), and what is wrong."""
-    for _ in range(2):
-        desk.push(desk.file("some.csv", accounts(2)))
-    told = desk.type(*words)
-    assert told.exit_code in {1, 2}
-    assert said in " ".join(told.err.split())
+    ):
+        told = desk.type(*words)
+        assert told.exit_code in {1, 2}, words
+        assert said in " ".join(told.err.split()), words
 
 
 def test_a_run_without_errors_says_so(desk: PushDesk) -> None:
