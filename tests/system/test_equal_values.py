@@ -19,6 +19,7 @@ import pytest
 from halocline.connectors.postgres.query import open_query
 from halocline.sync import IntelligentSync, SobjectSync
 from tests.connectors.postgres.server import Place
+from tests.examples import in_turn
 from tests.figures import Says, add
 from tests.system.laptop import Laptop, laptop
 from tests.system.test_text_fidelity import ASTRAL, BREAKS, LOOKALIKES, MARKS, NOTHINGS, SPACES
@@ -132,6 +133,9 @@ NUMBERS: dict[str, list[Any]] = {  # as the org's store holds them: doubles, of 
 }
 
 
+DIGITS = {"Wide__c": "9007199254740993", "Money__c": "1234567890123456.78", "Fine__c": "0.12345678901234567"}
+
+
 def exact(name: str, stored: Any) -> Any:
     """The value that every table has to hold."""
     if stored is None or name in ("Long__c", "Whole__c"):
@@ -155,15 +159,12 @@ def test_numbers_and_stamps_are_exact_everywhere(here: Laptop, place: Place, rec
         assert inexact == 0, (name, rows, wanted)
 
 
-@pytest.mark.parametrize("way", list(WAYS))
-@pytest.mark.parametrize(
-    ("field", "text"),
-    [("Wide__c", "9007199254740993"), ("Money__c", "1234567890123456.78"), ("Fine__c", "0.12345678901234567")],
-)
+@pytest.mark.parametrize(("way", "digits"), in_turn(WAYS, DIGITS.items()))
 def test_more_digits_than_a_double_has_come_as_they_were_written(
-    here: Laptop, place: Place, way: str, field: str, text: str, record_property: Says
+    here: Laptop, place: Place, way: str, digits: tuple[str, str], record_property: Says
 ) -> None:
     """Nothing is read as a double on the way: 2^53 + 1 stays 2^53 + 1. The answer is the test's own, the org has doubles."""
+    field, text = digits
     (record,) = here.add("Exact__c", 1, Name="n", **{field: 1.0})
     told = {"Id": f'"{record}"', field: text, "IsDeleted": "false", "SystemModstamp": '"2026-03-01T12:00:00.000Z"'}
     whole = ",".join(f'"{name}":{value}' for name, value in told.items())

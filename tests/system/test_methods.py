@@ -88,12 +88,15 @@ BORDERS = [(999, "regular_api"), (1_000, "bulk_api"), (49_999, "bulk_api"), (50_
     [
         (BORDERS[0], BORDERS[1]),
         pytest.param(BORDERS[1], BORDERS[0], marks=pytest.mark.long),
-        (BORDERS[3], BORDERS[2]),
+        pytest.param(BORDERS[3], BORDERS[2], marks=pytest.mark.long),
         pytest.param(BORDERS[2], BORDERS[3], marks=pytest.mark.long),
     ],
 )
 def test_the_documented_thresholds_choose_the_method(here: Laptop, at_first: tuple[int, str], later: tuple[int, str]) -> None:
-    """At 999, 1,000, 49,999 and 50,000 rows the method is the documented one, at first (`--long`: each) and later."""
+    """At 999, 1,000, 49,999 and 50,000 rows the method is the documented one, at first and later; tests/test_plan.py has all.
+
+    The short run reads 999 and 1,000.
+    """
     rows, way = at_first
     here.seed("Account", rows)
     here.days_pass()  # what was made just before the first sync would be in the overlap of the second
@@ -109,7 +112,12 @@ def test_the_documented_thresholds_choose_the_method(here: Laptop, at_first: tup
 
 @pytest.mark.parametrize(
     ("rows", "way"),
-    [(4_999, "regular_api"), (5_000, "bulk_api"), (24_999, "bulk_api"), (25_000, "bulk_api_stage")],
+    [
+        (4_999, "regular_api"),
+        (5_000, "bulk_api"),
+        pytest.param(24_999, "bulk_api", marks=pytest.mark.long),
+        pytest.param(25_000, "bulk_api_stage", marks=pytest.mark.long),
+    ],
 )
 def test_the_documented_example_of_other_thresholds_holds(here: Laptop, rows: int, way: str) -> None:
     """With 5,000 and 25,000 set, as the document shows, the borders are there: the later number is already the larger way."""

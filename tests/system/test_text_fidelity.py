@@ -26,7 +26,7 @@ from halocline.errors import SchemaConflict
 from halocline.ledger import MemoryLedger
 from halocline.run import Run
 from halocline.sync import IntelligentSync, SobjectSync
-from tests.examples import examples
+from tests.examples import examples, in_turn
 
 pytestmark = pytest.mark.system
 
@@ -239,7 +239,7 @@ EVERY_WORD: list[Row] = [
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture, HealthCheck.large_base_example]
 
 
-@settings(max_examples=examples(25), suppress_health_check=QUIET)
+@settings(max_examples=examples(20), suppress_health_check=QUIET)
 @given(rows=st.lists(AWKWARD, max_size=12))
 @example(rows=EVERY_WORD)
 @example(rows=[])
@@ -285,12 +285,13 @@ def test_numbers_and_dates_at_their_edges_arrive_exactly(world: World) -> None:
     assert found["last and first days"]["Clock__c"] == time(23, 59, 59, 999_000)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("Money__c", 0.125), ("Money__c", 1e16), ("Wide__c", 0.5), ("Wide__c", 1e18), ("Fine__c", 1e-18)]
-)
-@pytest.mark.parametrize("way", list(WAYS))
-def test_a_number_that_does_not_fit_is_never_rounded(world: World, way: str, field: str, value: float) -> None:
+UNFIT = [("Money__c", 0.125), ("Money__c", 1e16), ("Wide__c", 0.5), ("Wide__c", 1e18), ("Fine__c", 1e-18)]
+
+
+@pytest.mark.parametrize(("way", "cell"), in_turn(WAYS, UNFIT))
+def test_a_number_that_does_not_fit_is_never_rounded(world: World, way: str, cell: tuple[str, float]) -> None:
     """A value with more digits than its column stops the run, names field, value and the way out, and leaves the table alone."""
+    field, value = cell
     world.refill([{"Name": "before"}])
     world.sync(way)
     before = as_bytes(world.table(way))
@@ -306,23 +307,23 @@ def test_a_number_that_does_not_fit_is_never_rounded(world: World, way: str, fie
     assert math.isclose(found[0], value, rel_tol=0.0)
 
 
-def test_the_longest_texts_cross_every_block_border(world: World) -> None:
-    """Texts of 131,072 characters of every kind, 12 MB in all, so that readers' blocks end inside of every one of them."""
+def test_the_longest_texts_cross_every_block_border(world: World, pytestconfig: pytest.Config) -> None:
+    """Texts of 131,072 characters of every kind, so that readers' blocks end inside of every one of them (`--long`: 12 MB)."""
     patterns = ["\r\n", "\r", "\n", '"', '""\r\n', '"\n"', "𝄞", "é\r\n", "a\r\nb,", '\r"\r\n', "\u2028\r"]
     rows = [
         {"Name": f"{shift}", "Text__c": "x" * shift, "Long__c": ("-" * shift + pattern * LONGEST)[:LONGEST]}
-        for shift in range(5)
+        for shift in (range(5) if pytestconfig.getoption("--long") else (0, 3))
         for pattern in patterns
     ]
     holds(world, rows)
 
 
 def test_many_texts_in_one_page_cross_every_block_border(world: World) -> None:
-    """A page of 3,000 rows, twice as large as the largest block of any reader, arrives as it was."""
+    """A page of many rows, twice as large as the largest block of any reader, arrives as it was."""
     odd = ["\r\n", "\r", 'x\r\n"\r\ny', '"\n"', '","', "\n\r", "NA", "𝄞\r\n", '""', "\r\n" * 9, "\\", ""]
     rows = [
-        {"Name": f"n{n}", "Text__c": odd[n % 12], "Long__c": odd[n * 7 % 12] * (n % 3_001), "Page__c": odd[n * 5 % 12]}
-        for n in range(3_000)
+        {"Name": f"n{n}", "Text__c": odd[n % 12], "Long__c": odd[n * 7 % 12] * (9 * n), "Page__c": odd[n * 5 % 12]}
+        for n in range(1_000)
     ]
     assert sum(len(row["Long__c"].encode()) for row in rows) > 2 * MAX_LINE_BYTES
     with one_page(world):
