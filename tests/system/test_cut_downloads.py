@@ -23,7 +23,7 @@ from tests.system.laptop import QUICK, Laptop, laptop
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1_200), pytest.mark.usefixtures("conserved")]
 
-ROWS, PAGE = 45, 10
+PAGE = 10
 WAYS = {"rest": (1_000, 1_000), "bulk": (0, 1_000), "stage": (0, 0)}
 CARRIES = ("query", "queryAll", "query.more", "bulk.results")  # calls whose answers hold rows
 LOST = '[{"message":"invalid query locator","errorCode":"INVALID_QUERY_LOCATOR"}]'
@@ -114,13 +114,15 @@ class Downloads:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laptop]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> Iterator[Laptop]:
+    """An org of five pages, of three in a short run: the first, the last, and what lies between."""
+    rows = 45 if pytestconfig.getoption("--long") else 25
     real = registry.open_source
     monkeypatch.setattr(registry, "open_source", lambda *args, **options: real(*args, **options, pace=QUICK))
     for limit in ("SMALLEST_PAGE", "LARGEST_PAGE"):  # our client asks for the largest pages there are
         monkeypatch.setattr(rest, limit, PAGE)
     with laptop(tmp_path, page_rows=PAGE) as running:
-        running.add("Account", ROWS, Name='n{n} "quoted",\r\nline', Description="é𝄞 {n}\n" * 9)
+        running.add("Account", rows, Name='n{n} "quoted",\r\nline', Description="é𝄞 {n}\n" * 9)
         yield running
 
 

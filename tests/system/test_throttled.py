@@ -57,7 +57,7 @@ def test_throttling_at_random_costs_few_calls(here: Laptop, way: str, record_pro
     sync(here, way)
     least = sync(here, way)
     calls = runs = resumed = stopped = 0
-    for seed in range(200 if pytestconfig.getoption("--long") else 4):
+    for seed in range(200 if pytestconfig.getoption("--long") else 2):
         chance = random.Random(seed)
         for action in ("unavailable", "concurrent_limit"):
             here.org.faults.add(action, path="/data/", probability=0.05, seed=chance.randrange(1_000), times=0)
@@ -89,7 +89,7 @@ def test_the_days_requests_end_in_the_middle(here: Laptop, way: str, record_prop
     here.lake.execute("UPDATE raw.a SET Name = 'as it was'")
     before = here.rows("FROM raw.a ORDER BY Id")
     points = late = resumed = 0
-    tried = range(1, least + 1) if pytestconfig.getoption("--long") else range(1 + list(WAYS).index(way), least + 1, 3)
+    tried = range(1, least + 1) if pytestconfig.getoption("--long") else range(1 + list(WAYS).index(way), least + 1, 5)
     for number in tried:
         rule = here.org.faults.add("request_limit", path="/data/", nth=number, times=0)
         try:

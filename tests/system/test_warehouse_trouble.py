@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -40,7 +41,13 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120), pytest.mark.usefixtu
 
 READY_S = 30.0
 GRANTS = ("GRANT USAGE, CREATE ON SCHEMA public TO {user}",)
-each_mode = pytest.mark.parametrize("full", [False, True], ids=["changed", "full"])
+MODES = {"changed": False, "full": True}
+
+
+def each_mode(short: str) -> pytest.MarkDecorator:
+    """A sync of what changed, and a full one; the short run takes one of them."""
+    marked = [pytest.param(full, id=name, marks=() if name == short else pytest.mark.long) for name, full in MODES.items()]
+    return pytest.mark.parametrize("full", marked)
 
 
 def crossed(names: str, first: Sequence[Any], second: Sequence[Any]) -> pytest.MarkDecorator:
@@ -246,11 +253,10 @@ LOCKS = {
 }
 
 
-@pytest.mark.parametrize("limit", list(LOCKS))
-@crossed("lock,full", ["ROW EXCLUSIVE", "ACCESS EXCLUSIVE"], [False, True])
-def test_a_table_that_somebody_holds(limit: str, lock: str, full: bool, house: Warehouse, record_property: Says) -> None:
+@crossed("limit,held", list(LOCKS), [*product(("ROW EXCLUSIVE", "ACCESS EXCLUSIVE"), (False, True))])
+def test_a_table_that_somebody_holds(limit: str, held: tuple[str, bool], house: Warehouse, record_property: Says) -> None:
     """Whatever limit is set ends the wait: exit code 75, and what to do; afterwards the sync completes."""
-    limits, words = LOCKS[limit]
+    (limits, words), (lock, full) = LOCKS[limit], held
     before = house.filled()
     with psycopg.connect(house.place.uri()) as other:
         other.execute(f"LOCK TABLE account IN {lock} MODE")  # type: ignore[arg-type]  # a text of the test's
@@ -400,7 +406,7 @@ def midway(uri: str, then: Callable[[int], None]) -> threading.Thread:
     return thread
 
 
-@each_mode
+@each_mode(short="changed")
 def test_a_server_that_restarts_in_the_middle_of_a_merge(
     full: bool, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Says
 ) -> None:
@@ -438,7 +444,7 @@ def back(place: Place) -> Iterator[psycopg.Connection[Any]]:
 # ---- disks
 
 
-@each_mode
+@each_mode(short="full")
 def test_a_server_whose_disk_is_full(full: bool, house: Warehouse, record_property: Says) -> None:
     """A trigger raises what a server with a full disk raises (53100): exit code 1, and where to look."""
     before = house.filled()
@@ -470,7 +476,7 @@ def tiny(server: Server) -> Iterator[Path]:
         yield disk
 
 
-@each_mode
+@each_mode(short="changed")
 def test_a_real_disk_of_the_server_that_fills_up(full: bool, house: Warehouse, tiny: Path, record_property: Says) -> None:
     """A tablespace on a small disk: the same, and room is all that the next sync needs."""
     name = f"tiny_{house.place.database}"
