@@ -91,7 +91,16 @@ class Annals:
         self.here.org.clock.advance(seconds)
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+DATABASES = ("duckdb", "postgres")
+
+
+def on(database: str) -> pytest.MarkDecorator:
+    """A law that the short run shows on one database; `halocline.testing.histories` shows what each does with versions."""
+    marked = [pytest.param(one, marks=() if one == database else pytest.mark.long) for one in DATABASES]
+    return pytest.mark.parametrize("annals", marked, indirect=True)
+
+
+@pytest.fixture(params=DATABASES)
 def annals(request: pytest.FixtureRequest, here: Laptop, tmp_path: Path) -> Iterator[Annals]:
     if request.param == "duckdb":
         here.lake.execute("SET TimeZone = 'UTC'")
@@ -125,6 +134,7 @@ def test_edits_deletes_and_undeletes_are_versions(annals: Annals) -> None:
     assert stamps == [(0,)]
 
 
+@on("postgres")
 def test_hard_deletes_end_versions(annals: Annals) -> None:
     """Also of a record that is gone for good before a sync could see it in the bin, and of the loser of a merge."""
     annals.deletes = "hard"
@@ -148,6 +158,7 @@ def test_hard_deletes_end_versions(annals: Annals) -> None:
     assert annals.versions(binned) == [("n0", False), ("n0", False)]
 
 
+@on("duckdb")
 def test_a_full_sync_is_merged(annals: Annals) -> None:
     """What it lacks has vanished; what it has and did not change stays; the past stays in any case."""
     here = annals.here
@@ -166,6 +177,7 @@ def test_a_full_sync_is_merged(annals: Annals) -> None:
     assert annals.rows(f"SELECT {TOLD} FROM raw.accounts ORDER BY 1, 4") == before
 
 
+@on("postgres")
 def test_a_new_field_makes_versions_from_now_on(annals: Annals) -> None:
     """Its values are read for all rows, and nobody says that they were there before."""
     here = annals.here
@@ -178,7 +190,15 @@ def test_a_new_field_makes_versions_from_now_on(annals: Annals) -> None:
     annals.check()
 
 
-@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize(
+    ("annals", "published"),
+    [
+        ("duckdb", False),
+        ("postgres", True),
+        *(pytest.param(*pair, marks=pytest.mark.long) for pair in (("duckdb", True), ("postgres", False))),
+    ],
+    indirect=["annals"],
+)
 def test_a_death_at_the_commit_doubles_no_version(annals: Annals, published: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it died before the commit or after it, the next sync makes just the versions that are missing."""
     here = annals.here
@@ -202,6 +222,7 @@ def test_a_death_at_the_commit_doubles_no_version(annals: Annals, published: boo
     assert annals.versions(one) == [("first", False), ("second", False)]
 
 
+@on("duckdb")
 def test_an_empty_answer_ends_nothing(annals: Annals) -> None:
     """An org that suddenly shows no records is no reason to close them all, unless that is allowed."""
     here = annals.here
@@ -217,6 +238,7 @@ def test_an_empty_answer_ends_nothing(annals: Annals) -> None:
     annals.check()
 
 
+@on("postgres")
 def test_history_is_neither_turned_on_nor_off(annals: Annals) -> None:
     """Both ways the table stays as it was, and the error says where to go."""
     here = annals.here
@@ -243,6 +265,7 @@ def _drop(annals: Annals) -> None:
         annals.here.lake.execute("DROP TABLE raw.accounts")
 
 
+@on("duckdb")
 def test_a_renamed_column_may_not_take_the_name(annals: Annals) -> None:
     """The plan says so before anything is read."""
     annals.here.add("Account", Name="first")
