@@ -221,7 +221,7 @@ MATRIX = [
         for at, trouble in enumerate(REFUSALS)
     ),
     *(
-        pytest.param(trouble, "rest", later, marks=in_turn(bool(at % 2) is later), id=f"{trouble.name}-{later}")
+        pytest.param(trouble, "rest", later, marks=in_turn((at % 6 == 0) is later), id=f"{trouble.name}-{later}")
         for at, trouble in enumerate(MISTAKES)
         for later in (True, False)
     ),
@@ -271,7 +271,7 @@ def test_a_failure_in_json_has_the_same_words_and_code(desk: Desk) -> None:
     assert document["sync_method"] == "bulk_api_full"
 
 
-@pytest.mark.parametrize("way", list(WAYS))
+@bulk_once
 def test_a_rare_hiccup_is_not_even_noticed(way: str, desk: Desk) -> None:
     """Anything that goes wrong once is tried again, and the sync completes."""
     paths = {"rest": [QUERY], "bulk": [RESULTS], "stage": [RESULTS]}[way]
@@ -287,16 +287,21 @@ def test_a_rare_hiccup_is_not_even_noticed(way: str, desk: Desk) -> None:
     assert desk.equals_org()
 
 
-EXPIRIES = {
-    "rest": [("/describe", 1), (QUERY, 1), (QUERY, 2), (r"/query(all)?/", 1)],
-    "bulk": [(r"jobs/query$", 1), (r"jobs/query/750\w+$", 1), ("resultPages", 1), (RESULTS, 1), (RESULTS, 2)],
-    "stage": [("/deleted", 1), (r"jobs/query/750\w+$", 1), (RESULTS, 2)],
-}
+EXPIRIES = [
+    *(("rest", *moment) for moment in (("/describe", 1), (QUERY, 1), (QUERY, 2), (r"/query(all)?/", 1))),
+    *(
+        ("bulk", *moment)
+        for moment in ((r"jobs/query$", 1), (r"jobs/query/750\w+$", 1), ("resultPages", 1), (RESULTS, 1), (RESULTS, 2))
+    ),
+    *(("stage", *moment) for moment in (("/deleted", 1), (r"jobs/query/750\w+$", 1), (RESULTS, 2))),
+]
 
 
-@pytest.mark.parametrize(("way", "path", "nth"), [(way, *moment) for way, moments in EXPIRIES.items() for moment in moments])
+@pytest.mark.parametrize(
+    ("way", "path", "nth"), [pytest.param(*moment, marks=in_turn(at % 2 == 0)) for at, moment in enumerate(EXPIRIES)]
+)
 def test_a_session_that_expires_midway_is_renewed(way: str, path: str, nth: int, desk: Desk) -> None:
-    """Whatever call the session ends before, a new one is fetched, and the sync completes."""
+    """Whatever call the session ends before, a new one is fetched, and the sync completes. The short run takes every other."""
     if path == r"/query(all)?/":  # only a second page has such an address
         desk.add(2_000)
     desk.fault("expire_session", path=path, nth=nth)
@@ -447,9 +452,12 @@ def an_org_of_its_own(store: Path, *, port: int = 0, deadly: str = "") -> Iterat
             process.kill()
 
 
-@bulk_once
+@pytest.mark.parametrize("way", [*(pytest.param(way, marks=pytest.mark.long) for way in ("rest", "bulk")), "stage"])
 def test_an_org_killed_in_the_middle_of_an_answer_is_a_network_failure(way: str, desk: Desk, tmp_path: Path) -> None:
-    """The process of the org dies while rows are read: exit code 75, nothing half-loaded; when it is back, the sync completes."""
+    """The process of the org dies while rows are read: exit code 75, nothing half-loaded; when it is back, the sync completes.
+
+    By the other ways `test_cut_downloads.py` cuts the same answers without a process's death.
+    """
     store = tmp_path / "org.sqlite"
     with an_org_of_its_own(store, deadly=way) as (process, url):
         desk.env["SF_LOGIN_URL"] = url

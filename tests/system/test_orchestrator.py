@@ -21,6 +21,7 @@ from halocline.landed import Landed
 from halocline.ledger import SqliteLedger
 from halocline.orchestrator import Orchestrator
 from halocline.sf_client import SfClient
+from tests.examples import in_turn
 from tests.system.file_world import EXECUTION, FileWorld, fetched, file_world
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -176,8 +177,7 @@ class Failing(Mine):
         return made
 
 
-@pytest.mark.parametrize("forgets", [False, True], ids=["ledger", "no ledger"])
-@pytest.mark.parametrize("at", ["archive", "archived", "record", "recorded"])
+@pytest.mark.parametrize(("at", "forgets"), in_turn(["archive", "archived", "record", "recorded"], [False, True]))
 def test_an_end_that_died_is_come_to_by_the_next(world: FileWorld, at: str, *, forgets: bool) -> None:
     """The file is fetched from the archive where it is only there; one copy, one report, one record."""
     world.drop("in/a/f.csv", b"x")

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from halocline.emulator.server import Emulator
+from tests.examples import in_turn
 from tests.system.desk import STARTS
 from tests.system.push_desk import PushDesk, desk_at, push_org
 
@@ -124,13 +125,12 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("dry", [False, True], ids=["push", "dry-run"])
-@pytest.mark.parametrize("trouble", MISTAKES, ids=lambda trouble: trouble.name)
-def test_a_mistake_is_told_and_changes_nothing(desk: PushDesk, trouble: Trouble, dry: bool) -> None:
+@pytest.mark.parametrize(("trouble", "how"), in_turn(MISTAKES, ["push", "dry-run"]), ids=lambda one: getattr(one, "name", one))
+def test_a_mistake_is_told_and_changes_nothing(desk: PushDesk, trouble: Trouble, how: str) -> None:
     """Code 2, one paragraph that names what is wrong; nothing was sent, and neither org nor ledger nor folder knows of it."""
     words = trouble.words(desk)
     before, files = desk.accounts(), sorted(path.name for path in desk.folder.iterdir())
-    told = desk.type("push", *words, *(("--dry-run",) if dry else ()))
+    told = desk.type("push", *words, *(("--dry-run",) if how == "dry-run" else ()))
     assert told.exit_code == 2, told
     is_one_paragraph(told.err, trouble.says)
     assert told.out == ""
@@ -191,8 +191,16 @@ PARTLY = [
 ]
 
 
-@pytest.mark.parametrize("api", ["collections", "bulk"])
-@pytest.mark.parametrize("case", PARTLY, ids=lambda case: case.name)
+WRITTEN = [
+    pytest.param(
+        case, api, id=f"{case.name}-{api}", marks=pytest.mark.long if (case.name, api) == ("ten-megabytes", "bulk") else ()
+    )
+    for case in PARTLY
+    for api in ("collections", "bulk")
+]
+
+
+@pytest.mark.parametrize(("case", "api"), WRITTEN)
 def test_bad_rows_are_refused_one_by_one(desk: PushDesk, case: Partly, api: str) -> None:
     """Code 3; the other rows are written; `halocline errors` names each with code, message and the source's record."""
     told = desk.push(desk.file("rows.csv", case.text), "--api", api)
