@@ -155,7 +155,7 @@ def test_patterns_and_what_they_leave_out(here: Laptop, typed: Typed) -> None:
     planned = [one["object"] for one in done.documents if "method" in one]
     assert {"Account", "Case", "Contact"} <= set(planned)
     assert not {"Campaign", "OpportunityContactRole", "User"} & set(planned)
-    done = typed("sync", "--all", "--to", LAKE, "--exclude-object", "*[!t]", "--json")
+    done = typed("sync", "--all", "--to", LAKE, "--exclude-object", "*[!t]", "--exclude-object", "*[!cn]?", "--json")
     assert done.code == 0, done.err
     assert {one["sobject"] for one in done.documents if "sync_method" in one} >= {"Account", "Contact", "Event"}
     told = typed("sync", "Acc*", "C*t", "Clos*", "Cont*", "--to", LAKE)

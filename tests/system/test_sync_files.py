@@ -23,6 +23,7 @@ from tests.system.nursery import Done, Nursery
 pytestmark = pytest.mark.system
 
 LHT = Document("lht.md", "LHT")
+BULK = ("--bulk-threshold", "40")  # a thousand otherwise
 
 
 @pytest.fixture
@@ -43,23 +44,23 @@ def halocline(here: Laptop, nursed: Nursery, *words: str, to: str) -> Done:
 
 def test_a_sync_by_the_command_line(here: Laptop, nursed: Nursery) -> None:
     """Full, then what changed, then in full again; rows and counts are the org's, and the plan makes no file."""
-    here.seed("Account", 1_500)
+    here.seed("Account", 50)
     uri = f"file://{here.folder}/lake?partition_by=year(CreatedDate)"
     assert halocline(here, nursed, "plan", "Account", to=uri).code == 0
     assert not (here.folder / "lake").exists()
-    done = halocline(here, nursed, "sync", "Account", "--json", to=uri)
+    done = halocline(here, nursed, "sync", "Account", "--json", *BULK, to=uri)
     told = json.loads(done.out)
-    assert (done.code, told["sync_method"], told["actual_records"]) == (0, "bulk_api_full", 1_500)
+    assert (done.code, told["sync_method"], told["actual_records"]) == (0, "bulk_api_full", 50)
     here.days_pass()
     here.add("Account", 2, Name="new {n}", AnnualRevenue=1234567)
-    told = json.loads(halocline(here, nursed, "sync", "Account", "--json", to=uri).out)
+    told = json.loads(halocline(here, nursed, "sync", "Account", "--json", *BULK, to=uri).out)
     assert (told["sync_method"], told["counts"]["inserted"]) == ("regular_api_incremental", 2)
     names = table_files(uri, "Account")
     found = duckdb.sql(f"SELECT Name, AnnualRevenue FROM read_parquet({names!r}) WHERE Name LIKE 'new %' ORDER BY 1").fetchall()
     assert [(name, int(revenue)) for name, revenue in found] == [("new 0", 1234567), ("new 1", 1234567)]
-    assert "1,502 inserted" in halocline(here, nursed, "sync", "Account", "--full", to=uri).out
+    assert "52 inserted" in halocline(here, nursed, "sync", "Account", "--full", to=uri).out
     every = f"{here.folder}/lake/Account/**/*.parquet"
-    assert duckdb.sql(f"SELECT count(*), count(DISTINCT Id) FROM read_parquet('{every}')").fetchall() == [(1_502, 1_502)]
+    assert duckdb.sql(f"SELECT count(*), count(DISTINCT Id) FROM read_parquet('{every}')").fetchall() == [(52, 52)]
 
 
 def test_mistakes_are_told(here: Laptop, nursed: Nursery) -> None:
@@ -72,7 +73,7 @@ def test_mistakes_are_told(here: Laptop, nursed: Nursery) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_table_is_the_one_that_duckdb_gets(here: Laptop, name: str) -> None:
     """Every value of every column is the same in both, by REST as by Bulk, after a merge as after a full load."""
-    here.seed("Account", 300)
+    here.seed("Account", 40)
     uri = f"file://{here.folder}/lake?format={name}"
     for bulk in (1, 1_000):
         job = SobjectSync("Account", "raw", "accounts", force_full_sync=True)

@@ -22,6 +22,7 @@ from tests.system.nursery import Done, Nursery
 pytestmark = pytest.mark.system
 
 LHT = Document("lht.md", "LHT")
+BULK = ("--bulk-threshold", "40")  # a thousand otherwise
 
 
 class Session:
@@ -80,13 +81,13 @@ def halocline(here: Laptop, nursed: Nursery, *words: str, to: str, **more: str) 
 
 def test_a_sync_by_the_command_line(here: Laptop, server: Server, connection: Any, nursed: Nursery) -> None:
     """Full, then what changed; rows, names and counts are the org's, the plan changes nothing, and nothing is left behind."""
-    here.seed("Account", 1_050)
+    here.seed("Account", 50)
     database = server.database(here.folder)
     uri = server.uri(database)
     assert halocline(here, nursed, "plan", "Account", to=uri).code == 0
     assert rows(connection, f"SELECT count(*) FROM {database}.INFORMATION_SCHEMA.TABLES") == [(0,)]
-    told = json.loads(halocline(here, nursed, "sync", "Account", "--json", "--schema", "raw", to=uri).out)
-    assert (told["sync_method"], told["actual_records"]) == ("bulk_api_full", 1_050)
+    told = json.loads(halocline(here, nursed, "sync", "Account", "--json", "--schema", "raw", *BULK, to=uri).out)
+    assert (told["sync_method"], told["actual_records"]) == ("bulk_api_full", 50)
     here.days_pass()
     kept = here.add("Account", 2, Name="new {n}", AnnualRevenue=1234567)
     around = {
@@ -96,12 +97,14 @@ def test_a_sync_by_the_command_line(here: Laptop, server: Server, connection: An
         "SNOWFLAKE_SCHEMA": "PUBLIC",
     }
     around |= {"SNOWFLAKE_USER": "etl", "SNOWFLAKE_HOST": "127.0.0.1", "SNOWFLAKE_PORT": str(server.port)}
-    done = halocline(here, nursed, "sync", "Account", "--json", "--schema", "raw", to="snowflake://?protocol=http", **around)
+    done = halocline(
+        here, nursed, "sync", "Account", "--json", "--schema", "raw", *BULK, to="snowflake://?protocol=http", **around
+    )
     told = json.loads(done.out)
     assert (told["sync_method"], told["counts"]["inserted"]) == ("regular_api_incremental", 2)
     found = rows(connection, f"SELECT NAME, ANNUALREVENUE FROM RAW.ACCOUNT WHERE ID IN ('{kept[0]}', '{kept[1]}') ORDER BY 1")
     assert found == [("new 0", Decimal(1234567)), ("new 1", Decimal(1234567))]
-    assert rows(connection, "SELECT count(*), count(DISTINCT ID) FROM RAW.ACCOUNT") == [(1_052, 1_052)]
+    assert rows(connection, "SELECT count(*), count(DISTINCT ID) FROM RAW.ACCOUNT") == [(52, 52)]
     assert leftovers(connection) == []
 
 
@@ -118,7 +121,7 @@ def test_mistakes_are_told_without_the_password(here: Laptop, server: Server, nu
 
 def test_the_table_is_the_one_that_duckdb_gets(here: Laptop, connection: Any) -> None:
     """Every value of every column is the same in both, by REST as by Bulk."""
-    here.seed("Account", 100)
+    here.seed("Account", 40)
     for bulk in (1, 1_000):
         job = SobjectSync("Account", "raw", "accounts", force_full_sync=True)
         with here.system(bulk=bulk) as lake:
