@@ -18,8 +18,12 @@ from typing import Any
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 import halocline
+from halocline import sync
+from halocline.cli import demo
+from tests.command_line import app
 from tests.system.laptop import Laptop, laptop
 from tests.system.nursery import Nursery
 
@@ -236,26 +240,25 @@ def test_runs_shows_what_ran_and_how_it_ended(here: Laptop, shell: Shell) -> Non
 
 
 def test_emulator_announces_itself_serves_and_stops(tmp_path: Path, nursed: Nursery) -> None:
-    """One JSON line with address and login once it answers; SIGINT and SIGTERM end it with code 0 and nothing to read."""
+    """One JSON line with address and login once it answers; SIGTERM ends it with code 0 and nothing to read."""
     shell = Shell(tmp_path, {}, nursed)
-    for number, ending in enumerate((signal.SIGINT, signal.SIGTERM)):
-        with shell.start("emulator", "--port", "0", "--seed", "Account=7", "--json") as process:
-            assert process.stdout is not None
-            door = json.loads(process.stdout.readline())
-            login = {"SF_LOGIN_URL": door["url"], "SF_CLIENT_ID": door["client_id"], "SF_CLIENT_SECRET": door["client_secret"]}
-            synced = shell.run("sync", "Account", "--to", f"duckdb:///{number}.duckdb", "--json", **login)
-            assert [document["actual_records"] for document in synced.documents] == [7]
-            process.send_signal(ending)
-            out, err = process.communicate(timeout=PATIENCE_S)
-        assert (process.returncode, out, "Traceback" in err) == (0, "", False)
+    with shell.start("emulator", "--port", "0", "--seed", "Account=7", "--json") as process:
+        assert process.stdout is not None
+        door = json.loads(process.stdout.readline())
+        login = {"SF_LOGIN_URL": door["url"], "SF_CLIENT_ID": door["client_id"], "SF_CLIENT_SECRET": door["client_secret"]}
+        synced = shell.run("sync", "Account", "--to", LAKE, "--json", **login)
+        assert [document["actual_records"] for document in synced.documents] == [7]
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out, "Traceback" in err) == (0, "", False)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_emulator_told_to_stop_while_it_makes_records_stops(tmp_path: Path, ending: signal.Signals) -> None:
     """It makes them, says where it is and ends, with code 0 and nothing more to read; no library takes the signal for itself."""
-    with Shell(tmp_path, {}).start("emulator", "--port", "0", "--seed", "Account=20000", "--json") as process:
+    with Shell(tmp_path, {}).start("emulator", "--port", "0", "--seed", "Account=5000", "--json") as process:
         assert process.stderr is not None
-        assert process.stderr.readline() == "Making 20,000 Account ...\n"
+        assert process.stderr.readline() == "Making 5,000 Account ...\n"
         process.send_signal(ending)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, err) == (0, "")
@@ -263,7 +266,7 @@ def test_emulator_told_to_stop_while_it_makes_records_stops(tmp_path: Path, endi
 
 
 def test_emulator_tells_people_what_to_type(tmp_path: Path) -> None:
-    """Without --json the words to paste into another terminal come out, and they work."""
+    """Without --json the words to paste into another terminal come out; SIGINT ends it with code 0 and no more words."""
     shell = Shell(tmp_path, {})
     with shell.start("emulator", "--port", "0") as process:
         assert process.stdout is not None
@@ -271,7 +274,8 @@ def test_emulator_tells_people_what_to_type(tmp_path: Path) -> None:
         while not lines or "Ctrl-C" not in lines[-1]:
             lines.append(process.stdout.readline())
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=PATIENCE_S)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out, "Traceback" in err) == (0, "", False)
     exports = dict(re.findall(r"export (SF_\w+)=(\S+)", "".join(lines)))
     assert exports.keys() == {"SF_LOGIN_URL", "SF_CLIENT_ID", "SF_CLIENT_SECRET"}
     assert "halocline sync Account --to duckdb:///lake.duckdb" in "".join(lines)
@@ -347,8 +351,15 @@ def test_a_certificate_that_nobody_trusts(tmp_path: Path, nursed: Nursery) -> No
         assert shell.run("sync", "Account", "--to", LAKE, **trusting).code == 0
 
 
-@pytest.mark.parametrize("words", [("version",), ("version", "--json"), ("runs",), ("--help",)])
-def test_an_answer_that_cannot_be_written_is_one_line_and_code_1(shell: Shell, words: tuple[str, ...]) -> None:
+def typed(*short: str) -> pytest.MarkDecorator:
+    """The words of ways to answer, each of which every law here meets with `--long`, and in the short run those that it names."""
+    answers = ("version", "version --json", "runs", "--help")
+    marked = [pytest.param(one.split(), id=one, marks=() if one in short else pytest.mark.long) for one in answers]
+    return pytest.mark.parametrize("words", marked)
+
+
+@typed("runs", "--help")
+def test_an_answer_that_cannot_be_written_is_one_line_and_code_1(shell: Shell, words: list[str]) -> None:
     """A full disk behind standard output: no traceback; the line says what the system says."""
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "halocline", *words]
@@ -357,8 +368,8 @@ def test_an_answer_that_cannot_be_written_is_one_line_and_code_1(shell: Shell, w
     assert done.stderr == "Failed: Writing the answer: No space left on device. `halocline runs` tells what was done.\n"
 
 
-@pytest.mark.parametrize("words", [("version",), ("version", "--json"), ("--help",)])
-def test_a_reader_that_has_gone_is_no_failure_to_tell(shell: Shell, words: tuple[str, ...]) -> None:
+@typed("version --json")
+def test_a_reader_that_has_gone_is_no_failure_to_tell(shell: Shell, words: list[str]) -> None:
     """Nothing is said, and the code is that of a program which SIGPIPE ended."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -564,26 +575,38 @@ def test_nothing_that_is_kept_holds_a_secret(here: Laptop, shell: Shell) -> None
 
 
 @pytest.mark.timeout(120)
-def test_the_demo_shows_the_whole_and_holds_itself_to_account(tmp_path: Path, nursed: Nursery) -> None:
-    """Three objects by three methods, the edits and nothing else, both sides equal, rows pushed back; all stays in its folder."""
+@pytest.mark.parametrize("share", [20, pytest.param(1, marks=pytest.mark.long)], ids=["a twentieth", "whole"])
+def test_the_demo_shows_the_whole_and_holds_itself_to_account(
+    share: int, tmp_path: Path, nursed: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three objects by three methods, the edits and nothing else, both sides equal, rows pushed back; all stays in its folder.
+
+    In a short run a share of its records, and thresholds that choose the same methods.
+    """
     shell = Shell(tmp_path, {"SF_LOGIN_URL": "https://never.my.salesforce.com"}, nursed)
-    done = shell.run("demo", "--folder", "here")
-    assert done.code == 0, done.err
+    accounts = demo.SEED["Account"] // share
+    if share > 1:
+        monkeypatch.setattr(demo, "SEED", {"Account": accounts, "Contact": 100, "Opportunity": 50})  # more than it edits
+        monkeypatch.setattr(sync, "BULK_API_THRESHOLD", 80)
+        monkeypatch.setattr(sync, "STAGE_THRESHOLD", 2_000)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["demo", "--folder", "here"], env=shell.environment({}))
+    assert done.exit_code == 0, done.stderr
     for sobject, method in (("Account", "bulk_api_stage"), ("Contact", "bulk_api"), ("Opportunity", "regular_api")):
-        assert re.search(rf"^ +{sobject} +{method}_full ", done.out, re.MULTILINE)
+        assert re.search(rf"^ +{sobject} +{method}_full ", done.stdout, re.MULTILINE)
         summary = rf"^{sobject} +{method}_full +regular_api_incremental +7 +40 +5 +([\d,]+) +\1\s*$"
-        assert re.search(summary, done.out, re.MULTILINE), done.out
-    assert str(tmp_path / "here" / "lake.duckdb") in done.out
+        assert re.search(summary, done.stdout, re.MULTILINE), done.stdout
+    assert str(tmp_path / "here" / "lake.duckdb") in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here"]
     with duckdb.connect(str(tmp_path / "here" / "lake.duckdb"), read_only=True) as lake:
-        assert lake.execute('SELECT count(*) FROM "Account" WHERE NOT "IsDeleted"').fetchall() == [(60_002,)]
+        assert lake.execute('SELECT count(*) FROM "Account" WHERE NOT "IsDeleted"').fetchall() == [(accounts + 7 - 5,)]
     home = str(tmp_path / "here")
     assert len(shell.run("runs", "--json", HALOCLINE_HOME=home).documents) == 8
-    assert "300 created, 0 updated, 0 refused, 0 unchanged" in done.out
-    assert "0 created, 39 updated, 1 refused, 260 unchanged" in done.out
+    assert "300 created, 0 updated, 0 refused, 0 unchanged" in done.stdout
+    assert "0 created, 39 updated, 1 refused, 260 unchanged" in done.stdout
     (refused,) = shell.run("errors", "last", "--json", HALOCLINE_HOME=home).documents
     assert (refused["row"], refused["code"], refused["record"]["Name"]) == (17, "REQUIRED_FIELD_MISSING", None)
-    assert "row 17: REQUIRED_FIELD_MISSING" in done.out
+    assert "row 17: REQUIRED_FIELD_MISSING" in done.stdout
 
 
 def test_the_demo_clears_only_what_a_demo_made(tmp_path: Path, nursed: Nursery) -> None:

@@ -77,8 +77,18 @@ def _walk(lake: Path, folder: Path, door: Mapping[str, str], bar: ProgressBar, b
     from halocline.sync import IntelligentSync
 
     login = ClientCredentialsAuthenticator(door["client_id"], door["client_secret"], login_url=door["url"])
-    client = SalesforceClient(login.authenticate())
-    system = IntelligentSync(f"duckdb:///{lake}", login, settings=Settings(home=folder), sink=bar.sink)
+    settings = Settings(home=folder)
+    with SalesforceClient(login.authenticate()) as client:
+        with IntelligentSync(f"duckdb:///{lake}", login, settings=settings, sink=bar.sink) as system:
+            rows = _carry(system, client, lake)
+        _summary(rows)
+        _hold_to_account(rows)
+        _push_back(lake, folder, client, bar)
+    _where(lake, folder, time.monotonic() - began)
+
+
+def _carry(system: IntelligentSync, client: SalesforceClient, lake: Path) -> list[_Row]:
+    """A sync of everything, edits, and a sync of those."""
     out.print("\n[bold]2. First sync[/]: everything, and the way chosen by volume")
     first = {name: _sync(system, name) for name in SEED}
     out.print(
@@ -88,11 +98,7 @@ def _walk(lake: Path, folder: Path, door: Mapping[str, str], bar: ProgressBar, b
         _live(client, name)
     out.print("\n[bold]4. Later sync[/]: only what changed")
     later = {name: _sync(system, name) for name in SEED}
-    rows = [_Row(n, first[n], later[n], client.count(n), _count(lake, n)) for n in SEED]
-    _summary(rows)
-    _hold_to_account(rows)
-    _push_back(lake, folder, client, bar)
-    _where(lake, folder, time.monotonic() - began)
+    return [_Row(n, first[n], later[n], client.count(n), _count(lake, n)) for n in SEED]
 
 
 def _fresh(folder: Path) -> Path:
@@ -117,12 +123,12 @@ def _emulator() -> Iterator[Mapping[str, str]]:
         shape.write_text(_SHAPE, encoding="utf-8")
         command += ["--schema", str(shape)]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HALOCLINE_HOME": home}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - our own command
-        try:
-            yield _announced(process)
-        finally:
-            process.terminate()
-            process.wait(timeout=_START_S)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603 - our own command
+            try:
+                yield _announced(process)
+            finally:
+                process.terminate()
+                process.wait(timeout=_START_S)
 
 
 def _announced(process: subprocess.Popen[str]) -> Mapping[str, str]:
