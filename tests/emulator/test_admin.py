@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
-from tests.emulator.conftest import error
+from tests.emulator.conftest import connect, error
 
 from halocline.emulator.server import Emulator
 
@@ -23,10 +23,11 @@ def count(client: httpx2.Client, sobject: str = "Account") -> int:
     return size
 
 
-def test_calls_are_listed_and_forgotten(admin: httpx2.Client, client: httpx2.Client) -> None:
+def test_calls_are_listed_and_forgotten(admin: httpx2.Client, emulator: Emulator) -> None:
     """With their kinds; the admin door's own calls are not among them."""
-    client.get("/limits")
-    client.get("/query", params={"q": "SELECT Id FROM Account"})
+    with connect(emulator) as client:
+        client.get("/limits")
+        client.get("/query", params={"q": "SELECT Id FROM Account"})
     calls = admin.get("/calls").json()["calls"]
     assert [call["kind"] for call in calls] == ["token", "limits", "query"]
     assert [call["path"] for call in admin.get("/calls", params={"kind": "limits"}).json()["calls"]] == [calls[1]["path"]]
