@@ -46,7 +46,9 @@ def main(python: str, words: list[str]) -> int:
 
 
 def variables() -> dict[str, str]:
-    """This process's, and what tells uv how pip is configured."""
+    """This process's, and what tells uv how pip is configured. Whoever installs several times may have it told once."""
+    if LIKE_PIP.items() <= os.environ.items():
+        return {**os.environ}
     listed = subprocess.run([*PIP, "config", "list"], capture_output=True, text=True, check=False).stdout
     return {**LIKE_PIP, **as_configured(listed), **os.environ}
 

