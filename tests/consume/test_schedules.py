@@ -13,7 +13,7 @@ from tests.figures import SAYS, Says
 from halocline.consume.flight.backoff import Backoff
 from halocline.consume.flight.flight import Limits
 
-SHORT, LONG = 150, 12_000  # schedules; a seed is a schedule
+SHORT, LONG = 100, 12_000  # schedules; a seed is a schedule
 
 
 def explore(first: int, count: int, says: Says) -> None:

@@ -19,6 +19,7 @@ import duckdb
 import psycopg
 import pytest
 from tests.connectors.postgres.server import Server
+from tests.examples import in_turn
 
 from halocline import applied
 from halocline.connectors.postgres.once import _idle
@@ -247,8 +248,7 @@ def ending(where: Any, end: Callable[[Any], object], *, hidden: tuple[type[Excep
             raise RuntimeError("the mail server is away")
 
 
-@pytest.mark.parametrize("place", ["sqlite", "duckdb"], indirect=True)
-@pytest.mark.parametrize("after", ["stops", "goes on", "raises"])
+@pytest.mark.parametrize(("after", "place"), in_turn(["stops", "goes on", "raises"], ["sqlite", "duckdb"]), indirect=["place"])
 def test_a_handler_does_not_end_the_transaction(place: Place, *, after: str) -> None:
     """Out of habit, or in its own except: what it tries is refused, effect and note are both undone, and the next run is let in;
     whatever it does with the refusal, and whether anything fails behind it.

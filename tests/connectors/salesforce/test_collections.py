@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.connectors.salesforce.writable import HastyPace, writable
+from tests.connectors.salesforce.writable import HastyPace, Org
 
-from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.connectors.salesforce.collections import CALL_ROWS, ROW_RETRIES, Collections, Operation, Order
 from halocline.connectors.salesforce.results import is_transient
 from halocline.emulator.server import Emulator
 from halocline.errors import FixConfig, HaloclineError, NotFound, QuotaExhausted
 from halocline.outcome import Fate, RowResult
 
-Org = tuple[Emulator, SalesforceClient]
 INSERT = Order(Operation.INSERT, "Account")
-
-
-@pytest.fixture
-def org(tmp_path: Path) -> Iterator[Org]:
-    with writable(tmp_path) as both:
-        yield both
 
 
 def accounts(count: int, **more: object) -> list[dict[str, Any]]:

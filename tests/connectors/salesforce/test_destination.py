@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from tests.connectors.salesforce.loads import (
     by_row,
     fates,
 )
-from tests.connectors.salesforce.writable import writable
+from tests.connectors.salesforce.writable import Org
 
 from halocline import registry
 from halocline.connectors.salesforce import sheets
@@ -36,9 +35,8 @@ from halocline.push.order import Api, WriteOrder
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with writable(tmp_path) as (emulator, client):
-        yield Desk(emulator, client, tmp_path)
+def desk(org: Org, tmp_path: Path) -> Desk:
+    return Desk(*org, tmp_path)
 
 
 @pytest.fixture

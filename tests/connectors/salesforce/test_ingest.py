@@ -16,9 +16,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.connectors.salesforce.writable import HastyPace, writable
+from tests.connectors.salesforce.writable import HastyPace, Org
+from tests.examples import in_turn
 
-from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.connectors.salesforce.ingest import Loaded, Progress
 from halocline.connectors.salesforce.ingest_jobs import IngestJobs, JobInfo
 from halocline.connectors.salesforce.job_results import Matching
@@ -29,14 +29,6 @@ from halocline.emulator.server import Emulator
 from halocline.errors import FixConfig, JobFailed, NotFound, QuotaExhausted, RetryLater, StillRunning, Truncated
 from halocline.outcome import Fate, RowResult
 from halocline.spool import Spool
-
-Org = tuple[Emulator, SalesforceClient]
-
-
-@pytest.fixture
-def org(tmp_path: Path) -> Iterator[Org]:
-    with writable(tmp_path) as both:
-        yield both
 
 
 @pytest.fixture
@@ -363,13 +355,15 @@ def test_files_go_when_the_result_is_closed(org: Org, spool: Spool) -> None:
 # ---- when things go wrong
 
 
-@pytest.mark.parametrize("kind", ["ingest.create", "ingest.upload", "ingest.end", "ingest.status", "ingest.results"])
-@pytest.mark.parametrize(
-    ("action", "where"), [("cut", "after"), ("cut", "before"), ("unavailable", "after"), ("server_error", "before")]
-)
-def test_every_step_survives_a_lost_answer(org: Org, kind: str, action: str, where: Any) -> None:
+STEPS = ["ingest.create", "ingest.upload", "ingest.end", "ingest.status", "ingest.results"]
+LOST = [("cut", "after"), ("cut", "before"), ("unavailable", "after"), ("server_error", "before")]
+
+
+@pytest.mark.parametrize(("kind", "lost"), in_turn(STEPS, LOST))
+def test_every_step_survives_a_lost_answer(org: Org, kind: str, lost: tuple[str, Any]) -> None:
     """Creation, upload, close, a look, a result: whichever answer is lost, each row is written exactly once."""
     emulator, client = org
+    action, where = lost
     emulator.faults.add(action, kind=kind, where=where)
     given = accounts(20)
     given[7]["Name"] = None

@@ -30,7 +30,7 @@ from tests.connectors.salesforce.loads import (
     by_row,
     fates,
 )
-from tests.connectors.salesforce.writable import writable
+from tests.connectors.salesforce.writable import Org
 
 from halocline.connectors.salesforce import sheets
 from halocline.connectors.salesforce.ingest_jobs import IngestJobs, JobInfo
@@ -46,10 +46,9 @@ MOST_PLACES = 200
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def desk(org: Org, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(sheets, "MAX_ROWS", 45)
-    with writable(tmp_path) as (emulator, client):
-        yield Desk(emulator, client, tmp_path)
+    return Desk(*org, tmp_path)
 
 
 @dataclass
@@ -219,7 +218,7 @@ def settle_quietly(begun: Begun) -> None:
     assert begun.journal.open() == []
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("after", [pytest.param(False, id="before", marks=pytest.mark.long), pytest.param(True, id="after")])
 def test_a_ledger_in_a_file_does_as_well(desk: Desk, tmp_path: Path, sweep: Sweep, after: bool) -> None:
     """A journal in SQLite remembers all that is needed, also of chunks that are intended a second time."""
     with SqliteLedger(tmp_path / "ledger.sqlite") as ledger:

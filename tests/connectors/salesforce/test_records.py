@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.connectors.salesforce.writable import writable
+from tests.connectors.salesforce.writable import Org
 
-from halocline.connectors.salesforce.client import SalesforceClient
 from halocline.connectors.salesforce.spelling import CLEARED, CannotSpell, cell, flat_record, json_record
-from halocline.emulator.server import Emulator
 from halocline.errors import BadQuery, NotFound, NotSupported, RejectRecord, RetryLater
-
-Org = tuple[Emulator, SalesforceClient]
-
-
-@pytest.fixture
-def org(tmp_path: Path) -> Iterator[Org]:
-    with writable(tmp_path) as both:
-        yield both
-
 
 # ---- spelling
 

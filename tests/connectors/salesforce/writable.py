@@ -27,6 +27,7 @@ object: Contact
 fields:
   Code__c: {type: string(40) external unique}
 """
+Org = tuple[Emulator, SalesforceClient]
 
 
 class HastyPace:
@@ -47,7 +48,12 @@ def writable(folder: Path, **settings: Any) -> Iterator[tuple[Emulator, Salesfor
     schema = folder / "schema.yaml"
     schema.write_text(SCHEMA, encoding="utf-8")
     config = EmulatorConfig(schemas=(schema,), **settings)
-    with Emulator(config) as emulator:
-        login = ClientCredentialsAuthenticator(config.consumer_key, config.consumer_secret, login_url=emulator.url)
-        with SalesforceClient(login, pace=HastyPace().pace, retry=Policy(attempts=4)) as client:
-            yield emulator, client
+    with Emulator(config) as emulator, client_of(emulator) as client:
+        yield emulator, client
+
+
+def client_of(emulator: Emulator) -> SalesforceClient:
+    """A client of that emulator whose waits are short."""
+    config = emulator.config
+    login = ClientCredentialsAuthenticator(config.consumer_key, config.consumer_secret, login_url=emulator.url)
+    return SalesforceClient(login, pace=HastyPace().pace, retry=Policy(attempts=4))

@@ -57,7 +57,8 @@ def run(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
     """Put the files down and start pytest there, as its owner would."""
     for name, text in files.items():
         (folder / name.replace("__", ".")).write_text(textwrap.dedent(text))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    unneeded = [word for name in ("cacheprovider", "hypothesispytest", "xdist") for word in ("-p", f"no:{name}")]
+    command = [sys.executable, "-m", "pytest", "-q", *unneeded]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
 
 

@@ -38,7 +38,9 @@ def changed(desk: Desk, sql: str) -> None:
         lake.execute(sql)
 
 
-@pytest.mark.parametrize("options", [{"nested": "flatten"}, STREAMED], ids=["scanned", "streamed"])
+@pytest.mark.parametrize(
+    "options", [{"nested": "flatten"}, pytest.param(STREAMED, marks=pytest.mark.long)], ids=["scanned", "streamed"]
+)
 def test_columns_keep_the_attributes_that_they_came_from(desk: Desk, options: dict[str, Any]) -> None:
     """Of a map that was flattened, and of names that collide: a second copy, and a third, say what the first one said."""
     desk.make(ITEMS, key=["id"], stream="NEW_IMAGE")
