@@ -14,8 +14,9 @@ schemas        a dot in a name
 COPY           options of CSV whose meaning is what DuckDB does anyway; every value is a text until it is inserted
 refusals       what is not understood is an error at once, and no reason to ask again
 
-And six that only save time: a statement is parsed once, DuckDB's own words about a result are not parsed at all, and those about
-mere constants are asked for once, a table is described by looking at it alone, each database has a DuckDB of its own (most
+And some that only save time: a statement is parsed once, and one that was there before in another database not at all (see
+`Phrases`), DuckDB's own words about a result are not parsed either, and those about mere constants are asked for once, a table is
+described by looking at it alone, lengths of texts are noted where there is a limit, each database has a DuckDB of its own (most
 statements look at all that one holds), and the garbage collector leaves alone what was imported.
 """
 
@@ -28,6 +29,8 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Callable, Mapping
+from enum import Enum
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -41,6 +44,7 @@ import fakesnow.info_schema
 import fakesnow.server as server
 import fakesnow.transforms.transforms
 import pyarrow as pa
+import snowflake.connector.errors
 import sqlglot
 import uvicorn
 from fakesnow.instance import FakeSnow
@@ -65,8 +69,20 @@ _DROP_STAGE = re.compile(r"^\s*DROP\s+STAGE\s+IF\s+EXISTS\s+(\S+)\s*$", re.IGNOR
 _REMOVE = re.compile(r"^\s*REMOVE\s+'?@([^'\s]+)'?\s*$", re.IGNORECASE)
 _DOTTED_SCHEMA = re.compile(r'^\s*CREATE\s+SCHEMA\s+IF\s+NOT\s+EXISTS\s+(\S+\."[^"]*\.[^"]*")\s*$', re.IGNORECASE)
 _CONSTANTS = re.compile(r"^SELECT (('[^']*'|\d+) as '?[\w ]+'?(, )?)+$", re.IGNORECASE)
+_NAMES = re.compile(r"\bT[0-9A-F]{20}\b|_HALOCLINE_[0-9A-F]+_\d+_[0-9A-F]+\b")  # databases of tests, side tables of loads
+_PHRASES = re.compile(
+    r"(SELECT|UPDATE|INSERT|DELETE|MERGE|BEGIN|COMMIT|ROLLBACK|SHOW|USE SCHEMA|DESCRIBE TABLE|CREATE TABLE|DROP TABLE)\b"
+)
+_LOOKS_INTO_TABLES = re.compile(r"\bAS\s+SELECT\b|\bRANDOM\b|\bRESULT_SCAN\b", re.IGNORECASE)
+_MARK = "\x01{}\x01"
+_UNLIMITED = 16_777_216  # characters; what DESCRIBE says of a text whose length nobody noted
 _GARBAGE = 20_000  # new objects between two collections: a statement taken apart is hundreds
 _MANY = 6  # databases; those that nobody asks for any more are forgotten, the oldest first
+_KNOWN_OF_DATABASES = (
+    ("_fs_tables_ext", "ext_table_catalog"),
+    ("_fs_columns_ext", "ext_table_catalog"),
+    ("_fs_stages", "database_name"),
+)
 _DESCRIBED = Template("SELECT * FROM _fs_global.main.described('${catalog}', '${schema}', '${table}')")
 _DESCRIBE = """
 CREATE MACRO _fs_global.main.described(catalog, schema_of, of) AS TABLE SELECT
@@ -116,10 +132,96 @@ class Instances(FakeSnow):
         """A connection to a database, which is there from the first one on."""
         if database is None:
             return super().connect(database, schema, **rest)
-        self.made[database] = self.made.pop(database, None) or _instance()
-        while len(self.made) > _MANY:
-            del self.made[next(iter(self.made))]
+        self.made[database] = self.made.pop(database, None) or self._left() or _instance()
         return self.made[database].connect(database, schema, **rest)
+
+    def _left(self) -> FakeSnow | None:
+        """The oldest one, once there are many, without its database: to make one takes longer than several statements."""
+        if len(self.made) < _MANY:
+            return None
+        database = next(iter(self.made))
+        oldest = self.made.pop(database)
+        try:
+            oldest.duck_conn.execute(f"DETACH {database}")
+        except duckdb.Error:  # somebody is in it
+            return None
+        for table, column in _KNOWN_OF_DATABASES:
+            oldest.duck_conn.execute(f"DELETE FROM _fs_global._fs_information_schema.{table} WHERE {column} = ?", [database])
+        oldest.results_cache.clear()
+        return oldest
+
+
+class Phrases:
+    """Statements as fakesnow carries them out, by their words without the names of databases and side tables.
+
+    To take one apart and to look at each of its pieces seventy times is most of what a short statement costs. Kept is what was
+    seen twice, with marks for the names; whoever gets a copy puts the names of the day there.
+    """
+
+    def __init__(self, parse: Callable[[str], Any]) -> None:
+        self.parse = parse
+        self.parsed: dict[str, Any] = {}
+        self.kept: dict[tuple[Any, ...], list[Any]] = {}
+        self.shapes: dict[str, Any] = {}
+        self.seen: set[tuple[Any, ...]] = set()
+
+    def plain(self, sql: str) -> str | None:
+        """The words without the names; nothing for a statement that is not kept."""
+        return _NAMES.sub(_MARK, sql) if _PHRASES.match(sql) and not _LOOKS_INTO_TABLES.search(sql) else None
+
+    def looked_at(self, sql: str) -> Any:
+        """The tree by which the server sees what kind of a statement it is; that of another one with the same words does."""
+        words = self.plain(sql)
+        if words is None or words not in self.shapes:
+            self.parsed[sql] = self.parse(sql)
+            return self.parsed[sql]
+        if self.shapes[words] is None:
+            self.shapes[words] = self.parse(sql)
+        return self.shapes[words]
+
+    def taken(self, sql: str) -> Any:
+        """What the server just parsed, which is changed by whoever carries it out: nobody gets it twice."""
+        found = self.parsed.pop(sql, None)
+        return self.parse(sql) if found is None else found
+
+    def key(self, conn: Any, sql: str) -> tuple[tuple[Any, ...], list[str]]:
+        """What tells apart how a statement is carried out in a session, and the names in it."""
+        found = _NAMES.findall(sql)
+        names = list(dict.fromkeys([*filter(None, [conn.database]), *found]))
+        order = tuple(names.index(name) for name in found)
+        return (self.plain(sql), order, bool(conn.database), conn._schema, conn.database_set, conn.schema_set), names
+
+    def keep(self, key: tuple[Any, ...], names: list[str], trees: list[Any]) -> None:
+        """Keep what was just carried out, if it was seen before and holds nothing but words."""
+        if key[0] is None or not all(_is_words(tree) for tree in trees):
+            return
+        if key not in self.seen:
+            self.seen.add(key)
+            return
+        marks = {name: _MARK.format(at) for at, name in enumerate(names)}
+        self.kept[key] = [_renamed(tree.copy(), marks) for tree in trees]
+        self.shapes.setdefault(key[0], None)
+
+    def known(self, key: tuple[Any, ...], names: list[str]) -> list[Any]:
+        """What is to be carried out, with these names; nothing for a statement that is not known."""
+        marks = {_MARK.format(at): name for at, name in enumerate(names)}
+        return [_renamed(tree.copy(), marks) for tree in self.kept.get(key, ())]
+
+
+def _is_words(tree: Any) -> bool:
+    """Whether a tree holds nothing that is true of this once only: no data of an upload."""
+    plain = (str, bool, int, tuple, Enum, sqlglot.Expr, type(None))
+    values = (value for node in tree.walk() for value in node.args.values())
+    return all(isinstance(one, plain) for value in values for one in (value if isinstance(value, list) else [value]))
+
+
+def _renamed(tree: Any, names: Mapping[str, str]) -> Any:
+    for node in tree.walk():
+        for place, word in node.args.items():
+            if isinstance(word, str):
+                for name, other in names.items():
+                    node.args[place] = node.args[place].replace(name, other)
+    return tree
 
 
 async def login(request: Request) -> Response:
@@ -263,17 +365,7 @@ def mended() -> None:
         fields = [field.with_type(column.type) for field, column in zip(made.schema, columns, strict=True)]
         return pa.table(columns, schema=pa.schema(fields, made.schema.metadata))
 
-    parse, parsed = fakesnow.cursor.parse_one, dict[str, Any]()
-
-    def looked_at(sql: str) -> Any:
-        parsed[sql] = parse(sql)
-        return parsed[sql]
-
-    def carried_out(sql: str) -> Any:
-        """What the server just parsed, which is changed by whoever carries it out: nobody gets it twice."""
-        found = parsed.pop(sql, None)
-        return parse(sql) if found is None else found
-
+    phrases = Phrases(fakesnow.cursor.parse_one)
     describe, constants = fakesnow.cursor.FakeSnowflakeCursor._describe_last_sql, dict[str, Any]()
 
     def describe_last(cursor: Any) -> Any:
@@ -288,16 +380,61 @@ def mended() -> None:
             constants[sql] = told
         return told
 
-    server.parse_one, fakesnow.cursor.parse_one = looked_at, carried_out
+    mend_cursor(phrases)
+    server.parse_one, fakesnow.cursor.parse_one = phrases.looked_at, phrases.taken
     fakesnow.cursor.FakeSnowflakeCursor._describe_last_sql = describe_last
     fakesnow.copy_into.handle_csv = handle_csv
     fakesnow.copy_into._inserts = inserts_of
     fakesnow.copy_into.ReadCSV.read_expression = read_expression
     fakesnow.info_schema.insert_table_comment_sql = lambda *_: "SELECT 1"
+    fakesnow.info_schema.insert_text_lengths_sql = noted_lengths(fakesnow.info_schema.insert_text_lengths_sql)
     fakesnow.transforms.transforms.SQL_DESCRIBE_TABLE = _DESCRIBED
     server.shared_fs = Instances()
     server.gcs_stage_info = gcs_stage_info
     server.to_sf = to_sf
+
+
+def mend_cursor(phrases: Phrases) -> None:
+    """Have cursors carry out known phrases at once, and keep what they take apart."""
+    cursors = fakesnow.cursor.FakeSnowflakeCursor
+    execute, carry_out = cursors.execute, cursors._execute
+
+    def keeping(cursor: Any, tree: Any, *words: Any) -> None:
+        carry_out(cursor, tree, *words)
+        if (trees := getattr(cursor, "trees", None)) is not None:
+            trees.append(tree)
+
+    def executed(cursor: Any, sql: str, params: Any = None, *words: Any, **more: Any) -> Any:
+        if params or more.get("binding_params"):
+            return execute(cursor, sql, params, *words, **more)
+        key, names = phrases.key(cursor._conn, sql)
+        trees = phrases.known(key, names)
+        cursor.trees = None if trees else []
+        try:
+            for tree in trees:
+                cursor._execute(tree)
+        except snowflake.connector.errors.ProgrammingError as error:
+            cursor._sqlstate = error.sqlstate
+            raise
+        if not trees:
+            execute(cursor, sql, params, *words, **more)
+            phrases.keep(key, names, cursor.trees)
+        return cursor
+
+    cursors.execute, cursors._execute = executed, keeping
+
+
+def noted_lengths(insert: Callable[..., str]) -> Callable[..., str]:
+    """Lengths of texts that are limited are noted; others are forgotten, should a table of that name have had some."""
+
+    def sql(catalog: str, schema: str, table: str, lengths: list[tuple[str, int]]) -> str:
+        columns = ", ".join(f"'{name}'" for name, _ in lengths)
+        place = f"ext_table_catalog = '{catalog}' AND ext_table_schema = '{schema}' AND ext_table_name = '{table}'"
+        forget = f"DELETE FROM _fs_global._fs_information_schema._fs_columns_ext WHERE {place} AND ext_column_name IN ({columns})"
+        limited = [(name, length) for name, length in lengths if length < _UNLIMITED]
+        return insert(catalog, schema, table, limited) if limited else forget
+
+    return sql
 
 
 def _with_nulls(column: pa.ChunkedArray, there: pa.ChunkedArray) -> pa.ChunkedArray:
