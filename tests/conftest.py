@@ -108,6 +108,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip the long tests, saying so, unless they were asked for; a law marked `short` keeps its variants that are marked long.
 
     A suite that runs for many ways into one destination may name its SHARE for a way: `(3, 1)` is the second third of its laws.
+    One whose destination is dear may name the laws that other tests of it hold as well: they are its LATER.
     """
     if config.getoption("--long"):
         return
@@ -116,6 +117,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="long: takes minutes; run with --long"))
         elif not _shared(item):
             item.add_marker(pytest.mark.skip(reason="long: another way into the destination keeps this law; run with --long"))
+        elif _later(item):
+            item.add_marker(pytest.mark.skip(reason="long: other tests of the destination hold this law; run with --long"))
 
 
 @cache
@@ -127,6 +130,13 @@ def _shared(item: pytest.Item) -> bool:
     suite = getattr(item, "cls", None)
     of, which = getattr(suite, "SHARE", (1, 0))
     return of == 1 or _laws(suite).index(item.originalname) % of == which
+
+
+def _later(item: pytest.Item) -> bool:
+    suite = getattr(item, "cls", None)
+    later = getattr(suite, "LATER", frozenset())
+    assert later <= {*_laws(suite)} if later else True, f"{suite} has no such laws: {later}"
+    return getattr(item, "originalname", None) in later
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Snowflake passes the suite of destinations, on an emulation of it. What is handed in has laws of its own: test_sessions.py.
 
 A statement is dear there: where a law has several ways (in full or by merge, with soft or hard deletions), one is taken, another
-one for each law; with `--long` all of them.
+one for each law. A law that another test of this destination holds as well waits for `--long`, which also takes all ways.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tests.connectors.snowflake.server import Server
@@ -25,6 +25,18 @@ _SPELLED = {name.upper(): name for name in (*SCHEMA.names, "New__c")}
 
 class TestSnowflake(DestinationSuite, TogetherLaws):
     """The suite names columns as the source does; in Snowflake they are upper case."""
+
+    LATER: ClassVar = frozenset(
+        {
+            "test_a_commit_outlives_the_destination",  # test_crash looks by a connection of its own
+            "test_a_merge_may_be_repeated",  # as `test_a_merge_inserts_updates_and_leaves_alone` and test_drivers
+            "test_a_table_of_somebody_else_is_not_replaced",  # test_destination: `test_a_strange_table_is_not_replaced`
+            "test_a_table_that_lost_most_rows_is_not_replaced",  # the guard of `test_an_empty_answer_never_replaces_a_table`
+            "test_an_undeleted_record_comes_back",  # to a merge it is a row that differs, or that is not there
+            "test_null_stays_null",  # as `test_rows_read_back_as_they_were_loaded` and `test_a_value_may_become_null`
+            "test_repeating_a_part_is_harmless",  # test_destination: an attempt that failed is told from the one that counts
+        }
+    )
 
     @pytest.fixture(autouse=True)
     def _on(self, server: Server, request: pytest.FixtureRequest) -> Iterator[None]:

@@ -1,4 +1,7 @@
-"""Laws of both majors of the connector, and of Snowpark: what is handed in works on each as on the one of all other tests."""
+"""Laws of both majors of the connector, and of Snowpark: what is handed in works on each as on the one of all other tests.
+
+All others hand in connections: one of 5.x is left to `--long`, as the URI makes one there.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ ROOT = Path(__file__).parents[3]
 SCRIPT = Path(__file__).with_name("driver_script.py")
 
 
-@pytest.mark.parametrize(("major", "kind"), [("5", "uri"), ("5", "connection"), ("4", "session")])
+@pytest.mark.parametrize(
+    ("major", "kind"), [("5", "uri"), pytest.param("5", "connection", marks=pytest.mark.long), ("4", "session")]
+)
 def test_every_driver_does_the_same(major: str, kind: str, server: Server, tmp_path: Path) -> None:
     """A URI, a connection of 5.x and a Snowpark session on 4.x load, merge and are queried, with the same counts and rows."""
     python = ENVIRONMENTS[f"snowflake-{major}"].ready() / "bin" / "python"
