@@ -1,6 +1,6 @@
 """A process that is killed at any point of a load leaves the old table with the old position, or the new with the new.
 
-Each mode is killed before every fifth statement, another fifth each; `--long`: before all.
+Each mode is killed before every eighth statement, another eighth each; `--long`: before all.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from halocline.connectors.postgres.destination import PostgresDestination
 from tests.connectors.duckdb.pages import text_schema
 from tests.connectors.postgres.pages import load, written
 
-uri, folder, mode, (point, step) = sys.argv[1], Path(sys.argv[2]), Mode(sys.argv[3]), map(int, sys.argv[4:])
+uri, folder = sys.argv[1], Path(sys.argv[2])
 page = written(folder / "new.csv", text_schema(), [("1", "new"), ("2", "b")])
 done = 0
 
-def deadly(kind, name):
+def deadly(kind, name, point):
     plain = getattr(kind, name)
     def counted(*args, **kwargs):
         global done
@@ -45,54 +45,53 @@ def deadly(kind, name):
         return plain(*args, **kwargs)
     setattr(kind, name, counted)
 
-def child():
-    deadly(RawCursor, "execute")
-    deadly(RawCursor, "copy")
-    deadly(psycopg.Transaction, "__exit__")
+def child(mode, point):
+    deadly(RawCursor, "execute", point)
+    deadly(RawCursor, "copy", point)
+    deadly(psycopg.Transaction, "__exit__", point)
     destination = PostgresDestination(uri)
     load(destination, [Batch(raw=page)], text_schema(), mode=mode)
     destination.close()
 
-while sys.stdin.readline() == "next\\n":
+for line in sys.stdin:
+    mode, point = line.split()
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            child()
+            child(Mode(mode), int(point))
             status = 0
         finally:
             os._exit(status)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-    point += step
 """
 
 
-@pytest.mark.parametrize("mode", list(Mode))
-def test_a_killed_load_leaves_the_old_or_the_new(mode: Mode, place: Place, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+def test_a_killed_load_leaves_the_old_or_the_new(place: Place, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """Killed before any statement, row and position are both the old ones or both the new ones; the next run is right."""
     destination = PostgresDestination(place.uri())
     old = Batch(raw=written(tmp_path / "old.csv", text_schema(), [("1", "old"), ("2", "b")]))
-    step = 1 if pytestconfig.getoption("--long") else 5
-    first = 1 + list(Mode).index(mode) % step
-    command = [sys.executable, "-c", _DRIVER, place.uri(), str(tmp_path), mode, str(first), str(step)]
-    ends, states = [-9], []
-    with subprocess.Popen(
-        command, cwd=Path(__file__).parents[3], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as driver:
+    step = 1 if pytestconfig.getoption("--long") else 8
+    command = [sys.executable, "-c", _DRIVER, place.uri(), str(tmp_path)]
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdin is not None
         assert driver.stdout is not None
-        while ends[-1] == -9:
+        for number, mode in enumerate(Mode):
+            ends, states, point = [-9], [], 1 + number % step - step
+            while ends[-1] == -9:
+                point += step
+                load(destination, [old], text_schema(), mode=mode)
+                place.run("UPDATE _halocline_positions SET position = '{\"old\": 1}' WHERE position IS NOT NULL")
+                driver.stdin.write(f"{mode} {point}\n")
+                driver.stdin.flush()
+                ends.append(int(driver.stdout.readline()))
+                states.append((table(place)[0]["text"], str(destination.position(FLOW, TARGET))))
             load(destination, [old], text_schema(), mode=mode)
-            place.run("UPDATE _halocline_positions SET position = '{\"old\": 1}' WHERE position IS NOT NULL")
-            driver.stdin.write("next\n")
-            driver.stdin.flush()
-            ends.append(int(driver.stdout.readline()))
-            states.append((table(place)[0]["text"], str(destination.position(FLOW, TARGET))))
+            assert point - step > 13, f"a load has many statements: {mode}"
+            assert ends[-1] == 0, mode
+            assert states[-1] == ("new", "{'done': True}"), mode
+            assert set(states) == {("old", "{'old': 1}"), states[-1]}, mode
+            assert leftovers(place) == [], mode
         driver.stdin.close()
-    load(destination, [old], text_schema(), mode=mode)
     destination.close()
-    assert first + (len(ends) - 3) * step > 13, "a load has many statements"
-    assert ends[-1] == 0
-    assert states[-1] == ("new", "{'done': True}")
-    assert set(states) == {("old", "{'old': 1}"), states[-1]}
-    assert leftovers(place) == []

@@ -294,10 +294,10 @@ from halocline.connectors.sqlite.source import Snapshot, open_source
 from halocline.spool import Spool
 from halocline.testing.destinations import Bench, DestinationSuite, account, batch, deletions
 
-folder, mode = Path(sys.argv[1]), Mode(sys.argv[2])
+folder, every = Path(sys.argv[1]), int(sys.argv[2])
 plain = Database.connect
 
-def load(path, deadly):
+def load(path, mode, deadly):
     spool = Spool(path.stem, folder)
     bench = Bench(DestinationSuite(), SQLiteDestination(str(path), spool=spool))
     if not deadly:
@@ -324,31 +324,35 @@ def state(path):
         (position,) = beside.execute("SELECT position FROM _halocline_positions WHERE position IS NOT NULL").fetchall()
     return *rows[0], position[0]
 
-load(folder / "old.sqlite", 0)
-found, point, ended = [], 0, False
-while not ended:
-    point += 1
-    path = folder / f"point-{point}.sqlite"
-    shutil.copy(folder / "old.sqlite", path)
-    pid = os.fork()
-    if pid == 0:
-        load(path, point)
-        os._exit(0)
-    ended = os.waitpid(pid, 0)[1] == 0
-    found.append(state(path))
-print(sorted(set(found)), point)
+load(folder / "old.sqlite", None, 0)
+for number, mode in enumerate(Mode):
+    found, point, ended = [], 1 + number % every - every, False
+    while not ended:
+        point += every
+        path = folder / f"{mode}-{point}.sqlite"
+        shutil.copy(folder / "old.sqlite", path)
+        pid = os.fork()
+        if pid == 0:
+            load(path, mode, point)
+            os._exit(0)
+        ended = os.waitpid(pid, 0)[1] == 0
+        found.append(state(path))
+    print(sorted(set(found)), point)
 """
 
 
-@pytest.mark.parametrize("mode", list(Mode))
-def test_a_kill_leaves_the_old_or_the_new(tmp_path: Path, mode: Mode) -> None:
-    """Before any statement of a commit: rows and position are both as before, or both new."""
-    done = subprocess.run(
-        [sys.executable, "-c", _DRIVER, str(tmp_path), mode], capture_output=True, text=True, check=False, timeout=120
-    )
+def test_a_kill_leaves_the_old_or_the_new(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """Before any statement of a commit: rows and position are both as before, or both new.
+
+    Each mode is killed before every fifth statement, another fifth each; `--long`: before all.
+    """
+    every = 1 if pytestconfig.getoption("--long") else 5
+    command = [sys.executable, "-c", _DRIVER, str(tmp_path), str(every)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    new = (20, 20, 0) if mode is Mode.REPLACE else (29, 20, 0)
-    states = sorted([(20, 0, 1, '{"state": "old"}'), (*new, '{"state": "new"}')])
-    told, _, points = done.stdout.rpartition(" ")
-    assert told == str(states)
-    assert int(points) > 30
+    for mode, line in zip(Mode, done.stdout.splitlines(), strict=True):
+        new = (20, 20, 0) if mode is Mode.REPLACE else (29, 20, 0)
+        states = sorted([(20, 0, 1, '{"state": "old"}'), (*new, '{"state": "new"}')])
+        told, _, points = line.rpartition(" ")
+        assert told == str(states), mode
+        assert int(points) > 30, mode
