@@ -1,6 +1,6 @@
 """DuckDB passes the suite of destinations, in a file and in memory, from a URI and from a connection.
 
-By URI always in full; of the same laws on a connection every other one, all with `--long`.
+By URI always in full; of the same laws on a connection every fourth, all with `--long`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class TestFile(_Suite, HistoryLaws, TogetherLaws):
 
 
 class TestConnection(_Suite):
-    SHARE = (2, 0)
+    SHARE = (4, 0)
 
     def open(self, folder: Path, spool: Spool) -> Destination:
         return open_destination(duckdb.connect(folder / "mine.duckdb"), spool=spool)

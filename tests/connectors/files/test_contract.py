@@ -1,6 +1,6 @@
 """Tables of files pass the suite of destinations, in each format, on a disk and in S3.
 
-Parquet on a disk always in full; of the same laws every other one in S3, and a third for each of the other shapes of a table; all
+Parquet on a disk always in full; of the same laws every sixth in S3, and a third for each of the other shapes of a table; all
 with `--long`.
 """
 
@@ -86,7 +86,7 @@ class _InS3(_Suite):
 
 class TestParquetInS3(_InS3):
     options = "?format=parquet"
-    SHARE = (2, 0)
+    SHARE = (6, 2)
 
 
 @pytest.mark.long  # format and storage know nothing of each other: each is in a suite that always runs

@@ -1,6 +1,7 @@
 """PostgreSQL passes the suite of destinations, from a URI and from a connection, in autocommit or not.
 
-By URI always in full; of the same laws one half on a connection, the other half on one in autocommit, all on both with `--long`.
+By URI always in full; of the same laws a quarter on a connection, another quarter on one in autocommit, all on both with
+`--long`.
 """
 
 from __future__ import annotations
@@ -83,9 +84,9 @@ class _Connection(_Suite):
 
 
 class TestConnection(_Connection):
-    SHARE = (2, 0)
+    SHARE = (4, 0)
 
 
 class TestConnectionInAutocommit(_Connection):
-    SHARE = (2, 1)
+    SHARE = (4, 1)
     autocommit = True

@@ -1,4 +1,7 @@
-"""SQLite passes the suite of destinations, from a URI and from a connection."""
+"""SQLite passes the suite of destinations, from a URI and from a connection.
+
+By URI always in full; of the same laws on a connection every third, all with `--long`.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,8 @@ class TestFile(_Suite, TogetherLaws):
 
 
 class TestConnection(_Suite):
+    SHARE = (3, 0)
+
     def open(self, folder: Path, spool: Spool) -> Destination:
         connection = sqlite3.connect(folder / "mine.sqlite")
         destination = open_destination(connection, spool=spool)
