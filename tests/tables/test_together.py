@@ -82,11 +82,15 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.lake.close()
 
 
-def test_fail_the_ith_operation_for_every_i(world: World, tmp_path: Path) -> None:
-    """Both tables are as before or as after; the next run makes both whole, and what was begun is told to its own source."""
+def test_fail_the_ith_operation_for_every_i(world: World, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """Both tables are as before or as after; the next run makes both whole, and what was begun is told to its own source.
+
+    Every third operation, which is now the one source's and now the other's, and the last two; `--long`: each.
+    """
     probe = Trips()
     world.run([Source(probe), Source(probe)], MemoryLedger())
-    for i in range(1, len(probe.seen) + 1):
+    count = len(probe.seen)
+    for i in sorted({*range(1, count + 1, 1 if pytestconfig.getoption("--long") else 3), count - 1, count}):
         broken, ledger, trips = World(tmp_path), MemoryLedger(), Trips(fail_at=i)
         sources, run = [Source(trips), Source(trips)], Run.new()
         try:

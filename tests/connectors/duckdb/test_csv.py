@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -31,6 +31,20 @@ AWKWARD = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def lake() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as made:
+        yield made
+
+
+@pytest.fixture
+def connection(lake: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """One database for all: to make one takes longer than to load a page. Each test finds it empty."""
+    yield lake
+    lake.execute("DROP SCHEMA IF EXISTS raw CASCADE; DROP TABLE IF EXISTS _halocline_positions")
+    assert lake.execute("SELECT table_name FROM duckdb_tables()").fetchall() == []
+
+
 def _one_column(
     kind: Kind, values: Sequence[str | None], path: Path, *, precision: int = 0, scale: int = 0
 ) -> tuple[Batch, Schema]:
@@ -50,17 +64,19 @@ def test_awkward_text_arrives_as_it_was(
 
 @settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=30))
-def test_any_text_arrives_as_it_was(values: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_text_arrives_as_it_was(
+    connection: duckdb.DuckDBPyConnection, values: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """For every list of texts, the table holds that list; in a merge as well."""
     folder = tmp_path_factory.mktemp("any")
-    spool, connection = Spool("any", folder), duckdb.connect()
+    spool = Spool("any", folder)
+    connection.execute("DROP TABLE IF EXISTS raw.page")
     try:
         for mode in Mode:
             batch, schema = _one_column(Kind.STRING, values, folder)
             load(DuckDBDestination(connection, spool=spool), [batch], schema, mode=mode)
             assert [row["V"] for row in table(connection)] == values
     finally:
-        connection.close()
         spool.close()
 
 
