@@ -28,7 +28,6 @@ from halocline.testing.histories import check_versions
 from halocline.versions import refuse_other_kind, stamps, start_after, start_anew, table_schema
 from tests.connectors.postgres.server import Place, Server
 from tests.examples import examples
-from tests.samples.postgres import postgres
 from tests.test_plan import DUCKDB, survey
 
 KEEPER = Abilities(history=True, transactional=True)
@@ -277,12 +276,6 @@ def elephant(place: Place, folder: Path) -> Iterator[Kept]:
 
     yield Kept(Bench(DestinationSuite(), destination), rows, lambda: place.run("DROP TABLE IF EXISTS raw.accounts"))
     destination.close()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with postgres() as running:
-        yield Server(running)
 
 
 @pytest.mark.parametrize("deletes", [Deletes.SOFT, Deletes.HARD])
