@@ -460,7 +460,8 @@ def test_records_in_doubt_are_told_and_not_tried_again(org: Org) -> None:
     org.emulator.faults.add("cut", kind="collections.create", where="after", nth=2)
     result = org.pipeline(callbacks=org.listening()).sync(records(600))
     assert (result.success_count, result.error_count, result.in_doubt_count) == (400, 200, 200)
-    assert [error["row"] for error in result.errors] == list(range(200, 400))
+    lost = [error["row"] for error in result.errors]
+    assert lost in [list(range(first, first + 200)) for first in (0, 200, 400)], "one call's; they go side by side"
     assert result.failed_records == []
     assert len([heard for heard in org.heard if heard[0] == "on_record_error"]) == 200
     assert org.names() == names(600)
