@@ -18,7 +18,7 @@ import pytest
 
 from halocline import sync
 from halocline.emulator.faults import FOREVER
-from halocline.emulator.server import Emulator
+from halocline.emulator.server import Emulator, EmulatorConfig
 from tests.system.desk import WAYS, Desk, desk_at, frozen_org, is_clear
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -101,9 +101,8 @@ QUERY, RESULTS = r"/queryall", r"/results"
 BULK = ("bulk", "stage")
 HTML = "<html><body><h1>We are down for maintenance</h1></body></html>"
 EMPTY = json.dumps({"totalSize": 30, "done": True, "records": []})
-MISTAKES = [
+LIKELY = [  # `test_cli.py` has the words for each of them; the short run takes some
     Trouble("wrong-secret", 2, ("Logging in", "SF_CLIENT_SECRET"), environment(SF_CLIENT_SECRET="wrong")),
-    Trouble("unknown-app", 2, ("Logging in", "SF_CLIENT_ID"), environment(SF_CLIENT_ID="wrong")),
     Trouble("no-login", 2, ("SF_",), environment(SF_CLIENT_ID=None, SF_CLIENT_SECRET=None, SF_LOGIN_URL=None)),
     Trouble("half-a-login", 2, ("SF_CLIENT_SECRET",), environment(SF_CLIENT_SECRET=None)),
     Trouble("plain-http", 2, ("http",), environment(SF_LOGIN_URL="http://example.com")),
@@ -117,11 +116,14 @@ MISTAKES = [
     Trouble("unknown-deletes", 2, ("deletes='sometimes'", "soft, hard or ignore"), typed("--deletes", "sometimes")),
     Trouble("where-malformed", 2, ("MALFORMED_QUERY", "unexpected token"), typed("--where", "Name =")),
     Trouble("where-unknown-field", 2, ("Nme", "Did you mean Name"), typed("--where", "Nme = 'x'")),
-    Trouble("where-hidden-field", 2, ("Rating",), broken(lambda desk: desk.emulator.org.hide(["Account.Rating"]))),
-    Trouble("where-wrong-type", 2, ("NumberOfEmployees", "must be of type int"), typed("--where", "NumberOfEmployees = 'many'")),
     Trouble("where-open-quote", 2, ("quote is not closed",), typed("--where", "Name = 'x")),
     Trouble("where-escapes", 2, ("parentheses do not balance",), typed("--where", "Name = 'x') OR (Name != 'x'))")),
     Trouble("where-limit", 2, ("LIMIT",), typed("--where", "Name != 'x' LIMIT 5")),
+]
+MISTAKES = [
+    Trouble("unknown-app", 2, ("Logging in", "SF_CLIENT_ID"), environment(SF_CLIENT_ID="wrong")),
+    Trouble("where-hidden-field", 2, ("Rating",), broken(lambda desk: desk.emulator.org.hide(["Account.Rating"]))),
+    Trouble("where-wrong-type", 2, ("NumberOfEmployees", "must be of type int"), typed("--where", "NumberOfEmployees = 'many'")),
 ]
 REFUSALS = [
     Trouble("down", 75, ("503|SERVER_UNAVAILABLE",), fault("answer", "/services/data", status=503, body="")),
@@ -201,7 +203,7 @@ bulk_once = pytest.mark.parametrize("way", ["rest", pytest.param("bulk", marks=p
 
 
 def in_turn(turn: bool) -> Any:
-    """A mark for what the short run leaves out: each trouble is met there once, and each way by some trouble."""
+    """A mark for what the short run leaves out: each trouble that no other test tells of is met there, and each way by some."""
     return () if turn else pytest.mark.long
 
 
@@ -221,7 +223,12 @@ MATRIX = [
         for at, trouble in enumerate(REFUSALS)
     ),
     *(
-        pytest.param(trouble, "rest", later, marks=in_turn((at % 6 == 0) is later), id=f"{trouble.name}-{later}")
+        pytest.param(trouble, "rest", later, marks=in_turn(at % 3 == 0 and bool(at % 2) is later), id=f"{trouble.name}-{later}")
+        for at, trouble in enumerate(LIKELY)
+        for later in (True, False)
+    ),
+    *(
+        pytest.param(trouble, "rest", later, marks=in_turn(bool(at % 2) is later), id=f"{trouble.name}-{later}")
         for at, trouble in enumerate(MISTAKES)
         for later in (True, False)
     ),
@@ -406,8 +413,7 @@ from halocline.emulator.bulk2.results import Results
 from halocline.emulator.seed import seed
 from halocline.emulator.server import EmulatorConfig, run_forever
 
-port, store, deadly = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-new = not store.exists()
+store, deadly = Path(sys.argv[1]), sys.argv[2]
 
 def stand_still():
     print("midway\\n", end="", flush=True)  # in one piece: two answers may get here at once
@@ -428,22 +434,21 @@ def take(self, method, path, *, target, take=faults.Faults.take, seen=[]):
 
 if deadly == "rest":
     faults.Faults.take = take
-elif deadly:
+else:
     Results.page = half
 
 def ready(emulator):
-    if new:
-        seed(emulator.store, {"Account": 35})
+    seed(emulator.store, {"Account": 35})
     print(emulator.url, flush=True)
 
-run_forever(EmulatorConfig(port=port, path=store, page_rows=10), on_ready=ready)
+run_forever(EmulatorConfig(path=store, page_rows=10), on_ready=ready)
 """
 
 
 @contextmanager
-def an_org_of_its_own(store: Path, *, port: int = 0, deadly: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """An emulator in another process; a deadly one stands still in the middle of its answer and says `midway`."""
-    command = [sys.executable, "-c", _SERVER, str(port), str(store), deadly]
+def an_org_of_its_own(store: Path, *, deadly: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """An emulator in another process, which stands still in the middle of its answer by this way and says `midway`."""
+    command = [sys.executable, "-c", _SERVER, str(store), deadly]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -470,7 +475,7 @@ def test_an_org_killed_in_the_middle_of_an_answer_is_a_network_failure(way: str,
             killed.result()
     is_clear(told, exit_code=75, says=("127.0.0.1", "broke off|cut the connection|refused the connection"))
     assert desk.dump() == b""
-    with an_org_of_its_own(store, port=int(url.rpartition(":")[2])):
+    with Emulator(EmulatorConfig(port=int(url.rpartition(":")[2]), path=store, page_rows=10)):
         assert desk.sync(way).exit_code == 0
     assert list(desk.spool.iterdir()) == []
     with duckdb.connect(str(desk.lake), read_only=True) as connection, sqlite3.connect(store) as org:
