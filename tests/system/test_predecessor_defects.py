@@ -39,6 +39,11 @@ TABLES = "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw' ORDER
 JOB = r"/jobs/query/\w+"
 
 
+def planned(way: str) -> pytest.MarkDecorator:
+    """A law of the plan, which is made before the way is chosen: the short run shows it by this one."""
+    return pytest.mark.parametrize("way", [pytest.param(one, marks=() if one == way else pytest.mark.long) for one in WAYS])
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laptop]:
     """A laptop with the objects of things.yaml and pages of a few rows, whose sources do not wait between repeats."""
@@ -147,7 +152,7 @@ def test_a_checkbox_without_a_value_is_null_and_spoils_no_page(here: Laptop, way
 # ---- 5: whether the table is there is looked at
 
 
-@each_end
+@planned("rest")
 def test_a_schema_without_the_table_is_a_first_sync(here: Laptop, way: str) -> None:
     """That the schema exists says nothing about the table: there the table was always believed to exist."""
     here.lake.execute("CREATE SCHEMA raw; CREATE TABLE raw.other (x INTEGER)")
@@ -157,7 +162,7 @@ def test_a_schema_without_the_table_is_a_first_sync(here: Laptop, way: str) -> N
     assert here.number('SELECT count(*) FROM raw."Account"') == 3
 
 
-@each_end
+@planned("stage")
 def test_a_table_that_was_dropped_is_read_in_full(here: Laptop, way: str) -> None:
     """A position without its table is worth nothing: rows from before it are read again."""
     here.add("Account", 3, Name="{n}")
@@ -211,7 +216,7 @@ def test_a_row_committed_late_with_an_older_stamp_is_found(here: Laptop, way: st
     assert here.rows('SELECT "Name", count(*) FROM raw."Account" GROUP BY 1 ORDER BY 1') == [("late", 1), ("seen", 4)]
 
 
-@each_end
+@planned("rest")
 def test_without_salesforces_word_the_position_stays_behind(here: Laptop, way: str) -> None:
     """Of objects of which Salesforce does not say what is complete, rows are found that come as late as lag and overlap reach."""
     late_s = 1_140.0  # a lag and an overlap of ten minutes each, less a minute
@@ -526,7 +531,7 @@ def test_an_object_without_lastmodifieddate_is_read_by_another_stamp(here: Lapto
     assert here.number(f"SELECT count(*) FROM raw.{sobject}") == 22
 
 
-@each_end
+@planned("stage")
 def test_an_object_without_any_stamp_is_read_in_full_with_the_reason(here: Laptop, way: str) -> None:
     """Where no stamp can be filtered by, everything is read each time, the plan says so, and no row doubles or lingers."""
     first, second = here.add("ThingStatus", 2, What="{n}")
