@@ -119,7 +119,7 @@ def test_a_message_set_aside_is_remembered_no_longer_than_it_can_come_again(
 
 
 @pytest.mark.usefixtures("aws")
-@pytest.mark.parametrize("healthy", [600, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("healthy", [300, pytest.param(10_000, marks=pytest.mark.long)])
 def test_poison_is_set_aside_exactly_and_holds_up_nobody(aws: FakeAWS, healthy: int, record_property: Says) -> None:
     """One in a hundred cannot be read, one in a hundred fails: each is set aside after its tries, with why; all others are done
     once, after no more tries of the bad ones than they have.

@@ -20,6 +20,7 @@ from tests.connectors.salesforce.loads import (
     fates,
 )
 from tests.connectors.salesforce.writable import Org
+from tests.examples import in_turn
 
 from halocline import registry
 from halocline.connectors.salesforce import sheets
@@ -223,8 +224,10 @@ def test_a_session_that_ends_on_the_way_is_renewed(desk: Desk, small_sheets: Non
     assert len(desk.names()) == 300
 
 
-@pytest.mark.parametrize("kind", ["ingest.create", "ingest.upload", "ingest.end", "ingest.status", "ingest.results"])
-@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    in_turn(["ingest.create", "ingest.upload", "ingest.end", "ingest.status", "ingest.results"], ["after", "before"]),
+)
 def test_every_step_of_a_job_survives_a_lost_answer(desk: Desk, small_sheets: None, kind: str, where: Any) -> None:
     """Each row of an insert is written once, and told once."""
     desk.emulator.faults.add("cut", kind=kind, where=where, nth=2)

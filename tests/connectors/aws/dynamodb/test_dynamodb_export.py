@@ -88,14 +88,14 @@ class Exporter:
 @pytest.mark.parametrize("options", [{}, {"columns": DECLARED}], ids=["inferred", "declared"])
 def test_a_full_export_is_the_table(desk: Desk, options: dict[str, Any]) -> None:
     """Every type, exactly; and nothing was scanned."""
-    desk.make([made(number) for number in range(150)])
+    desk.make([made(number) for number in range(60)])
     exports = Exporter(desk)
     exports.full()
     desk.put(made(999))
     desk.fake.faults.add("refuse", service="dynamodb", operation="Scan", times=0)
     run = desk.run(from_export=exports.place, **options)
     assert run.counts is not None
-    assert (run.counts.inserted, run.rows_read) == (150, 150)
+    assert (run.counts.inserted, run.rows_read) == (60, 60)
     there = [one for one in desk.there() if one["sk"] != 999]
     if not options:
         assert loaded(desk.rows()) == expected(there)
