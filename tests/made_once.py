@@ -11,7 +11,7 @@ import ssl
 from functools import cache
 
 import httpcore2
-from typer import testing
+from typer import main, testing
 
 
 def _named() -> list[str | None]:
@@ -30,4 +30,4 @@ def _authorities(*, _trust_env: bool = True) -> ssl.SSLContext:
 def make_once() -> None:
     """From now on, in this process and in those that it forks."""
     httpcore2.default_ssl_context = _authorities
-    testing._get_command = cache(testing._get_command)
+    main.get_command = testing._get_command = cache(main.get_command)
