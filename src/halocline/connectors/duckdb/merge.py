@@ -58,7 +58,7 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFil
         refuse_mass_delete(table.label, plan, deletions=tally.deletions, there=there)
         refuse_emptied(table.label, plan, removed=tally.remove, left=there + tally.insert - tally.remove)
     vanished = versions.apply(cursor, table, plan=plan, wanted=tally.touched) if plan.history else 0
-    if not plan.history:
+    if tally.touched and not plan.history:
         _apply(cursor, table, plan, tally=tally)
     for temporary in (_KEPT, VERDICTS, STAGE):
         cursor.execute(f"DROP TABLE IF EXISTS {temporary}")

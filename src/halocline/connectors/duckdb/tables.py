@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
@@ -35,6 +35,10 @@ class Table:
     schema: str
     name: str
     columns: Mapping[str, str] | None = None
+    _kinds: Mapping[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_kinds", {name.lower(): kind for name, kind in (self.columns or {}).items()})
 
     @property
     def sql(self) -> str:
@@ -57,7 +61,7 @@ class Table:
 
     def type_of(self, name: str) -> str | None:
         """The type of a column of that name in any case, or None."""
-        return {known.lower(): kind for known, kind in (self.columns or {}).items()}.get(name.lower())
+        return self._kinds.get(name.lower())
 
     def only_here(self, schema: Schema) -> tuple[str, ...]:
         """The columns that the table has and `schema` has not: removed at the source, or made by the user."""
