@@ -278,14 +278,14 @@ def elephant(place: Place, folder: Path) -> Iterator[Kept]:
     destination.close()
 
 
-@pytest.mark.parametrize("deletes", [Deletes.SOFT, Deletes.HARD])
+@pytest.mark.parametrize("deletes", [Deletes.SOFT, pytest.param(Deletes.HARD, marks=pytest.mark.long)])
 def test_any_sequence_of_changes_makes_the_models_history(deletes: Deletes, tmp_path: Path) -> None:
     """Rows, flagged rows, deletions, older stamps, complete reads, syncs at one instant: each version as the model has it."""
     with duck(tmp_path) as kept:
         _any_sequence(deletes, kept)
 
 
-@pytest.mark.parametrize("deletes", [Deletes.SOFT, Deletes.HARD])
+@pytest.mark.parametrize("deletes", [pytest.param(Deletes.SOFT, marks=pytest.mark.long), Deletes.HARD])
 def test_so_it_does_in_postgresql(deletes: Deletes, server: Server, tmp_path: Path) -> None:
     """The same sequences, the same model."""
     with server.place(tmp_path) as place, elephant(place, tmp_path) as kept:

@@ -191,7 +191,7 @@ def holds(here: Laptop, history: Sequence[Change], *, lookback_s: float, record:
     assert (lost, stale) == (0, 0)
 
 
-@pytest.mark.parametrize("lookback_s", [0.0, 600.0])
+@pytest.mark.parametrize("lookback_s", [0.0, pytest.param(600.0, marks=pytest.mark.long)])
 def test_no_late_commit_is_lost_and_none_waits(here: Laptop, lookback_s: float, record_property: Says) -> None:
     """Whatever is committed late is in the table after the next poll; so is all that was there in time. With no lookback, too."""
     holds(here, changes(600, 2.0), lookback_s=lookback_s, record=record_property)

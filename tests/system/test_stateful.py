@@ -369,9 +369,11 @@ def play(
 
 @pytest.mark.system
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("way", "deletes"), [("rest", "soft"), ("bulk", "hard"), ("stage", "hard")])
+@pytest.mark.parametrize(
+    ("way", "deletes"), [("rest", "soft"), ("bulk", "hard"), pytest.param("stage", "hard", marks=pytest.mark.long)]
+)
 def test_the_table_equals_the_org_after_the_next_sync(way: str, deletes: str, fused_connectors: Callable[[Fuse], None]) -> None:
-    """Inserts, updates, deletes, undeletes, purges, same-second edits, late commits, crashes: nine lives."""
+    """Inserts, updates, deletes, undeletes, purges, same-second edits, late commits, crashes: three lives by each way."""
     play(way, deletes, fused=fused_connectors, sequences=3)
 
 

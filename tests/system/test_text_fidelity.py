@@ -318,6 +318,7 @@ def test_the_longest_texts_cross_every_block_border(world: World, pytestconfig: 
     holds(world, rows)
 
 
+@pytest.mark.long
 def test_many_texts_in_one_page_cross_every_block_border(world: World) -> None:
     """A page of many rows, twice as large as the largest block of any reader, arrives as it was."""
     odd = ["\r\n", "\r", 'x\r\n"\r\ny', '"\n"', '","', "\n\r", "NA", "𝄞\r\n", '""', "\r\n" * 9, "\\", ""]

@@ -82,7 +82,7 @@ def seeded(server: Server, folder: Path, connection: Any) -> None:
     connection.cursor().execute('UPDATE "PUBLIC"."_HALOCLINE_POSITIONS" SET "POSITION" = \'{"old": 1}\' WHERE "TARGET" <> \'\'')
 
 
-@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("mode", [Mode.MERGE, pytest.param(Mode.REPLACE, marks=pytest.mark.long)])
 def test_a_load_that_dies_leaves_the_old_or_the_new(
     mode: Mode, server: Server, connection: Any, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
