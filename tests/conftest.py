@@ -135,7 +135,7 @@ def _shared(item: pytest.Item) -> bool:
 def _later(item: pytest.Item) -> bool:
     suite = getattr(item, "cls", None)
     later = getattr(suite, "LATER", frozenset())
-    assert later <= {*_laws(suite)} if later else True, f"{suite} has no such laws: {later}"
+    assert not later or later <= {*_laws(suite)}, f"{suite} has no such laws: {later}"
     return getattr(item, "originalname", None) in later
 
 
