@@ -22,7 +22,7 @@ from halocline.errors import Stop
 from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 from halocline.quantity import quantity
-from halocline.spool import storage
+from halocline.spool import discard, storage
 from halocline.spooled import StagedFile
 from halocline.verdicts import Tally
 
@@ -96,9 +96,8 @@ class _Changes:
 
     def forget(self) -> None:
         """Delete what was kept in the spool."""
-        with storage("Deleting changed rows from the spool folder"):
-            for path in [path for paths in self.writes.values() for path in paths]:
-                path.unlink(missing_ok=True)
+        for path in [path for paths in self.writes.values() for path in paths]:
+            discard(path)
 
     def _keep(self, home: int, rows: pa.Table) -> None:
         kept = self.writes.setdefault(home, [])

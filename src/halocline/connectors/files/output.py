@@ -18,12 +18,11 @@ from halocline.connectors.files.log import DataFile
 from halocline.connectors.files.partition import Partition, split
 from halocline.connectors.files.table import Table
 from halocline.schema import Schema
-from halocline.spool import Spool, storage, to_disk
+from halocline.spool import Spool, discard, storage, to_disk
 
 TARGET_BYTES = 64 << 20  # a data file is ended when it has become this large
 _OPEN = 2  # data files in the making at once; rows of further partitions wait in the spool
 _DOING = "Writing data files to the spool folder"
-_AWAY = "Deleting files from the spool folder"
 _AGAIN = "Reading rows that wait in the spool folder"
 
 
@@ -103,12 +102,11 @@ class Output:
 
     def discard(self) -> None:
         """Close and delete everything, shown or not."""
-        with storage(_AWAY):
+        with storage(_DOING):
             for opened in self._open.values():
                 opened.writer.close()
-                opened.path.unlink(missing_ok=True)
-            for path in [path for paths in self._waiting.values() for path in paths]:
-                path.unlink(missing_ok=True)
+        for path in [one.path for one in self._open.values()] + [path for paths in self._waiting.values() for path in paths]:
+            discard(path)
         self._open.clear()
         self._waiting.clear()
         self.table.storage.delete(self.table.name_of(file.path) for file in self.made)
@@ -143,8 +141,7 @@ class Output:
         low, high = opened.low or "", opened.high or ""
         self.made.append(DataFile(name, opened.rows, opened.live, size, digest, low, high, opened.partition))
         self.table.storage.bring(opened.path, self.table.name_of(name))
-        with storage(_AWAY):
-            opened.path.unlink(missing_ok=True)
+        discard(opened.path)
 
 
 def _waited(path: Path) -> Iterator[pa.Table]:
