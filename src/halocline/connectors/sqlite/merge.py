@@ -51,7 +51,8 @@ def merge(connection: sqlite3.Connection, table: Table, *, plan: Plan, files: Se
     there = number(connection, f"SELECT count(*) FROM {table.sql}")
     refuse_mass_delete(table.name, plan, deletions=tally.deletions, there=there)
     refuse_emptied(table.name, plan, removed=tally.remove, left=there + tally.insert - tally.remove)
-    _apply(connection, table, plan, tally=tally)
+    if tally.touched:
+        _apply(connection, table, plan, tally=tally)
     for temporary in (_VERDICTS, STAGE):
         connection.execute(f"DROP TABLE {temporary}")
     return tally.counts(unchanged=tally.same + repeated, highest=staged.highest)
