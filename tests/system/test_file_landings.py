@@ -151,18 +151,23 @@ def test_an_older_file_that_was_begun_says_so(world: FileWorld) -> None:
 
 
 def test_what_became_of_the_rows_of_an_older_file_is_told(world: FileWorld) -> None:
-    """Some were refused before its push was cut off: they are in the report, and the push is named."""
+    """Some were refused before its push was cut off: they are in the report, and the push is named.
+
+    All rows but one are broken: of any two calls that come first, one has a row to refuse.
+    """
     versioned(world)
     world.with_job(api="collections", batch_size=1)
-    old = world.drop("in/f.csv", small(4, 1))
+    old = world.drop("in/f.csv", small(1, 4))
     world.emulator.faults.add("cut", kind="collections.upsert", where="before", nth=3, times=FOREVER)
     with pytest.raises(RetryLater):
         world.deliver(old)
     world.emulator.faults.clear()
     assert world.deliver(world.drop("in/f.csv", one_row("New"))).written == 1
     outcome = world.deliver(old)
-    refused = [line for line in world.report(outcome) if line["fate"] == "refused"]
-    assert (outcome.state, outcome.push_run is None, [line["row"] for line in refused]) == (FileState.SUPERSEDED, False, ["0"])
+    refused = {line["row"] for line in world.report(outcome) if line["fate"] == "refused"}
+    assert (outcome.state, outcome.push_run is None) == (FileState.SUPERSEDED, False)
+    assert refused
+    assert refused <= {"0", "2", "3", "4"}
     assert outcome.errors == len(world.report(outcome))
 
 
