@@ -232,6 +232,25 @@ def test_a_file_that_could_not_be_written_is_told_before_a_row_is_sent(desk: Pus
     assert (told.exit_code, earlier.read_text()) == (2, "kept\n"), told
 
 
+def test_a_push_that_failed_before_it_began_leaves_no_file_of_an_earlier_one(desk: PushDesk) -> None:
+    """A login that is refused, a mapping or a source that cannot be read, a source without rows: the files have no rows."""
+    errors, done = desk.file("bad.csv", "of an earlier push\n"), desk.file("done.jsonl", "of an earlier push\n")
+    good, secret = desk.file("good.csv", accounts(1)), desk.env["SF_CLIENT_SECRET"]
+    for words in (
+        (desk.file("ragged.csv", "Ext__c,Name\na,b,c\n"),),
+        (desk.folder / "nowhere.csv",),
+        (desk.file("empty.csv", "Ext__c,Name\n"),),
+        (good, "--map", "nowhere.yaml"),
+        (good,),
+    ):
+        errors.write_text("of an earlier push\n")
+        done.write_text("of an earlier push\n")
+        desk.env["SF_CLIENT_SECRET"] = "wrong" if words == (good,) else secret
+        told = desk.push(*words, "--errors-to", errors, "--written-to", done)
+        assert (told.exit_code, errors.read_text(), done.read_text()) == (2, "run,row,code,message,fields\n", ""), told
+    assert (desk.sent(), desk.runs()) == ([], [])
+
+
 def test_an_errors_file_that_cannot_be_written_hides_no_failure(desk: PushDesk) -> None:
     """Both are told, and the code is that of the push: no longer name can stand beside its own for a while."""
     desk.emulator.faults.add("request_limit", path="composite", times=1_000)

@@ -14,6 +14,7 @@ import typer
 
 from halocline.cli import options
 from halocline.cli.answer import err, out, refuse, told
+from halocline.cli.apart import keep_apart
 from halocline.cli.left import standing
 from halocline.cli.system import the_rows
 from halocline.quantity import quantity
@@ -47,7 +48,8 @@ def errors(
     from halocline.config import Settings
     from halocline.ledger import open_ledger
 
-    with told(as_json=as_json), open_ledger(Settings.from_env().ledger) as ledger:
+    with told(as_json=as_json), open_ledger(place := Settings.from_env().ledger) as ledger:
+        keep_apart({"--csv": csv, "--jsonl": jsonl}, {"the ledger": place})
         record = the_rows(ledger, run)
         read, more = partial(report.rejections_of, ledger, record.run), standing(record, ledger)
         if csv is not None:

@@ -11,6 +11,7 @@ import typer
 
 from halocline.cli import options
 from halocline.cli.answer import out, refuse, say_json, told
+from halocline.cli.apart import keep_apart
 from halocline.config import environment
 
 
@@ -50,6 +51,7 @@ def init(
         *(source, to, objects or (), key, query, table or (), queue, handlers, name),
     )
     with told(as_json=False):
+        keep_apart({"--config": path}, {"the source": source or None})
         if any(getattr(given, one.name) for one in fields(given)):
             text = (given if given.kind else replace(given, kind=kind_of(given))).text(environment())
         elif sys.stdin.isatty() and sys.stdout.isatty():

@@ -16,6 +16,7 @@ import typer
 
 from halocline.cli import options
 from halocline.cli.answer import err, error_json, out, refuse, say_error, say_json, told
+from halocline.cli.apart import keep_apart, keep_apart_from_query, keep_apart_from_stdin
 from halocline.cli.previewed import show
 from halocline.cli.pushed import resumable, say, say_so_far
 from halocline.cli.system import org, settings_with
@@ -120,6 +121,7 @@ def push(
     job = _Job(given, _sobject(to), wish, mapping, files, allow_empty=allow_empty, as_json=as_json, **limits)
     with told(as_json=as_json):
         files.check(dry_run=dry_run)
+        files.keep_apart(given, mapping)
         if dry_run:
             job.preview()
             return
@@ -210,19 +212,61 @@ class _Files:
             if dry_run:
                 refuse(f"{option} writes what a push leaves behind, and --dry-run sends nothing; leave one of them out.")
 
+    def keep_apart(self, source: _Source, mapping: Path | None) -> None:
+        """Raises: FixConfig where one of them is the other, or a file that the push reads, or the ledger."""
+        from halocline.config import Settings
+
+        if self.errors is None and self.written is None:
+            return
+        files, ledger = {"--errors-to": self.errors, "--written-to": self.written}, Settings.from_env().ledger
+        is_file = source.uri is None and source.text != _STDIN
+        read = {"the source": source.text if is_file else None, "the mapping": mapping, "the ledger": ledger}
+        keep_apart(files, read)
+        if source.uri is not None:
+            keep_apart_from_query(files, source.text)
+        elif not is_file:
+            keep_apart_from_stdin(files)
+
     def keep(self, run: str, result: SyncResult | None, *, rows: Rows | None) -> None:
-        """Write them, if only with a header: those of an earlier push would be taken for this one's. Raises: StorageFailed."""
+        """Write them, if only with a header: those of an earlier push would be taken for this one's. `run` is "" for a push that
+        ended before it was one, `rows` None where the source gave none.
+
+        Raises: StorageFailed.
+        """
         from halocline.config import Settings
         from halocline.ledger import open_ledger
         from halocline.push.written import write_written
+        from halocline.rows.of import MemoryRows
 
-        if self.written is not None and rows is not None:
-            count = write_written(() if result is None else result.written(), rows, path=self.written, run=run)
+        if self.written is not None:
+            written = () if result is None else result.written()
+            count = write_written(written, MemoryRows([]) if rows is None else rows, path=self.written, run=run)
             err.print(f"{quantity(count, 'row')} in {self.written}", markup=False)
         if self.errors is not None:
-            with open_ledger(Settings.from_env().ledger) as ledger:
-                count = write(partial(rejections_of, ledger, run), self.errors, run=run)
+            if run:
+                with open_ledger(Settings.from_env().ledger) as ledger:
+                    count = write(partial(rejections_of, ledger, run), self.errors, run=run)
+            else:  # what ended it may have been the ledger itself
+                count = write(tuple, self.errors, run=run)
             err.print(f"{quantity(count, 'row')} in {self.errors}", markup=False)
+
+    def keep_beside(self, run: str, result: SyncResult | None, *, rows: Rows | None) -> None:
+        """As `keep`, beside a failure that is told after it; a failure of these files is printed, and no more."""
+        from halocline.errors import HaloclineError
+
+        try:
+            self.keep(run, result, rows=rows)
+        except HaloclineError as broken:  # the first failure is the one to tell last, and by its code
+            err.print(str(broken), markup=False)
+
+    @contextmanager
+    def kept_on_failure(self) -> Iterator[None]:
+        """Write them without rows when the block fails, or ends the command: there is no run yet."""
+        try:
+            yield
+        except BaseException:  # also Ctrl-C while the source is read, and a source without rows
+            self.keep_beside("", None, rows=None)
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +302,8 @@ class _Job:
                 bar = stack.enter_context(ProgressBar(err, quiet=self.as_json))
                 stack.enter_context(resumable(bar))
                 pipeline = stack.enter_context(self._pipeline(bar))
-                rows = kept.enter_context(self.source.rows(allow_empty=self.allow_empty))
+                with self.files.kept_on_failure():
+                    rows = kept.enter_context(self.source.rows(allow_empty=self.allow_empty))
                 try:
                     result = pipeline.sync(rows)
                 except Stopped as stopped:
@@ -281,8 +326,9 @@ class _Job:
         from halocline.pipeline import SyncPipeline
 
         sink = silent if bar is None else bar.sink
-        mapper = None if self.mapping is None else mapper_of(Path(self.mapping).name, folder=Path(self.mapping).parent)
-        client = registry.connect(_SYSTEM, org(sink, quota_share=self.quota_share), sink=sink)
+        with self.files.kept_on_failure():
+            mapper = None if self.mapping is None else mapper_of(Path(self.mapping).name, folder=Path(self.mapping).parent)
+            client = registry.connect(_SYSTEM, org(sink, quota_share=self.quota_share), sink=sink)
         try:
             yield SyncPipeline(client, self.sobject, mapper, sink=sink, settings=settings_with(self.api_budget), **self.wish)
         finally:
@@ -303,15 +349,10 @@ class _Job:
 
     def _end(self, error: HaloclineError, rows: Rows) -> NoReturn:
         """Raises: `error`, which ended the push, when what is written is told; in JSON both are one document."""
-        from halocline.errors import HaloclineError
-
         result = cast("SyncResult | None", error.facts.get("result"))
         run = str(result.metadata.get("run") or "") if result is not None else ""
         so_far = say_so_far(run, as_json=self.as_json)
-        try:
-            self.files.keep(run, result, rows=rows)
-        except HaloclineError as broken:  # the first failure is the one to tell last, and by its code
-            err.print(str(broken), markup=False)
+        self.files.keep_beside(run, result, rows=rows)
         if not so_far:
             raise error
         say_json({**so_far, **error_json(error)})
