@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from halocline.config import Settings
 from halocline.consume.handling.handlers import Handlers
-from halocline.consume.handling.registries import registry_at
+from halocline.consume.handling.registries import Registry, registry_at
 from halocline.consume.letters.quarantine import Quarantine
 from halocline.consume.limits import Limits
 from halocline.consume.listening import Ended, Listening, Post, labels
@@ -205,8 +205,10 @@ def test_handlers_are_found_in_a_module(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "listen_lacks.py").write_text("import no_such_package_at_all\n")
     assert registry_at("listen_mine", folder=tmp_path).handlers.events == ("A.b",)
     found = registry_at("listen_mine:Orders", folder=tmp_path)
-    assert (found.queue, found.handlers.has_default) == ("orders", True)
-    assert registry_at("listen_mine:usual", folder=tmp_path).queue == "users"
+    assert (found.queue, found.handlers.has_default, found.of_client) == ("orders", True, True)
+    found = registry_at("listen_mine:usual", folder=tmp_path)
+    assert (found.queue, found.of_client) == ("users", True)
+    assert not registry_at("listen_mine", folder=tmp_path).of_client
     wrong = {
         "listen_mine:nobody": "has no nobody",
         "listen_mine:client": "was given store, dead_letters too, which would not be used",
@@ -219,6 +221,47 @@ def test_handlers_are_found_in_a_module(tmp_path: Path, monkeypatch: pytest.Monk
     for place, says in wrong.items():
         with pytest.raises(FixConfig, match=says):
             registry_at(place, folder=tmp_path)
+
+
+def test_a_client_of_a_module_goes_by_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does itself: queue, store, place, topic and limits; what is typed counts more, and a `Handlers` has none of them."""
+    topic = "arn:aws:sns:eu-central-1:123456789012:events"
+    said = {"SQS_QUEUE_NAME": "users", "SQS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_DEFAULT_REGION": "eu-west-1"}
+    said |= {"CACHES": '{"a": {"HOST": "a", "PASSWORD": "x"}}', "SNS_PRODUCER_GLOBAL_TOPIC_ARN": topic, "LOCK_TIMEOUT": "120"}
+    said |= {"SQS_RECEIVE_MESSAGE_MAX_NUMBER_OF_MESSAGES": "2"}
+    for name, value in said.items():
+        monkeypatch.setenv(f"INIESTA_{name}", value)
+    handlers = Handlers()
+    handlers.add_handler(print)
+    post = Post.at("mine:SQSClient", Registry(handlers, of_client=True), queue=None)
+    limits = post.limits(records=True)
+    assert (post.queue, post.store, limits.batch, limits.lease_s) == ("users", "redis://a:6379/0", 2, 120)
+    assert (post.flow.access(), post.wish().topics) == ({"region": "eu-west-1", "endpoint": "http://127.0.0.1:9"}, (topic,))
+    own = Post.at("mine:Users", Registry(handlers, "own", of_client=True), queue=None)
+    typed = Post.at("mine:Users", Registry(handlers, "own", of_client=True), queue="typed", topics=[f"{topic}-2"], store="none")
+    assert [own.queue, typed.queue, typed.store, *typed.wish().topics] == ["own", "typed", "none", f"{topic}-2"]
+    monkeypatch.setenv("HALOCLINE_IDEMPOTENCY", "sqlite:///claims.sqlite")
+    assert post.store is None
+    plain = Post.at("mine:handlers", Registry(handlers), queue="q")
+    assert (plain.store, plain.flow.access(), plain.limits(records=True)) == (None, {}, Limits(records=True))
+    monkeypatch.delenv("INIESTA_SQS_QUEUE_NAME")
+    with pytest.raises(FixConfig, match="--queue"):
+        Post.at("mine:SQSClient", Registry(handlers, of_client=True), queue=None)
+
+
+def test_the_settings_of_a_client_reach_the_worker(aws: FakeAWS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`listen module:SQSClient` remembers where INIESTA_CACHES says: without that Redis nothing is received."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HALOCLINE_HOME", str(tmp_path))
+    monkeypatch.setenv("INIESTA_CACHES", "redis://127.0.0.1:1")
+    (tmp_path / "listen_client.py").write_text(
+        "from halocline import SQSClient\nclass Users(SQSClient): ...\n@Users.handler\ndef on_any(message): ...\n"
+    )
+    boto3.client("sqs").create_queue(QueueName="users")
+    open_queue("users").send([Message("{}")])
+    done = CliRunner().invoke(app, ["listen", "listen_client:Users", "--queue", "users"])
+    assert (done.exit_code, aws.counts("users").visible) == (75, 1)
+    assert "127.0.0.1:1" in done.stderr
 
 
 # ---- AWS

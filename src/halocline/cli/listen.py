@@ -73,17 +73,13 @@ def _posts(targets: list[str], config: str | None, *, queue: str | None, topics:
 
     from halocline.consume.handling.registries import registry_at
     from halocline.consume.listening import Post
-    from halocline.flows.listening import listening, unnamed
+    from halocline.flows.listening import listening
 
     modules = [one for one in targets if ":" in one]
     if (queue or topics or store) and len(targets) + len(modules) != 2:
         bare = next((one for one in targets if "." in one and ":" not in one), None)
         refuse(_OF_ONE if bare is None else f"{_OF_ONE} Did you mean {bare}:handlers?")
-    posts = []
-    if modules:
-        for one in modules:
-            found = registry_at(one, folder=Path())
-            posts.append(Post(one, unnamed(one, queue=queue or found.queue, topics=topics, store=store), found.handlers))
+    posts = [Post.at(one, registry_at(one, folder=Path()), queue=queue, topics=topics, store=store) for one in modules]
     names = [one for one in targets if ":" not in one]
     if names or not targets:
         for name, flow, folder in listening(names, config):

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from halocline import registry
 from halocline.config import Settings
 from halocline.consume.flight.backoff import Backoff
 from halocline.consume.handling.handlers import Handlers
+from halocline.consume.handling.registries import Registry
 from halocline.consume.known_queues import SAY_KNOWN_AS, may_clash
 from halocline.consume.letters.dead_letters import identity_of, place_of
 from halocline.consume.letters.quarantine import Quarantine
 from halocline.consume.limits import Limits
 from halocline.consume.stores import open_store
+from halocline.consume.topics.event_settings import EventSettings
 from halocline.consume.topics.subscription import Wish
 from halocline.consume.watching.counts import Counts
 from halocline.consume.watching.guard import guarded
@@ -24,6 +26,7 @@ from halocline.consume.work.signals import heard
 from halocline.consume.work.worker import Worker
 from halocline.errors import FixConfig
 from halocline.flows.listen import ListenFlow
+from halocline.flows.listening import unnamed
 from halocline.idempotency import IdempotencyStore
 from halocline.queues import Identified, Queue, beside, is_fifo, name_of
 
@@ -32,11 +35,27 @@ _NO_KEY = "halocline:is-there"
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A flow of the kind listen, by its name, with its handlers."""
+    """A flow of the kind listen, by its name, with its handlers; `said` are the settings of the client that has them, and hold
+    for what the flow leaves open.
+    """
 
     name: str
     flow: ListenFlow
     handlers: Handlers
+    said: EventSettings | None = None
+
+    @classmethod
+    def at(cls, place: str, found: Registry, *, queue: str | None, topics: Sequence[str] = (), store: str | None = None) -> Self:
+        """The post of handlers that were found at `place`, which no file of flows has. A client's go by the INIESTA_* settings.
+
+        Raises: as `unnamed` of flows, and `EventSettings`.
+        """
+        known = queue or found.queue
+        if not found.of_client:
+            return cls(place, unnamed(place, queue=known, topics=topics, store=store), found.handlers)
+        said = EventSettings.from_env()
+        access = {"endpoint": said.sqs_endpoint_url, "region": said.region}
+        return cls(place, unnamed(place, queue=known or said.queue, topics=topics, store=store, **access), found.handlers, said)
 
     @property
     def queue(self) -> str:
@@ -55,16 +74,27 @@ class Post:
         given: dict[str, Any] = {} if self.flow.offload is None else {"offload": self.flow.offload}
         return registry.open_queue(beside(self.flow.queue, place), **self.flow.access(), **given)
 
+    @property
+    def store(self) -> str | None:
+        """Where what was handled is remembered, as `open_store` takes it."""
+        return self.said.store() if self.flow.store is None and self.said is not None else self.flow.store
+
     def limits(self, *, records: bool) -> Limits:
         """The worker's limits."""
-        said = self.flow.limits()
-        retries = Backoff(**said.pop("retries"))
-        return Limits(**said, retries=retries, fifo=is_fifo(name_of(self.flow.queue)), records=records)
+        limits = self.flow.limits()
+        retries = Backoff(**limits.pop("retries"))
+        if self.said is not None:
+            limits |= {
+                "batch": min(Limits().batch, self.said.max_messages),
+                "lease_s": limits["lease_s"] or self.said.lock_timeout_s,
+            }
+        return Limits(**limits, retries=retries, fifo=is_fifo(name_of(self.flow.queue)), records=records)
 
     def wish(self) -> Wish:
         """What the queue is to get, as its flow says. Raises: FixConfig where the flow names no topic; as `Wish`."""
         flow = self.flow
-        if not flow.topics:
+        topics = flow.topics or ((self.said.topic_arn,) if self.said and self.said.topic_arn else ())
+        if not topics:
             hint = "Write `topics:` into the flow, or give --topic."
             raise FixConfig(f"Planning the subscription of {self.name}", "no topic is named", hint=hint)
         dead_letters = flow.dead_letters or ""
@@ -72,7 +102,7 @@ class Post:
         return Wish.of(
             self.handlers,
             queue=flow.queue,
-            topics=flow.topics,
+            topics=topics,
             filter_by=flow.filter_by,
             raw=flow.raw,
             dead_letters=own,
@@ -157,7 +187,7 @@ class Listening:
                 raise
 
     def _worker(self, post: Post, queue: Queue, stack: ExitStack, *, observer: Observer) -> Worker:
-        store = self._store(post.flow.store, stack)
+        store = self._store(post.store, stack)
         aside = place_of(queue, post.flow.dead_letters, name=post.queue, home=self.settings.home, open_queue=post.beside)
         if store is not None and may_clash(post.handlers):
             self._refuse_shared(post, id(store), "what was handled is remembered by that name in one idempotency store")

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, overload
 
-from halocline.config import Settings, variables
+from halocline.config import Settings
 from halocline.consume.handling.handlers import Handlers
 from halocline.consume.handling.message import Message, delivery_of
 from halocline.consume.handling.sqs_message import SQSMessage
@@ -403,8 +403,7 @@ def _opened(given: IdempotencyStore | str | None, said: EventSettings) -> Idempo
         return given
     from halocline.consume.stores import open_store  # drivers are loaded when they are needed
 
-    caches = "" if variables("HALOCLINE_").get("IDEMPOTENCY") else ",".join(said.caches)
-    return open_store(given or caches or None)
+    return open_store(given or said.store())
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

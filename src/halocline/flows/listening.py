@@ -27,15 +27,17 @@ def listening(names: Sequence[str], config: str | None = None) -> Iterator[tuple
     return ((name, flow, configuration.folder) for name, flow in found)
 
 
-def unnamed(handlers: str, *, queue: str, topics: Sequence[str] = (), store: str | None = None) -> ListenFlow:
-    """The flow that a command line describes.
+def unnamed(
+    handlers: str, *, queue: str, topics: Sequence[str] = (), store: str | None = None, **access: str | None
+) -> ListenFlow:
+    """The flow that a command line describes; `access` are a flow's keys for where AWS is.
 
     Raises: FixConfig without a queue, and for what a flow could not say either.
     """
     doing = f"Listening with {handlers}"
     if not queue:
         raise FixConfig(doing, "it does not say which queue it is for", hint="Give --queue.")
-    said = {"kind": "listen", "queue": queue, "handlers": handlers, "topics": list(topics), "store": store}
+    said = {"kind": "listen", "queue": queue, "handlers": handlers, "topics": list(topics), "store": store, **access}
     try:
         return ListenFlow.model_validate(said)
     except ValidationError as error:

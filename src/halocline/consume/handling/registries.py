@@ -14,10 +14,13 @@ _USUAL = "handlers"
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Handlers, and the name of the queue that they are for ("": they do not say)."""
+    """Handlers, and the name of the queue that they are for ("": they do not say). Those of a client (`SQSClient`, a class or an
+    instance) go by the INIESTA_* settings, as the client itself does.
+    """
 
     handlers: Handlers
     queue: str = ""
+    of_client: bool = False
 
 
 def registry_at(place: str, *, folder: Path) -> Registry:
@@ -37,4 +40,4 @@ def registry_at(place: str, *, folder: Path) -> Registry:
         raise FixConfig(doing, f"the client there was given {', '.join(more)} too, which would not be used", hint=hint)
     if not handlers.events and not handlers.has_default:
         raise FixConfig(doing, "no handler is registered there", hint="Import the modules that register them in it.")
-    return Registry(handlers, str(getattr(found, "queue_name", None) or ""))
+    return Registry(handlers, str(getattr(found, "queue_name", None) or ""), of_client=found is not handlers)

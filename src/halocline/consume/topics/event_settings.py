@@ -89,12 +89,19 @@ class EventSettings:
         known = {"env": self.environment, "service_name": self.service_name}
         missing = [name for name, value in known.items() if not value and f"{{{name}}}" in self.queue_name_template]
         if missing:
-            hint = "Give queue_name=, set INIESTA_SQS_QUEUE_NAME, or set INIESTA_ENVIRONMENT and INIESTA_SERVICE_NAME."
+            others = "set INIESTA_SQS_QUEUE_NAME, or set INIESTA_ENVIRONMENT and INIESTA_SERVICE_NAME."
+            hint = f"Give queue_name= (to `halocline listen`: --queue), {others}"
             raise FixConfig("Choosing the queue", "no setting says its name", hint=hint)
         try:
             return self.queue_name_template.format(**known)
         except (KeyError, IndexError, ValueError) as error:
             raise FixConfig("Choosing the queue", f"INIESTA_SQS_QUEUE_NAME_TEMPLATE cannot be filled in ({error})") from error
+
+    def store(self, environ: Mapping[str, str] | None = None) -> str | None:
+        """Where what was handled is remembered: in the Redis of INIESTA_CACHES, unless HALOCLINE_IDEMPOTENCY says it. None: these
+        settings do not say it.
+        """
+        return None if variables("HALOCLINE_", environ).get("IDEMPOTENCY") else ",".join(self.caches) or None
 
 
 def _number(said: Mapping[str, str], name: str, otherwise: str) -> float:
