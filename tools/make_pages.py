@@ -21,8 +21,10 @@ from markdown import table
 from type_map import type_map
 
 from halocline.emulator.bulk1.door import METHODS
+from halocline.emulator.calls import KINDS
 from halocline.emulator.faults.actions import ACTIONS, OTHER_NAMES
 from halocline.emulator.faults.grammar import MATCHING
+from halocline.emulator.faults.target import OPERATIONS as SERVED
 from halocline.emulator.org import EmulatorConfig
 from halocline.emulator.routes import ADMIN_ROUTES, ROUTES, Route
 from halocline.emulator.schema_files import load_catalog
@@ -130,6 +132,12 @@ def _soap() -> str:
     return f"## SOAP\n\n{doors}: {operations}. `login` ends with v64, as Salesforce's does."
 
 
+_SOAP_KINDS = "SOAP's other calls, which are refused, are `soap.` and their name."
+_OBJECTS_OF_RULES = """
+`object` is one of the org or of its Tooling API. What no request can be is refused when the rule is made, with the nearest names.
+""".strip()
+
+
 def _faults() -> str:
     rows = [(f"`{name}`", one.effect, _words(one.reads), ", ".join(one.wheres)) for name, one in ACTIONS.items()]
     others = "; ".join(f"`{name}` is `{action}`{_with(settings)}" for name, (action, settings) in OTHER_NAMES.items())
@@ -138,6 +146,8 @@ def _faults() -> str:
             "## Faults",
             f"Every rule says which requests it strikes by {_words(MATCHING)}. Other names: {others}.",
             table(("action", "effect", "settings", "where"), rows),
+            f"`kind` is one of these, or a pattern such as `record.*` that fits one: {_words(KINDS)}. {_SOAP_KINDS}",
+            f"`operation` is one of {_words(SERVED)}, in any case; of a Bulk job's call, the job's. {_OBJECTS_OF_RULES}",
         )
     )
 

@@ -138,6 +138,66 @@ def test_limits_are_seen_and_set_without_being_used(admin: httpx2.Client, client
     assert client.get("/limits").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/permissions", {"hide": ["Lead", "Acount"]}, "did you mean Account"),
+        ("/permissions", {"hide": ["Lead", "Account.Ratting"]}, "field of Account 'Ratting' is unknown; did you mean Rating"),
+        ("/permissions", {"hide": ["Lead", "Account."]}, "field of Account '' is unknown"),
+        ("/permissions", {"hide": "Lead"}, "list of names"),
+        ("/permissions", {"hide": ["Lead", 3]}, "list of names"),
+        ("/permissions", {"hid": ["Lead"]}, "has no setting 'hid'; it has hide"),
+        ("/seed", {"Account": 3}, "has no setting 'Account'; it has counts, number, years"),
+        ("/seed", {"counts": {"Account": 3}, "number": 1.5}, "1.5 is no whole number"),
+        ("/clock", {"foo": 1}, "it has freeze, advance_s"),
+        ("/limits", {"MassEmail": 1, "DailyApiRequets": 5}, "did you mean DailyApiRequests"),
+        ("/limits", {"MassEmail": 1, "DailyApiRequests": -1}, "DailyApiRequests is 0 or more, not -1"),
+        ("/locks", {"id": "001000000000001AAA", "second": 5}, "it has id, seconds"),
+        ("/jobs/doom", {"stat": "Aborted"}, "it has state, message, job, after_batches"),
+        ("/batches/doom", {"stat": "Aborted"}, "it has state, message"),
+    ],
+)
+def test_what_is_misspelt_is_refused_and_nothing_is_done(
+    admin: httpx2.Client, client: httpx2.Client, path: str, body: dict[str, object], told: str
+) -> None:
+    """A test would pass for nothing otherwise."""
+    before = admin.get("/limits").json()
+    answer = admin.post(path, json=body)
+    assert error(answer) == (400, "EMULATOR_ADMIN")
+    assert told in answer.json()[0]["message"]
+    assert (admin.get("/limits").json(), admin.get("/locks").json()) == (before, {"locks": {}})
+    assert (admin.get("/permissions").json(), count(client)) == ({"hidden": []}, 0)
+
+
+def test_a_kind_of_call_that_there_is_not_is_not_counted_as_none(admin: httpx2.Client, emulator: Emulator) -> None:
+    """A test that no call of a kind came would pass for nothing."""
+    with pytest.raises(ValueError, match="did you mean describe"):
+        emulator.calls.count("descibe")
+    assert error(admin.get("/calls", params={"kind": "qery"})) == (400, "EMULATOR_ADMIN")
+
+
+def test_calls_of_several_kinds_are_found_by_a_pattern(admin: httpx2.Client, emulator: Emulator) -> None:
+    """As rules of faults choose them."""
+    with connect(emulator) as client:
+        client.get("/sobjects/Account/describe")
+        client.get("/sobjects")
+        client.get("/limits")
+    assert [call.kind for call in emulator.calls.of("describe*", "limits")] == ["describe", "describe.global", "limits"]
+    assert len(admin.get("/calls", params={"kind": "describe*"}).json()["calls"]) == emulator.calls.count("describe*") == 2
+
+
+def test_python_hides_and_shows_names_of_the_org_only(emulator: Emulator) -> None:
+    """One name alone would be taken letter by letter."""
+    org = emulator.org
+    for names, told in (("Account.Rating", r"list of names is wanted, such as \['Account.Rating'\]"), (["Acount"], "Account")):
+        for change in (org.hide, org.show):
+            with pytest.raises(ValueError, match=told):
+                change(names)
+    org.hide(["account.RATING", "Lead"])
+    org.show(["lead"])
+    assert org.hidden == {"account.rating"}
+
+
 def test_unknown_admin_resources_are_refused(admin: httpx2.Client) -> None:
     """404 and 405, as elsewhere."""
     assert admin.get("/nothing").status_code == 404

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from tests.emulator.conftest import VERSION, connect, error
 from tests.emulator.test_faults import struck
 
+from halocline.emulator.calls import KINDS
 from halocline.emulator.faults import Faults
 from halocline.emulator.faults.actions import ACTIONS, OTHER_NAMES
 from halocline.emulator.faults.grammar import parse, parse_text
 from halocline.emulator.server import Emulator
+from halocline.emulator.soap.service import OPERATIONS as SOAP
 
 ACCOUNT = {"attributes": {"type": "Account"}, "Name": "x"}
 JSON = "application/json"
@@ -156,12 +158,44 @@ def test_rules_are_written_as_text(text: str, action: str, settings: dict[str, o
         ('{"action": "answer", "headers": [2]}', "names with values"),
         ("{}", "unknown action"),
         ("{", "Expecting property name"),
+        ("lock: kind=qery", "kind of call 'qery' is unknown; did you mean query"),
+        ("lock: kind=records.*", "kind of call 'records.*' is unknown; did you mean record"),
+        ("lock: kind=", "there are query, queryAll"),
+        ("lock: kind=soap.qery", "did you mean soap.query"),
+        ("lock: operation=inser", "did you mean insert"),
+        ("lock: operation=read", "there are insert, update"),
+        ("lock: method=GTE", "did you mean GET"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused_with_what_there_is(text: str, told: str) -> None:
     """At once, not when it should strike."""
     with pytest.raises(ValueError, match=told):
         Faults().add_text(text)
+
+
+@pytest.mark.parametrize("kind", ["*", "soap.*", "soap.describeGlobal", "record.*", "query*", "token", "[qr]*"])
+def test_whatever_kind_a_call_can_have_is_taken(kind: str) -> None:
+    """A pattern has to fit one; a client may ask SOAP for what the emulator does not serve."""
+    assert parse("delay", {"kind": kind, "operation": "HARDDELETE", "method": "head"}).kind == kind
+
+
+def test_every_operation_of_soap_is_a_kind() -> None:
+    """The list of the kinds leaves none out."""
+    assert {f"soap.{name}" for name in SOAP} == {kind for kind in KINDS if kind.startswith("soap.")}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("Acount", "did you mean Account"), ("Nothing__c", "unknown"), ("EntityDefintion", "unknown"), ("", "unknown")],
+)
+def test_a_rule_for_an_object_that_the_org_lacks_is_refused(emulator: Emulator, name: str, told: str) -> None:
+    """No request could be about it. One that is hidden is there, and the objects of the Tooling API are."""
+    with pytest.raises(ValueError, match=told):
+        emulator.faults.add("lock", object=name)
+    assert list(emulator.faults) == []
+    emulator.org.hide(["Account"])
+    assert emulator.faults.add("lock", object="account")
+    assert emulator.faults.add("server_error", object="EntityDefinition")
 
 
 def test_the_admin_door_takes_rules_as_text(emulator: Emulator, client: httpx2.Client) -> None:
@@ -171,6 +205,8 @@ def test_the_admin_door_takes_rules_as_text(emulator: Emulator, client: httpx2.C
     assert client.get("/limits").status_code == 503
     assert error(httpx2.post(door, json={"rule": "unavailable: loud=yes"})) == (400, "EMULATOR_ADMIN")
     assert error(httpx2.post(door, json={})) == (400, "EMULATOR_ADMIN")
+    assert error(httpx2.post(door, json={"action": "lock", "object": "Acount"})) == (400, "EMULATOR_ADMIN")
+    assert error(httpx2.post(door, json={"rule": "unavailable", "path": "/limits"})) == (400, "EMULATOR_ADMIN")
 
 
 def test_every_action_says_what_it_does() -> None:

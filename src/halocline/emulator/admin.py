@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from halocline.emulator.apps import ConnectedApp
 from halocline.emulator.errors import ApiError, not_found
+from halocline.emulator.names import check_settings
 from halocline.emulator.wire import Answer, Ask, empty_answer, json_answer
 
 _T = TypeVar("_T")
 
 
 def list_calls(ask: Ask) -> Answer:
-    """`GET calls?kind=`: the call log, oldest first."""
-    kind = ask.query.get("kind")
-    calls = [asdict(call) | {"started": call.started.isoformat()} for call in ask.org.calls if kind in (None, call.kind)]
-    return json_answer({"calls": calls})
+    """`GET calls?kind=`: the call log, oldest first; a kind may be a pattern such as `record.*`."""
+    kind = ask.query.get("kind", "*")
+    found = _tried(lambda: ask.org.calls.of(kind))
+    return json_answer({"calls": [asdict(call) | {"started": call.started.isoformat()} for call in found]})
 
 
 def clear_calls(ask: Ask) -> Answer:
@@ -34,7 +35,7 @@ def show_clock(ask: Ask) -> Answer:
 
 def move_clock(ask: Ask) -> Answer:
     """`POST clock` with any of `{"freeze": "2026-01-01T00:00:00Z" or null, "advance_s": 60}`, in that order."""
-    wanted = ask.json()
+    wanted = _settings(ask, "clock", "freeze", "advance_s")
     if "freeze" in wanted:
         moment = wanted["freeze"]
         frozen = None if moment is None else _moment(moment)
@@ -49,7 +50,7 @@ def seed(ask: Ask) -> Answer:
     """`POST seed` with `{"counts": {"Account": 1000}, "number": 0, "years": 2.0}`."""
     from halocline.emulator.seed import seed as seed_store  # pyarrow is only wanted on the bulk paths
 
-    wanted = ask.json()
+    wanted = _settings(ask, "seed", "counts", "number", "years")
     counts = _counts(wanted.get("counts", {}))
     number, years = _count(wanted.get("number", 0)), _number(wanted.get("years", 2.0))
     made = _tried(lambda: seed_store(ask.org.store, counts, number=number, years=years))
@@ -111,6 +112,7 @@ def add_fault(ask: Ask) -> Answer:
     """`POST faults` with the fields of a fault, `action` among them, or with `{"rule": "lock: path=/sobjects/Account nth=3"}`."""
     wanted = ask.json()
     if "rule" in wanted:
+        _tried(lambda: check_settings("a fault written as a rule", wanted, known=("rule",)))
         rule_id = _tried(lambda: ask.org.faults.add_text(str(wanted["rule"])))
     else:
         action = wanted.pop("action", None)
@@ -143,10 +145,10 @@ def list_permissions(ask: Ask) -> Answer:
 
 def hide(ask: Ask) -> Answer:
     """`POST permissions` with `{"hide": ["Lead", "Account.Rating"]}`: for the API user these no longer exist."""
-    names = ask.json().get("hide", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    names = _settings(ask, "permissions", "hide").get("hide", [])
+    if not isinstance(names, list):
         raise _bad("hide is a list of names")
-    ask.org.hide(names)
+    _tried(lambda: ask.org.hide(names))
     return list_permissions(ask)
 
 
@@ -186,7 +188,7 @@ def lock(ask: Ask) -> Answer:
 
     Without `seconds`, until the lock is deleted.
     """
-    wanted = ask.json()
+    wanted = _settings(ask, "locks", "id", "seconds")
     seconds = None if wanted.get("seconds") is None else _number(wanted["seconds"])
     _tried(lambda: ask.org.locks.lock(str(wanted.get("id")), seconds=seconds))
     return list_locks(ask)
@@ -234,7 +236,7 @@ def doom_job(ask: Ask) -> Answer:
 
     It is the job of that id, or else the next to work; `state` may be `Aborted` too.
     """
-    wanted = ask.json()
+    wanted = _settings(ask, "jobs/doom", "state", "message", "job", "after_batches")
     state, message, after = wanted.get("state", "Failed"), wanted.get("message", ""), _count(wanted.get("after_batches", 0))
     job_id = None if wanted.get("job") is None else str(wanted["job"])
     _tried(lambda: ask.org.jobs.doom(str(state), str(message), job_id=job_id, after_batches=after))
@@ -243,7 +245,7 @@ def doom_job(ask: Ask) -> Answer:
 
 def doom_batch(ask: Ask) -> Answer:
     """`POST batches/doom` with `{"state": "Failed", "message": "..."}`: so ends the next Bulk 1.0 batch; with Aborted its job."""
-    wanted = ask.json()
+    wanted = _settings(ask, "batches/doom", "state", "message")
     _tried(lambda: ask.org.bulk1.doom(str(wanted.get("state", "Failed")), str(wanted.get("message", ""))))
     return empty_answer()
 
@@ -255,8 +257,8 @@ def show_limits(ask: Ask) -> Answer:
 
 def set_limits(ask: Ask) -> Answer:
     """`POST limits` with `{"DailyApiRequests": 100}`: changes the allowance, not what is used."""
-    for name, value in ask.json().items():
-        ask.org.limits.set_max(name, _count(value))
+    wanted = {name: _count(value) for name, value in ask.json().items()}
+    _tried(lambda: ask.org.limits.set_all(wanted))
     return show_limits(ask)
 
 
@@ -294,6 +296,13 @@ RESOURCES: dict[str, dict[str, Callable[[Ask], Answer]]] = {
 }
 
 
+def _settings(ask: Ask, what: str, *known: str) -> dict[str, Any]:
+    """The body of a request, which may only name what is known."""
+    wanted = ask.json()
+    _tried(lambda: check_settings(what, wanted, known=known))
+    return wanted
+
+
 def _moment(value: object) -> datetime:
     moment = _tried(lambda: datetime.fromisoformat(str(value)))
     if moment.tzinfo is None:
@@ -312,7 +321,10 @@ def _counts(value: object) -> dict[str, int]:
 
 
 def _count(value: object) -> int:
-    return _tried(lambda: int(_number(value)))
+    number = _number(value)
+    if number % 1:
+        raise _bad(f"{value} is no whole number")
+    return _tried(lambda: int(number))
 
 
 def _bad(message: str) -> ApiError:

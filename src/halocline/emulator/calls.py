@@ -7,8 +7,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from threading import Lock
 
+from halocline.emulator.names import unknown
+
+_ALIKE = 0.8  # of 1: so near a name of ours is one misspelt, not another call of SOAP
 KEPT = 100_000  # calls; older ones are forgotten, the total is not
 
 _KINDS: tuple[tuple[str, str, str], ...] = (
@@ -66,6 +71,20 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     ("bulk1.request", "GET", r"job/[^/]+/batch/[^/]+/request"),
     ("bulk1.result", "GET", r"job/[^/]+/batch/[^/]+/result(/[^/]+)?"),
 )
+_SOAP_OPERATIONS = (
+    *("login", "logout", "getUserInfo", "getServerTimestamp", "query", "queryAll", "queryMore"),
+    *("create", "update", "upsert", "delete", "undelete", "emptyRecycleBin"),
+)
+# All that `classify` says, but that a SOAP call which the emulator does not serve has a kind too.
+KINDS: tuple[str, ...] = tuple(
+    dict.fromkeys(
+        (
+            *(kind for kind, _, _ in _KINDS),
+            *("token", "versions", "resources", "other", "soap"),
+            *(f"soap.{name}" for name in _SOAP_OPERATIONS),
+        )
+    )
+)
 _TABLE = tuple((kind, method, re.compile(pattern + r"/?\Z", re.IGNORECASE)) for kind, method, pattern in _KINDS)
 _SOAP_OPERATION = re.compile(rb"<(?:[\w.-]+:)?Body[^>]*>\s*<(?:[\w.-]+:)?(\w+)")
 _VERSIONED = re.compile(r"/services/(data/v|async/)[\d.]+/?", re.IGNORECASE)
@@ -112,6 +131,16 @@ def classify(method: str, path: str, *, body: bytes = b"") -> str:
     return next((kind for kind, allowed, pattern in _TABLE if allowed == wanted and pattern.match(rest)), "other")
 
 
+def check_kind(pattern: str) -> None:
+    """Raises: ValueError for a kind that no call can have; a pattern (`record.*`) has to fit one."""
+    if any(fnmatchcase(kind, pattern) for kind in KINDS):
+        return
+    family, _, operation = pattern.partition(".")
+    if family == "soap" and re.fullmatch(r"\w+", operation) and not get_close_matches(operation, _SOAP_OPERATIONS, cutoff=_ALIKE):
+        return  # a call of SOAP that the emulator refuses, which can be asked for all the same
+    raise unknown("kind of call", pattern, known=KINDS)
+
+
 class CallLog:
     """The calls in the order in which their answers ended. Safe to read while requests run."""
 
@@ -130,11 +159,17 @@ class CallLog:
             self._calls.clear()
 
     def of(self, *kinds: str) -> list[Call]:
-        """The calls of these kinds, in order."""
-        return [call for call in self if call.kind in kinds]
+        """The calls of these kinds, in order; `record.*` is several.
+        Raises: ValueError for a kind that no call can have.
+        """
+        for kind in kinds:
+            check_kind(kind)
+        return [call for call in self if any(fnmatchcase(call.kind, kind) for kind in kinds)]
 
     def count(self, kind: str) -> int:
-        """How many calls of this kind are remembered."""
+        """How many calls of this kind are remembered.
+        Raises: ValueError as `of`.
+        """
         return len(self.of(kind))
 
     def __iter__(self) -> Iterator[Call]:

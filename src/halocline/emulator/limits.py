@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from threading import Lock
 
 from halocline.emulator.errors import ApiError
+from halocline.emulator.names import unknown
 
 # Max values of an Enterprise org with a few licences. Source: Salesforce Developer Limits and Allocations Quick Reference, "API
 # Request Limits and Allocations", and Bulk API 2.0 Developer Guide, "Bulk API Limits and Allocations", read November 2026.
@@ -65,9 +67,22 @@ class Limits:
             self._used["DailyBulkV2QueryFileStorageMB"] = self._result_bytes // 1_000_000
 
     def set_max(self, name: str, value: int) -> None:
-        """Change an allowance, for instance to see a client stop at it."""
+        """Change an allowance, for instance to see a client stop at it.
+        Raises: ValueError as `set_all`.
+        """
+        self.set_all({name: value})
+
+    def set_all(self, allowances: Mapping[str, int]) -> None:
+        """Change several allowances.
+        Raises: ValueError for one that the org does not have, and for less than nothing; then none is changed.
+        """
+        for name, value in allowances.items():
+            if name not in self._max:
+                raise unknown("limit", name, known=self._max)
+            if value < 0:
+                raise ValueError(f"{name} is 0 or more, not {value}")
         with self._lock:
-            self._max[name] = value
+            self._max.update(allowances)
 
     def reset(self) -> None:
         """Begin a new day: nothing is used."""

@@ -23,14 +23,15 @@ from halocline.emulator.faults.late import LateCommits
 from halocline.emulator.incoming import Checks
 from halocline.emulator.limits import Limits
 from halocline.emulator.locks import Locks
+from halocline.emulator.names import several, unknown
 from halocline.emulator.objects import Catalog, SObject
 from halocline.emulator.readings import Readings
 from halocline.emulator.record_types import ensure_record_types
 from halocline.emulator.rest import Cursors
 from halocline.emulator.rules import Rules
 from halocline.emulator.sessions import Login, Sessions
-from halocline.emulator.standing import API_USERNAME
-from halocline.emulator.tooling import Tooling
+from halocline.emulator.standing import API_USERNAME, known_object
+from halocline.emulator.tooling import TOOLS, Tooling
 
 if TYPE_CHECKING:
     from halocline.emulator.doors.addresses import Addresses
@@ -123,7 +124,7 @@ class Org:
         self.limits = Limits(daily_api_requests=config.daily_api_requests, daily_query_jobs=config.daily_query_jobs)
         self.calls = CallLog()
         self.addresses: Addresses | None = None  # known while the doors are open
-        self.faults = Faults(self._let_go)
+        self.faults = Faults(self._let_go, check_object=self._check_object)
         self.late = LateCommits(store)
         self.cursors = Cursors(self.folder, most=config.max_cursors)
         self.jobs = Jobs(self.folder, self.clock)
@@ -167,12 +168,16 @@ class Org:
         return other
 
     def hide(self, names: Iterable[str]) -> None:
-        """Take the right to see these objects (`Account`) or fields (`Account.Rating`) away, beside what is hidden already."""
-        self._set_hidden(self._hidden | {name.lower() for name in names})
+        """Take the right to see these objects (`Account`) or fields (`Account.Rating`) away, beside what is hidden already.
+        Raises: ValueError for a name that the org does not have, and then nothing is hidden.
+        """
+        self._set_hidden(self._hidden | self._known(names))
 
     def show(self, names: Iterable[str] | None = None) -> None:
-        """Give the right back, for all when none is named."""
-        self._set_hidden(frozenset() if names is None else self._hidden - {name.lower() for name in names})
+        """Give the right back, for all when none is named.
+        Raises: ValueError as `hide`.
+        """
+        self._set_hidden(frozenset() if names is None else self._hidden - self._known(names))
 
     def sobject(self, name: str) -> SObject:
         """The object of that name in any case.
@@ -223,6 +228,21 @@ class Org:
         self.late.let_go(rule_id)
         self.jobs.let_go(rule_id)
         self.bulk1.let_go(rule_id)
+
+    def _known(self, names: Iterable[str]) -> set[str]:
+        """Names of objects and fields of the org, in small letters."""
+        found = several(names)
+        for name in found:
+            sobject_name, dot, field_name = name.partition(".")
+            sobject = known_object(self.store.catalog, sobject_name)
+            if dot and sobject.field(field_name) is None:
+                raise unknown(f"field of {sobject.name}", field_name, known=[field.name for field in sobject.fields.values()])
+        return {name.lower() for name in found}
+
+    def _check_object(self, name: str) -> None:
+        """Raises: ValueError for an object that neither the org has nor its Tooling API, so that no request is about it."""
+        if name.lower() not in {one.lower() for one in TOOLS}:
+            known_object(self.store.catalog, name)
 
     def _set_hidden(self, hidden: frozenset[str]) -> None:
         with self._guard:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 from halocline.emulator.ids import record_id
+from halocline.emulator.names import unknown
 from halocline.emulator.objects import Catalog, SObject
 from halocline.emulator.store import Store
 
@@ -71,8 +71,7 @@ def known_object(catalog: Catalog, name: str) -> SObject:
     """
     sobject = catalog.get(name)
     if sobject is None:
-        near = get_close_matches(name, [known.name for known in catalog], n=1)
-        raise ValueError(f"sObject {name!r} is unknown" + (f"; did you mean {near[0]}?" if near else ""))
+        raise unknown("sObject", name, known=[known.name for known in catalog])
     return sobject
 
 

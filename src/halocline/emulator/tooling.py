@@ -61,6 +61,8 @@ _LAYOUT: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "ApexTrigger": ("01q", {"string": "Name NamespacePrefix Status TableEnumOrId ManageableState", **_APEX}),
 }
 
+TOOLS = tuple(_LAYOUT)  # the objects of the Tooling API
+
 
 def resources(ask: Ask) -> Answer:
     """`GET /tooling`: where its resources are."""

@@ -169,6 +169,7 @@ def test_rules_strike_when_they_say(fresh: Fresh) -> None:
     [
         ("explode", "unknown action"),
         ("throttle: color=red", "no setting color"),
+        ("throttle: service=dynamo", "known are sqs, sns, s3"),
         ("throttle: resource=(", "regular expression"),
         ("throttle: probability=2", "at most 1"),
         ("throttle: nth=0", "1 or more"),

@@ -15,16 +15,21 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from http import HTTPMethod
 
+from halocline.emulator.calls import check_kind
 from halocline.emulator.faults.actions import ACTIONS, OTHER_NAMES
 from halocline.emulator.faults.rule import Fault
+from halocline.emulator.faults.target import OPERATIONS
+from halocline.emulator.names import unknown
 
 MATCHING = ("path", "method", "kind", "object", "operation", "nth", "times", "every", "probability", "seed")
 
 
 def parse(action: object, settings: Mapping[str, object]) -> Fault:
     """A rule from loose values; numbers may be text.
-    Raises: ValueError for an unknown action or setting, and for a value that makes no sense.
+    Raises: ValueError for an unknown action or setting, for a value that makes no sense, and for a method, kind or operation that
+    no request has.
     """
     name, usual = OTHER_NAMES.get(str(action), (str(action), {}))
     if name not in ACTIONS:
@@ -109,12 +114,31 @@ def _at_least_one(value: object) -> int:
 
 
 def _method(value: object) -> str | None:
-    return None if value is None else _text(value).upper()
+    method = None if value is None else _text(value).upper()
+    if method is not None and method not in tuple(HTTPMethod):
+        raise unknown("method", value, known=HTTPMethod)
+    return method
+
+
+def _kind(value: object) -> str | None:
+    kind = _text_or_none(value)
+    if kind is not None:
+        check_kind(kind)
+    return kind
+
+
+def _operation(value: object) -> str | None:
+    operation = _text_or_none(value)
+    if operation is not None and operation.lower() not in {name.lower() for name in OPERATIONS}:
+        raise unknown("operation", value, known=OPERATIONS)
+    return operation
 
 
 _READERS: Mapping[str, Callable[[object], object]] = {
     **dict.fromkeys(("path", "body", "message", "header", "where"), _text),
-    **dict.fromkeys(("kind", "object", "operation", "content_type"), _text_or_none),
+    **dict.fromkeys(("object", "content_type"), _text_or_none),
+    "kind": _kind,
+    "operation": _operation,
     **dict.fromkeys(("nth", "every", "bytes_per_s", "status"), _at_least_one),
     **dict.fromkeys(("times", "seed", "rows", "after_bytes", "after_batches"), _count),
     **dict.fromkeys(("seconds", "probability"), _number),

@@ -40,19 +40,26 @@ class Faults:
     """The rules in force. Safe to change while requests run.
 
     `let_go` is told the id of a rule that is released or lifted: what it held back - stuck jobs, late commits - goes on.
+    `check_object` raises ValueError for the name of an object that no request can be about.
     """
 
-    def __init__(self, let_go: Callable[[str], None] = lambda _rule_id: None) -> None:
+    def __init__(
+        self, let_go: Callable[[str], None] = lambda _rule_id: None, *, check_object: Callable[[str], object] = lambda _name: None
+    ) -> None:
         self._records: dict[str, _Record] = {}
         self._serial = count(1)
         self._let_go = let_go
+        self._check_object = check_object
         self._lock = Lock()
 
     def add(self, action: str, **settings: object) -> str:
         """Put a rule in force and return its id; `settings` are fields of `Fault`: what chooses requests, and the action's own.
-        Raises: ValueError for an unknown action or setting, and for a value that makes no sense.
+        Raises: ValueError for an unknown action or setting, for a value that makes no sense, and for a method, kind, operation or
+        object that no request has.
         """
         fault = parse(action, settings)
+        if fault.object is not None:
+            self._check_object(fault.object)
         with self._lock:
             rule_id = f"f{next(self._serial)}"
             self._records[rule_id] = _Record(replace(fault, id=rule_id), random.Random(fault.seed))  # noqa: S311  # no secret

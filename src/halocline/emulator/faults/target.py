@@ -22,6 +22,7 @@ _JOB = re.compile(r"/(?:jobs/(?:query|ingest)|job)/(\w+)", re.IGNORECASE)
 _COUNT = re.compile(r"\s*SELECT\s+COUNT\s*\(\s*\)", re.IGNORECASE)
 _OBJECT_OF_JOB = re.compile(rb'(?:"object"\s*:\s*"|<object>\s*)(\w+)')
 _OPERATION_OF_JOB = re.compile(rb'(?:"operation"\s*:\s*"|<operation>\s*)(\w+)')
+OPERATIONS = ("insert", "update", "upsert", "delete", "undelete", "hardDelete", "query", "queryAll")
 _LAST_WORDS = {"create": "insert", "update": "update", "upsert": "upsert", "delete": "delete", "undelete": "undelete"}
 _WRITING = ("record", "collections", "composite", "soap")
 _QUERIES = {"query": "query", "queryAll": "queryAll", "query.more": "query", "soap.query": "query", "soap.queryAll": "queryAll"}

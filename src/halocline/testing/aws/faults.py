@@ -13,6 +13,7 @@ from typing import Literal
 
 FOREVER = 0  # for `times`
 Kind = Literal["request", "batch", "delivery"]
+SERVICES = ("sqs", "sns", "s3", "sts", "secretsmanager", "dynamodb", "dynamodbstreams")
 
 # What an action strikes: any request, one with entries (a batch is a request too), or a message on its way into a queue.
 ACTIONS: Mapping[str, tuple[tuple[Kind, ...], str]] = {
@@ -198,6 +199,8 @@ def _check(rule: Fault) -> None:
         re.compile(rule.resource)
     except re.error as reason:
         raise ValueError(f"resource is no regular expression: {reason}") from reason
+    if rule.service is not None and rule.service not in SERVICES:
+        raise ValueError(f"unknown service {rule.service!r}; known are {', '.join(SERVICES)}")
     if rule.where not in ("before", "during", "after"):
         raise ValueError(f"where is before, during or after, not {rule.where!r}")
     if rule.probability is not None and not 0 < rule.probability <= 1:
