@@ -77,7 +77,7 @@ class Drawn(Generic[_Row]):
         )
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """What was raised and where, in a line."""
     trace, line = error.__traceback__, ""
     while trace is not None:
@@ -91,7 +91,7 @@ def draw(
     builder: Builder,
     *,
     take: Callable[[Mapping[object, object]], _Row],
-    told: Callable[[Exception], str] = _told,
+    told: Callable[[BaseException], str] = _told,
 ) -> Drawn[_Row]:
     """Have rows made of items, and take each of them before the next one is made: a generator may fill one dict again and again.
 
@@ -108,7 +108,7 @@ def draw(
             if not isinstance(error, (RejectRecord, BadMessage)):
                 raise
             drawn.misfits[number] = Misfit(str(error), code=error.code or type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - whatever a user's function raises is said of its item
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's function raises is said of its item
             drawn.misfits[number] = Misfit(told(error), code=type(error).__name__)
         else:
             drawn.filtered += not rows

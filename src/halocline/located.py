@@ -48,7 +48,7 @@ def located(place: str, *, doing: str, folder: Path, example: str, usual: str = 
             raise FixConfig(doing, f"{module} needs {error.name!r}, which is not installed") from error
         hint = f"Modules are looked for in {path} and where Python is installed."
         raise FixConfig(doing, f"there is no module {error.name}", hint=hint) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module may end with sys.exit, which is no end of this program
         at = ", ".join(places(error)[:_PLACES])
         raise FixConfig(doing, f"importing {module} failed: {type(error).__name__}: {error} ({at})") from error
     for part in name.split("."):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from halocline.cli.answer import told
 from halocline.cli.sync import tell
 from halocline.cli.verify import _one
 from halocline.errors import FixConfig
@@ -86,6 +91,44 @@ def test_what_typer_refuses_with_json_is_one_document(words: tuple[str, ...], sa
         done = CliRunner().invoke(app, typed)
         assert (done.exit_code, done.stdout) == (2, "")
         assert done.stderr
+
+
+BUILT = """
+flows:
+  first: &flow
+    kind: tables
+    from: sqlite:///app.sqlite
+    to: sqlite:///lake.sqlite
+    tables: [{from: people, to: first, build: 'ending_functions:build', schema: {id: integer}, max_rejected: 1}]
+  second: {<<: *flow, tables: [{from: people, to: second, build: 'ending_module:build', schema: {id: integer}}]}
+  third: {<<: *flow, tables: [{from: people, to: third}]}
+"""
+
+
+def test_code_of_ones_own_ends_no_command() -> None:
+    """Neither a builder that calls `sys.exit` nor a module: each is told of its item or flow, and the flows behind it are run."""
+    Path("ending_functions.py").write_text("import sys\ndef build(item):\n    return sys.exit(0) if item['id'] == 2 else item\n")
+    Path("ending_module.py").write_text("import sys\nsys.exit(0)\n")
+    Path("halocline.yaml").write_text(BUILT)
+    with closing(sqlite3.connect("app.sqlite")) as there:
+        there.executescript("CREATE TABLE people (id INTEGER PRIMARY KEY); INSERT INTO people VALUES (1), (2), (3);")
+    done = CliRunner().invoke(app, ["run", "--all", "--json"])
+    told = {one["flow"]: one for one in map(json.loads, done.stdout.splitlines())}
+    assert [(name, one["exit_code"]) for name, one in told.items()] == [("first", 3), ("second", 2), ("third", 0)]
+    assert (told["first"]["counts"]["inserted"], told["first"]["counts"]["rejected"]) == (2, 1)
+    assert "importing ending_module failed: SystemExit: 0" in told["second"]["error"]
+    assert done.exit_code == 2
+
+
+def test_an_exit_that_nobody_caught_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """Told with its place, whatever code it gives: of 0, whoever started the command would think that all is done."""
+    with pytest.raises(typer.Exit) as ended, told(as_json=True):
+        sys.exit(0)
+    assert ended.value.exit_code == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["success"], found["exit_code"]) == (False, 1)
+    assert "would end the process (SystemExit: 0 (" in found["error"]
+    assert "test_answers.py" in found["error"]
 
 
 def test_without_json_what_is_refused_is_a_sentence() -> None:

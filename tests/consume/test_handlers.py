@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import functools
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -343,6 +344,19 @@ def test_a_body_that_does_not_fit_is_told_with_its_place() -> None:
         handlers.run(delivery("A.b", "{}"), HERE)
 
 
+def test_a_validator_that_would_end_the_process_says_that_the_body_is_none() -> None:
+    """As any other error of it."""
+
+    class Ending(pydantic.BaseModel):
+        @pydantic.model_validator(mode="before")
+        @classmethod
+        def ends(cls, value: object) -> object:
+            return sys.exit(0)
+
+    with pytest.raises(Unreadable, match=r"its body is no Ending \(SystemExit: 0\)"):
+        Handlers().message(delivery("A.b"), "users").payload(Ending)
+
+
 def test_a_body_that_could_not_be_fetched_reaches_no_handler() -> None:
     """What is there in its place is not the message, whatever the handler asks for; no key is made of it either."""
     handlers = Handlers(key=lambda message: message.raw_body)
@@ -663,6 +677,8 @@ def test_a_message_is_remembered_by_queue_and_id_or_by_a_key_of_the_users() -> N
     found = by_id.arrival(delivery("A.b"), "users")
     assert (found.key, found.payload) == ("users/order-17", payload_of({"id": 17}))
     assert isinstance(by_id.arrival(delivery("A.b", "[]"), "users").error, TypeError)
+    ends = Handlers(key=lambda message: sys.exit(0))
+    assert isinstance(ends.arrival(delivery("A.b"), "users").error, SystemExit)
     assert isinstance(Handlers(key=lambda message: message.body).arrival(delivery("A.b"), "users").error, Unreadable)
     assert isinstance(Handlers().arrival(Delivery("h", "{}"), "users").error, Unreadable)
 

@@ -475,7 +475,7 @@ class Broken(Silent):
     def _maybe(self, name: str) -> None:
         self.calls += 1
         if name == self.at:
-            raise RuntimeError(name)
+            raise SystemExit(name) if name == "leave" else RuntimeError(name)
 
     def noted(self, note: Note) -> None:
         self._maybe("noted")

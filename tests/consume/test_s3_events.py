@@ -154,11 +154,12 @@ class Desk:
         self.settings = Settings(folder)
         self.called: list[tuple[str, str]] = []
         self.broken: set[str] = set()
+        self.error: type[BaseException] = ValueError
 
     def work(self, key: str, bucket: str, *more: object, **named: object) -> object:
         self.called.append((key, bucket))
         if key in self.broken:
-            raise ValueError(f"no {key}")
+            raise self.error(f"no {key}")
         return (more, named) if more or named else key.upper()
 
     def respond(self, told: object, *more: object, **named: object) -> list[Any]:
@@ -184,14 +185,16 @@ def test_the_callback_is_called_as_documented(desk: Desk) -> None:
     assert result.value == ((1,), {"x": 2})
 
 
-def test_one_that_fails_stops_no_other(desk: Desk) -> None:
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_one_that_fails_stops_no_other(desk: Desk, error: type[BaseException]) -> None:
     """All have their turn; then one error names every one that failed, and has all results."""
+    desk.error = error
     desk.broken = {"in/1", "in/3"}
-    with pytest.raises(NotAllHandled, match=r"2 of 4 .*in/1: ValueError: no in/1; s3://drop/in/3") as failed:
+    with pytest.raises(NotAllHandled, match=rf"2 of 4 .*in/1: {error.__name__}: no in/1; s3://drop/in/3") as failed:
         desk.respond(event(*(record(f"in/{number}") for number in range(4))))
     assert desk.keys == ["in/0", "in/1", "in/2", "in/3"]
     assert [one.handling for one in failed.value.results] == ["done", "failed", "done", "failed"]  # type: ignore[attr-defined]
-    assert isinstance(failed.value.__cause__, ValueError)
+    assert isinstance(failed.value.__cause__, error)
 
 
 def test_only_what_failed_runs_again(desk: Desk) -> None:

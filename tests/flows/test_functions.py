@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from halocline.errors import FixConfig, HaloclineError, RetryLater, Stop
-from halocline.flows.functions import given_by
+from halocline.flows.functions import given_by, heard
 from halocline.flows.reading import understood
 from halocline.mapping.named import mapper_of, places_in
 
@@ -28,6 +28,13 @@ def later():
 
 def fails():
     raise KeyError("no such thing")
+
+def ends(*_):
+    raise SystemExit(0)
+
+def ends_late():
+    yield {"a": 1}
+    raise SystemExit(0)
 
 def loud(value):
     return value.upper()
@@ -60,6 +67,17 @@ def test_rows_are_what_the_function_gives(folder: Path) -> None:
         given_by("mine_of_flows:fails", folder)
     with pytest.raises(RetryLater, match="429"):
         given_by("mine_of_flows:later", folder)
+    with pytest.raises(Stop, match="it raised SystemExit: 0"):
+        given_by("mine_of_flows:ends", folder)
+    with pytest.raises(Stop, match="it raised SystemExit: 0"):
+        list(given_by("mine_of_flows:ends_late", folder))  # type: ignore[call-overload]
+
+
+def test_a_callback_of_a_flow_ends_no_process(folder: Path) -> None:
+    """It raises as a mistake of its own would, which changes nothing of what is sent."""
+    assert heard("mine_of_flows:loud", folder)("x") == "X"
+    with pytest.raises(RuntimeError, match=r"mine_of_flows:ends would end the process \(SystemExit: 0\)"):
+        heard("mine_of_flows:ends", folder)({"a": 1}, "id")
 
 
 def test_a_mapping_may_name_functions(folder: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -270,6 +272,20 @@ def test_a_batch_is_never_shorter_than_its_sources() -> None:
         mapper.transform_batch([{"n": "1"}, {"n": "x"}, {"n": "y"}])
     assert caught.value.row == 1
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_a_function_that_would_end_the_process_refuses_its_row() -> None:
+    """A transform or a condition; of value 0 it would read as a success of the whole."""
+
+    def ends(value: Any) -> object:
+        return sys.exit(0) if value in ("bad", {"n": "bad"}) else "fine"
+
+    for mapper in (FieldMapper({"n": ("N", ends)}), ConditionalFieldMapper({"n": "M"}, {"N": ends})):
+        good, bad = mapper.each([{"n": "x"}, {"n": "bad"}])
+        assert isinstance(good, dict)
+        assert good["N"] == "fine"
+        assert isinstance(bad, Rejection)
+        assert "SystemExit: 0" in bad.message
 
 
 def test_a_long_value_is_cut_in_a_message() -> None:

@@ -45,7 +45,7 @@ SCHEMA = declared({"id": "integer not null", "name": "varchar(5)", "doc": "json"
 def row(item: Mapping[str, Any]) -> object:
     """What the items of these tests say they become."""
     made = item["made"]
-    if isinstance(made, Exception):
+    if isinstance(made, BaseException):
         raise made
     return made
 
@@ -58,6 +58,7 @@ def one(number: int, **more: object) -> dict[str, object]:
     ("made", "code", "words"),
     [
         (KeyError("demandDetails"), "KeyError", "demandDetails"),
+        (SystemExit(0), "SystemExit", "SystemExit: 0"),
         (RejectRecord("Building", "no case", row=0, code="NO_CASE"), "NO_CASE", "no case"),
         (BadMessage("Building", "no case"), "BadMessage", "no case"),
         ({"id": 1, "name": "n"}, "COLUMN_LEFT_OUT", "doc"),
@@ -302,6 +303,7 @@ def test_builders_are_found_by_their_place(tmp_path: Path) -> None:
     """`module:function` beside the file; what is wrong is said."""
     (tmp_path / "my_case_builders.py").write_text("def build(item):\n    return item\nother = 1\n")
     (tmp_path / "my_broken_builders.py").write_text("1 / 0\n")
+    (tmp_path / "my_ending_builders.py").write_text("import sys\nsys.exit(0)\n")
     assert builder_at("my_case_builders:build", folder=tmp_path)({"a": 1}) == {"a": 1}
     for place, words in (
         ("my_case_builders", "no function"),
@@ -310,6 +312,7 @@ def test_builders_are_found_by_their_place(tmp_path: Path) -> None:
         (":build", "no module"),
         ("my_case_builders:nobody", "has no nobody"),
         ("my_broken_builders:x", r"ZeroDivisionError.*my_broken_builders\.py:1 "),
+        ("my_ending_builders:x", r"importing my_ending_builders failed: SystemExit: 0.*my_ending_builders\.py:2 "),
     ):
         with pytest.raises(FixConfig, match=words):
             builder_at(place, folder=tmp_path)

@@ -15,8 +15,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from halocline.errors import HaloclineError, NotFound
+from halocline.errors import HaloclineError, NotFound, Stop
 from halocline.hiding import visible
+from halocline.trace import places
 
 INTERRUPTED = 130
 BAD_USE = 2
@@ -83,12 +84,18 @@ err = _console(stderr=True)
 
 @contextmanager
 def told(*, as_json: bool) -> Iterator[None]:
-    """Turn an error of ours into one paragraph (or one JSON line) and its exit code; an interrupt into 130."""
+    """Turn an error of ours into one paragraph (or one JSON line) and its exit code, a SystemExit too; an interrupt into 130."""
     try:
         yield
     except HaloclineError as error:
         say_error(error, as_json=as_json)
         raise typer.Exit(error.exit_code) from error
+    except SystemExit as end:  # code of the user's raised it, none of ours does; and its 0 would read as a success
+        at = "".join(f" ({place})" for place in places(end)[:1])
+        cause = f"code that it called would end the process (SystemExit: {end}{at})"
+        failed = Stop("Running the command", cause, hint="Let that code raise an error in its place.")
+        say_error(failed, as_json=as_json)
+        raise typer.Exit(failed.exit_code) from end
     except KeyboardInterrupt:
         err.print("Interrupted; what was not committed is not visible anywhere.")
         raise typer.Exit(INTERRUPTED) from None

@@ -38,7 +38,7 @@ def given_by(place: str, folder: Path) -> object:
         given = function()
     except HaloclineError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(place, error) from error
     return _each(given, place) if isinstance(given, Iterator) else given
 
@@ -51,16 +51,32 @@ def found(place: str, folder: Path) -> Callable[..., object]:
     return function_at(place, doing=f"Looking for the function {place}", folder=folder, example=_EXAMPLE)
 
 
+def heard(place: str, folder: Path) -> Callable[..., object]:
+    """The function at `module:function`, as what hears of rows: that it would end the process is a failure of it like another.
+
+    Raises: as `found`.
+    """
+    function = found(place, folder)
+
+    def calling(*arguments: object) -> object:
+        try:
+            return function(*arguments)
+        except SystemExit as error:
+            raise RuntimeError(f"{place} would end the process (SystemExit: {error})") from error
+
+    return calling
+
+
 def _each(given: Iterator[object], place: str) -> Iterator[object]:
     try:
         yield from given
     except HaloclineError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(place, error) from error
 
 
-def _failed(place: str, error: Exception) -> Stop:
+def _failed(place: str, error: BaseException) -> Stop:
     at = places(error)[:1]
     where = f" ({at[0]})" if at else ""
     hint = "Nothing was sent. Raise halocline.errors.RetryLater for what trying again mends."

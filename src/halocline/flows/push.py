@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from halocline.errors import FixConfig, HaloclineError
 from halocline.flows.connected import Connected
 from halocline.flows.connections import open_org, uri_of
-from halocline.flows.functions import FunctionName, found, given_by
+from halocline.flows.functions import FunctionName, found, given_by, heard
 from halocline.flows.model import Model
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class PushFlow(Writing):
         from halocline.pipeline import SyncPipeline
 
         mapper = self.mapper(around)
-        callbacks = {str(name): found(place, around.folder) for name, place in self.callbacks.items()}
+        callbacks = {str(name): heard(place, around.folder) for name, place in self.callbacks.items()}
         results_to = None if self.results_to is None else (uri_of(around.connection(self.source or "")), self.results_to)
         client = open_org(around.org(self.to), sink=around.sink)
         try:

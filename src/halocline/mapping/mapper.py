@@ -174,7 +174,7 @@ def called(function: Function, value: object, *, row: int, doing: str, target: s
     """
     try:
         return function(value)
-    except Exception as error:  # a user's function may raise anything, and one row must not end the load
+    except (Exception, SystemExit) as error:  # a user's function may raise anything, and one row must not end the load
         cause = f"{_shown(repr(value))} was refused with {_shown(f'{type(error).__name__}: {error}')}"
         raise RejectRecord(doing, cause, row=row, code="MAPPING_FAILED", target=target) from error
 

@@ -34,6 +34,8 @@ class Patient(BaseModel):
     @field_validator("first_name")
     @classmethod
     def known(cls, name: str) -> str:
+        if name == "end":
+            raise SystemExit(0)
         return {"odd": ""}[name] if name == "" else name  # a KeyError for "", as a user's mistake would raise
 
 
@@ -137,6 +139,7 @@ def test_a_bad_body_loses_nothing(queue: SQSQueue[Job], aws_now: FakeAWS) -> Non
         '{"first_name": "", "age": 1}',
         "\u00e4",
         '{"age": "x"}',
+        '{"first_name": "end", "age": 1}',
         '{"first_name": "b", "age": 2}',
     ]
     for body in bodies:
@@ -144,9 +147,10 @@ def test_a_bad_body_loses_nothing(queue: SQSQueue[Job], aws_now: FakeAWS) -> Non
     handles, messages = patients.receive_messages(wait_time_seconds=0)
     assert len(handles) == len(bodies)
     told = {message.body: message.error for message in messages if isinstance(message, Invalid)}
-    assert set(told) == set(bodies[1:5])
+    assert set(told) == set(bodies[1:6])
     assert told[bodies[2]] == "KeyError: ''"
     assert "age" in told[bodies[4]]
+    assert told[bodies[5]] == "SystemExit: 0"
     assert sorted(one.first_name for one in messages if isinstance(one, Patient)) == ["a", "b"]
     assert all(one.message_id and one.receives == 1 for one in messages if isinstance(one, Invalid))
 

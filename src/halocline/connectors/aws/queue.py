@@ -223,6 +223,6 @@ class SQSQueue(Generic[Model]):
         if not error:
             try:
                 return self._codec.decode(delivery.body)
-            except Exception as failure:  # noqa: BLE001 - a user's validator may raise anything, and no other message may be lost by it
+            except (Exception, SystemExit) as failure:  # noqa: BLE001 - a user's validator may raise anything, and no other message is lost by it
                 error = f"{type(failure).__name__}: {failure}"
         return Invalid(delivery.body, error, delivery.id, delivery.receives)

@@ -59,7 +59,7 @@ class Handled:
     handling: Handling
     where: Landed | None = None
     value: object = None
-    error: Exception | None = None
+    error: BaseException | None = None
     message: str = ""
 
     @property
@@ -178,11 +178,11 @@ class _Once:
                 begun = True
                 with scratch(), handling(where):
                     value = call(where)
-        except Exception as error:  # noqa: BLE001 - of the callback or the ledger: it is this file's result
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - of the callback or the ledger: it is this file's result
             return Handled(self._judged(where, error, begun=begun), where, value=value, error=error, message=message)
         return Handled(Handling.DONE, where, value=value, message=message)
 
-    def _judged(self, where: Landed, error: Exception, *, begun: bool) -> Handling:
+    def _judged(self, where: Landed, error: BaseException, *, begun: bool) -> Handling:
         if is_superseded(where, error):
             self.sink(Noticed(f"{where} was overwritten before it was handled; what is there now has an event of its own."))
             return Handling.SUPERSEDED

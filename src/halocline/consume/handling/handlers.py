@@ -222,7 +222,7 @@ class Handlers:
             return Arrival(delivery, f"{within}/{delivery.id}", group=group)
         try:
             key, payload = self._key_of(self.message(delivery, queue))
-        except Exception as error:  # noqa: BLE001 - a user's function may raise anything; the error goes with the delivery
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's function may raise anything; the error goes with the delivery
             return Arrival(delivery, "", group=group, error=error)
         return Arrival(delivery, key if self.across_queues else f"{within}/{key}", payload, group)
 

@@ -78,7 +78,7 @@ class Message:
         self.refuse_missing()
         try:
             return codec.decode(self.content.body)
-        except Exception as error:  # a user's validator may raise anything
+        except (Exception, SystemExit) as error:  # a user's validator may raise anything
             raise Unreadable(self._doing, f"its body is no {model.__name__} ({type(error).__name__}: {error})") from error
 
     def refuse_missing(self) -> None:

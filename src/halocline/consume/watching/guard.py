@@ -56,7 +56,7 @@ class Guarded:
             return None
         try:
             return do()
-        except Exception as error:  # noqa: BLE001 - an observer of a user's may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer of a user's may raise anything
             self.error = error
             self._tell(queue, error)
             return None
