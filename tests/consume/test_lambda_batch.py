@@ -17,7 +17,7 @@ import boto3
 import pytest
 from tests.figures import SAYS, Says
 
-from halocline import Handlers, aws_lambda
+from halocline import Handlers, SQSClient, aws_lambda
 from halocline.consume.aws.invocation import TimeLeft
 from halocline.consume.aws.lambda_batch import Batch
 from halocline.consume.handling.handlers import digest_of
@@ -643,6 +643,26 @@ def test_a_function_is_one_line(aws: FakeAWS, tmp_path: Path, monkeypatch: pytes
     assert [one.body for one in aws.messages("dead")] == ['"a secret"']
     out = capsys.readouterr().out
     assert ("never" in out, "secret" in out) == (True, False)
+
+
+@pytest.mark.parametrize("handlers", [print, "mine", None, SQSClient], ids=str)
+def test_a_function_is_made_of_handlers_alone(handlers: Any) -> None:
+    """What has none is refused when the module is imported, not by every event."""
+    with pytest.raises(FixConfig, match=r"^Making a function of Lambda: handlers is"):
+        aws_lambda.handles(handlers)
+    with pytest.raises(FixConfig, match="store is int"):
+        aws_lambda.handles(Handlers(), store=7)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("event", "says"), [(None, "null"), ("accounts", "a text"), (["accounts"], "a list"), (7, "int")])
+def test_an_event_that_is_no_object_is_told(event: Any, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By both kinds of functions; whoever calls one may send any JSON."""
+    monkeypatch.setenv("HALOCLINE_HOME", str(tmp_path))
+    monkeypatch.setenv("HALOCLINE_CONFIG", str(tmp_path / "halocline.yaml"))
+    (tmp_path / "halocline.yaml").write_text("flows: {p: {kind: push, object: A, key: K, file: x.csv}}\n")
+    for function in (aws_lambda.handles(Handlers(), store=None), aws_lambda.handler):
+        with pytest.raises(FixConfig, match=f"the event is {says}, no object"):
+            function(event, None)
 
 
 def test_the_worker_and_the_function_remember_in_one_place(aws: FakeAWS, world: World) -> None:

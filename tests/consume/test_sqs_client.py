@@ -89,6 +89,15 @@ def test_a_template_that_cannot_be_filled_in_is_told(monkeypatch: pytest.MonkeyP
         SQSClient()
 
 
+@pytest.mark.parametrize(
+    "given", [{"queue": "users"}, {"handlers": print}, {"store": Path("claims")}, {"dead_letters": Path("dead")}]
+)
+def test_what_a_client_is_given_is_what_it_can_work_with(given: dict[str, Any]) -> None:
+    """Else it would begin, and fail with each message."""
+    with pytest.raises(FixConfig, match=f"{next(iter(given))} is "):
+        SQSClient(queue_name="users", **given)
+
+
 def test_a_queue_that_is_not_there_is_told_at_the_start(place: str) -> None:
     """Not with the first poll."""
     with pytest.raises(NotFound, match="nowhere"):

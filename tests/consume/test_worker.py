@@ -13,6 +13,7 @@ import pytest
 from tests.consume.desk import PATIENCE_S, Noted, Runs, fill, handled_by, limits, queue_of, running, until
 from tests.figures import SAYS, Says
 
+from halocline import SQSClient
 from halocline.connectors.aws.sqs import SQS
 from halocline.consume.flight.backoff import Backoff
 from halocline.consume.handling.context import Context
@@ -526,6 +527,28 @@ def test_a_worker_works_once_and_says_what_it_lacks() -> None:
         worker.join()
     with running(worker), pytest.raises(FixConfig, match="started before"):
         worker.start()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"store": "redis://:secret@host"},
+            r"^Making a worker for silent: store is a text, not an idempotency store.*open_store",
+        ),
+        ({"dead_letters": "users-dead"}, "dead_letters is a text, not a queue.*open_queue"),
+        ({"queue": "users"}, "queue is a text, not a queue"),
+        ({"queue": None}, "queue is None"),
+        ({"queue": FakeAWS}, "queue is the class FakeAWS"),
+        ({"handlers": print}, "handlers is builtin_function_or_method, no Handlers"),
+        ({"handlers": SQSClient}, r"handlers is the class SQSClient, no Handlers.*\.handlers"),
+    ],
+)
+def test_what_a_worker_is_made_of_is_refused_before_it_works(given: dict[str, Any], says: str) -> None:
+    """A text in the place of a store would fail for ever, behind the first message; it may hold a password, and is not shown."""
+    with pytest.raises(FixConfig, match=f"(?s){says}") as refused:
+        Worker(**{"queue": Silent(), "handlers": Handlers(), **given})
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("given", [None, Limits(workers=20), Limits(fifo=False, records=True)], ids=["none", "some", "wrong"])

@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, overload
 
 from halocline.config import Settings
+from halocline.consume.arguments import refuse_other
 from halocline.consume.handling.handlers import Handlers
 from halocline.consume.handling.message import Message, delivery_of
 from halocline.consume.handling.sqs_message import SQSMessage
@@ -90,6 +90,8 @@ class SQSClient:
     one that is open already. `known_as` is what messages are remembered by, and set aside for (None: the queue's name): for the
     newer of two queues of one name, in two regions or accounts. `observer` is told what happens (None: it is logged).
 
+    Raises: FixConfig for handlers, a store, dead letters or a queue that are something else.
+
     A store that is opened by its address is kept for all messages, until `aclose`, the end of `async with`, or the stop.
     """
 
@@ -122,6 +124,9 @@ class SQSClient:
         queue: Queue | None = None,
         known_as: str | None = None,
     ) -> None:
+        given = {"store": store, "dead_letters": dead_letters} | ({} if queue is None else {"queue": queue})
+        others = {name: one for name, one in given.items() if not isinstance(one, str) or name == "queue"}
+        refuse_other("Making a client of a queue", handlers=type(self).handlers if handlers is None else handlers, **others)
         said = EventSettings.from_env()
         self._said = said
         more: dict[str, object] = {
@@ -380,7 +385,7 @@ class SQSClient:
 
     def _aside(self) -> Queue:
         given = self._dead_letters
-        if given is not None and not isinstance(given, (str, Path)):
+        if given is not None and not isinstance(given, str):
             known = name_of(self._place)
             refuse_unfit(given, name=known, fifo=is_fifo(known), identity=lambda: identity_of(self.queue))
             return given

@@ -22,7 +22,7 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from halocline.consume.aws.invocation import Invocation, TimeLeft
+from halocline.consume.aws.invocation import Invocation, TimeLeft, refuse_no_event
 from halocline.errors import FixConfig, HaloclineError, NotAllHandled, RetryLater, Stop
 from halocline.landed import Landed
 from halocline.queues import is_fifo, name_of
@@ -112,8 +112,9 @@ class Function:
     def respond(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Do what the event asks for, and answer in the form that its sender understands.
 
-        Raises: NotAllHandled, RetryLater, FixConfig for senders that understand nothing else.
+        Raises: NotAllHandled, RetryLater, FixConfig for senders that understand nothing else, and for an event that is no object.
         """
+        refuse_no_event(_DOING, event, hint='Write {"flow": "NAME"} to have a flow run.')
         records = event.get("Records")
         if isinstance(records, list) and records and all(_is_sqs(one) for one in records):
             return self._respond_to_queue(records)

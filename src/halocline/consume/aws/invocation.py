@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
+
+from halocline.errors import FixConfig
 
 _MOST_S = 900.0  # that a function runs
 _MOST_MARGIN = 1 / 3  # of the time that there is: a function with a short time-out is to do something all the same
@@ -15,6 +18,16 @@ class Invocation(Protocol):
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until Lambda ends the invocation."""
+
+
+def refuse_no_event(doing: str, event: object, *, hint: str = "") -> None:
+    """Refuse what a call of a function brings where it is no object: whoever calls one may send any JSON.
+
+    Raises: FixConfig.
+    """
+    if not isinstance(event, Mapping):
+        what = {list: "a list", str: "a text", type(None): "null"}.get(type(event), type(event).__name__)
+        raise FixConfig(doing, f"the event is {what}, no object", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import finalize
 
-from halocline.consume.aws.invocation import Invocation, TimeLeft
+from halocline.consume.arguments import refuse_other
+from halocline.consume.aws.invocation import Invocation, TimeLeft, refuse_no_event
 from halocline.consume.handling.envelope import is_bridged, is_notification
 from halocline.consume.handling.handlers import Handlers
 from halocline.consume.handling.masking import told
@@ -57,7 +58,12 @@ def handles(
     topic or a rule each function gets every message: what this one did is remembered as `name`'s (None: that of the function,
     without version and alias). `known_as` is what messages of its queue are remembered by, and set aside for (None: the
     queue's name): for the newer of two queues of one name, in two regions or accounts.
+
+    Raises: FixConfig for handlers, a store or dead letters that are something else.
     """
+    given = {"store": store, "dead_letters": dead_letters}
+    opens = {name: one for name, one in given.items() if not isinstance(one, str)}  # a text is opened with the first event
+    refuse_other("Making a function of Lambda", handlers=handlers, **opens)
     opened: list[tuple[IdempotencyStore | None, Queue | None]] = []
     loop = OwnLoop()
     booked = set[str]()
@@ -114,6 +120,7 @@ class Batch:
 
         Raises: FixConfig for an event of another kind; NotAllHandled where its sender does not know of parts.
         """
+        refuse_no_event(_DOING, event)
         records = event.get("Records")
         if isinstance(records, list) and records and all(_is_of(one, "eventSource", "aws:sqs") for one in records):
             again = self._work([_of_queue(one) for one in records])

@@ -22,6 +22,7 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from halocline.consume.arguments import refuse_other
 from halocline.consume.flight.flight import Flight
 from halocline.consume.flight.orders import (
     Bury,
@@ -78,6 +79,8 @@ class Worker:
     queue's kind and on the store is set by them, whatever is given. `name` is what its messages are remembered by, and
     set aside for: the queue's own, where it is left out. Without an `observer` it is logged what goes wrong.
     A worker works once: for another time, make another.
+
+    Raises: FixConfig for a queue, handlers, a store or dead letters that are something else: a text is not opened here.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Worker:
         name: str | None = None,
     ) -> None:
         self.name: str = name or str(getattr(queue, "name", "queue"))
+        refuse_other(f"Making a worker for {self.name}", handlers=handlers, queue=queue, store=store, dead_letters=dead_letters)
         self.limits = _true_of(limits or Limits(), queue, store)
         self._handlers = handlers
         self._flight = Flight(self.limits, seed=int.from_bytes(os.urandom(4), "big"))
