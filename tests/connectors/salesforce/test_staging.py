@@ -769,6 +769,35 @@ def test_a_checkbox_is_spelled_alike_on_both_ways(make: Make, api: Api, *, arrow
     assert [sent[n]["active__c"] for n in range(12)] == [*["true", "false"] * 5, cleared, cleared]
 
 
+CHECKED: list[tuple[str, Any, list[Any]]] = [
+    ("numbers", pa.array([1, 0, None]), [1, 0, None]),
+    ("floats", pa.array([1.0, 0.0, None]), [1.0, 0.0, None]),
+    ("decimals", pa.array([Decimal("1.00"), Decimal("0.00"), None]), [Decimal(1), Decimal("0.0"), None]),
+    ("booleans", pa.array([True, False, None]), [True, False, None]),
+    ("mixed", None, [1, "no", None]),
+    ("texts", None, ["yes", 0, None]),
+]
+
+
+@pytest.mark.parametrize(("column", "values"), [one[1:] for one in CHECKED], ids=[one[0] for one in CHECKED])
+@pytest.mark.parametrize("api", [Api.COLLECTIONS, Api.BULK])
+def test_a_checkbox_of_numbers_is_spelled_alike_on_both_ways(make: Make, api: Api, column: pa.Array, values: list[Any]) -> None:
+    """A query's `1 AS Active__c`, and the 1 of JSON or Python, is what `1` is in a file; also when it is sent again."""
+    order = by(INSERT, api=api, nulls=Nulls.CLEAR)
+    rows = [{"LastName": str(n), "Active__c": value} for n, value in enumerate(values)]
+    some = (
+        [rows] if column is None else [rows, pa.RecordBatch.from_pydict({"LastName": pa.array(list("012")), "Active__c": column})]
+    )
+    wanted = [True, False, None] if api is Api.COLLECTIONS else ["true", "false", CLEARED]
+    for source in some:
+        made, refused = make(source, order, describe=TYPED)
+        (again,) = (batch.rows for batch in made.rows([0, 1, 2]))
+        told = [made, make(again, order, describe=TYPED)[0]]
+        sent = [bodies(one) if api is Api.COLLECTIONS else cells(one) for one in told]
+        assert refused == []
+        assert [[one[n]["Active__c"] for n in range(3)] for one in sent] == [wanted, wanted]
+
+
 def test_a_text_that_no_field_of_its_type_takes_is_not_sent(make: Make) -> None:
     """One such text makes a whole call unreadable; here its row is told, with its field, and no call is spent."""
     wrong = [
@@ -787,6 +816,28 @@ def test_a_text_that_no_field_of_its_type_takes_is_not_sent(make: Make) -> None:
     assert bodies(made) == {5: {"LastName": "good"}}
 
 
+WRONG: list[tuple[str, Any, str]] = [
+    ("Active__c", 2, "'2' is neither true nor false"),
+    ("Active__c", 0.5, "'0.5' is neither true nor false"),
+    ("Active__c", b"true", "is neither true nor false"),
+    ("Score__c", True, "'true' is no number such as"),
+    ("Born__c", 20261231, "'20261231' is no date such as"),
+    ("Seen__c", date(2026, 1, 2), "'2026-01-02' is a day and no instant"),
+]
+
+
+@pytest.mark.parametrize("arrow", [False, True], ids=["dicts", "arrow"])
+def test_a_value_of_another_type_than_its_field_is_not_sent(make: Make, *, arrow: bool) -> None:
+    """A value of Python or Arrow is judged as a text is: JSON refuses the whole call for it. None stays the order to clear."""
+    for name, value, told in WRONG:
+        rows: Any = [{"LastName": "x", name: value}, {"LastName": "good", name: None}]
+        rows = pa.RecordBatch.from_pylist(rows) if arrow else rows
+        made, refused = make(rows, by(INSERT, nulls=Nulls.CLEAR), describe=TYPED)
+        assert [(one.row, one.fate, one.code, one.fields) for one in refused] == [(0, Fate.NOT_SENT, "CANNOT_BE_SENT", (name,))]
+        assert told in refused[0].message
+        assert bodies(made) == {1: {"LastName": "good", name: None}}
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -803,7 +854,14 @@ def test_what_salesforce_may_take_is_left_to_it(make: Make, name: str, text: str
 
 def test_values_that_are_no_texts_stay_as_they_are(make: Make) -> None:
     """A boolean and a number of Python are sent as such, beside texts of other rows too."""
-    rows = [{"Active__c": True, "Score__c": Decimal("1.5")}, {"Active__c": False, "Score__c": 2}]
+    day, instant = date(2026, 1, 2), datetime(2026, 1, 2, 3, tzinfo=UTC)
+    rows = [
+        {"Active__c": True, "Score__c": Decimal("1.5"), "Born__c": day},
+        {"Active__c": False, "Score__c": 2, "Seen__c": instant},
+    ]
     made, refused = make(rows, INSERT, describe=TYPED)
     assert refused == []
-    assert bodies(made) == {0: {"Active__c": True, "Score__c": 1.5}, 1: {"Active__c": False, "Score__c": 2}}
+    assert bodies(made) == {
+        0: {"Active__c": True, "Score__c": 1.5, "Born__c": "2026-01-02"},
+        1: {"Active__c": False, "Score__c": 2, "Seen__c": "2026-01-02T03:00:00.000Z"},
+    }

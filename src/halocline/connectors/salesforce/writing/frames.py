@@ -27,7 +27,9 @@ _TARGET = "\0to"
 _BUCKET_ROWS = 50_000
 _BUCKET_BYTES = 1 << 25  # of a bucket, on average: each is sorted in memory
 _MOST_BUCKETS = 250  # files open at a time
-TEXT, LITERAL, DECIMAL, BYTES = range(4)  # a JSON string; JSON as it stands; a number or a string, see `number`; base64
+TEXT, LITERAL, DECIMAL, BYTES, DAY = range(
+    5
+)  # a JSON string; JSON as it stands; a number or a string, see `number`; base64; a date
 PREPARED = {b"halocline": b"prepared"}  # the schema metadata of rows that were staged before
 _DIGEST_BYTES = 20
 

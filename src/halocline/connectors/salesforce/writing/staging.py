@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -32,6 +33,7 @@ from halocline.connectors.salesforce.writing.cargo import PLAN_FILE, Prepared
 from halocline.connectors.salesforce.writing.folding import column_of, hashed, key_of
 from halocline.connectors.salesforce.writing.frames import (
     BYTES,
+    DAY,
     DECIMAL,
     FRAME_BYTES,
     FRAME_ROWS,
@@ -363,6 +365,8 @@ def _spelled(name: str, value: object) -> tuple[str, int]:
         return str.__str__(value), TEXT
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode(), BYTES
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return cell(name, value), DAY
     kind = DECIMAL if isinstance(value, Decimal) else LITERAL if isinstance(value, (int, float)) else TEXT
     return cell(name, value), kind
 
@@ -379,6 +383,8 @@ def _kind_of(kind: pa.DataType) -> int:
         return DECIMAL
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return BYTES
+    if pa.types.is_date(kind):
+        return DAY
     return LITERAL if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) else TEXT
 
 

@@ -1,6 +1,7 @@
-"""Texts in fields that hold no text: checkboxes spelled as every API takes them, and what can be no number and no day.
+"""Values in fields that hold no text: checkboxes spelled as every API takes them, and what can be no number and no day.
 
-JSON refuses a whole call for one such text, and does not say whose it is: the rows would be found by halves, two calls for each.
+The 1 and 0 of a query, of JSON or of Python mean what they mean in a CSV file. JSON refuses a whole call for one such value, and
+does not say whose it is: the rows would be found by halves, two calls for each.
 
 Source: Bulk API 2.0 and Bulk API Developer Guide, "Valid Date Format in Records"; Data Loader Guide, "Data Types Supported by
 Data Loader" (the words for a checkbox). Read November 2026.
@@ -8,7 +9,7 @@ Data Loader" (the words for a checkbox). Read November 2026.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,15 @@ import pyarrow.compute as pc
 from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.cells import places
 from halocline.connectors.salesforce.results import not_sent
-from halocline.connectors.salesforce.writing.frames import KIND, ROW, fields_of
+from halocline.connectors.salesforce.writing.frames import BYTES, DAY, DECIMAL, KIND, LITERAL, ROW, fields_of
 from halocline.outcome import RowResult
 
 _TRUE = pa.array(["true", "yes", "t", "y", "on", "1"])
 _FALSE = pa.array(["false", "no", "f", "n", "off", "0"])
+_SPELLED = pa.array(["true", "false"])
+_NUMBERS = pa.array([LITERAL, DECIMAL], pa.int8())
+_FILES = pa.array([BYTES], pa.int8())
+_DAYS = pa.array([DAY], pa.int8())
 _SHOWN_CHARS = 40
 
 
@@ -46,12 +51,13 @@ _INSTANT = _Shape(
     _DAY.pattern,
     "is no instant such as 2026-12-31T23:59:00Z; map it by datetime(%d.%m.%Y %H:%M, Europe/Berlin) or its like",
 )
+_NO_INSTANT = "is a day and no instant; make it a timestamp with a time zone where it comes from, and say which"
 _SHAPES: Mapping[str, _Shape] = {
     **dict.fromkeys(("int", "long", "double", "currency", "percent"), _NUMBER),
     "date": _DAY,
     "datetime": _INSTANT,
 }
-_CHECKBOX = "boolean"
+_CHECKBOX, _DATETIME = "boolean", "datetime"
 
 
 def types_of(describe: Mapping[str, Any]) -> dict[str, str]:
@@ -64,34 +70,50 @@ def types_of(describe: Mapping[str, Any]) -> dict[str, str]:
 
 
 def typed(batch: pa.RecordBatch, types: Mapping[str, str]) -> tuple[pa.RecordBatch, dict[int, RowResult]]:
-    """The batch with checkboxes as `true` and `false`; and the rows, by their place, with a text that no such field holds."""
+    """The batch with checkboxes as `true` and `false`; and the rows, by their place, with a value that no such field holds."""
     doubts: dict[int, RowResult] = {}
     numbers = batch.column(ROW)
     for name in fields_of(batch.schema):
         kind = types.get(name.lower())
-        if kind is None or f"{name}{KIND}" in batch.schema.names:  # with kinds: values of Python or Arrow, and no texts
+        if kind is None:
             continue
-        texts = batch.column(name)
+        texts, at_kinds = batch.column(name), batch.schema.get_field_index(f"{name}{KIND}")
+        kinds = None if at_kinds < 0 else batch.column(at_kinds)
         if kind == _CHECKBOX:
-            spelled, problems = _checkboxes(texts)
+            spelled, problems = _checkboxes(texts, kinds)
             batch = batch.set_column(batch.schema.get_field_index(name), name, spelled)
+            if kinds is not None:
+                marked = pc.if_else(pc.is_in(spelled, value_set=_SPELLED), pa.scalar(LITERAL, pa.int8()), kinds)
+                batch = batch.set_column(at_kinds, f"{name}{KIND}", marked)
         else:
-            problems = _misshapen(texts, _SHAPES[kind])
+            problems = [*_days(texts, kinds, kind), *_misshapen(texts, _SHAPES[kind])]
         for at, told in problems:
             message = f"{name}: {texts[at].as_py()[:_SHOWN_CHARS]!r} {told}"
             doubts.setdefault(at, not_sent(numbers[at].as_py(), results.CANNOT_BE_SENT, message=message, fields=(name,)))
     return batch, doubts
 
 
-_Problems = Iterator[tuple[int, str]]
+_Problems = Iterable[tuple[int, str]]
 
 
-def _checkboxes(texts: pa.Array) -> tuple[pa.Array, _Problems]:
+def _checkboxes(texts: pa.Array, kinds: pa.Array | None) -> tuple[pa.Array, _Problems]:
     words = pc.utf8_lower(pc.utf8_trim_whitespace(texts))
+    if kinds is not None:
+        whole = pc.replace_substring_regex(words, r"^([01])\.0+$", r"\1")  # pandas makes 1.0 of 1 where another row has none
+        words = pc.if_else(pc.is_in(kinds, value_set=_NUMBERS), whole, words)
+        words = pc.if_else(pc.is_in(kinds, value_set=_FILES), pa.scalar(None, pa.string()), words)
     yes, no = pc.is_in(words, value_set=_TRUE), pc.is_in(words, value_set=_FALSE)
     spelled = pc.if_else(yes, "true", pc.if_else(no, "false", texts))
     neither = pc.invert(pc.or_(pc.or_(yes, no), pc.fill_null(pc.equal(texts, ""), fill_value=True)))
     return spelled, ((at, "is neither true nor false (yes and no, 1 and 0 are understood, too)") for at in places(neither))
+
+
+def _days(texts: pa.Array, kinds: pa.Array | None, kind: str) -> _Problems:
+    """Dates of Python or Arrow for an instant: midnight is another instant in each zone, and which was meant nobody said."""
+    if kinds is None or kind != _DATETIME:
+        return ()
+    are_days = pc.and_(pc.is_in(kinds, value_set=_DAYS), pc.fill_null(pc.not_equal(texts, ""), fill_value=False))
+    return ((at, _NO_INSTANT) for at in places(are_days))
 
 
 def _misshapen(texts: pa.Array, shape: _Shape) -> _Problems:
