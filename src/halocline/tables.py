@@ -258,7 +258,7 @@ class Tables:
     def _built_schema(self, table: TableCopy, destination: Destination) -> Schema:
         """The columns that a builder fills.
 
-        Raises: FixConfig where nobody says which; NotFound for a column that is not among them.
+        Raises: FixConfig where nobody says which; NotFound for a column, also one to leave out, that is not among them.
         """
         doing = f"Looking for the columns of {table.target}"
         if table.schema is not None:
@@ -269,7 +269,7 @@ class Tables:
                 hint = "Make the table, or say which columns it is to have: schema: {caseId: text not null, ...}"
                 raise FixConfig(doing, "there is no such table, and no schema is declared", hint=hint)
             whole = found
-        for name in table.columns or ():
+        for name in (*(table.columns or ()), *table.exclude):
             if whole.column(name) is None:
                 raise NotFound(doing, f"there is no column {name!r}", suggestions=near(name, whole.names))
         chosen = whole if table.columns is None else whole.select(table.columns)

@@ -578,6 +578,7 @@ def test_a_builder_needs_columns(docs: Place, tmp_path: Path) -> None:
     for wanted, kind in (
         (TableCopy("app.docs", "raw.nothing", build=metadata), FixConfig),
         (TableCopy("app.docs", "raw.metadata", build=metadata, columns=["documentId", "att"]), NotFound),
+        (TableCopy("app.docs", "raw.metadata", build=metadata, exclude=["att"]), NotFound),
     ):
         with pytest.raises(kind):
             tables(docs.uri(), docs.uri(), wanted, ledger=ledger, tmp_path=tmp_path).run()

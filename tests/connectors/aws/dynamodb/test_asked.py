@@ -6,7 +6,7 @@ import pytest
 
 from halocline.connectors.aws.dynamodb.asked import asked
 from halocline.connectors.aws.dynamodb.wanted import Wanted
-from halocline.errors import FixConfig
+from halocline.errors import FixConfig, NotFound
 from halocline.schema import Column, Kind, Schema
 
 THERE = Schema((Column("id", Kind.STRING), Column("name", Kind.STRING), Column("at", Kind.INTEGER)), ("id",))
@@ -27,6 +27,14 @@ def test_columns_are_those_of_the_table_that_is_there_or_declared() -> None:
     assert (declared.columns, declared.any_case) == (THERE, False)
     assert Wanted(**asked({"table": "t"})).columns is None
     assert Wanted(**asked({"table": "t", "columns": THERE})).columns == THERE
+
+
+def test_a_name_that_no_column_has_is_refused() -> None:
+    """To load and to leave out alike: of a misspelt one to leave out, what is meant would be loaded."""
+    for given in ({"columns": ["id", "nme"]}, {"exclude": ["nme"]}, {"columns": ["id"], "exclude": ["NMe"]}):
+        for described in ({"schema": THERE}, {"target": THERE}):
+            with pytest.raises(NotFound, match=r"there is no column 'nme' among .* Did you mean name\?|'NMe'"):
+                asked({"table": "t", **given, **described})
 
 
 def test_columns_that_nothing_describes_are_refused() -> None:

@@ -17,7 +17,7 @@ from halocline.connectors.aws import Access
 from halocline.connectors.aws.dynamodb.client import DynamoDB
 from halocline.connectors.aws.dynamodb.hand_over import KEPT_S
 from halocline.connectors.aws.dynamodb.streams import END, Shard, Stream, generations
-from halocline.errors import FixConfig, Stop
+from halocline.errors import FixConfig, NotFound, Stop
 from halocline.plan import Wish
 from halocline.run import Run
 from halocline.tables import TableCopy, copy
@@ -318,6 +318,19 @@ def test_a_change_that_could_not_become_a_row_is_read_again(desk: Desk) -> None:
     assert _copied(desk, max_rejected=0).rejected == 0
     assert versions(desk.rows("pk, sk, version")) == versions(desk.there())
     assert _copied(desk).rows_read == 0
+
+
+def test_columns_that_are_not_chosen_are_not_told_as_ones_that_the_table_lacks(desk: Desk) -> None:
+    """It has them: what is in maps, and what has one name in two spellings, too."""
+    one = {"pk": "a", "sk": 1, "name": "lower", "Name": "UPPER", "claim": {"a": 1, "b": "x"}}
+    desk.make([one], stream=BOTH)
+    options = {"nested": "flatten", "streams": False}
+    _copied(desk, options=options)
+    desk.put({**one, "name": "other", "claim": {"a": 7, "b": "x", "new": 1}})
+    _copied(desk, options=options, columns=["pk", "sk", "claim__b"])
+    assert desk.told == [f"Attributes of {desk.table} that the table has no column for are left out: claim.new."]
+    with pytest.raises(NotFound, match="there is no column 'nme' among .* Did you mean Name"):
+        _copied(desk, options=options, exclude=["nme"])
 
 
 def test_columns_of_a_later_copy_come_from_where_those_of_the_first_came(desk: Desk) -> None:

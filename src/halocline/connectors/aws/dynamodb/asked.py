@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from halocline.errors import FixConfig
+from halocline.errors import FixConfig, NotFound
+from halocline.mapping.near import near
 from halocline.schema import Schema
 
 
@@ -14,7 +15,8 @@ def asked(options: Mapping[str, Any]) -> dict[str, Any]:
 
     `items`: a builder reads, so nothing is inferred. `schema` are declared columns, `target` those of the table that is there,
     whose names may be spelled in another case; `columns` and `exclude` choose among them by name. `projection` may be a list.
-    Raises: FixConfig for columns that are chosen by name, and that nothing describes; for changes that a builder is to read.
+    Raises: FixConfig for columns that are chosen by name, and that nothing describes; for changes that a builder is to read;
+    NotFound for a name that no column has.
     """
     told = {name: value for name, value in options.items() if name not in ("items", "schema", "target", "exclude")}
     if options.get("items"):
@@ -37,11 +39,19 @@ def asked(options: Mapping[str, Any]) -> dict[str, Any]:
             raise FixConfig("Reading DynamoDB", "columns are chosen by name, and nothing says of which type they are", hint=hint)
         return told
     told["columns"] = _among(described, names, out)
+    told["besides"] = tuple(one for one in described.names if told["columns"].column(one) is None)
     told.setdefault("any_case", options.get("schema") is None)
     return told
 
 
 def _among(described: Schema, names: Sequence[str] | None, out: Sequence[str]) -> Schema:
+    for name in (*(names or ()), *out):
+        if described.column(name) is None:  # of a misspelt one to leave out, the column that is meant would be loaded
+            cause, hint = (
+                f"there is no column {name!r} among those that can be loaded",
+                "What has no column is not loaded anyway.",
+            )
+            raise NotFound("Reading DynamoDB", cause, suggestions=near(name, described.names), hint=hint if name in out else "")
     left_out = {name.lower() for name in out}
     chosen = described if names is None else described.select(names)
     return Schema(tuple(column for column in chosen if column.name.lower() not in left_out), described.key)

@@ -403,9 +403,16 @@ class Chosen:
         shape = self.shape()
         filled = {shape.path(name) for name in shape.schema.names}
         leaves = {self._seen.path(name) for name in self._seen.schema.names}
-        names = sorted(".".join(leaf) for leaf in leaves if not any(_is_within(leaf, path) for path in filled))
+        leaves = {leaf for leaf in leaves if not any(_is_within(leaf, path) for path in filled)}
+        names = sorted(".".join(leaf) for leaf in leaves if not self._is_besides(leaf))
         told = f"Attributes of {table} that the table has no column for are left out"
         return f"{told}: {', '.join(names)}." if names else None
+
+    def _is_besides(self, leaf: Path) -> bool:
+        """Whether a column of the table that is not wanted has this in it."""
+        besides = {name.lower() for name in self._wanted.besides}
+        above = [leaf[:count] for count in range(1, len(leaf) + 1)]
+        return any(self._settled.get(path, joined(path)).lower() in besides for path in above)
 
     def shape(self) -> Shape:
         """The columns, with what was seen so far.
