@@ -329,7 +329,7 @@ def test_columns_that_are_not_chosen_are_not_told_as_ones_that_the_table_lacks(d
     desk.put({**one, "name": "other", "claim": {"a": 7, "b": "x", "new": 1}})
     _copied(desk, options=options, columns=["pk", "sk", "claim__b"])
     assert desk.told == [f"Attributes of {desk.table} that the table has no column for are left out: claim.new."]
-    with pytest.raises(NotFound, match="there is no column 'nme' among .* Did you mean Name"):
+    with pytest.raises(NotFound, match=r"there is no column 'nme' among .* Did you mean Name"):
         _copied(desk, options=options, exclude=["nme"])
 
 

@@ -18,9 +18,9 @@ class Wanted:
     """A `table` (its name, or its ARN), and how it is read.
 
     Columns: `columns` are declared, each from the attribute of its name, or the one at its path in `paths` (with `any_case` the
-    name may be spelled in another case, as a database does; `besides` are columns of the table that are not wanted); without `columns`
-    they are inferred from all items, unless `infer` is off (who reads items has no use for them). `nested` maps are columns of
-    JSON, or (`flatten`) a column for each thing in them, down to `depth`.
+    name may be spelled in another case, as a database does; `besides` are columns of the table that are not wanted). Without
+    `columns` they are inferred from all items, unless `infer` is off (who reads items has no use for them). `nested` maps are
+    columns of JSON, or (`flatten`) a column for each thing in them, down to `depth`.
     Scan: `segments` (None: by the table's size), `consistent` (None: only where a stream follows), `index`, `filter` and
     `projection` as DynamoDB's expressions with their `names` and `values` (Python values), at most `limit` items,
     `read_capacity` (up to 1 a share of what is provisioned, above that units a second).
