@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from halocline import report
 from halocline.errors import FixConfig, StorageFailed
 from halocline.ledger.memory import MemoryLedger
-from halocline.outcome import Outcome, Rejection
+from halocline.outcome import Fate, Outcome, Rejection
 
 RUN = "5e1f"
 TWO = [
@@ -126,12 +126,17 @@ def test_the_ledger_tells_rejections_and_then_doubts() -> None:
         ledger.start("f", run=RUN, pid=1, host="h")
         many = tuple(Rejection("c1", row, "X", "m") for row in range(2_500))
         ledger.record(RUN, Outcome("c1", rejections=many))
-        ledger.record(RUN, Outcome("c2", in_doubt=(9_000, 9_001)))
+        doubt = Rejection("c2", 9_001, "IN_DOUBT", "the reply was lost", record={"Name": "A"}, fate=Fate.IN_DOUBT)
+        ledger.record(RUN, Outcome("c2", in_doubt=(9_000, 9_001), doubts=(doubt,)))
         told = list(report.rejections_of(ledger, RUN))
         assert report.frequent(ledger, RUN, most=1) == ({"X": 2_500}, True)
         assert report.frequent(ledger, RUN, most=2) == ({"X": 2_500, "IN_DOUBT": 2}, False)
     assert [one.row for one in told] == [*range(2_500), 9_000, 9_001]
     assert [one.code for one in told[-3:]] == ["X", "IN_DOUBT", "IN_DOUBT"]
+    assert [one.record for one in told[-2:]] == [None, {"Name": "A"}]
+    look = "look in Salesforce whether it is there before it is sent again"
+    assert told[-2].message == f"it was sent, and no answer told what became of it; {look}"
+    assert told[-1].message == f"the reply was lost; {look}"
 
 
 @pytest.mark.parametrize("name", ["e.txt", "e", "e.xlsx"])

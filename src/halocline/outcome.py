@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Fate(StrEnum):
-    """What became of a row. IN_DOUBT: it was sent once, and no answer came. NOT_SENT: nobody tried to write it."""
+    """What became of a row. IN_DOUBT: it was sent, and no answer told what became of it. NOT_SENT: nobody tried to write it."""
 
     WRITTEN = "written"
     REFUSED = "refused"
@@ -40,6 +40,8 @@ class Outcome:
     accepted: tuple[str, ...] = ()
     rejections: tuple[Rejection, ...] = ()
     in_doubt: tuple[int, ...] = ()
+    doubts: tuple[Rejection, ...] = ()
+    """What is known of rows `in_doubt` beside their numbers, by which they are told apart; of some, or of none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from halocline.errors import FixConfig
-from halocline.outcome import Fate, Rejection
+from halocline.outcome import Rejection
 from halocline.spool import arriving, prove, storage
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ CODES = {
     "NOTHING_TO_SEND": "The row has no value beside its key.",
     "NOT_ATTEMPTED": "The push ended before the row was sent.",
     "DISCARDED": "`halocline resume --discard` gave the row up before it was sent.",
-    "IN_DOUBT": "The row was sent, and no answer came.",
+    "IN_DOUBT": "The row was sent, and no answer told what became of it.",
     "FATE_UNKNOWN": "The push of `SfClient` ended before anything became known of the row.",
     "NO_RESULT": "The orchestrator was given fewer results than rows.",
     "UNKNOWN_ERROR": "The row was not written, and the result does not say why.",
@@ -64,16 +65,17 @@ _FORMULA = re.compile(f"[{_SIGNS}\\t\\r\\n\\0]")
 _NEXT_CELL = re.compile(f'(?<=[;\\t\\r\\n])(?=[\\s\\0"]*[{_SIGNS}])')
 _NEXT_IN_JSON = re.compile(f';(?=[\\s"]*[{_SIGNS}])')
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
-_DOUBT = "it was sent, and no answer came: look in Salesforce whether it is there before it is sent again"
+_DOUBT = "it was sent, and no answer told what became of it"
+_LOOK = "look in Salesforce whether it is there before it is sent again"
 
 
 def rejections_of(ledger: Ledger, run: str) -> Iterator[Rejection]:
     """What the ledger has of the rows of a run that were not written, or may not have been: first the refused and unsent, in the
-    order in which they became known, then those in doubt, with the code IN_DOUBT.
+    order in which they became known, then those in doubt, with the code IN_DOUBT and what to do about it.
     """
     yield from ledger.each_rejection(run)
-    for chunk, row in ledger.in_doubt(run):
-        yield Rejection(chunk, row, IN_DOUBT, _DOUBT, fate=Fate.IN_DOUBT)
+    for one in ledger.each_doubt(run):
+        yield replace(one, code=IN_DOUBT, message=f"{one.message or _DOUBT}; {_LOOK}")
 
 
 def frequent(ledger: Ledger, run: str, *, most: int) -> tuple[dict[str, int], bool]:

@@ -523,6 +523,29 @@ def test_rows_in_doubt_are_retried_only_when_asked_for(desk: PushDesk) -> None:
     assert told.exit_code == 3, "the records are there: the external id is unique, so both are refused"
     assert "2 refused" in told.out
     assert len(desk.accounts()) == 2
+    assert [one["record"]["Name"] for one in desk.documents("errors", "last")] == ["N0", "N1"]
+
+
+@pytest.mark.parametrize("fault", ["cut", "unavailable"])
+def test_rows_in_doubt_are_given_back_as_they_were(desk: PushDesk, fault: str) -> None:
+    """With their columns, in the file of --errors-to and by `halocline errors`, beside rows that were refused; and whether the
+    answer was lost or was none (503) is told rightly.
+    """
+    where = {"where": "after"} if fault == "cut" else {}
+    desk.emulator.faults.add(fault, kind="collections.create", nth=2, **where)
+    source, target = desk.file("some.csv", accounts(4, bad=(1,))), desk.folder / "bad.csv"
+    told = desk.push(source, "--mode", "insert", "--batch-size", "2", "--errors-to", target)
+    assert (told.exit_code, "1 refused, 2 in doubt" in told.out) == (3, True), told
+    with target.open() as file:
+        found = [(int(one["row"]), one["code"], one["Ext__c"], one["Name"]) for one in csv.DictReader(file)]
+    refused = (1, "REQUIRED_FIELD_MISSING", "k00001", "")
+    assert found == [refused, (2, "IN_DOUBT", "k00002", "N2"), (3, "IN_DOUBT", "k00003", "N3")]
+    (_, *doubts) = desk.documents("errors", "last")
+    assert [one["record"] for one in doubts] == [{"Ext__c": f"k0000{row}", "Name": f"N{row}"} for row in (2, 3)]
+    for one in doubts:
+        assert "no answer told what became of them: " in one["message"]
+        assert one["message"].endswith("look in Salesforce whether it is there before it is sent again")
+        assert ("SERVER_UNAVAILABLE" in one["message"]) is (fault == "unavailable")
 
 
 # ---- resume

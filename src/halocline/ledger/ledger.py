@@ -138,6 +138,11 @@ class Outcomes(Protocol):
     def in_doubt(self, run: str) -> list[tuple[str, int]]:
         """The rows of a run whose fate cannot be known: (chunk, row), in the order in which they were recorded."""
 
+    def each_doubt(self, run: str) -> Iterator[Rejection]:
+        """The same rows in the same order with what `Outcome.doubts` told of them, in flat memory. One of which nothing was told
+        has its chunk for its part, the code IN_DOUBT, no message and no record.
+        """
+
 
 class Leases(Protocol):
     """The right to run a flow. Fences only grow, also over releases and restarts."""
@@ -283,6 +288,21 @@ def rejection_from(text: str) -> Rejection:
         values = json.loads(text)
         fate = Fate(values.get("fate", Fate.REFUSED))  # ledgers written before pushes existed do not say
         return Rejection(**{**values, "fields": tuple(values["fields"]), "fate": fate})
+
+
+def doubt_bodies(outcome: Outcome) -> Iterator[tuple[int, str | None]]:
+    """The number of each row in doubt, with what is known of it as `rejection_json` writes it; None where nothing is."""
+    known = {one.row: one for one in outcome.doubts}
+    for row in outcome.in_doubt:
+        yield row, rejection_json(known[row]) if row in known else None
+
+
+def doubt_from(body: str | None, *, chunk: str, row: int) -> Rejection:
+    """The row in doubt that `doubt_bodies` wrote; ledgers of older versions kept nothing but its number.
+
+    Raises: StorageFailed for one that is damaged.
+    """
+    return Rejection(chunk, row, "IN_DOUBT", "", fate=Fate.IN_DOUBT) if body is None else rejection_from(body)
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from halocline.errors import LeaseHeld
 from halocline.ledger.ledger import (
     Clock,
     Ending,
+    doubt_bodies,
+    doubt_from,
     held,
     lost,
     overspent,
@@ -53,7 +55,7 @@ class _Book:
     acked: bool = False
     intents: dict[str, _Intent] = field(default_factory=dict)
     refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    doubts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    doubts: dict[str, tuple[tuple[int, str | None], ...]] = field(default_factory=dict)
 
     @property
     def seen(self) -> RunRecord:
@@ -84,7 +86,7 @@ class _Book:
         self.refused.pop(outcome.chunk, None)
         self.doubts.pop(outcome.chunk, None)
         self.refused[outcome.chunk] = tuple(rejection_json(r) for r in outcome.rejections)
-        self.doubts[outcome.chunk] = outcome.in_doubt
+        self.doubts[outcome.chunk] = tuple(doubt_bodies(outcome))
 
 
 @dataclass(slots=True)
@@ -244,7 +246,14 @@ class MemoryLedger:
         """See `Outcomes.in_doubt`."""
         with self._lock:
             book = self._books.get(run)
-            return [] if book is None else [(chunk, row) for chunk, rows in book.doubts.items() for row in rows]
+            return [] if book is None else [(chunk, row) for chunk, rows in book.doubts.items() for row, _ in rows]
+
+    def each_doubt(self, run: str) -> Iterator[Rejection]:
+        """See `Outcomes.each_doubt`."""
+        with self._lock:
+            book = self._books.get(run)
+            doubts = [] if book is None else [(chunk, *doubt) for chunk, rows in book.doubts.items() for doubt in rows]
+        return (doubt_from(body, chunk=chunk, row=row) for chunk, row, body in doubts)
 
     # Leases
 

@@ -19,6 +19,8 @@ from halocline.connector import Journal, Lease
 from halocline.ledger.ledger import (
     PAGE,
     Ending,
+    doubt_bodies,
+    doubt_from,
     held,
     legible,
     lost,
@@ -171,6 +173,13 @@ class SqlLedger(ABC):
         """See `Outcomes.in_doubt`."""
         return [(chunk, row) for chunk, row in self._read("in_doubt", run=run)]
 
+    def each_doubt(self, run: str) -> Iterator[Rejection]:
+        """See `Outcomes.each_doubt`."""
+        after = 0
+        while page := self._read("doubts_after", run=run, after=after, limit=PAGE):
+            yield from (doubt_from(body, chunk=chunk, row=row) for _, chunk, row, body in page)
+            after = page[-1][0]
+
     # Leases
 
     def claim(self, flow: str, owner: str, *, ttl_s: float, process: Process | None = None) -> Lease:
@@ -274,8 +283,8 @@ def _record_outcome(put: Put, run: str, outcome: Outcome) -> None:
     put("forget_doubts", run=run, chunk=outcome.chunk)
     for rejection in outcome.rejections:
         put("reject", run=run, chunk=outcome.chunk, body=rejection_json(rejection))
-    for row in outcome.in_doubt:
-        put("doubt", run=run, chunk=outcome.chunk, row=row)
+    for row, body in doubt_bodies(outcome):
+        put("doubt", run=run, chunk=outcome.chunk, row=row, body=body)
 
 
 def _hold(put: Put, lease: Lease) -> float:

@@ -125,11 +125,13 @@ def calls_since_now(destination: RowDestination) -> Callable[[], int]:
 
 
 def outcome_of(told: Told) -> Outcome:
-    """What the ledger keeps of a Told: rows refused and rows not sent as rejections, and the rows in doubt."""
+    """What the ledger keeps of a Told: rows refused and rows not sent as rejections, and the rows in doubt, as they were."""
+    doubts = tuple(_rejection(told, row) for row in told.others if row.fate is Fate.IN_DOUBT)
     return Outcome(
         f"{told.chunk}#{told.piece}",
         rejections=tuple(_rejection(told, row) for row in told.others if row.fate in {Fate.REFUSED, Fate.NOT_SENT}),
-        in_doubt=tuple(-1 if row.row is None else row.row for row in told.others if row.fate is Fate.IN_DOUBT),
+        in_doubt=tuple(one.row for one in doubts),
+        doubts=doubts,
     )
 
 

@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,8 @@ def retry(
         rows = LeftRows(destination, folder.load, note.order, name=f"retry of {run_id[:8]}", in_doubt=in_doubt)
         if not len(rows):
             raise _none_staged(record)
-        rows.remember(((one.row, one.record) for one in ledger.each_rejection(run_id)), scratch)
+        left = chain(ledger.each_rejection(run_id), ledger.each_doubt(run_id) if in_doubt else ())
+        rows.remember(((one.row, one.record) for one in left), scratch)
         stack.callback(rows.close)
         run = PushRun.new()
         sieve = None
@@ -121,7 +123,7 @@ class LeftRows:
         return self._destination.left(self._folder, in_doubt=self._in_doubt)
 
     def remember(self, records: Iterable[tuple[int, Mapping[str, object] | None]], scratch: Path) -> None:
-        """Keep the source's records, in a file, for those who ask by number; a row in doubt has none."""
+        """Keep the source's records, in a file, for those who ask by number."""
         self._records = sqlite3.connect(scratch / "records.sqlite")
         self._records.execute("CREATE TABLE record (row INTEGER PRIMARY KEY, body TEXT)")
         told = ((row, json.dumps(record)) for row, record in records if record is not None)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -323,6 +324,18 @@ class LedgerSuite(RetentionLaws):
         kept = (Rejection("p", 0, "C", "m", fate=Fate.NOT_SENT), Rejection("p", 1, "C", "m"))
         ledger.record("r1", Outcome("c", rejections=kept))
         assert [rejection.fate for rejection in ledger.rejections("r1")] == [Fate.NOT_SENT, Fate.REFUSED]
+
+    def test_rows_in_doubt_come_back_as_they_were(self, ledger: Ledger) -> None:
+        """In the order of recording, however many, each with what was told of it; of some that is their number alone."""
+        begin(ledger, "r1")
+        for at in range(0, 1_200, 400):
+            told = tuple(replace(REFUSED, row=row, fate=Fate.IN_DOUBT) for row in range(at, at + 399))
+            ledger.record("r1", Outcome(f"c{at}", in_doubt=tuple(range(at, at + 400)), doubts=told))
+        found = list(ledger.each_doubt("r1"))
+        assert [one.row for one in found] == [row for _, row in ledger.in_doubt("r1")] == list(range(1_200))
+        assert found[7] == replace(REFUSED, row=7, fate=Fate.IN_DOUBT)
+        assert found[799] == Rejection("c400", 799, "IN_DOUBT", "", fate=Fate.IN_DOUBT)
+        assert list(ledger.each_doubt("nope")) == []
 
     def test_counts_of_a_push_are_kept(self, ledger: Ledger) -> None:
         """Rows in doubt and rows that were not sent are accounted for."""

@@ -208,7 +208,7 @@ def test_lost_answers_in_a_row_are_counted_by_calls_of_this_process(desk: Desk) 
     desk.journal.intend("b", {"attempt": 1})
     some = are(Fate.WRITTEN, Fate.IN_DOUBT, Fate.WRITTEN)
     told: Told = []
-    with pytest.raises(NetworkFailed, match="no answer came to 3 calls in a row"):
+    with pytest.raises(NetworkFailed, match="the rows of 3 calls in a row"):
         heard(desk.load(Operation.INSERT, some, some, some, some), "abcde", told)
     assert [name for name, _ in told] == ["a", "b", "c", "d"]
     assert set(told[1][1].values()) == {Fate.IN_DOUBT}

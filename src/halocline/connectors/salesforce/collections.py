@@ -308,7 +308,7 @@ def _value(record: Mapping[str, Any], name: str) -> Any:
 
 
 def _in_doubt(rows: Sequence[_Row], error: HaloclineError) -> list[RowResult]:
-    message = f"the rows were sent and may be written, but no answer came: {error.cause}"
+    message = f"the rows were sent and may be written; no answer told what became of them: {error.cause}"
     return [RowResult(row.number, Fate.IN_DOUBT, code=results.IN_DOUBT, message=message) for row in rows]
 
 

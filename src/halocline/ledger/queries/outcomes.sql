@@ -8,7 +8,7 @@ DELETE FROM doubts WHERE run = :run AND chunk = :chunk;
 INSERT INTO rejections (run, chunk, body) VALUES (:run, :chunk, :body);
 
 -- name: doubt
-INSERT INTO doubts (run, chunk, "row") VALUES (:run, :chunk, :row);
+INSERT INTO doubts (run, chunk, "row", body) VALUES (:run, :chunk, :row, :body);
 
 -- name: rejections
 SELECT body FROM rejections WHERE run = :run ORDER BY seq LIMIT :limit OFFSET :offset;
@@ -18,3 +18,6 @@ SELECT seq, body FROM rejections WHERE run = :run AND seq > :after ORDER BY seq 
 
 -- name: in_doubt
 SELECT chunk, "row" FROM doubts WHERE run = :run ORDER BY seq;
+
+-- name: doubts_after
+SELECT seq, chunk, "row", body FROM doubts WHERE run = :run AND seq > :after ORDER BY seq LIMIT :limit;

@@ -98,7 +98,7 @@ class ByCollections:
             self._lost_in_a_row = self._lost_in_a_row + 1 if is_lost else 0
         if self._lost_in_a_row < LOST_IN_A_ROW:
             return None
-        cause = f"no answer came to {quantity(self._lost_in_a_row, 'call')} in a row; the rows may be written"
+        cause = f"no answer told what became of the rows of {quantity(self._lost_in_a_row, 'call')} in a row; they may be written"
         hint = "Take the run up again once Salesforce answers; it sends the rows that were not sent."
         return NetworkFailed(self._order.doing, cause, hint=hint)
 
