@@ -7,6 +7,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from halocline.errors import (
 )
 from halocline.ledger import MemoryLedger, open_ledger
 from halocline.pipeline import SyncMode, SyncPipeline, SyncResult, SyncStatus
+from halocline.push.fields import checked
+from halocline.push.order import WriteOrder
 from halocline.retry import Policy
 from halocline.rows.files import FileOptions
 from halocline.rows.of import rows_of
@@ -311,6 +314,82 @@ def test_names_that_the_object_does_not_have_are_told_before_anything_is_sent(or
     assert org.kinds() == []
     assert org.kept() == []
     assert (result_of(told.value).total_records, result_of(told.value).success_count) == (len(rows), 0)
+
+
+BY_KEY = {"mode": "upsert", "external_id_field": "Ext__c"}
+UNWRITABLE: dict[str, tuple[dict[str, Any], object, str]] = {
+    "new": ({}, pa.table({"Name": ["x"], "CreatedDate": ["2026-01-01"]}), "CreatedDate cannot be set when a record is created"),
+    "changed": ({"mode": "update"}, [{"Id": "0", "IsDeleted": True}], "IsDeleted cannot be changed in a record that is there"),
+    "upserted": (
+        BY_KEY,
+        [{"Ext__c": "x", "createddate": "y", "IsDeleted": False}],
+        "IsDeleted cannot.*; createddate: CreatedDate cannot",
+    ),
+    "cleared": ({}, pa.table({"Name": ["x"], "CreatedDate": pa.nulls(1)}), "CreatedDate cannot be set"),
+    "in a late row": ({}, [*records(3_000), {"Name": "x", "IsDeleted": False}], "IsDeleted cannot be set"),
+    "compound": ({}, [{"Name": "x", "BillingAddress": {"city": "y"}}], "Write its parts instead: BillingStreet"),
+    "an id of its own": ({}, [{"Name": "x", "Id": "001000000000001AAA"}], "Id cannot be set when a record is created"),
+    "an id beside the key": (BY_KEY, [{"Ext__c": "x", "Id": "001000000000001AAA"}], "an upsert by another key takes no Id"),
+    "a lookup": ({}, pa.table({"Name": ["x"], "CreatedBy.Username": ["y"]}), "CreatedById cannot be set"),
+    "a lookup as a dict": ({}, [{"Name": "x", "CreatedBy": {"Username": "y"}}], "CreatedById cannot be set"),
+    "a lookup that is cleared": ({}, [{"Name": "x", "CreatedBy": None}], "CreatedById cannot be set"),
+    "a lookup in a struct": ({}, pa.table({"Name": ["x"], "Parent": [{"Nope": "y"}]}), "Account has no field 'Nope'"),
+}
+
+
+@pytest.mark.parametrize("case", list(UNWRITABLE))
+def test_values_that_nobody_may_write_are_told_before_anything_is_sent(org: Org, case: str) -> None:
+    """Without a mapper the describe is asked as with one: what the mode does with the field, be it named or looked up."""
+    options, rows, words = UNWRITABLE[case]
+    with pytest.raises(FixConfig, match=words):
+        org.pipeline(**options).preview(rows)
+    assert org.kinds() == []
+
+
+def test_columns_that_nobody_may_write_do_no_harm_where_nothing_of_them_is_sent(org: Org, tmp_path: Path) -> None:
+    """Empty cells that leave their fields, the key of an upsert, and whatever stands beside the id of a delete."""
+    cells = text("some.csv", "Ext__c,Name,CreatedDate\ne1,a,\n")(tmp_path)
+    assert org.upserting().sync(cells).success_count == 1
+    assert org.upserting(nulls="keep").sync([{"Ext__c": "e1", "IsDeleted": None, "CreatedDate": ""}]).success_count == 1
+    columns = {"Name": ["b"], "IsDeleted": pa.nulls(1, pa.bool_()), "CreatedDate": pa.array([""]).dictionary_encode()}
+    (made,) = org.pipeline(nulls="keep").sync(pa.table(columns)).salesforce_ids
+    assert org.pipeline(mode="update").sync([{"Id": made, "Name": "c"}]).success_count == 1
+    assert org.pipeline(mode="delete").sync(pa.table({"Id": [made], "CreatedDate": ["2026-01-01"]})).success_count == 1
+    with pytest.raises(FixConfig, match="CreatedDate cannot"):
+        org.upserting().sync(text("cleared.csv", "Ext__c,CreatedDate\ne1,#N/A\n")(tmp_path))
+    assert org.names() == ["a"]
+
+
+class Described:
+    """A destination of which only the describe is asked."""
+
+    def __init__(self, described: dict[str, Any]) -> None:
+        self.describe = lambda _: described
+
+
+def test_a_field_that_only_new_records_take_is_a_notice_of_an_upsert(org: Org) -> None:
+    """The upsert may only ever create; the first rows tell. So does an object that the user may only change."""
+    described = org.client.describe("Account")
+    for one in described["fields"]:
+        one["updateable"] &= one["name"] != "Phone"
+    told: Any = partial(checked, order=WriteOrder("Account", SyncMode.UPSERT, "Ext__c"), mapper=None)
+    rows = rows_of([{"Ext__c": "a", "Phone": "1"}], folder=org.settings.home)
+    looked_at, notices = told(rows, destination=Described({**described, "createable": False}))
+    assert [str(one).partition(". ")[0] for one in notices] == [
+        "Account: records of it are not createable",
+        "Phone: Phone cannot be changed in a record that is there",
+    ]
+    assert [len(batch.numbers) for batch in looked_at.batches()] == [1]
+    with pytest.raises(FixConfig, match="records of it are not createable and not updateable"):
+        told(rows, destination=Described({**described, "createable": False, "updateable": False}))
+
+
+def test_a_table_of_new_records_without_a_field_that_they_need_is_told(org: Org) -> None:
+    """No error, for the org may fill it itself; and not of dicts, which are refused one by one."""
+    result = org.pipeline().sync(pa.table({"Phone": ["1"]}))
+    assert (result.errors[0]["error"], len(result.metadata["notices"])) == (NAMELESS, 1)
+    assert result.metadata["notices"][0].startswith("Name: a new Account needs it, and there is no such column")
+    assert org.pipeline().preview([{"Phone": "1"}]).findings == ()
 
 
 def test_a_table_without_the_key_is_told_at_once(org: Org) -> None:

@@ -177,6 +177,8 @@ def test_names_that_the_object_does_not_have_stop_the_call(place: Place) -> None
         place.upsert('SELECT ext AS "Ext__c", name AS "Nmae" FROM accounts')
     with pytest.raises(NotFound, match="Acount"):
         retl.insert(place.lake, place.client, "Acount", QUERY, settings=place.settings)
+    with pytest.raises(FixConfig, match="IsDeleted cannot be set"):
+        place.upsert('SELECT ext AS "Ext__c", name AS "Name", false AS "IsDeleted" FROM accounts')
     assert place.emulator.calls.count("ingest.create") == 0
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from halocline import registry
 from halocline.config import Settings
 from halocline.errors import HaloclineError
-from halocline.events import Sink, silent
+from halocline.events import Noticed, Sink, silent
 from halocline.ledger import Ledger
 from halocline.outcome import Fate, RowResult
 from halocline.push.destination import Told, WritePlan
@@ -167,7 +167,9 @@ class _Call:
         return batches.answer()
 
     def _push(self, rows: Rows, destination: RowDestination) -> Push:
-        looked_at, _ = checked(rows, self.order, mapper=None, destination=destination)
+        looked_at, findings = checked(rows, self.order, mapper=None, destination=destination)
+        for finding in findings:
+            self.sink(Noticed(str(finding)))
         flow = f"{rows.name}->salesforce:{self.order.sobject}:{self.order.mode}".lower()
         return Push(self.order, looked_at, destination, flow)
 

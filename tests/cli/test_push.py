@@ -380,6 +380,12 @@ def test_a_dry_run_tells_what_the_check_found(desk: PushDesk) -> None:
     assert "Account has no such field" in told.err
 
 
+def test_a_dry_run_tells_of_columns_as_of_a_mapping(desk: PushDesk) -> None:
+    """One that new records need and that is not there is a finding."""
+    told = desk.type("push", desk.file("phones.csv", "Phone\n1\n"), "--to", "Account", "--mode", "insert", "--dry-run")
+    assert (told.exit_code, "Name: a new Account needs it" in told.out.split("the check of the columns found")[1]) == (0, True)
+
+
 # ---- errors
 
 

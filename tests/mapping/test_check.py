@@ -256,6 +256,11 @@ def test_an_object_that_cannot_be_written_is_found() -> None:
     """And a mode that there is not."""
     (finding,) = FieldMapper({"n": "Name"}).check({**ACCOUNT, "createable": False}, mode="insert")
     assert "Account: records of it are not createable" in str(finding)
+    by_key = FieldMapper({"n": "Name", "e": "Ext__c"})
+    (finding,) = by_key.check({**ACCOUNT, "createable": False}, mode="upsert", key="Ext__c")
+    assert (finding.fatal, "are not createable" in str(finding)) == (False, True), "it may only ever change records"
+    (finding,) = by_key.check({**ACCOUNT, "createable": False, "updateable": False}, mode="upsert", key="Ext__c")
+    assert (finding.fatal, "not createable and not updateable" in str(finding)) == (True, True)
     with pytest.raises(FixConfig, match="mode 'merge' is unknown"):
         FieldMapper({"n": "Name"}).check(ACCOUNT, mode="merge")
 

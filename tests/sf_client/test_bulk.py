@@ -148,6 +148,8 @@ def test_a_name_that_the_object_does_not_have_sends_nothing(here: Here) -> None:
     """It is told before, with the names that are near."""
     with pytest.raises(FixConfig, match="Phone"):
         here.sf.bulk.Account.insert([{"Name": "a", "Phon": "1"}])
+    with pytest.raises(FixConfig, match="CreatedDate cannot be set"):
+        here.sf.bulk.Account.upsert([{"Ext__c": "a", "Name": "a", "CreatedDate": "2026-01-01T00:00:00Z"}], "Ext__c")
     assert here.names() == []
 
 

@@ -84,6 +84,7 @@ MISTAKES = [
     *NOTHING,
     Trouble("no-key-column", content("Name\nA\n"), ("Ext__c",)),
     Trouble("unknown-field", content("Ext__c,Nme\na,A\n"), ("Nme", "Did you mean Name")),
+    Trouble("field-that-is-not-writable", content("Ext__c,IsDeleted\na,true\n"), ("IsDeleted cannot be set",)),
     Trouble("label-as-name", content("Ext__c,Account Name\na,A\n"), ("Account Name", "label", "Did you mean Name")),
     Trouble("key-with-spaces", content(" Ext__c ,Name\na,A\n"), ("The column ' Ext__c ' seems to be it",)),
     Trouble("a-relationship-as-a-column", content("Ext__c,Parent\na,A\n"), ("Parent: it is no field", "ParentId")),
@@ -179,7 +180,6 @@ PARTLY = [
         {1: "INVALID_TYPE|JSON_PARSER_ERROR|INVALID_NUMBER|CANNOT_BE_SENT|INVALID_TYPE_ON_FIELD_IN_RECORD"},
         [("a", "A")],
     ),
-    Partly("field-that-is-not-writable", "Ext__c,IsDeleted\na,true\n", {0: "INVALID_FIELD_FOR_INSERT_UPDATE"}, [("a", "old")]),
     Partly("required-field-missing", "Ext__c,Name\na,A\nb,\n", {1: "REQUIRED_FIELD_MISSING"}, [("a", "A")]),
     Partly("text-too-long", f"Ext__c,Name\na,A\nb,{'x' * 300}\n", {1: "STRING_TOO_LONG"}, [("a", "A")]),
     Partly(

@@ -35,7 +35,7 @@ def show(found: Preview) -> None:
     if found.mirror is not None:
         out.print(f"mirror     {_mirror(found.mirror)}", markup=False)
     if found.findings:
-        out.print("[bold]the check of the mapping found[/]")
+        out.print(f"[bold]the check of the {'mapping' if found.mapped else 'columns'} found[/]")
     for finding in found.findings:
         out.print(f"  - {finding}", markup=False)
     if found.refused:

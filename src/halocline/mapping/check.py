@@ -71,7 +71,7 @@ def examine(steps: Sequence[Step], targets: Sequence[str], *, question: Question
     if question.mode not in _MODES:
         raise FixConfig("Checking a mapping", f"the mode {question.mode!r} is unknown", hint=f"Use {', '.join(_MODES)}.")
     return (
-        *_of_object(question),
+        *of_object(question),
         *(finding for target in targets for finding in _of_target(target, question)),
         *_of_key(targets, question),
         *_missing(targets, question),
@@ -80,11 +80,13 @@ def examine(steps: Sequence[Step], targets: Sequence[str], *, question: Question
     )
 
 
-def _of_object(question: Question) -> Iterator[Finding]:
+def of_object(question: Question) -> Iterator[Finding]:
+    """What the mode cannot do with any record of the object."""
     denied = [ability for ability in question.abilities if question.describe.get(ability) is False]
     if denied:
         hint = "The object or this user's rights do not allow it."
-        yield Finding(question.sobject, f"records of it are not {' and not '.join(denied)}", hint=hint)
+        problem = f"records of it are not {' and not '.join(denied)}"
+        yield Finding(question.sobject, problem, hint=hint, fatal=_is_fatal(denied, question))
 
 
 def _of_target(target: str, question: Question) -> Iterator[Finding]:
@@ -95,7 +97,13 @@ def _of_target(target: str, question: Question) -> Iterator[Finding]:
         field = question.fields.get(target.lower())
         if field is None:
             yield unknown_field(target, question.describe, sobject=question.sobject)
-    if field is None or question.is_key(target):
+    if field is not None:
+        yield from of_writing(target, field, question=question)
+
+
+def of_writing(target: str, field: Field, *, question: Question) -> Iterator[Finding]:
+    """What is wrong with a value for the field, which `target` names or looks up."""
+    if question.is_key(target):
         return
     if question.mode == "delete":
         yield Finding(target, "a delete reads nothing but the Id, so this is not sent", fatal=False)
@@ -110,10 +118,13 @@ def _writable(target: str, field: Field, question: Question) -> Iterator[Finding
     denied = [ability for ability in question.abilities if not field.get(ability)]
     if not denied:
         return
-    # An upsert may only ever create, or only ever change; then a field with one of the two rights is right.
-    fatal = len(denied) == len(question.abilities)
     problem = f"{field['name']} cannot be {' or '.join(_CANNOT[ability] for ability in denied)}"
-    yield Finding(target, problem, hint=_reason(field, question), fatal=fatal)
+    yield Finding(target, problem, hint=_reason(field, question), fatal=_is_fatal(denied, question))
+
+
+def _is_fatal(denied: Sequence[str], question: Question) -> bool:
+    """An upsert may only ever create, or only ever change; then one of the two rights is enough."""
+    return len(denied) == len(question.abilities)
 
 
 def _reason(field: Field, question: Question) -> str:
@@ -150,18 +161,18 @@ def _of_key(targets: Sequence[str], question: Question) -> Iterator[Finding]:
 
 def _missing(targets: Sequence[str], question: Question) -> Iterator[Finding]:
     """What a new record must have; an upsert that only changes records does without."""
+    problem, hint = f"a new {question.sobject} needs it, and nothing is mapped to it", "Map a source to it, or give a default."
+    for field in missing(targets, question):
+        yield Finding(str(field["name"]), problem, hint=hint, fatal=question.mode == "insert")
+
+
+def missing(targets: Sequence[str], question: Question) -> Iterator[Field]:
+    """The fields that a new record must have, and that no target gives; none where the mode makes no record."""
     if "createable" not in question.abilities:
         return
     references = [lookups.reference(target, question.describe) for target in targets if "." in target]
     given = {target.lower() for target in targets} | {str(field["name"]).lower() for field in references if field is not None}
-    for name, field in question.fields.items():
-        if _is_required(field) and name not in given:
-            yield Finding(
-                str(field["name"]),
-                f"a new {question.sobject} needs it, and nothing is mapped to it",
-                hint="Map a source to it, or give a default.",
-                fatal=question.mode == "insert",
-            )
+    yield from (field for name, field in question.fields.items() if _is_required(field) and name not in given)
 
 
 def _is_required(field: Field) -> bool:

@@ -25,9 +25,9 @@ class Preview:
     """What would become of `total` rows of the source `name`.
 
     `plan` says how those that can be sent would be sent (None: there are none), `rows` are the first of them as they would go;
-    `findings` is what the mapping's check found that some rows may not survive; `unchanged` rows need not be sent; `refused` rows
-    would be refused before they are sent, the first of them in `first`; `mirror` is what a mirror would delete (None: nothing is
-    mirrored).
+    `findings` is what the check of the mapping (`mapped`), or of the columns, found that some rows may not survive; `unchanged`
+    rows need not be sent; `refused` rows would be refused before they are sent, the first of them in `first`; `mirror` is what a
+    mirror would delete (None: nothing is mirrored).
     """
 
     name: str
@@ -40,6 +40,7 @@ class Preview:
     first: tuple[RowResult, ...] = ()
     rows: tuple[Mapping[str, JSON], ...] = ()
     mirror: Foreseen | None = None
+    mapped: bool = False
 
     def to_json(self) -> dict[str, JSON]:
         """The preview as plain JSON data."""
@@ -80,6 +81,7 @@ def preview(push: Push, *, findings: Sequence[Finding] = (), scratch: Path | Non
         refused=seen.refused,
         first=tuple(seen.first),
         rows=tuple(first),
+        mapped=push.mapper is not None,
     )
 
 

@@ -59,11 +59,12 @@ class BulkType:
     statusCode IN_DOUBT. Rows of an upsert that share a key travel as one, the later values win, and all get its answer.
     `batch_size` and `use_serial` of older clients are taken and mean nothing: rows are cut by what Salesforce takes, sorted by
     parent, and locked ones tried again. `bypass_results` and `include_detailed_results` are refused: every row has its answer.
-    Raises: FixConfig before anything is sent for names that the object does not have, and for error records that could not be
-    made; what ends a push on its way (login, quota, network), then with `facts["results"]`, the answers as far as they are known:
-    the same call later does the rest of a write that was cut off so, and no more, and error records are made by the call that
-    ends it. Stop when the rows were sent and their error records could not be made: the same call would send the rows again, and
-    what became of them is in `facts["results"]` and `facts["answers"]`, of the error records in `facts["recorded"]`.
+    Raises: FixConfig before anything is sent for names that the object does not have, for values of fields that the write cannot
+    set, and for error records that could not be made; what ends a push on its way (login, quota, network), then with
+    `facts["results"]`, the answers as far as they are known: the same call later does the rest of a write that was cut off so,
+    and no more, and error records are made by the call that ends it. Stop when the rows were sent and their error records could
+    not be made: the same call would send the rows again, and what became of them is in `facts["results"]` and
+    `facts["answers"]`, of the error records in `facts["recorded"]`.
     """
 
     bulk: SfBulk
