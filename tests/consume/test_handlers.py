@@ -683,6 +683,32 @@ def test_a_message_is_remembered_by_queue_and_id_or_by_a_key_of_the_users() -> N
     assert isinstance(Handlers().arrival(Delivery("h", "{}"), "users").error, Unreadable)
 
 
+async def later(message: Any) -> str:
+    return str(message.id)
+
+
+class Later:
+    async def __call__(self, message: Any) -> str:
+        return str(message.id)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"key": "id"}, "key is str, no function.*lambda"),
+        ({"key": later}, "the key function is async"),
+        ({"compare": Later()}, "the compare function is async"),
+        ({"compare": 5}, "compare is int, no function"),
+        ({"event_key": 5}, "event_key is 5, no name of an attribute"),
+        ({"event_key": ""}, "event_key is ''"),
+    ],
+)
+def test_what_no_message_could_be_known_by_is_refused(given: Any, says: str) -> None:
+    """When handlers are made: else every message would be set aside after some tries."""
+    with pytest.raises(FixConfig, match=f"^Making handlers: {says}"):
+        Handlers(**given)
+
+
 def test_what_a_key_stands_for_is_compared_or_refused() -> None:
     """Nothing is a value too; a set has no order; what cannot be compared is an error of its message, not equal to all else."""
     assert payload_of({"b", "a", "c"}) == payload_of(frozenset("cab")) != payload_of({"a", "b"})

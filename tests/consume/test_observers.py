@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import logging
+import re
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic import v1 as first
 
 from halocline import Handlers
+from halocline.consume.flight.orders import Polled
 from halocline.consume.handling import masking
 from halocline.consume.handling.context import Context
 from halocline.consume.handling.handlers import UnknownEvent
@@ -33,6 +35,7 @@ from halocline.consume.watching.health import SILENT_S, STALE_S, Health, HealthS
 from halocline.consume.watching.logs import JsonLines, Logs
 from halocline.consume.watching.observer import SILENT, Named, Note, Observer, Observers, Silent, Snapshot, What
 from halocline.consume.watching.telemetry import Telemetry, trace_attributes
+from halocline.consume.watching.watch import Watch
 from halocline.errors import FixConfig, Stop
 from halocline.queues import Delivery, Value
 
@@ -213,6 +216,29 @@ def test_notes_are_lines_of_json_without_a_body(logger: tuple[logging.Logger, io
     assert isinstance(error, dict)
     assert error["text"] == "no account for ***, number ***"
     assert error["at"][0].endswith("look_up")
+
+
+def test_a_message_without_a_key_is_logged_each_time_it_comes(logger: tuple[logging.Logger, io.StringIO]) -> None:
+    """With what raised, and where: the function of the user's, or the message itself; and not only when it is set aside."""
+    log, stream = logger
+    keyed = Handlers(key=lambda message: {}[message.body["customer"]["mail"]])
+    compared = Handlers(compare=failing_at)
+    arrivals = [one.arrival(ORDER, "orders") for one in (keyed, compared, Handlers(key=lambda message: 7))]  # type: ignore[arg-type,return-value]
+    Watch(Logs(log), "orders").reported(Polled(1, [*arrivals, Handlers().arrival(ORDER, "orders")]), 0.0)
+    told_ = lines(stream)
+    assert [(one["what"], one["reason"], one["error"]["type"]) for one in told_] == [
+        ("failed", "the key function raised", "KeyError"),
+        ("failed", "the compare function raised", "ZeroDivisionError"),
+        ("failed", "it could not be read", "Unreadable"),
+    ]
+    assert told_[0]["error"]["at"][0].endswith("<lambda>")
+    assert re.search(r"^the key function raised KeyError: '\*\*\*' \(.*test_observers\.py:\d+ <lambda>\)$", arrivals[0].trouble)
+    assert SECRET not in stream.getvalue() + arrivals[0].trouble
+
+
+def failing_at(message: object) -> float:
+    """What no message is."""
+    return 1 / (message is None)
 
 
 def test_a_person_may_ask_for_bodies(logger: tuple[logging.Logger, io.StringIO]) -> None:

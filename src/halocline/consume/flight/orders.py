@@ -13,13 +13,15 @@ from enum import StrEnum
 from halocline.consume.handling.masking import told
 from halocline.idempotency import Claim
 from halocline.queues import Delivery, Reply
+from halocline.trace import places
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A delivery with the key that it is remembered by, and the hash of what the key stands for ("": not compared).
 
-    `group` is what is worked on in order ("": alone). `error` says why there is no key: it is set aside, or comes again.
+    `group` is what is worked on in order ("": alone). `error` says why there is no key: it is set aside, or comes again. `raised`
+    names the function of the user's that raised it ("": it was none).
     """
 
     delivery: Delivery
@@ -27,11 +29,18 @@ class Arrival:
     payload: str = ""
     group: str = ""
     error: BaseException | None = None
+    raised: str = ""
 
     @property
     def trouble(self) -> str:
         """The error in few words, without what the message holds; "": there is none."""
-        return "" if self.error is None else told(self.error, self.delivery)
+        if self.error is None:
+            return ""
+        text = told(self.error, self.delivery)
+        if not self.raised:
+            return text
+        at = "".join(f" ({place})" for place in places(self.error)[:1])
+        return f"the {self.raised} function raised {type(self.error).__name__}: {text}{at}"
 
 
 @dataclass(frozen=True, slots=True)

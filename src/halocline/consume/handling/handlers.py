@@ -37,6 +37,7 @@ UNREADABLE_TRIES = (
     3  # deliveries of a body that cannot be read, before it is set aside: during a rollout a newer worker may know it
 )
 _DIGEST_DIGITS = 32
+_MAKING = "Making handlers"
 
 
 class Unknown(StrEnum):
@@ -89,7 +90,8 @@ class Handlers:
     handled once: by default the id that the queue gave it. `across_queues`: one key is one message in all queues and functions
     that share a store. `compare` makes of a message what must be equal under one key.
 
-    Raises: FixConfig for `across_queues` without `key`: an id is a queue's own.
+    Raises: FixConfig for `across_queues` without `key`: an id is a queue's own; for a `key` or `compare` that is no function, or
+    an async one, and an `event_key` that is no text: each message would fail by it.
     """
 
     def __init__(
@@ -102,13 +104,19 @@ class Handlers:
         compare: Callable[[Message], object] | None = None,
     ) -> None:
         self.unknown = Unknown(unknown)
+        refuse_no_function("key", key)
+        refuse_no_function("compare", compare)
+        named: object = event_key
+        if named is not None and not (isinstance(named, str) and named):
+            hint = "Give the name of the attribute that names a message's event, or leave it out."
+            raise FixConfig(_MAKING, f"event_key is {named!r}, no name of an attribute", hint=hint)
         self.key = key
         self.across_queues = across_queues
         self.compare = compare
         self._event_key = event_key
         if across_queues and key is None:
             hint = "Give key=, which makes of a message what it is remembered by."
-            raise FixConfig("Making handlers", "a message's id means nothing in another queue", hint=hint)
+            raise FixConfig(_MAKING, "a message's id means nothing in another queue", hint=hint)
         self._handlers: dict[str | None, Handler] = {}
         self._routes: Routes | None = None
 
@@ -222,18 +230,20 @@ class Handlers:
             return Arrival(delivery, f"{within}/{delivery.id}", group=group)
         try:
             key, payload = self._key_of(self.message(delivery, queue))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's function may raise anything; the error goes with the delivery
+        except _RaisedError as raised:
+            return Arrival(delivery, "", group=group, error=raised.error, raised=raised.by)
+        except Exception as error:  # noqa: BLE001 - the error goes with the delivery, whatever it is
             return Arrival(delivery, "", group=group, error=error)
         return Arrival(delivery, key if self.across_queues else f"{within}/{key}", payload, group)
 
     def _key_of(self, message: Message) -> tuple[str, str]:
         message.refuse_missing()
-        payload = "" if self.compare is None else payload_of(self.compare(message))
+        payload = "" if self.compare is None else payload_of(_answered("compare", self.compare, message))
         if self.key is None:
             if not message.id:
                 raise Unreadable("Finding the key of a message", "it has no id")
             return message.id, payload
-        key: object = self.key(message)
+        key = _answered("key", self.key, message)
         if not isinstance(key, str) or not key:
             raise Unreadable(f"Finding the key of the message {message.id}", f"the key function made {key!r} of it, no text")
         return key, payload
@@ -321,6 +331,35 @@ class Handlers:
         if isinstance(error, BadMessage):
             return Then.BURY
         return Then.LEAVE if isinstance(error, LeaseLost) else Then.RETRY
+
+
+class _RaisedError(Exception):
+    """A function of the user's raised; `by` names it."""
+
+    def __init__(self, by: str, error: BaseException) -> None:
+        super().__init__(by)
+        self.by, self.error = by, error
+
+
+def _answered(by: str, function: Callable[[Message], object], message: Message) -> object:
+    """Raises: _RaisedError; Unreadable, as the message's own, for a body that the function asked for."""
+    try:
+        return function(message)
+    except Unreadable:
+        raise
+    except (Exception, SystemExit) as error:  # it may raise anything
+        raise _RaisedError(by, error) from error
+
+
+def refuse_no_function(name: str, given: object) -> None:
+    """Raises: FixConfig for what cannot be called for a message, and what returns something to await."""
+    if given is None:
+        return
+    hint = f'Give a function of the message: Handlers({name}=lambda message: message.body["id"]).'
+    if not callable(given):
+        raise FixConfig(_MAKING, f"{name} is {type(given).__name__}, no function", hint=hint)
+    if any(map(inspect.iscoroutinefunction, (given, getattr(given, "__call__", None)))):  # noqa: B004 - whether a call returns one
+        raise FixConfig(_MAKING, f"the {name} function is async, and nobody waits for it", hint=hint)
 
 
 def digest_of(result: object) -> str:

@@ -24,7 +24,7 @@ class What(StrEnum):
     STOPPED = "stopped"
     """It has ended; `error` where it ended by itself."""
     FAILED = "failed"
-    """A handler raised, or there is none for the message."""
+    """A handler raised, or there is none for the message; or it could not be read, or got no key (`reason` says which)."""
     BURIED = "buried"
     """A message was set aside; `reason` says why, and where it is."""
     SET_ASIDE_AGAIN = "set_aside_again"

@@ -9,6 +9,7 @@ from typing import Any
 
 from halocline.consume.flight.flight import Flight
 from halocline.consume.flight.orders import (
+    Arrival,
     Buried,
     Deleted,
     Failed,
@@ -48,6 +49,7 @@ class Watch:
         """When the next snapshot is due; None: nobody looks."""
         self._tells: dict[type[Any], Callable[[Any, float], None]] = {
             Failed: self._failed,
+            Polled: self._polled,
             PollFailed: self._poll_failed,
             Taken: self._taken,
             TakeFailed: self._store_failed,
@@ -105,6 +107,12 @@ class Watch:
     def _failed(self, report: Failed, _now: float) -> None:
         self._note(What.FAILED, report.ticket, error=report.error)
 
+    def _polled(self, report: Polled, _now: float) -> None:
+        for arrival in report.arrivals:
+            if arrival.error is not None:
+                reason = f"the {arrival.raised} function raised" if arrival.raised else "it could not be read"
+                self._note(What.FAILED, arrival, reason=reason, error=arrival.error)
+
     def _poll_failed(self, report: PollFailed, _now: float) -> None:
         if not report.is_cut:
             self._note(What.POLL_FAILED, error=report.error)
@@ -143,11 +151,14 @@ class Watch:
             self._waits_for_store = not answering
             self.look_at = now
 
-    def _note(self, what: What, ticket: Ticket | None = None, *, reason: str = "", error: BaseException | None = None) -> None:
+    def _note(
+        self, what: What, of: Ticket | Arrival | None = None, *, reason: str = "", error: BaseException | None = None
+    ) -> None:
         if self._is_silent:
             return
-        delivery: Delivery | None = None if ticket is None else ticket.arrival.delivery
-        key = "" if ticket is None else ticket.arrival.key
+        arrival = of.arrival if isinstance(of, Ticket) else of
+        delivery: Delivery | None = None if arrival is None else arrival.delivery
+        key = "" if arrival is None else arrival.key
         self._observer.noted(Note(what, self._queue, delivery, key, reason, error))
 
     def _show(self, flight: Flight, now: float, *, running: Sequence[tuple[Ticket, float]]) -> None:

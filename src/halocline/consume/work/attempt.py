@@ -411,4 +411,5 @@ def _held(claim: Claim) -> Held:
 
 def _told(error: BaseException, arrival: Arrival) -> str:
     """An error in few words, without values of the body: the store is read by others than the queue."""
-    return f"{type(error).__name__}: {told(error, arrival.delivery)}"[:_LONGEST]
+    text = f"{type(error).__name__}: {told(error, arrival.delivery)}"
+    return (arrival.trouble if arrival.raised and error is arrival.error else text)[:_LONGEST]
