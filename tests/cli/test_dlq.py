@@ -224,6 +224,34 @@ def test_a_queue_at_work_is_never_touched_by_mistake(type_: Type, aws: FakeAWS) 
     assert aws.counts("plain").visible == 0
 
 
+def test_the_place_of_a_flow_is_its_folder_before_anything_is_in_it(type_: Type, aws: FakeAWS, tmp_path: Path) -> None:
+    """By the flow's name and its queue's: nothing is set aside, and nobody is led to the messages that wait."""
+    boto3.client("sqs").create_queue(QueueName="plain")
+    registry.open_queue("plain").send([Message("x")])
+    flow = FLOW.replace("queue: orders", "queue: plain")
+    Path("halocline.yaml").write_text(flow)
+    for name in ("orders", "plain"):
+        done = type_("ls", name)
+        folder = tmp_path / "home" / "quarantine" / "plain"
+        assert (done.exit_code, done.stdout) == (0, f"plain: no message is set aside on this host, in {folder}.\n")
+        assert (type_("purge", name, "--yes").exit_code, aws.counts("plain").visible) == (0, 1)
+    other = flow.replace("flows:\n", "").replace("  orders:", "  other:") + "    known_as: else\n"
+    Path("halocline.yaml").write_text(flow + other)
+    assert [type_("ls", name).exit_code for name in ("orders", "other")] == [0, 0]
+    done = type_("purge", "plain", "--yes")
+    assert (done.exit_code, "Name the flow: orders or other" in done.stderr, "--as-is" in done.stderr) == (2, True, False)
+    assert aws.counts("plain").visible == 1
+
+
+def test_a_folder_that_is_not_there_is_told(type_: Type, tmp_path: Path) -> None:
+    """A misspelt one is not an empty one; the one of a flow comes with its first message."""
+    done = type_("ls", f"file://{tmp_path}/quarantin")
+    assert (done.exit_code, "there is no folder" in done.stderr) == (2, True)
+    Path("halocline.yaml").write_text(f"{FLOW}    dead_letters: file://{tmp_path}/aside\n")
+    for name in ("orders", f"file://{tmp_path}/aside"):
+        assert type_("ls", name).exit_code == 0
+
+
 def test_a_queue_that_is_not_there_is_told(type_: Type, aws: FakeAWS) -> None:
     """With exit code 2, as every name that is wrong."""
     done = type_("ls", "none")

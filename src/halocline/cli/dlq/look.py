@@ -15,6 +15,7 @@ from halocline.cli.dlq.counted import say_left, say_unseen
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
+    from halocline.cli.dlq.place import Opened
     from halocline.consume.letters.dead_letters import Letter
 
 _SHOWN = 160  # characters of a reason in the table
@@ -45,7 +46,7 @@ def ls(
             for letter in found[:most]:
                 say_json(letter.to_json(body=False))
         else:
-            _show(place.name, found, most=most)
+            _show(place, found, most=most)
         say_left(Tally(unseen=among.unseen))
 
 
@@ -82,12 +83,14 @@ def _is(letter: Letter, begun: str) -> bool:
     return letter.id.startswith(begun) or letter.original.startswith(begun)
 
 
-def _show(name: str, found: list[Letter], *, most: int) -> None:
+def _show(place: Opened, found: list[Letter], *, most: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    name, folder = place.name, getattr(place.queue, "folder", None)
     if not found:
-        out.print(f"{name}: no message is set aside.", markup=False)
+        where = "" if folder is None else f" on this host, in {folder}"
+        out.print(f"{name}: no message is set aside{where}.", markup=False)
         return
     table = Table("id", "set aside", "for", "tries", "reason", box=None, pad_edge=False)
     for one in found[:most]:

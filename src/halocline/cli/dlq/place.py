@@ -70,8 +70,8 @@ def opened(named: str, *, as_is: bool, config: str | None = None, offload: str |
 
     flows = _flows(config)
     queue, dead_letters, meant = _meant(named, flows)
-    own = [flow.known for flow in meant.values() if _is(flow.queue, queue)]
-    known_as = own[0] if len(own) == 1 else None
+    listening = {name: flow for name, flow in (meant or flows).items() if _is(flow.queue, queue)}
+    known = {flow.known for flow in listening.values()}
     first = next(iter(meant.values()), None)
     given: dict[str, Any] = {} if first is None else first.access()
     bucket = offload or (None if first is None else first.offload)
@@ -81,7 +81,15 @@ def opened(named: str, *, as_is: bool, config: str | None = None, offload: str |
 
     said_so = as_is or any(flow.dead_letters is not None and _is(flow.dead_letters, named) for flow in meant.values())
     home = Settings.from_env().home
-    letters = letter_place(queue, home=home, open_queue=open_queue, known_as=known_as, dead_letters=dead_letters, as_is=said_so)
+    letters = letter_place(
+        queue,
+        home=home,
+        open_queue=open_queue,
+        known_as=next(iter(known)) if len(known) == 1 else None,
+        dead_letters=dead_letters,
+        as_is=said_so,
+        flows=sorted(listening),
+    )
     if not meant and flows and isinstance(letters.kept, Redriven):
         sources = letters.kept.sources()
         meant = {name: flow for name, flow in flows.items() if any(_is(flow.queue, source) for source in sources)}

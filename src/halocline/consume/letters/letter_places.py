@@ -87,17 +87,20 @@ def letter_place(
     known_as: str | None = None,
     dead_letters: str | None = None,
     as_is: bool = False,
+    flows: Sequence[str] = (),
 ) -> LetterPlace:
     """The place of the dead letters of the queue or folder that is named, or the place itself: a queue that others name as such.
-    `known_as` and `dead_letters` are what a flow says of it; `as_is` takes the queue that is named, whatever is said of it.
+    `known_as` and `dead_letters` are what a flow says of it, whose letters are in its folder where they have no other place;
+    `as_is` takes the queue that is named, whatever is said of it. `flows` are those that listen to it.
 
-    Raises: FixConfig for a queue that is neither: its messages wait for a worker, and are not to be touched by mistake.
+    Raises: FixConfig for a queue that is neither: its messages wait for a worker, and are not to be touched by mistake; NotFound
+    for a folder that is not there.
     """
     if dead_letters is not None:
         kept = letter_place(dead_letters, home=home, open_queue=open_queue, as_is=True)
         return _with_folder(LetterPlace(kept.queue, kept.name, named), quarantine(home, known_as or name_of(named)))
     if named.startswith("file://"):
-        return LetterPlace(Quarantine(Path(named.removeprefix("file://"))), Path(named).name)
+        return _folder(Path(named.removeprefix("file://")), as_is=as_is)
     name = name_of(named)
     aside = quarantine(home, known_as or name)
     try:
@@ -113,10 +116,24 @@ def letter_place(
         return _with_folder(LetterPlace(own, str(getattr(own, "name", name)), named), aside)
     if queue.sources():
         return LetterPlace(queue, name)
-    if aside.folder.is_dir():
+    if known_as is not None or aside.folder.is_dir():
         return LetterPlace(aside, name, named)
+    if flows:
+        hint = f"Name the flow: {' or '.join(flows)}."
+        raise FixConfig(f"Looking for the dead letters of {name}", "several flows listen to it, known by other names", hint=hint)
     hint = "Name a dead letter queue, or say --as-is to take this one for it: its messages are hidden from workers meanwhile."
     raise FixConfig(f"Looking for the dead letters of {name}", _LIVE, hint=hint)
+
+
+def _folder(folder: Path, *, as_is: bool) -> LetterPlace:
+    """The folder as a place of letters; `as_is`: whether it is there or not, for it comes with the first of them.
+
+    Raises: NotFound.
+    """
+    if not as_is and not folder.is_dir():
+        hint = "A worker makes it with the first message that it sets aside."
+        raise NotFound("Looking for messages that were set aside", f"there is no folder {folder}", hint=hint)
+    return LetterPlace(Quarantine(folder), folder.name)
 
 
 def _with_folder(place: LetterPlace, aside: Quarantine) -> LetterPlace:
