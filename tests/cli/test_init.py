@@ -51,11 +51,13 @@ def test_a_file_is_written_once(desk: PushDesk) -> None:
 def test_what_is_written_passes_the_check_and_runs(desk: PushDesk) -> None:
     """As it stands: the login of the environment, and a table where it was said."""
     desk.emulator.seed({"Account": 5})
-    found = written(desk, "--from", "salesforce", "--object", "Account", "--to", "duckdb:///lake.duckdb")
-    assert list(found.flows) == ["account"]
-    told = desk.type("check")
-    assert (told.exit_code, "ok      org" in told.out) == (0, True), told
-    assert "5 inserted" in desk.type("run", "account").out
+    for to in ("duckdb:///lake.duckdb", "file:lakedir"):
+        found = written(desk, "--from", "salesforce", "--object", "Account", "--to", to)
+        assert list(found.flows) == ["account"]
+        told = desk.type("check")
+        assert (told.exit_code, "ok      org" in told.out, "ok      lake" in told.out) == (0, True, True), told
+        assert "5 inserted" in desk.type("run", "account").out
+    assert Path("lakedir").is_dir()
 
 
 @pytest.mark.parametrize(

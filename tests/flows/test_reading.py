@@ -16,7 +16,7 @@ from halocline.config import Settings
 from halocline.connectors.postgres.client import conninfo
 from halocline.errors import FixConfig, NotFound
 from halocline.flows.configuration import Said
-from halocline.flows.connections import Org, Place, bucket_of, kind_of, uri_of
+from halocline.flows.connections import Org, Place, bucket_of, kind_of, leads_to_bucket, secrets_of, uri_of
 from halocline.flows.json_schema import json_schema
 from halocline.flows.reading import place, read, understood
 
@@ -304,6 +304,31 @@ def test_secrets_are_looked_up_when_they_are_used(monkeypatch: pytest.MonkeyPatc
     folder = Place(kind="folder", uri="s3://b/lake")
     assert (kind_of(folder), bucket_of(folder)) == ("bucket", ("b", "lake/"))
     assert bucket_of("s3://b/x/y") == ("b", "x/y/")
+
+
+def test_in_the_place_of_a_uri_file_begins_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the command line, for a connection and for a flow's own; a file that is there is no folder, and no URI."""
+    monkeypatch.chdir(tmp_path)
+    for connections in (
+        "connections: {lake: 'file:lakedir?format=csv'}",
+        "connections: {lake: {kind: folder, uri: 'file:lakedir?format=csv'}}",
+    ):
+        found = understood(f"{connections}\nflows: {{f: {{kind: sync, objects: [A], to: lake}}}}").connections["lake"]
+        assert (uri_of(found), kind_of(found), leads_to_bucket(found), list(secrets_of(found))) == (
+            "file:lakedir?format=csv",
+            "place",
+            False,
+            [],
+        )
+    assert understood("flows: {f: {kind: sync, objects: [A], to: 'file:lakedir'}}").flow("f").to == "file:lakedir"
+    with pytest.raises(FixConfig, match="leads to a database or folder; a bucket belongs there"):
+        understood("flows: {f: {kind: file, from: 'file:lakedir', object: A, key: K}}")
+    Path("uri").write_text("postgresql://me:secret@host/db")
+    with pytest.raises(FixConfig, match=r"file:uri is a file.*begins a folder.*env:NAME") as caught:
+        uri_of("file:uri")
+    assert "secret" not in str(caught.value)
+    there = Place(kind="database", uri="env:URI", password="file:uri")
+    assert list(secrets_of(there)) == ["env:URI", "file:uri"]
 
 
 # ---- the sample and the schema

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -20,6 +21,7 @@ ENVIRONMENT = "salesforce:"
 """The connection that is there without being named: the login of the `SF_*` variables."""
 
 _REFERENCE = re.compile(r"(env|file|aws-sm):.")
+_FOLDER = "file:"
 _LOGIN = re.compile(r"://(?!/)")
 _SECRET_NAME = re.compile(
     r"(password|passwd|pwd|passphrase|passcode|secret|token|private_key|access_key|api_?key)$", re.IGNORECASE
@@ -29,6 +31,16 @@ _SECRET_NAME = re.compile(
 def is_reference(text: str) -> bool:
     """Whether a text says where a secret is, and is none; `file:PATH` does, and `file:///folder` is a URI."""
     return _REFERENCE.match(text) is not None and "://" not in text
+
+
+def refers(address: str) -> bool:
+    """Whether a text in the place of a URI is a reference to one; there `file:` begins a folder, as on the command line."""
+    return is_reference(address) and not is_folder(address)
+
+
+def is_folder(address: str) -> bool:
+    """Whether a text in the place of a URI is `file:folder`."""
+    return is_reference(address) and address.startswith(_FOLDER)
 
 
 def holds_password(uri: str) -> bool:
@@ -51,14 +63,14 @@ def checked_address(text: str) -> str:
     Raises: ValueError, without the text.
     """
     scheme = text.partition(":")[0].lower()
-    if is_reference(text):
+    if refers(text):
         return text
     known = [one for about in registry.abouts() for one in about.schemes]
     if text.startswith(("$", "{{", "%")) or "${" in text:
         raise ValueError("a variable is written env:NAME, and stands for the whole URI")
     if "://" not in text and text.lower().endswith((".duckdb", ".db", ".sqlite", ".csv", ".parquet")):
         raise ValueError("it is a path, and no URI: write duckdb:///FILE, sqlite:///FILE, or file:///FOLDER for tables of files")
-    if scheme not in known or "://" not in text:
+    if scheme not in known or not ("://" in text or is_folder(text)):
         raise ValueError(f"it is no URI that is known; begin with one of {', '.join(f'{one}://' for one in known)}, or env:")
     if holds_password(text):
         raise ValueError("the URI holds a password; give it as `password: env:NAME` beside `uri:`, or the whole as env:NAME")
@@ -179,8 +191,11 @@ def leads_to_bucket(connection: Connection) -> bool:
 
 def secrets_of(connection: Connection) -> Iterator[str]:
     """The references that a connection holds."""
-    values = [connection] if isinstance(connection, str) else connection.model_dump(exclude_none=True).values()
-    yield from (value for value in values if isinstance(value, str) and is_reference(value))
+    if isinstance(connection, (str, Place)):
+        yield from filter(refers, [_said(connection)])
+    if not isinstance(connection, str):
+        values = connection.model_dump(exclude={"uri"}, exclude_none=True).values()
+        yield from (value for value in values if isinstance(value, str) and is_reference(value))
 
 
 def uri_of(connection: Connection) -> str:
@@ -197,9 +212,24 @@ def uri_of(connection: Connection) -> str:
     return uri if password is None else _with_password(uri, password)
 
 
+def _said(connection: str | Place) -> str:
+    return connection if isinstance(connection, str) else connection.uri
+
+
 def _address(connection: str | Place) -> str:
-    address = connection if isinstance(connection, str) else connection.uri
-    return secret(address) if is_reference(address) else address
+    address = _said(connection)
+    if is_folder(address) and _is_file(address.removeprefix(_FOLDER)):
+        cause = f"{address} is a file, and in the place of a URI `file:` begins a folder of tables"
+        hint = "For a URI that holds a password write env:NAME or aws-sm:NAME#KEY, or `password: file:PATH` beside `uri:`."
+        raise FixConfig("Opening a connection", cause, hint=hint)
+    return secret(address) if refers(address) else address
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).expanduser().is_file()
+    except OSError:  # whoever opens the folder will tell
+        return False
 
 
 def _with_password(uri: str, password: str) -> str:

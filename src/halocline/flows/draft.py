@@ -11,7 +11,7 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from halocline.errors import FixConfig
-from halocline.flows.connections import checked_address, is_reference
+from halocline.flows.connections import checked_address, is_reference, refers
 
 KINDS = ("sync", "push", "file", "listen", "tables")
 SALESFORCE = "salesforce"
@@ -98,7 +98,7 @@ class Draft:
 
     def _file(self) -> Iterator[str]:
         yield from ("kind: file", f"from: {self._place('source')}")
-        if not self.source.startswith("s3://") and not is_reference(self.source):
+        if not self.source.startswith("s3://") and not refers(self.source):
             raise FixConfig(_DOING, f"{self.source!r} is no bucket", hint="Give --from s3://bucket/prefix/.")
         yield from self._writing()
         yield from _COMMENTS["file"]
@@ -175,9 +175,9 @@ def _refuse_secret(place: str) -> None:
 
 
 def _named(place: str, role: str) -> str:
-    if is_reference(place):
+    if refers(place):
         return "app" if role == "source" else "warehouse"
-    scheme = place.partition("://")[0].lower()
+    scheme = place.partition(":")[0].lower()
     if scheme == "s3":
         return "landing" if role == "source" else "lake"
     if scheme in {"duckdb", "sqlite", "file"}:

@@ -13,7 +13,17 @@ from halocline.document import Document, Place, parsed
 from halocline.errors import FixConfig
 from halocline.flows import connections
 from halocline.flows.configuration import NAME, AnyFlow, Books, Configuration, Lambda, Said
-from halocline.flows.connections import Bucket, Connection, Org, bucket_of, checked_address, is_reference, kind_of, secrets_of
+from halocline.flows.connections import (
+    Bucket,
+    Connection,
+    Org,
+    bucket_of,
+    checked_address,
+    is_folder,
+    kind_of,
+    refers,
+    secrets_of,
+)
 from halocline.flows.files import Execution, FileFlow
 from halocline.flows.listen import ListenFlow
 from halocline.flows.push import PushFlow
@@ -214,7 +224,7 @@ def _wrong_references(said: Said, document: Document) -> Iterator[tuple[int, str
 
 def _wrong_reference(known: Mapping[str, Connection], name: str, wanted: tuple[str, ...]) -> str | None:
     """What is wrong with the name of a connection, or with the URI in its place, which is not shown."""
-    if name not in known and "://" not in name:
+    if name not in known and not ("://" in name or is_folder(name)):
         if name == "salesforce" and wanted == ("salesforce",):
             hint = "Leave it out for the org of the SF_* variables, or name a connection of the kind salesforce."
         else:
@@ -266,7 +276,7 @@ _A = {"salesforce": "a Salesforce org", "bucket": "a bucket", "place": "a databa
 
 
 def _may_be(connection: Connection, wanted: tuple[str, ...]) -> bool:
-    return isinstance(connection, str) and is_reference(connection) and wanted != ("salesforce",)
+    return isinstance(connection, str) and refers(connection) and wanted != ("salesforce",)
 
 
 def _references(flow: AnyFlow) -> Iterator[tuple[str, str, tuple[str, ...]]]:
