@@ -15,6 +15,7 @@ from halocline.spool import Spool
 from halocline.standard_sql import quoted
 from halocline.testing.destinations import DestinationSuite
 from halocline.testing.histories import HistoryLaws
+from halocline.testing.standing import StandingLaws
 from halocline.testing.together import TogetherLaws
 
 
@@ -33,7 +34,7 @@ class _Suite(DestinationSuite):
         cursor.execute(f"DROP TABLE {quoted(target.schema or 'main', target.table)}")
 
 
-class TestFile(_Suite, HistoryLaws, TogetherLaws):
+class TestFile(_Suite, HistoryLaws, StandingLaws, TogetherLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         return open_destination(f"duckdb:///{folder}/lake.duckdb", spool=spool, memory_limit="200MB", threads=1)
 

@@ -20,6 +20,7 @@ from halocline.connectors.postgres import open_destination
 from halocline.spool import Spool
 from halocline.testing.destinations import SCHEMA, DestinationSuite
 from halocline.testing.histories import HistoryLaws
+from halocline.testing.standing import StandingLaws
 from halocline.testing.together import TogetherLaws
 
 _SPELLED = {name.lower(): name for name in (*SCHEMA.names, "New__c")}
@@ -56,7 +57,7 @@ class _Suite(DestinationSuite):
         return self.__dict__.setdefault("_opened", [])
 
 
-class TestUri(_Suite, HistoryLaws, TogetherLaws):
+class TestUri(_Suite, HistoryLaws, StandingLaws, TogetherLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         with self.server.place(folder) as place:
             destination = open_destination(place.uri(), spool=spool)

@@ -18,12 +18,13 @@ from halocline.connector import Destination, Target
 from halocline.connectors.snowflake import open_destination
 from halocline.spool import Spool
 from halocline.testing.destinations import SCHEMA, DestinationSuite, Way
+from halocline.testing.standing import StandingLaws
 from halocline.testing.together import TogetherLaws
 
 _SPELLED = {name.upper(): name for name in (*SCHEMA.names, "New__c")}
 
 
-class TestSnowflake(DestinationSuite, TogetherLaws):
+class TestSnowflake(DestinationSuite, StandingLaws, TogetherLaws):
     """The suite names columns as the source does; in Snowflake they are upper case."""
 
     LATER: ClassVar = frozenset(

@@ -15,6 +15,7 @@ from halocline.connectors.sqlite.types import array_of
 from halocline.spool import Spool
 from halocline.standard_sql import quoted
 from halocline.testing.destinations import DestinationSuite
+from halocline.testing.standing import StandingLaws
 from halocline.testing.together import TogetherLaws
 
 
@@ -33,7 +34,7 @@ class _Suite(DestinationSuite):
             beside.execute(f"DROP TABLE {quoted(name_of(target))}")
 
 
-class TestFile(_Suite, TogetherLaws):
+class TestFile(_Suite, StandingLaws, TogetherLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         return open_destination(f"sqlite:///{folder}/lake.sqlite", spool=spool, memory_limit="200MB")
 

@@ -216,7 +216,7 @@ class FilesUnit:
         if plan.mode is Mode.REPLACE:
             schema = changed(plan.schema, columns=(*plan.schema.columns, *table.commit.only_here(plan.schema)))
         by = partitions(self._by(table, plan), schema)
-        return Shape(format_of(self._format(table, plan)), schema, by, plan.flag_columns)
+        return Shape(format_of(self._format(table, plan)), schema, plan.key, by, plan.flag_columns)
 
     def _format(self, table: Table, plan: Plan) -> str:
         """The format that the options name; a merge goes on in the table's."""

@@ -27,7 +27,8 @@ _LAYOUT = 1  # raised when an older Halocline could not read what this one write
 class DataFile:
     """One data file: `path` below the table's folder, `rows`, of which `live` are not marked as deleted, and the range of keys.
 
-    `low` and `high` are keys as text (`keys.key_of`), in the order of their bytes; `partition` is the folder.
+    `low` and `high` are keys as text (`keys.key_of`), in the order of their bytes; `key` is the columns of which (none: nobody
+    noted them). `partition` is the folder.
     """
 
     path: str
@@ -38,10 +39,17 @@ class DataFile:
     low: str
     high: str
     partition: str = ""
+    key: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """This value as plain JSON data."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__slots__} | {"key": list(self.key)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DataFile:
+        """The value that `to_json` wrote."""
+        values = {name: data[name] for name in cls.__slots__ if name != "key"}
+        return cls(**values, key=tuple(data.get("key", ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +113,7 @@ class Commit:
                 raise FixConfig(doing, "a newer Halocline wrote it", hint="Install that one here too.")
             _hold_sum(read)
             values = {key: read[key] for key in cls.__slots__}
-            values["files"] = tuple(DataFile(**{key: one[key] for key in DataFile.__slots__}) for one in values["files"])
+            values["files"] = tuple(map(DataFile.from_json, values["files"]))
             values["schema"] = Schema.from_json(values["schema"])
             values["partition_by"] = tuple(values["partition_by"])
             return cls(**values)

@@ -28,10 +28,11 @@ _AGAIN = "Reading rows that wait in the spool folder"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What all data files of a commit have in common: format, columns, folders, and the columns that mark deleted rows."""
+    """What all data files of a commit have in common: format, columns, key, folders, and the columns that mark deleted rows."""
 
     format: Format
     schema: Schema
+    key: tuple[str, ...]
     by: Sequence[Partition]
     flags: Sequence[str]
 
@@ -139,7 +140,8 @@ class Output:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         name = self.names.next(opened.partition)
         low, high = opened.low or "", opened.high or ""
-        self.made.append(DataFile(name, opened.rows, opened.live, size, digest, low, high, opened.partition))
+        made = DataFile(name, opened.rows, opened.live, size, digest, low, high, opened.partition, self.shape.key)
+        self.made.append(made)
         self.table.storage.bring(opened.path, self.table.name_of(name))
         discard(opened.path)
 

@@ -75,9 +75,11 @@ class Table:
                 yield from self.format.hits(path, schema, key=key, keys=keys)
 
     def hits_by_key(self, number: int, schema: Schema, *, key: Sequence[str], keys: pa.Array) -> Iterator[pa.Table]:
-        """Likewise by the table's own key, in the data file of that number, which is not opened when its keys lie elsewhere."""
+        """Likewise in the data file of that number, which is not opened when it was written by this key, with others of it."""
         file = self.commit.files[number]
-        yield from self.hits(file, schema, key=key, keys=between(keys, low=file.low, high=file.high))
+        if [name.lower() for name in file.key] == [name.lower() for name in key]:
+            keys = between(keys, low=file.low, high=file.high)
+        yield from self.hits(file, schema, key=key, keys=keys)
 
     def widened(self, schema: Schema) -> Schema:
         """The table's columns, and those that only `schema` has."""
