@@ -152,6 +152,8 @@ def test_rows_that_can_never_be_sent_are_told_and_the_others_are_sent(make: Make
         {"Code__c": "k", "Account": {"A__c": 1, "B__c": 2}},
         {"Code__c": "l", "Account.A__c": 1, "User:Account.B__c": 2},
         {"Code__c": "m", "Account.": 1},
+        {"Code__c": "n", "LastName": {"first": "x"}},
+        {"Code__c": "o", "AccountId": {"A__c": 1}},
     ]
     made, refused = make(rows, UPSERT)
     assert {one.row: one.code for one in refused} == {
@@ -161,11 +163,13 @@ def test_rows_that_can_never_be_sent_are_told_and_the_others_are_sent(make: Make
     assert {one.fate for one in refused} == {Fate.NOT_SENT}
     assert [one.row for one in refused] == sorted(one.row for one in refused if one.row is not None)
     assert all(one.message for one in refused)
-    assert {one.row: one.fields for one in refused if one.row in (2, 8, 16)} == {
+    assert {one.row: one.fields for one in refused if one.row in (2, 8, 16, 18)} == {
         2: ("Code__c",),
         8: ("LastName",),
         16: ("Account.A__c", "User:Account.B__c"),
+        18: ("LastName",),
     }
+    assert refused[-1].message == "AccountId: a dict is no value of a field; a record is looked up by Account, not by AccountId"
     assert bodies(made) == {0: {"Code__c": "a", "LastName": "x"}, 4: {"Code__c": 0}}
 
 
@@ -349,6 +353,26 @@ def test_lookups_by_a_key_travel_in_both_ways(make: Make) -> None:
         1: {"Owner": {"attributes": {"type": "User"}, "Username": "v"}},
     }
     assert cells(make(rows, by(INSERT, api=Api.BULK))[0])[1] == {"User:Owner.Username": "v"}
+
+
+def test_a_struct_is_a_lookup_or_refused_as_a_whole(make: Make) -> None:
+    """Its parts would be columns that the object does not have, for which Salesforce fails a whole job."""
+    parents = pa.array([{"Username": "u"}, None])
+    made, _ = make(pa.RecordBatch.from_pydict({"LastName": ["a", "b"], "Owner": parents}), by(INSERT, nulls=Nulls.KEEP))
+    assert bodies(made) == {0: {"LastName": "a", "Owner": {"Username": "u"}}, 1: {"LastName": "b"}}
+    table = pa.RecordBatch.from_pydict({"LastName": parents})
+    with pytest.raises(FixConfig, match=r"column LastName is a struct<.*LastName is no lookup"):
+        make(table, INSERT)
+    assert make(table, INSERT, describe={})[1] == [], "nothing is known of the object"
+    assert bodies(make(pa.RecordBatch.from_pydict({"Id": [ID, ID], "LastName": parents}), DELETE)[0]) == {1: ID}
+
+
+@pytest.mark.parametrize("attributes", [{"type": "Contact", "url": "/x"}, "{}"])
+def test_the_attributes_of_a_query_are_not_sent_back(make: Make, attributes: object) -> None:
+    """In dicts as in tables."""
+    rows = [{"attributes": attributes, "LastName": "a"}]
+    for told in (rows, pa.RecordBatch.from_pylist(rows)):
+        assert bodies(make(told, INSERT)[0]) == {0: {"LastName": "a"}}
 
 
 # ---- how rows travel

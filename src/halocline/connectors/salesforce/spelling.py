@@ -22,7 +22,7 @@ from typing import Any
 from uuid import UUID
 
 CLEARED = "#N/A"  # a cell of this text clears the field, so no field can be set to it by Bulk
-_ATTRIBUTES = "attributes"
+ATTRIBUTES = "attributes"  # what Salesforce says of a record beside its fields; it is not sent back
 _MOST_DIGITS = 400  # ours: no double is longer, and a Decimal may stand for more digits than there is memory
 
 
@@ -42,7 +42,7 @@ def json_record(record: Mapping[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     seen: set[str] = set()
     for name, value in record.items():
-        if name == _ATTRIBUTES:
+        if name == ATTRIBUTES:
             continue
         _once(name, seen)
         if "." in name:
@@ -61,7 +61,7 @@ def flat_record(record: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     seen: set[str] = set()
     for name, value in record.items():
-        if name == _ATTRIBUTES:
+        if name == ATTRIBUTES:
             continue
         spelled, inner = _flattened(name, value) if isinstance(value, Mapping) else (name, value)
         _once(spelled, seen)
@@ -114,14 +114,14 @@ def _lookup(name: str, value: object) -> tuple[str, dict[str, Any] | None]:
     told = _json(name, value)
     if told is None:
         return relationship, None
-    return relationship, {**({_ATTRIBUTES: {"type": kind}} if kind else {}), key: told}
+    return relationship, {**({ATTRIBUTES: {"type": kind}} if kind else {}), key: told}
 
 
 def _flattened(name: str, value: Mapping[str, Any]) -> tuple[str, Any]:
-    keys = [key for key in value if key != _ATTRIBUTES]
+    keys = [key for key in value if key != ATTRIBUTES]
     if len(keys) != 1:
         raise CannotSpell(name, f"a lookup names one key of the other object, and {name} names {len(keys)}")
-    attributes = value.get(_ATTRIBUTES)
+    attributes = value.get(ATTRIBUTES)
     kind = attributes.get("type") if isinstance(attributes, Mapping) else None
     return f"{f'{kind}:' if kind else ''}{name}.{keys[0]}", value[keys[0]]
 
@@ -138,7 +138,7 @@ def _json(field: str, value: object) -> Any:
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode()  # REST API Developer Guide, "Insert or Update Blob Data"
     if isinstance(value, Mapping):
-        return {key: inner if key == _ATTRIBUTES else _json(f"{field}.{key}", inner) for key, inner in value.items()}
+        return {key: inner if key == ATTRIBUTES else _json(f"{field}.{key}", inner) for key, inner in value.items()}
     return _text(field, value)
 
 

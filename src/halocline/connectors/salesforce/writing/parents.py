@@ -56,6 +56,26 @@ def relationship(name: str) -> str | None:
     return path.rpartition(":")[2].lower() if dot else None
 
 
+class Nesting:
+    """Where a record may stand in a field's place: under a relationship of the object; anywhere, where that has no describe."""
+
+    def __init__(self, describe: Mapping[str, Any]) -> None:
+        references = [field for field in describe.get("fields", ()) if field.get("relationshipName")]
+        self._any = not describe.get("fields")
+        self._relationships = {str(field["relationshipName"]).lower() for field in references}
+        self._by_field = {str(field["name"]).lower(): str(field["relationshipName"]) for field in references}
+
+    def refusal(self, name: str) -> str | None:
+        """Why no record may stand under this name; None where one may. Salesforce would fail a whole Bulk job for it."""
+        told = name.rpartition(":")[2].lower()
+        if self._any or told in self._relationships:
+            return None
+        meant = self._by_field.get(told)
+        return (
+            f"a record is looked up by {meant}, not by {name}" if meant else f"{name} is no lookup, so no record can stand there"
+        )
+
+
 def hashes_of(frames: Frames, column: str) -> pa.Array:
     """A number for the parent of each row, null where it has none. Two parents with one number would be mixed, no more."""
     parts = [_hashed(batch.column(column)) for batch in frames.batches([column])]

@@ -27,7 +27,7 @@ from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.cells import flat_batch, is_text, places, spelled_column
 from halocline.connectors.salesforce.collections import AN_ID
 from halocline.connectors.salesforce.results import not_sent
-from halocline.connectors.salesforce.spelling import CannotSpell, cell, flat_record
+from halocline.connectors.salesforce.spelling import ATTRIBUTES, CannotSpell, cell, flat_record
 from halocline.connectors.salesforce.writing import parents
 from halocline.connectors.salesforce.writing.cargo import PLAN_FILE, Prepared
 from halocline.connectors.salesforce.writing.folding import column_of, hashed, key_of
@@ -77,7 +77,7 @@ class Staging:
             folder.mkdir(parents=True, mode=0o700, exist_ok=True)
             for sheet in folder.glob("sheet-*.csv"):  # of a planning that died
                 sheet.unlink()
-        self._columns = _Columns(order)
+        self._columns = _Columns(order, parents.Nesting(describe))
         self._types = types_of(describe)
         self._filled: dict[str, None] = {}  # the fields, in order, that any staged row has
         self._staged = Frames(folder / STAGED)
@@ -156,10 +156,11 @@ _INTS = {int, type(None), _Missing}
 class _Columns:
     """The columns of one load: it turns rows into staged batches and remembers the fields' names as first spelled."""
 
-    def __init__(self, order: WriteOrder) -> None:
+    def __init__(self, order: WriteOrder, nesting: parents.Nesting) -> None:
         self.names: dict[str, str] = {}  # lower case -> as first spelled
         self.kinds: set[str] = set()  # the fields, as spelled, that ever had a value that is no text in JSON
         self._order = order
+        self._nesting = nesting
         self._only = order.needed if order.mode in (SyncMode.DELETE, SyncMode.HARD_DELETE) else None
         self._null = "" if order.nulls is Nulls.CLEAR else None
         self._shapes: dict[tuple[Any, ...], tuple[str, ...]] = {}
@@ -184,7 +185,7 @@ class _Columns:
     def _of_arrow(self, batch: pa.RecordBatch, numbers: Sequence[int]) -> tuple[pa.RecordBatch, _Doubts]:
         if (batch.schema.metadata or {}).get(b"halocline") == b"prepared":
             return self._of_prepared(batch, numbers), {}
-        flat, doubts = flat_batch(batch), _Doubts()
+        flat, doubts = flat_batch(self._nested(batch)), _Doubts()
         columns: dict[str, pa.Array] = {ROW: pa.array(numbers, pa.int64())}
         for given, column in zip(flat.schema.names, flat.columns, strict=True):
             if self._only is not None and given.lower() != self._only.lower():
@@ -198,6 +199,15 @@ class _Columns:
             columns[name] = texts if self._null is None else pc.fill_null(texts, self._null)
             self._mark(columns, name, kinds=_kind_of(decoded.type))
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)), doubts
+
+    def _nested(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch without the `attributes` of rows that were queried. Raises: FixConfig for a struct that is no lookup."""
+        structs = [one for one in batch.schema if pa.types.is_struct(one.type) and one.name != ATTRIBUTES]
+        for one in structs if self._only is None else ():
+            if (refusal := self._nesting.refusal(one.name)) is not None:
+                hint = "Take its parts out in the query, each under the name of a field, or map them."
+                raise FixConfig("Reading the table", f"the column {one.name} is a {one.type}; {refusal}", hint=hint)
+        return batch.drop_columns([ATTRIBUTES]) if ATTRIBUTES in batch.schema.names else batch
 
     def _of_prepared(self, batch: pa.RecordBatch, numbers: Sequence[int]) -> pa.RecordBatch:
         names = {name: self._named(name) for name in fields_of(batch.schema)}
@@ -261,9 +271,11 @@ class _Columns:
         names = self._shape(tuple(row))
         if names is not None and len(names) == len(values) and not any(isinstance(value, Mapping) for value in values):
             return dict(zip(names, values, strict=True))
-        for name in row:
+        for name, value in row.items():
             if not isinstance(name, str):
                 raise CannotSpell(str(name), f"{name!r} is no name of a field")
+            if isinstance(value, Mapping) and name != ATTRIBUTES and (refusal := self._nesting.refusal(name)) is not None:
+                raise CannotSpell(name, f"a {type(value).__name__} is no value of a field; {refusal}")
         flat = flat_record(row)
         for name in flat:
             _check_name(name)
