@@ -171,7 +171,7 @@ def test_pandas_tables_that_are_no_rows_are_refused(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     with pytest.raises(FixConfig, match="3 rows have no columns"):
         rows_of(pandas.DataFrame(index=range(3)), folder=tmp_path)
-    with pytest.raises(FixConfig, match="two columns have the same name"):
+    with pytest.raises(FixConfig, match="two columns are called 'a'"):
         rows_of(pandas.DataFrame([[1, 2]], columns=["a", "a"]), folder=tmp_path)
     assert all_of(rows_of(pandas.DataFrame(), folder=tmp_path)) == []
     assert all_of(rows_of(pandas.DataFrame({0: [1]}), folder=tmp_path)) == [{"0": 1}]

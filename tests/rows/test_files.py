@@ -109,7 +109,7 @@ def test_csv_of_many_shapes(data: bytes, told: list[Any], tmp_path: Path) -> Non
         (b'a,b\n"6" x 4" board",Y\n', "line 2 has text behind a closing quote"),
         (b'a,b\nx,"y"z"\nw","v"\n', "line 2 has text behind a closing quote"),
         (b'a,b\n""x,"y"\n', "line 2 has text behind a closing quote"),
-        ("a,b\n1,2\n".encode("utf-16-le"), 'perhaps encoding="utf-16"'),
+        ("a,b\n1,2\n".encode("utf-16-le"), 'perhaps encoding="utf-16-le"'),
     ],
 )
 def test_a_csv_file_that_is_wrong_names_the_place(data: bytes, told: str, tmp_path: Path) -> None:
@@ -133,6 +133,16 @@ def test_a_csv_file_that_is_wrong_names_the_place(data: bytes, told: str, tmp_pa
         ("a,b\n1,é\n".encode("utf-16-le"), "utf-8", 'perhaps encoding="utf-16-le"'),
         ("a,b\n1,é\n".encode("utf-16-be"), "utf-8", 'perhaps encoding="utf-16-be"'),
         (b"a,b\n1,\x81\n", "cp1252", "byte 6 (0x81, in line 2) is not cp1252"),
+        (
+            "a,b\n1,2\n".encode("utf-16-le"),
+            "utf-16",
+            'it is not text in utf-16. Say which encoding it has, perhaps encoding="utf-16-le"',
+        ),
+        ("a,b\n1,2\n".encode("utf-16-be"), "utf-16", 'perhaps encoding="utf-16-be"'),
+        (b"a,b\n1,2\n", "utf-16", 'perhaps encoding="utf-8"'),
+        ("a,é\n1,2\n".encode(), "idna", 'it is not text in idna. Say which encoding it has, perhaps encoding="utf-8"'),
+        (b"a,b\n1,\\ud800\n", "unicode_escape", "it is not text in unicode_escape"),
+        (b"a,b\n", "undefined", "it is not text in undefined"),
         (b"a,b\n", "klingon", "unknown encoding: klingon"),
         (b"a,b\n", "base64", "is not a text encoding"),
     ],
@@ -142,6 +152,14 @@ def test_a_wrong_encoding_names_the_byte(data: bytes, encoding: str, told: str, 
     with pytest.raises(FixConfig) as caught:
         opened(tmp_path, data, encoding=encoding)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.tsv", "a.jsonl.gz"])
+def test_utf_16_without_its_mark_is_told(name: str, tmp_path: Path) -> None:
+    """In a file of any kind: Python then names no byte."""
+    data = '[{"a": 1}]'.encode("utf-16-le")
+    with pytest.raises(FixConfig, match=r"it is not text in utf-16\. .*--encoding utf-16-le"):
+        opened(tmp_path, gzip.compress(data) if name.endswith(".gz") else data, name=name, encoding="utf-16")
 
 
 def test_a_txt_file_is_csv_once_its_delimiter_is_said(tmp_path: Path) -> None:

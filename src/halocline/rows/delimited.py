@@ -23,7 +23,7 @@ from halocline.push.order import Nulls
 from halocline.quantity import quantity
 from halocline.rows.columns import ColumnRows, spooled
 from halocline.rows.hold import Readable
-from halocline.rows.text import opened, undecodable
+from halocline.rows.text import opened, undecodable, which_encoding
 from halocline.rows.texts import TextCsv
 
 CLEARS = "#N/A"  # what clears a field in CSV files, where an empty cell leaves it: the meaning that Bulk API 2.0 gives them
@@ -65,8 +65,7 @@ def _header(path: Path, *, encoding: str, delimiter: str) -> tuple[str, ...]:
     if not names:
         raise FixConfig(doing, "its first line is empty", hint="The first line is the header, with the names of the columns.")
     if any("\0" in name for name in names):
-        hint = 'Say which encoding it has, perhaps encoding="utf-16" (--encoding utf-16).'
-        raise FixConfig(doing, "the header holds zero bytes", hint=hint)
+        raise FixConfig(doing, "the header holds zero bytes", hint=which_encoding(path, encoding))
     if "" in names:
         at = names.index("") + 1
         raise FixConfig(doing, f"column {at} of the header has no name", hint="Name it, or take the column out of the file.")

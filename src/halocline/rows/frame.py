@@ -52,7 +52,8 @@ def frame_rows(frame: Any, *, name: str = "rows") -> ColumnRows | FrameRows:
     """
     names = [str(column) for column in frame.columns]
     if len(set(names)) != len(names) or (len(frame) and not names):
-        cause = "two columns have the same name" if names else f"its {quantity(len(frame), 'row has')} no columns"
+        twice = next((name for at, name in enumerate(names) if name in names[:at]), "")
+        cause = f"two columns are called {twice!r}" if names else f"its {quantity(len(frame), 'row has')} no columns"
         raise FixConfig("Reading the pandas table", cause, hint="Pass a table with the fields as columns, each named once.")
     if any(_is_mixed(frame.iloc[:, at]) for at in range(len(names))):
         return FrameRows(frame, name=name)

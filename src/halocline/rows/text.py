@@ -6,7 +6,7 @@ import codecs
 import io
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,7 +49,7 @@ def reading(path: Path, encoding: str = "utf-8") -> Iterator[None]:
     doing = f"Reading {path.name}"
     try:
         yield
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:  # not always of bytes: a codec misses its mark, or gives what is no text (lone surrogates)
         raise undecodable(path, encoding) from error
     except LookupError as error:
         if isinstance(error, (KeyError, IndexError)):
@@ -76,24 +76,30 @@ def missing(path: Path) -> NotFound:
 def undecodable(path: Path, encoding: str) -> FixConfig:
     """The error for a file of another encoding; says where its first wrong byte is."""
     doing = f"Reading {path.name}"
+    hint = which_encoding(path, encoding)
     with _bytes_of(path) as file:
-        begins = file.peek(64)[:64]
-        wide = begins.startswith(_WIDE)
-        zeros = (begins[::2].count(0), begins[1::2].count(0))  # texts of our letters in two bytes each, without the mark
         found = _first_wrong(file, encoding)
-    if not wide and any(zeros):
-        likely = "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"
-    else:
-        likely = "utf-16" if wide else "cp1252" if codecs.lookup(encoding).name in _UTF8 else "utf-8"
-    hint = f'Say which encoding it has, perhaps encoding="{likely}" (--encoding {likely}).'
     if found is None:
         return FixConfig(doing, f"it is not text in {encoding}", hint=hint)
     at, line, byte = found
     return FixConfig(doing, f"byte {at:,} (0x{byte:02x}, in line {line:,}) is not {encoding}", hint=hint, line=line, byte=at)
 
 
+def which_encoding(path: Path, encoding: str) -> str:
+    """What to try with a file that is not in `encoding`."""
+    with _bytes_of(path) as file:
+        begins = file.peek(64)[:64]
+    wide = begins.startswith(_WIDE)
+    zeros = (begins[::2].count(0), begins[1::2].count(0))  # texts of our letters in two bytes each, without the mark
+    if not wide and any(zeros):
+        likely = "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"
+    else:
+        likely = "utf-16" if wide else "cp1252" if codecs.lookup(encoding).name in _UTF8 else "utf-8"
+    return f'Say which encoding it has, perhaps encoding="{likely}" (--encoding {likely}).'
+
+
 def _first_wrong(file: io.BufferedReader, encoding: str) -> tuple[int, int, int] | None:
-    """The first byte that cannot be decoded: its place from 0, its line from 1, and what it is."""
+    """The first byte that cannot be decoded: its place from 0, its line from 1, what it is; None where the codec names none."""
     decoder, done, line, more = codecs.getincrementaldecoder(encoding)(), 0, 1, True
     while more:
         data = file.read(_CHUNK_BYTES)
@@ -103,7 +109,11 @@ def _first_wrong(file: io.BufferedReader, encoding: str) -> tuple[int, int, int]
         except UnicodeDecodeError as error:
             before = error.object[: error.start]
             start = done - (len(error.object) - len(data))  # the decoder had held some bytes back
-            return start + error.start, line + before.decode(encoding, "replace").count("\n"), error.object[error.start]
+            with suppress(UnicodeError):  # idna knows no "replace"
+                return start + error.start, line + before.decode(encoding, "replace").count("\n"), error.object[error.start]
+            return None
+        except UnicodeError:  # of no byte: UTF-16 without its mark
+            return None
         done += len(data)
     return None
 

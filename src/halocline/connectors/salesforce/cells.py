@@ -147,9 +147,12 @@ def flat_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     """
     while any(pa.types.is_struct(one.type) for one in batch.schema):
         batch = pa.Table.from_batches([batch]).flatten().combine_chunks().to_batches()[0]
-    lower = [name.lower() for name in batch.schema.names]
-    if len(set(lower)) != len(lower):
-        raise FixConfig("Reading the table", "two columns have the same name (names are the same in any case)")
+    known: dict[str, str] = {}
+    for name in batch.schema.names:
+        if name.lower() in known:
+            cause = f"the columns {known[name.lower()]!r} and {name!r} are one field: names are the same in any case"
+            raise FixConfig("Reading the table", cause, hint="Leave one of them out, or map each to a field of its own.")
+        known[name.lower()] = name
     return batch
 
 
