@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from halocline.cli.left import left_of, standing
 from halocline.emulator.server import Emulator
 from halocline.ledger import Ledger, open_ledger
+from halocline.testing.ledgers import ended_process
 from tests.cli.test_push import accounts
 from tests.system.push_desk import PushDesk, desk_at, push_org
 
@@ -116,6 +119,25 @@ def test_of_a_run_that_was_killed_no_more_is_said_than_is_known(desk: PushDesk, 
     assert left is not None
     assert (left.count, left.run) == ("up to 2", record.run)
     assert str(left).startswith("up to 2 rows are left: ")
+
+
+def test_a_run_that_was_killed_does_not_seem_to_be_at_work(desk: PushDesk, ledger: Ledger) -> None:
+    """Nobody books its end before its flow runs again: until then the list, the run and the JSON tell that, and why."""
+    gone = ended_process()
+    for run, pid in (("killed", gone), ("working", os.getpid())):
+        ledger.start("flow", run=run, pid=pid, host=socket.gethostname())
+    why = f"process {gone} of {socket.gethostname()} is gone"
+    listed, shown = desk.type("runs").out, desk.type("runs", "killed").out
+    assert f"killed died: {why}. The next run of its flow takes it up.\n" in listed
+    assert ["running, but dead" in line for line in listed.splitlines()[1:3]] == [False, True]
+    assert f"died       {why}. The next run of its flow takes it up.\n" in shown
+    assert "died" not in desk.type("runs", "working").out
+    assert {one["run"]: (one["state"], one["dead"]) for one in desk.runs()} == {
+        "killed": ("running", why),
+        "working": ("running", None),
+    }
+    assert [one["dead"] for one in desk.documents("runs", "killed")] == [why]
+    assert [one.state for one in ledger.runs()] == ["running", "running"]
 
 
 def test_a_run_that_is_no_push_leaves_nothing(ledger: Ledger) -> None:

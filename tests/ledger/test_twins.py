@@ -45,6 +45,7 @@ deeds = st.one_of(
     deed(lambda r, le: lambda x: x.note(r, plan={"of": r}, lease=le), run, st.none() | lease),
     deed(lambda r: lambda x: x.acked(r), run),
     deed(lambda f: lambda x: x.abandon_dead(f), flow),
+    deed(lambda _: lambda x: x.dead(), flow),
     deed(lambda r, c: lambda x: x.journal(r).intend(c, [c]), run, chunk),
     deed(lambda r, c: lambda x: x.journal(r).remote(c, "job"), run, chunk),
     deed(lambda r, o: lambda x: x.journal(r).settle(o.chunk, o), run, outcome),

@@ -15,12 +15,15 @@ from halocline.cli.system import the_run
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from halocline.cli.left import Left
     from halocline.ledger import Ledger
     from halocline.outcome import Counts, RunRecord
 
 _LIST = "list"
 _LOOKED_BACK = 200  # runs of the flow, for the one that took a dead one's work up
+_NEXT = "The next run of its flow takes it up."
 
 
 class _Verbs(TyperGroup):
@@ -54,15 +57,16 @@ def runs(
         if run is not None:
             record = the_run(ledger, run)
             heirs = _heirs(ledger.runs(record.flow, limit=_LOOKED_BACK))
-            _show_one(record, _left(record, ledger), heirs=heirs, as_json=as_json)
+            _show_one(record, _left(record, ledger), heirs=heirs, dead=_dead([record], ledger), as_json=as_json)
             return
         found = ledger.runs(flow, limit=limit)
         left = {record.run: there for record in found if (there := _left(record, ledger)) is not None}
+        dead = _dead(found, ledger)
     if as_json:
         for record in found:
-            say_json(_plain(record, left.get(record.run), heirs=_heirs(found)))
+            say_json(_plain(record, left.get(record.run), heirs=_heirs(found), dead=dead))
     else:
-        _show_all(found, left)
+        _show_all(found, left, dead)
 
 
 def _left(record: RunRecord, ledger: Ledger) -> Left | None:
@@ -71,18 +75,30 @@ def _left(record: RunRecord, ledger: Ledger) -> Left | None:
     return left if left is not None and left.run == record.run else None
 
 
+def _dead(records: list[RunRecord], ledger: Ledger) -> Mapping[str, str]:
+    """Which of the runs that are booked as running have died, and why: nobody books that before the next run of their flow."""
+    return ledger.dead() if any(record.state == "running" for record in records) else {}
+
+
 def _heirs(records: list[RunRecord]) -> dict[str, str]:
     """Each sync whose work another of these has gone on with, and that other one."""
     return {str(plan["continues"]): r.run for r in records if (plan := r.plan or {}).get("continues")}
 
 
-def _plain(record: RunRecord, left: Left | None, *, heirs: dict[str, str]) -> dict[str, object]:
+def _plain(record: RunRecord, left: Left | None, *, heirs: dict[str, str], dead: Mapping[str, str]) -> dict[str, object]:
     values = {name: getattr(record, name) for name in record.__slots__}
-    told = {"resumable": left is not None, "left": 0 if left is None else left.rows, "taken_up_by": heirs.get(record.run)}
+    told = {
+        "resumable": left is not None,
+        "left": 0 if left is None else left.rows,
+        "taken_up_by": heirs.get(record.run),
+        "dead": dead.get(record.run),
+    }
     return {**values, "counts": record.counts.to_json(), **told}
 
 
-def _state(record: RunRecord, left: Left | None, heirs: dict[str, str]) -> str:
+def _state(record: RunRecord, left: Left | None, heirs: dict[str, str], dead: Mapping[str, str]) -> str:
+    if record.run in dead:
+        return "running, but dead"
     if record.run in heirs:
         return f"{record.state}, taken up by {heirs[record.run][:8]}"
     if record.state == "done" and record.counts.not_sent and record.error is not None:
@@ -90,7 +106,7 @@ def _state(record: RunRecord, left: Left | None, heirs: dict[str, str]) -> str:
     return record.state if left is None else f"{record.state}, resumable"
 
 
-def _show_all(records: list[RunRecord], left: dict[str, Left]) -> None:
+def _show_all(records: list[RunRecord], left: dict[str, Left], dead: Mapping[str, str]) -> None:
     if not records:
         out.print("No runs yet. `halocline sync` and `halocline push` make one, `halocline demo` makes eight.")
         return
@@ -104,22 +120,26 @@ def _show_all(records: list[RunRecord], left: dict[str, Left]) -> None:
         refused = r.counts.rejected + r.counts.in_doubt + r.counts.not_sent
         numbers = [f"{number:,}" for number in (r.rows_read, r.counts.changed, refused, r.api_calls)]
         there = left.get(r.run)
-        texts = (r.run[:8], r.flow, _state(r, there, heirs), r.method or "", r.started[:19])
+        texts = (r.run[:8], r.flow, _state(r, there, heirs, dead), r.method or "", r.started[:19])
         table.add_row(*map(Text, texts), *numbers, *(() if there is None else (there.count,)))
     out.print(table)
     if left:
         out.print(f"{quantity(len(left), 'run')} can be taken up: `halocline resume`", markup=False)
+    for record in (one for one in records if one.run in dead):
+        out.print(f"{record.run[:8]} died: {dead[record.run]}. {_NEXT}", markup=False, soft_wrap=True)
 
 
-def _show_one(record: RunRecord, left: Left | None, *, heirs: dict[str, str], as_json: bool) -> None:
+def _show_one(record: RunRecord, left: Left | None, *, heirs: dict[str, str], dead: Mapping[str, str], as_json: bool) -> None:
     if as_json:
-        say_json(_plain(record, left, heirs=heirs))
+        say_json(_plain(record, left, heirs=heirs, dead=dead))
         return
-    told = {"state": _state(record, left, heirs), "counts": _counted(record.counts)}
+    told = {"state": _state(record, left, heirs, dead), "counts": _counted(record.counts)}
     for name in record.__slots__:
         if name != "plan":
             value = told.get(name, getattr(record, name))
             out.print(f"{name:<10} {value if value is not None else ''}", markup=False)
+    if record.run in dead:
+        out.print(f"died       {dead[record.run]}. {_NEXT}", markup=False, soft_wrap=True)
     if left is not None:
         out.print(f"left       {left.count}", markup=False)
         out.print(f"resume     `halocline resume {record.run[:8]}`", markup=False)

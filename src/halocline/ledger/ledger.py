@@ -99,6 +99,9 @@ class Aftermath(Protocol):
         intent, again and again until its journal is settled; so dying while recovering loses nothing.
         """
 
+    def dead(self) -> Mapping[str, str]:
+        """The runs of all flows that `abandon_dead` would book as abandoned, each with the reason; nothing is booked."""
+
     def acked(self, run: str) -> None:
         """Book that the source has let go of the receipts of a run. Idempotent.
 

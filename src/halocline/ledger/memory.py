@@ -205,6 +205,12 @@ class MemoryLedger:
                 book.record.run for book in books if book.record.run in dead or (book.record.state != "running" and book.open)
             ]
 
+    def dead(self) -> Mapping[str, str]:
+        """See `Aftermath.dead`."""
+        with self._lock:
+            running = [book for book in self._books.values() if book.record.state == "running"]
+            return {book.record.run: error for book in running if (error := self._death(book))}
+
     def acked(self, run: str) -> None:
         """See `Aftermath.acked`."""
         with self._lock:

@@ -135,6 +135,12 @@ class SqlLedger(ABC):
             named = {run for run, _ in dead} | {run for (run,) in put("unsettled", right=right)}
             return [run for (run,) in put("in_order", right=right) if run in named]
 
+    def dead(self) -> Mapping[str, str]:
+        """See `Aftermath.dead`."""
+        with self._reading() as put:
+            rows = put("all_running", now=stamp(put.now())).fetchall()
+        return {row[0]: error for row in rows if (error := _death(row))}
+
     def acked(self, run: str) -> None:
         """See `Aftermath.acked`."""
         with self._writing_of(run) as put:

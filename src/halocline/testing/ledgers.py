@@ -173,12 +173,17 @@ class LedgerSuite(RetentionLaws):
         """It is named once; with nothing open, there is nothing more to do about it."""
         begin(ledger, "dead", pid=ended_process())
         begin(ledger, "alive")
+        told = ledger.dead()
+        assert list(told) == ["dead"]
+        assert ledger.get("dead").state == "running"
         assert ledger.abandon_dead("Account") == ["dead"]
         assert ledger.abandon_dead("Account") == []
+        assert ledger.dead() == {}
         record = ledger.get("dead")
         assert record.state == "abandoned"
         assert record.finished is not None
         assert "gone" in (record.error or "")
+        assert record.error == told["dead"]
         assert ledger.get("alive").state == "running"
 
     def test_the_dead_of_another_flow_or_host_are_left(self, ledger: Ledger) -> None:
@@ -187,6 +192,7 @@ class LedgerSuite(RetentionLaws):
         begin(ledger, "other", "Contact", pid=ended_process())
         assert ledger.abandon_dead("Account") == []
         assert [r.state for r in ledger.runs()] == ["running", "running"]
+        assert list(ledger.dead()) == ["other"]
 
     @pytest.mark.parametrize("end", ["expired", "released", "claimed anew"])
     def test_a_run_whose_lease_ended_is_abandoned(self, ledger: Ledger, clock: HandClock, end: str) -> None:
@@ -194,13 +200,14 @@ class LedgerSuite(RetentionLaws):
         lease = ledger.claim("Account", "far", ttl_s=TTL_S)
         ledger.start("Account", run="r1", pid=1, host=ELSEWHERE, lease=lease)
         clock.advance(TTL_S - 1)
-        assert ledger.abandon_dead("Account") == []
+        assert (ledger.dead(), ledger.abandon_dead("Account")) == ({}, [])
         if end == "expired":
             clock.advance(1)
         elif end == "released":
             ledger.release(lease)
         else:
             ledger.claim("Account", "far", ttl_s=TTL_S)
+        assert list(ledger.dead()) == ["r1"]
         assert ledger.abandon_dead("Account") == ["r1"]
 
     def test_the_lease_of_the_dead_is_free_at_once(self, ledger: Ledger) -> None:

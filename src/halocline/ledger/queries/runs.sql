@@ -29,6 +29,13 @@ LEFT JOIN leases AS l ON l.flow = coalesce(r.lease, r.flow)
 WHERE coalesce(r.lease, r.flow) = :right AND r.state = 'running'
 ORDER BY r.seq;
 
+-- name: all_running
+SELECT r.run, r.pid, r.host, r.born, r.fence IS NOT NULL AND (l.fence IS NULL OR l.fence <> r.fence OR l.until <= :now)
+FROM runs AS r
+LEFT JOIN leases AS l ON l.flow = coalesce(r.lease, r.flow)
+WHERE r.state = 'running'
+ORDER BY r.seq;
+
 -- name: abandon
 UPDATE runs SET state = 'abandoned', finished = :now, error = :error WHERE run = :run AND state = 'running';
 
