@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 import pydantic
@@ -20,6 +20,7 @@ from halocline.consume.flight.orders import Then
 from halocline.consume.handling.context import Context
 from halocline.consume.handling.handlers import UNREADABLE_TRIES, UnknownEvent, digest_of, payload_of
 from halocline.consume.handling.message import Message, delivery_of
+from halocline.consume.work.attempt import Attempts, End
 from halocline.errors import AlreadyApplied, BadMessage, FixConfig, LeaseLost, RetryLater, Unreadable
 from halocline.idempotency import Claim, State
 from halocline.queues import Delivery
@@ -322,13 +323,129 @@ def wants_a_number(number: int) -> None:
     """Wants what no body is."""
 
 
-@pytest.mark.parametrize("function", [no_parameters, a_generator, an_async_generator, wants_more, wants_a_number])
+class Yields:
+    def __call__(self, message: Any) -> Any:
+        yield message
+
+
+class YieldsLater:
+    async def __call__(self, message: Any) -> Any:
+        yield message
+
+
+class Typed(TypedDict):
+    id: int
+
+
+def wants_a_typed_dict(order: Typed) -> None:
+    """A body is read as one of few kinds."""
+
+
+def wants_perhaps(order: Order | None) -> None:
+    """Likewise."""
+
+
+def wants_typed_dicts(order: list[Typed]) -> None:
+    """Nobody would look at what is in the list."""
+
+
+NOT_CALLED = [
+    no_parameters,
+    a_generator,
+    an_async_generator,
+    wants_more,
+    wants_a_number,
+    Yields(),
+    YieldsLater(),
+    functools.partial(Yields()),
+]
+NOT_CALLED += [wants_a_typed_dict, wants_perhaps, wants_typed_dicts]
+
+
+@pytest.mark.parametrize("function", NOT_CALLED)
 def test_a_function_that_cannot_receive_a_message_is_refused(function: Any) -> None:
     """At registration; a generator too, as calling it would run nothing of it."""
     handlers = Handlers()
-    with pytest.raises(ValueError, match=r"takes no message|is a generator|which no message has"):
+    with pytest.raises(
+        ValueError, match=r"takes no message|is a generator|which no message has|list\[.*Typed\]: .*no form in JSON"
+    ):
         handlers.add_handler(function, "A.b")
     assert handlers.events == ()
+
+
+def test_an_annotation_that_no_body_is_read_as_is_named() -> None:
+    """It is the matter, and not the parameter's name."""
+    with pytest.raises(ValueError, match=r"wants 'order' as .*Typed, which no message has: .*a dataclass"):
+        Handlers().add_handler(wants_a_typed_dict, "A.b")
+
+
+def hides(function: Any) -> Any:
+    """A decorator without `functools.wraps`."""
+
+    def called(message: Any) -> Any:
+        return function(message)
+
+    return called
+
+
+def hides_later(function: Any) -> Any:
+    async def called(message: Any) -> Any:
+        return function(message)
+
+    return called
+
+
+@pytest.mark.parametrize("hiding", [hides, hides_later])
+@pytest.mark.parametrize("function", [a_generator, an_async_generator])
+def test_a_generator_that_was_hidden_is_not_done(function: Any, hiding: Any) -> None:
+    """Its message fails, by whichever way it is handled: nothing of the function was run."""
+    handlers = Handlers()
+    handlers.add_handler(hiding(function), "A.b")
+    message = handlers.message(delivery("A.b"))
+    with pytest.raises(FixConfig, match=r"^Calling the handler .*called: it returned a generator"):
+        handlers.call(message, HERE)
+    with pytest.raises(FixConfig, match="a generator"):
+        asyncio.run(handlers.call_async(message, HERE))
+    alone = Attempts(handlers, queue="users", store=None)
+    for found in (alone.attempt(delivery("A.b")), asyncio.run(alone.attempt_async(delivery("A.b")))):
+        assert (found.end, type(found.error)) == (End.AGAIN, FixConfig)
+
+
+def orders_of(orders: list[Order]) -> object:
+    return orders
+
+
+def models_of(orders: dict[str, list[OrderModel]]) -> object:
+    return orders
+
+
+def structs_of(orders: list[OrderStruct]) -> object:
+    return orders
+
+
+def counts_of(counts: dict[str, int]) -> object:
+    return counts
+
+
+def anything_in(orders: dict[str, Any]) -> object:
+    return orders
+
+
+@pytest.mark.parametrize(
+    ("function", "body", "made", "bad"),
+    [
+        (orders_of, '[{"id": 17}]', [Order(17)], '[{"id": "bad"}]'),
+        (models_of, '{"a": [{"id": 17}]}', {"a": [OrderModel(id=17)]}, '{"a": [{"id": "bad"}]}'),
+        (structs_of, '[{"id": 17}]', [OrderStruct(17)], '[{"id": "bad"}]'),
+        (counts_of, '{"a": 1}', {"a": 1}, '{"a": "bad"}'),
+        (anything_in, '{"a": [1, null]}', {"a": [1, None]}, "[]"),
+    ],
+)
+def test_what_is_in_a_list_or_a_dict_comes_as_the_annotation_says(function: Any, body: str, made: object, bad: str) -> None:
+    """As a model itself does; what does not fit is told."""
+    assert given(function, body) == made
+    with pytest.raises(Unreadable, match=r"its body is no (list|dict)\["):
+        given(function, bad)
 
 
 def test_a_body_that_does_not_fit_is_told_with_its_place() -> None:
@@ -507,7 +624,7 @@ def test_a_method_that_wants_what_no_message_has_is_refused() -> None:
         def one(this, message: Message, database: Any) -> None:
             raise AssertionError("it was called")
 
-    with pytest.raises(ValueError, match="wants 'database', which no message has"):
+    with pytest.raises(FixConfig, match="wants 'database', which no message has"):
         handlers.prepare()
 
 
@@ -540,6 +657,28 @@ def test_a_class_that_wants_arguments_is_told_before_the_first_message() -> None
             raise AssertionError("it was called")
 
     with pytest.raises(FixConfig, match=r"add_handler\(instance.method, event\)"):
+        handlers.prepare()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("cannot connect to db"), SystemExit(0)])
+def test_a_constructor_that_raises_is_told_with_its_place(error: BaseException) -> None:
+    """As the import of a module that fails; an error of ours says itself what to do."""
+    handlers = Handlers()
+
+    class Connects:
+        def __init__(self) -> None:
+            raise error
+
+        @handlers.handler("A.b")
+        def handle(self, message: Message) -> None:
+            raise AssertionError("it was called")
+
+    with pytest.raises(
+        FixConfig, match=rf"the constructor of .*Connects raised {type(error).__name__}: {error} \(.*py:\d+ __init__\)"
+    ):
+        handlers.prepare()
+    error = RetryLater("Connecting", "it is away")
+    with pytest.raises(RetryLater, match="it is away"):
         handlers.prepare()
 
 

@@ -3,7 +3,7 @@
     message, or annotated Message        the message
     context, or annotated Context        the context
     event, attributes, body              those of the message
-    annotated with a model               the body as that model: pydantic, msgspec, a dataclass, dict, list, str
+    annotated with a model               the body as that model: pydantic, msgspec, a dataclass, dict, list, str, list[model]
     the first that is none of these      the message
     any other with a default             nothing
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import types
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from halocline.consume.handling.context import Context
 from halocline.consume.handling.message import Message
 from halocline.consume.handling.methods import INSTANCES, Method, is_method
 from halocline.errors import FixConfig
-from halocline.models import codec_of
+from halocline.models import decoder_of
 
 Maker = Callable[[Message, Context], Any]
 
@@ -79,8 +80,8 @@ class Handler:
     def prepare(self) -> tuple[Callable[..., Any], Parameters]:
         """What is called, and with what; the instance of a method's class is made now, if it was not.
 
-        Raises: FixConfig for a method whose class has no constructor without arguments; ValueError for parameters that no message
-        has; what the constructor raised.
+        Raises: FixConfig for a method whose class has no constructor without arguments, or one that raised, and for parameters
+        that no message has.
         """
         if self._ready is None:
             function = self._source.bound(INSTANCES) if isinstance(self._source, Method) else self._source
@@ -89,6 +90,8 @@ class Handler:
             except NameError as error:
                 hint = "Annotate with a class that stands in the module, not in a function."
                 raise FixConfig(f"Preparing the handler {self.name}", str(error), hint=hint) from error
+            except ValueError as error:  # of a method, whose parameters are known now
+                raise FixConfig(f"Preparing the handler {self.name}", str(error)) from error
         return self._ready
 
     @property
@@ -98,9 +101,21 @@ class Handler:
         return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
     def call(self, message: Message, context: Context) -> object | Awaitable[object]:
-        """What the function returns: to await, where it is an async one."""
+        """What the function returns: to await, where it is an async one.
+
+        Raises: FixConfig for a generator, in which nothing has been run; what the function raises.
+        """
         function, parameters = self._ready or self.prepare()
-        answer: object = parameters.call(function, message, context=context)
+        return self.awaited(parameters.call(function, message, context=context))
+
+    def awaited(self, answer: object) -> object:
+        """What a call came to, as it is.
+
+        Raises: FixConfig for a generator: a decorator or a callable hid it until it was called.
+        """
+        if isinstance(answer, (types.GeneratorType, types.AsyncGeneratorType)):
+            hint = "Let the function do its work without `yield`."
+            raise FixConfig(f"Calling the handler {self.name}", "it returned a generator, and nothing of it was run", hint=hint)
         return answer
 
     def __repr__(self) -> str:
@@ -130,7 +145,7 @@ class Parameters:
             maker = _maker(one, annotation, told=told)
             told = told or maker is not None
             if maker is None:
-                _refuse_required(function, one)
+                _refuse_required(function, one, annotation)
             elif one.kind in _BY_POSITION and len(places) == number:
                 places.append(maker)
             else:
@@ -148,8 +163,9 @@ class Parameters:
 
 
 def refuse_generator(function: Callable[..., Any]) -> None:
-    """Raises: ValueError for a function with `yield`, nothing of which would ever be run."""
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    """Raises: ValueError for a function with `yield`, nothing of which would ever be run, and an object that is called so."""
+    called = function.func if isinstance(function, functools.partial) else function
+    if any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in (called, type(called).__call__)):
         raise ValueError(f"{_named(function)} is a generator: a call would run nothing of it")
 
 
@@ -224,12 +240,13 @@ def _by_annotation(name: str, annotation: Any) -> Maker | None:
         return _BY_NAME["message"]
     if isinstance(annotation, type) and issubclass(annotation, Context):
         return _BY_NAME["context"]
-    model = kind if kind in (dict, list, str) else annotation
     try:
-        codec_of(model)
-    except FixConfig:
+        decoder_of(annotation)
+    except FixConfig as error:
+        if kind in (dict, list):  # it would come as one, and nobody would look at what is in it
+            raise ValueError(f"{name!r} is annotated with {inspect.formatannotation(annotation)}: {error.cause}") from error
         return None
-    return lambda message, context: message.payload(model)  # noqa: ARG005
+    return lambda message, context: message.payload(annotation)  # noqa: ARG005
 
 
 def _refuse_contradiction(function: Callable[..., Any], one: inspect.Parameter, annotation: Any) -> None:
@@ -239,11 +256,13 @@ def _refuse_contradiction(function: Callable[..., Any], one: inspect.Parameter, 
         raise ValueError(f"{cause}: leave the annotation out, or call the parameter something else")
 
 
-def _refuse_required(function: Callable[..., Any], one: inspect.Parameter) -> None:
+def _refuse_required(function: Callable[..., Any], one: inspect.Parameter, annotation: Any) -> None:
     if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
         known = ", ".join(sorted(_BY_NAME))
-        cause = f"{_named(function)} wants {one.name!r}, which no message has"
-        raise ValueError(f"{cause}: there are {known}, a model of the body, and parameters with a default")
+        kind = "" if annotation in _OF_NO_KIND else f" as {inspect.formatannotation(annotation)}"
+        cause = f"{_named(function)} wants {one.name!r}{kind}, which no message has"
+        model = "a model of the body (a pydantic model, a msgspec Struct, a dataclass, dict, list or str)"
+        raise ValueError(f"{cause}: there are {known}, {model}, and parameters with a default")
 
 
 def _named(function: Callable[..., Any]) -> str:

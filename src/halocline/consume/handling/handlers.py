@@ -163,7 +163,7 @@ class Handlers:
     def prepare(self) -> None:
         """Make what handlers need before the first message: the instances of classes whose methods are registered.
 
-        Raises: FixConfig, ValueError for handlers that cannot be called; what a constructor raised.
+        Raises: FixConfig for handlers that cannot be called, and for a constructor that raised.
         """
         for handler in dict.fromkeys(self._handlers.values()):
             handler.prepare()
@@ -280,13 +280,14 @@ class Handlers:
         Raises: UnknownEvent; Unreadable, also for a large body that could not be fetched; FixConfig for an async handler where an
         event loop is running already; what the handler raised.
         """
-        answer = self.handler_of(message).call(message, context)
+        handler = self.handler_of(message)
+        answer = handler.call(message, context)
         if not inspect.isawaitable(answer):
             return answer
         if loop is not None:
-            return loop.run(answer)
+            return handler.awaited(loop.run(answer))
         with OwnLoop() as one:
-            return one.run(answer)
+            return handler.awaited(one.run(answer))
 
     def handler_of(self, message: Message) -> Handler:
         """The handler that is called for a message.
@@ -309,7 +310,7 @@ class Handlers:
             except asyncio.CancelledError:
                 context.lease.lose("who waited for it was cancelled, and gives its message back")
                 raise
-        return await answer if inspect.isawaitable(answer) else answer
+        return handler.awaited(await answer) if inspect.isawaitable(answer) else answer
 
     def run(self, delivery: Delivery, context: Context) -> str:
         """Handle a delivery, and return the hash of the result ("": there is none).

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from inspect import formatannotation
 from typing import Any, TypeVar
 
 from halocline.attributes import flat, typed
 from halocline.consume.handling.envelope import Content, unwrap
 from halocline.errors import Unreadable
-from halocline.models import Codec, codec_of
+from halocline.models import decoder_of
 from halocline.queues import Delivery, Value
 
 EVENT_KEY = "iniesta_pass"
@@ -69,17 +70,18 @@ class Message:
         return self.content.attributes
 
     def payload(self, model: type[Payload]) -> Payload:
-        """The body as a pydantic model, a msgspec Struct, a dataclass, dict, list or str.
+        """The body as a pydantic model, a msgspec Struct, a dataclass, dict, list or str, or as a dict or list of such.
 
         Raises: Unreadable where it is none; FixConfig for a type that no body has.
         """
         wanted: Any = model  # what lru_cache wants is more than a type says of itself
-        codec: Codec[Payload] = _codec(wanted)
+        decode: Callable[[str], Payload] = _decoder(wanted)
         self.refuse_missing()
         try:
-            return codec.decode(self.content.body)
+            return decode(self.content.body)
         except (Exception, SystemExit) as error:  # a user's validator may raise anything
-            raise Unreadable(self._doing, f"its body is no {model.__name__} ({type(error).__name__}: {error})") from error
+            name = wanted.__name__ if isinstance(wanted, type) else formatannotation(wanted)
+            raise Unreadable(self._doing, f"its body is no {name} ({type(error).__name__}: {error})") from error
 
     def refuse_missing(self) -> None:
         """Raises: Unreadable for a large body that could not be fetched: what is there in its place is not the message."""
@@ -135,5 +137,5 @@ def _decoded(body: str) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _codec(model: Any) -> Codec[Any]:
-    return codec_of(model)
+def _decoder(model: Any) -> Callable[[str], Any]:
+    return decoder_of(model)

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from halocline.errors import FixConfig
+from halocline.errors import FixConfig, HaloclineError
+from halocline.trace import places
 
 _DOING = "Registering a handler"
+_PREPARING = "Preparing handlers"
 
 
 class Instances:
@@ -27,7 +29,7 @@ class Instances:
     def of(self, owner: type[Any]) -> Any:
         """The instance.
 
-        Raises: FixConfig where the constructor wants arguments; what it raised itself.
+        Raises: FixConfig where the constructor wants arguments, or raised; an error of ours as it was raised.
         """
         with self._lock:
             if owner not in self._made:
@@ -67,7 +69,7 @@ class Method:
     def bound(self, instances: Instances) -> Callable[..., Any]:
         """The method of the class's one instance.
 
-        Raises: FixConfig where no class can be found, or its constructor wants arguments.
+        Raises: FixConfig where no class can be found, or its constructor wants arguments, or raised.
         """
         owner = self.owner or _class_of(_plain(self.function))
         if owner is None:
@@ -109,7 +111,14 @@ def _new(owner: type[Any]) -> Any:
         raise FixConfig(_DOING, f"the constructor of {owner.__qualname__} wants arguments ({error})", hint=hint) from error
     except ValueError:
         pass  # a class that is not written in Python tells nothing of its constructor; it is tried
-    return owner()
+    try:
+        return owner()
+    except HaloclineError:
+        raise
+    except (Exception, SystemExit) as error:  # a user's constructor may raise anything
+        at = "".join(f" ({place})" for place in places(error)[:1])
+        cause = f"the constructor of {owner.__qualname__} raised {type(error).__name__}: {error}{at}"
+        raise FixConfig(_PREPARING, cause, hint="Its one instance is made before the first message.") from error
 
 
 def _unwrapped(function: Any) -> Any:

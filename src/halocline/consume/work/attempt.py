@@ -158,7 +158,9 @@ class Attempts:
         error: BaseException | None = None
         try:
             answer = begun.call()
-            result = await answer if inspect.isawaitable(answer) else answer
+            if inspect.isawaitable(answer):
+                answer = self._handlers.handler_of(begun.turn.message).awaited(await answer)
+            result = answer
         except asyncio.CancelledError as raised:
             error = raised
             if _is_cancelled():  # who waits for us ended it, and not the handler
