@@ -674,7 +674,7 @@ def test_a_constructor_that_raises_is_told_with_its_place(error: BaseException) 
             raise AssertionError("it was called")
 
     with pytest.raises(
-        FixConfig, match=rf"the constructor of .*Connects raised {type(error).__name__}: {error} \(.*py:\d+ __init__\)"
+        FixConfig, match=rf"the constructor of .*{Connects.__name__} raised {type(error).__name__}: {error} \(.*py:\d+ __init__\)"
     ):
         handlers.prepare()
     error = RetryLater("Connecting", "it is away")
