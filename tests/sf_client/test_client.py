@@ -91,6 +91,8 @@ def test_a_query_answers_a_page_and_query_all_every_one(org: tuple[Emulator, SfC
     whole = sf.query_all("SELECT Id FROM Account")
     assert (whole["done"], len({row["Id"] for row in whole["records"]})) == (True, 2_100)
     assert len(list(sf.query_all_iter("SELECT Id FROM Account"))) == 2_100
+    assert sf.query_all("SELECT COUNT() FROM Account") == {"totalSize": 2_100, "done": True, "records": []}
+    assert list(sf.query_all_iter("SELECT COUNT() FROM Account")) == []
     assert sf.query_more(first["nextRecordsUrl"].rpartition("/")[2], identifier_is_url=False)["totalSize"] == 2_100
     assert "attributes" in whole["records"][0]
     assert "attributes" not in sf.bulk.Account.query("SELECT Id FROM Account")[0]

@@ -109,17 +109,17 @@ class SfClient:
         return self.client.page_at(next_records_identifier if identifier_is_url else f"query/{next_records_identifier}")
 
     def query_all(self, query: str, include_deleted: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
-        """All pages in one: `totalSize`, `done`, `records`.
+        """All pages in one: `totalSize`, `done`, `records`; of a `SELECT COUNT()` its number and no record.
 
         Raises: Truncated when fewer records come than were announced.
         """
         first = self.query(query, include_deleted)
-        records = [record for page in self.client.pages_from(first) for record in page]
+        records = [record for page in self.client.pages_from(first, query) for record in page]
         return {"totalSize": first["totalSize"], "done": True, "records": records}
 
     def query_all_iter(self, query: str, include_deleted: bool = False) -> Iterator[dict[str, Any]]:  # noqa: FBT001, FBT002
         """The records one by one, page by page as they are taken. Raises: as `query_all`."""
-        for page in self.client.pages_from(self.query(query, include_deleted)):
+        for page in self.client.pages_from(self.query(query, include_deleted), query):
             yield from page
 
     def describe(self) -> dict[str, Any]:

@@ -125,6 +125,18 @@ def test_fewer_records_than_announced_are_an_error(pages: list[dict[str, object]
     assert (announced, rows) == (pages[0]["totalSize"], len(pages))
 
 
+@pytest.mark.parametrize("soql", ["SELECT COUNT() FROM Lead", "\nselect\tcount ( )\nfrom Lead"])
+def test_a_query_that_counts_has_no_records_and_lacks_none(soql: str) -> None:
+    """What it announces is the count, and not records to come; that of COUNT(field) comes in a record."""
+    with serving(*[said(page(total=3))] * 4, said(page(total=1))) as server, client_of(server) as client:
+        assert list(client.query(soql)) == []
+        assert list(client.query_pages(soql)) == [[]]
+        assert client.query_one(soql) is None
+        assert list(client.pages_from(client.page(soql), soql)) == [[]]
+        with pytest.raises(Truncated):
+            list(client.query("SELECT COUNT(Id) FROM Lead"))
+
+
 def test_an_announcement_of_fewer_is_no_error() -> None:
     """Rows that turn up on top (external objects announce what they like) are taken."""
     with serving(said(page({"Id": "a"}, {"Id": "b"}, total=1))) as server, client_of(server) as client:

@@ -33,6 +33,7 @@ _LEAST_PAGE_ROWS = 200  # likewise
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _SEVERAL = 300  # the status of a record whose key others have as well
 _COUNT = re.compile(r"\s*select\s+count\s*\(", re.IGNORECASE)
+_COUNT_ALONE = re.compile(_COUNT.pattern + r"\s*\)", re.IGNORECASE)
 
 
 class TransportOptions(TypedDict, total=False):
@@ -54,6 +55,12 @@ class _Asking:
     doing: str
     page_rows: int = PAGE_ROWS
     parse_float: Callable[[str], object] = float
+    counts: bool = False  # a SELECT COUNT() announces its number, and no record comes
+
+    @classmethod
+    def of(cls, soql: str, page_rows: int = PAGE_ROWS, *, parse_float: Callable[[str], object] = float) -> _Asking:
+        """That query, asked so."""
+        return cls(f"Querying ({_short(soql)})", page_rows, parse_float, bool(_COUNT_ALONE.match(soql)))
 
     def __post_init__(self) -> None:
         if not _LEAST_PAGE_ROWS <= self.page_rows <= PAGE_ROWS:
@@ -128,10 +135,11 @@ class SalesforceClient:
         """The records, page by page as they are taken: plain dicts without Salesforce's `attributes`.
 
         A parent is a dict or None, a child sub-query a list (None where there is no child), read to its end.
-        `page_rows` (200 to 2,000) is a wish: Salesforce makes pages smaller where records are wide.
+        `page_rows` (200 to 2,000) is a wish: Salesforce makes pages smaller where records are wide. A `SELECT COUNT()` has no
+        record: see `count`.
         Raises: Truncated when fewer records come than were announced.
         """
-        asking = _Asking(f"Querying ({_short(soql)})", page_rows)
+        asking = _Asking.of(soql, page_rows)
         for page in self._pages(soql, asking, include_deleted=include_deleted):
             yield from (self._plain(record) for record in page)
 
@@ -142,7 +150,7 @@ class SalesforceClient:
 
         Raises: Truncated when fewer records come than were announced.
         """
-        asking = _Asking(f"Querying ({_short(soql)})", page_rows, Decimal)
+        asking = _Asking.of(soql, page_rows, parse_float=Decimal)
         return self._pages(soql, asking, include_deleted=include_deleted)
 
     def query_one(self, soql: str, *, include_deleted: bool = False) -> dict[str, Any] | None:
@@ -175,18 +183,18 @@ class SalesforceClient:
 
     def page(self, soql: str, *, include_deleted: bool = False) -> dict[str, Any]:
         """The first page of a query as Salesforce sends it: `totalSize`, `done`, `records`, and `nextRecordsUrl` till `done`."""
-        return self._first(soql, _Asking(f"Querying ({_short(soql)})"), include_deleted=include_deleted)
+        return self._first(soql, _Asking.of(soql), include_deleted=include_deleted)
 
     def page_at(self, link: str) -> dict[str, Any]:
         """The page behind a `nextRecordsUrl`, likewise."""
         return self._page(link, _Asking("Querying"))
 
-    def pages_from(self, page: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
-        """The records of a page, and of each one behind it as it is taken.
+    def pages_from(self, page: dict[str, Any], soql: str | None = None) -> Iterator[list[dict[str, Any]]]:
+        """The records of a page, and of each one behind it as it is taken; `soql` is the query, for errors and `SELECT COUNT()`.
 
         Raises: Truncated when fewer records come than were announced.
         """
-        return self._follow(page, _Asking("Querying"))
+        return self._follow(page, _Asking("Querying") if soql is None else _Asking.of(soql))
 
     def count(self, soql_or_sobject: str, where: str | None = None, *, include_deleted: bool = False) -> int:
         """How many records an object has (`where` holds), or the answer to a `SELECT COUNT() ...`.
@@ -365,7 +373,7 @@ class SalesforceClient:
                 raise Truncated(asking.doing, cause, rows=rows, announced=announced, way_lost=True)
             seen.add(link)
             answer = self._page(link, asking)
-        if rows < announced:
+        if rows < announced and not (asking.counts and rows == 0):
             raise Truncated(asking.doing, f"{rows:,} of {quantity(announced, 'record')} came", rows=rows, announced=announced)
 
     def _plain(self, record: Mapping[str, Any]) -> dict[str, Any]:
