@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.command_line import app
 from typer.testing import CliRunner
 
 from halocline.config import Settings
+from halocline.consume.examined import examine
 from halocline.consume.handling.handlers import Handlers
 from halocline.consume.handling.registries import Registry, registry_at
 from halocline.consume.letters.quarantine import Quarantine
@@ -181,6 +183,7 @@ def test_which_flows_are_meant(tmp_path: Path) -> None:
 
 
 MODULE = """
+from halocline.consume.examined import examine
 from halocline.consume.handling.handlers import Handlers
 from halocline import SQSClient
 handlers = Handlers()
@@ -358,31 +361,116 @@ def test_the_rights_of_a_role_are_told_apart(tmp_path: Path) -> None:
     assert (own["Action"], role["Sid"]) == (["sts:AssumeRole"], "Receive")
 
 
-def test_check_looks_at_the_queue(aws: FakeAWS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A queue that is there, with where its dead letters go; a queue, handlers or a place that cannot be had are told."""
-    usual = USUAL.replace("mine:handlers", "mine_at_check:handlers")
+@pytest.fixture
+def checked(aws: FakeAWS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """What `check` says of a flow with these lines: what was found, or the error. There are a queue and some handlers."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    configuration = understood(usual)
-    around = around_of(configuration, tmp_path)
+    (tmp_path / "mine_at_check.py").write_text(CHECKED)
+    boto3.client("sqs").create_queue(QueueName="orders")
 
-    def told() -> str:
-        (one,) = [one for one in checks(configuration, around) if one.name == "flow orders"]
+    def told(more: str = "", *, handlers: str = "mine_at_check:handlers") -> str:
+        configuration = understood(f"{USUAL.replace('mine:handlers', handlers)}    {more}\n")
+        (one,) = [
+            one for one in checks(configuration, around_of(configuration, tmp_path), listens=examine) if one.name == "flow orders"
+        ]
+        assert (one.error is None) == bool(one.found)
         return one.found or str(one.error)
 
-    assert "there is no module mine_at_check" in told()
-    (tmp_path / "mine_at_check.py").write_text("handlers = None")
-    assert told().startswith("Looking for the queue orders: ")
-    boto3.client("sqs").create_queue(QueueName="orders")
-    assert re.search(r"can be reached; what is set aside goes to a folder", told())
+    yield told
+    sys.modules.pop("mine_at_check", None)
+
+
+CHECKED = """
+from typing import TYPE_CHECKING
+from halocline import Handlers
+if TYPE_CHECKING:
+    from nowhere import Unknown
+
+class Wants:
+    own = Handlers()
+    def __init__(self, database): raise AssertionError("an instance was made")
+    @own.handler("E")
+    def h(self, m): ...
+
+class Raises:
+    own = Handlers()
+    def __init__(self): raise AssertionError("an instance was made")
+    @own.handler("E")
+    def h(self, m): ...
+
+class Unknowing:
+    own = Handlers()
+    def __init__(self): raise AssertionError("an instance was made")
+    @own.handler("E")
+    def h(self, m: "Unknown"): ...
+
+class More:
+    own = Handlers()
+    @own.handler("E")
+    def h(this, m, extra): ...
+
+wants, raises, unknowing, more = Wants.own, Raises.own, Unknowing.own, More.own
+handlers, empty = Handlers(), Handlers()
+
+@handlers.handler
+def plain(message): ...
+"""
+
+
+def test_check_looks_at_the_queue(checked: Callable[..., str], tmp_path: Path) -> None:
+    """A queue that is there, with where its dead letters go; a queue, or a place, that cannot be had is told."""
+    assert re.search(r"can be reached; what is set aside goes to a folder", checked())
     (tmp_path / "file").touch()
-    for place, says in (
-        (f"file://{tmp_path}/file/aside", "Not a directory"),
-        ("orders-dlq", "Looking for the queue orders-dlq: "),
-    ):
-        configuration = understood(f"{usual}    dead_letters: {place}\n")
-        assert says in told()
-    boto3.client("sqs").create_queue(QueueName="orders-dlq")
-    assert told().endswith("what is set aside goes to orders-dlq")
+    assert "Not a directory" in checked(f"dead_letters: file://{tmp_path}/file/aside")
+    assert "Looking for the queue orders-dlq: " in checked("dead_letters: orders-dlq")
+    for name in ("orders-dlq", "other.fifo"):
+        boto3.client("sqs").create_queue(QueueName=name, Attributes={"FifoQueue": "true"} if "fifo" in name else {})
+    assert checked("dead_letters: orders-dlq").endswith("what is set aside goes to orders-dlq")
+    assert "orders is a standard queue, and other.fifo a FIFO one" in checked("dead_letters: other.fifo")
+    boto3.client("sqs").delete_queue(QueueUrl=boto3.client("sqs").get_queue_url(QueueName="orders")["QueueUrl"])
+    assert checked().startswith("Looking for the queue orders: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nowhere_at_check:x", "there is no module nowhere_at_check"),
+        ("mine_at_check:plain", "it is function, neither Handlers nor an SQSClient"),
+        ("mine_at_check:empty", "no handler is registered there"),
+        ("mine_at_check:wants", "the constructor of Wants wants arguments"),
+        ("mine_at_check:unknowing", "name 'Unknown' is not defined"),
+        ("mine_at_check:more", "More.h"),
+        ("mine_at_check:raises", "can be reached"),
+    ],
+)
+def test_check_looks_at_the_handlers(checked: Callable[..., str], name: str, says: str) -> None:
+    """As listening does; but of a class no instance is made, for that runs code of the user's."""
+    assert says in checked(handlers=name)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("store: env:NOPE_AT_CHECK", "NOPE_AT_CHECK"),
+        ("store: dynamodb://nosuch", "nosuch"),
+        ("store: redis://127.0.0.1:1", "127.0.0.1"),
+        ("offload: no-such-bucket", "no-such-bucket"),
+        ("topics: ['arn:aws:sns:us-east-1:000000000000:nosuch']", "nosuch"),
+    ],
+)
+def test_check_looks_at_what_else_a_flow_names(checked: Callable[..., str], more: str, says: str) -> None:
+    """Its store, its bucket and its topics."""
+    found = checked(more)
+    assert (says in found, "can be reached" in found) == (True, False), found
+
+
+def test_check_makes_no_store(checked: Callable[..., str], tmp_path: Path) -> None:
+    """One in a file comes with the first listening; where it could not, that is told. What is there is asked."""
+    assert "can be reached" in checked(f"store: sqlite:///{tmp_path}/claims.sqlite")
+    assert not (tmp_path / "claims.sqlite").exists()
+    (tmp_path / "claims.sqlite").write_text("no database, and long enough not to be taken for an empty one" * 100)
+    assert "claims.sqlite" in checked(f"store: sqlite:///{tmp_path}/claims.sqlite")
+    assert "claims.sqlite" in checked(f"store: sqlite:///{tmp_path}/claims.sqlite/below.sqlite")
 
 
 def test_one_queue_is_listened_to_once(aws: FakeAWS, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ def check(config: options.Config = None, *, as_json: options.Json = False) -> No
 
     Variables of the environment that look like ours and that nothing reads are warned of.
     """
+    from halocline.consume.examined import examine
     from halocline.events import silent
     from halocline.flows.check import checks
     from halocline.flows.connected import Connected
@@ -28,7 +29,7 @@ def check(config: options.Config = None, *, as_json: options.Json = False) -> No
         _warn(path, as_json=as_json)
         configuration = read(path)
         around = Connected(configuration.connections, configuration.folder, sink=silent)
-        for one in checks(configuration, around):
+        for one in checks(configuration, around, listens=examine):
             codes.append(0 if one.error is None else one.error.exit_code)
             if as_json:
                 told_of = {"found": one.found} if one.error is None else error_json(one.error)

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from halocline import registry
 from halocline.connector import Target
@@ -32,10 +31,8 @@ from halocline.flows.push import PushFlow
 from halocline.flows.sync import SyncFlow
 from halocline.flows.tables import TablesFlow
 from halocline.ledger import open_ledger
-from halocline.located import located
 from halocline.quantity import quantity
-from halocline.queues import Redriven, beside
-from halocline.spool import Spool, prove, quarantine_of
+from halocline.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +49,18 @@ class Checked:
     state: Literal["ok", "failed", "skipped"] = "ok"
 
 
-def checks(configuration: Configuration, around: Connected) -> Iterator[Checked]:
+class Listens(Protocol):
+    """What says that a flow of the kind listen has all that it needs, and raises where it has not."""
+
+    def __call__(self, name: str, flow: ListenFlow, /, *, around: Connected) -> str:
+        """What listening to its queue finds, in words."""
+
+
+def checks(configuration: Configuration, around: Connected, *, listens: Listens) -> Iterator[Checked]:
     """Try the ledger, each connection, and what each flow needs; each is told as soon as it is known.
 
-    A flow that needs a connection which failed is not tried: it would fail for that.
+    A flow that needs a connection which failed is not tried: it would fail for that. `listens` says what listening to a queue
+    finds, as `halocline.consume.examined.examine`.
     """
     yield _tried("ledger", lambda: _ledger(around))
     flows = configuration.flows.values()
@@ -77,7 +82,7 @@ def checks(configuration: Configuration, around: Connected) -> Iterator[Checked]
         if without is not None:
             yield Checked(f"flow {name}", f"not tried, for {without} failed", line=line, state="skipped")
         else:
-            yield _tried(f"flow {name}", partial(_flow, name, flow, around), line=line)
+            yield _tried(f"flow {name}", partial(_flow, name, flow, around, listens=listens), line=line)
     if not configuration.flows:
         yield Checked("flows", "there are none yet; `halocline init` writes one")
 
@@ -161,14 +166,14 @@ def _written(connection: Connection, around: Connected) -> str:
     return "can be reached"
 
 
-def _flow(name: str, flow: AnyFlow, around: Connected) -> str:
+def _flow(name: str, flow: AnyFlow, around: Connected, *, listens: Listens) -> str:
+    if isinstance(flow, ListenFlow):
+        return listens(name, flow, around=around)
     if isinstance(flow, SyncFlow):
         return _sync(flow, around)
     if isinstance(flow, TablesFlow):
         counts = [survey.estimated_rows for _, survey, _ in flow.plan(name, around)]
         return f"{quantity(len(counts), 'table')} with about {quantity(sum(counts), 'row')} can be read, and have where to go"
-    if isinstance(flow, ListenFlow):
-        return _listen(flow, around)
     if isinstance(flow, FileFlow):
         job = flow.job(name, around)
         return f"files below s3://{job.bucket}/{job.prefix} go into {job.sobject}{flow.examine(around)}"
@@ -193,21 +198,3 @@ def _sync(flow: SyncFlow, around: Connected) -> str:
     count = sum(one.survey.estimated_rows for one in looked if one.survey is not None)
     about = f", {quantity(count, 'row')} to be read from those that are named" if looked else ""
     return f"{quantity(len(jobs), 'object')} can be read{about}"
-
-
-def _listen(flow: ListenFlow, around: Connected) -> str:
-    doing = f"Looking for the handlers at {flow.handlers}"
-    located(flow.handlers, doing=doing, folder=around.folder, example="my_project.events:handlers", usual="handlers")
-    home = around.settings.home
-    queue = registry.open_queue(flow.queue, **flow.access())
-    own = (
-        queue.dead_letters() if isinstance(queue, Redriven) else None
-    )  # the first question that a queue named by its URL is asked
-    kept = flow.dead_letters or (str(getattr(own, "name", "")) if own is not None else "a folder of this host")
-    if kept.startswith("file://"):
-        prove(Path(kept.removeprefix("file://")))
-    elif flow.dead_letters is not None:
-        registry.open_queue(beside(flow.queue, kept), **flow.access())
-    elif own is None:
-        prove(quarantine_of(home, flow.known))
-    return f"the queue {flow.queue} can be reached; what is set aside goes to {kept}"

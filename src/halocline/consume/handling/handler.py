@@ -85,14 +85,25 @@ class Handler:
         """
         if self._ready is None:
             function = self._source.bound(INSTANCES) if isinstance(self._source, Method) else self._source
-            try:
-                self._ready = function, Parameters.of(function)
-            except NameError as error:
-                hint = "Annotate with a class that stands in the module, not in a function."
-                raise FixConfig(f"Preparing the handler {self.name}", str(error), hint=hint) from error
-            except ValueError as error:  # of a method, whose parameters are known now
-                raise FixConfig(f"Preparing the handler {self.name}", str(error)) from error
+            self._ready = function, self._parameters_of(function)
         return self._ready
+
+    def examine(self) -> None:
+        """Find out whether it can be called for messages; no instance of its class is made, for that runs its constructor.
+
+        Raises: FixConfig where it cannot.
+        """
+        if self._ready is None:
+            self._parameters_of(self._source.unbound() if isinstance(self._source, Method) else self._source)
+
+    def _parameters_of(self, function: Callable[..., Any]) -> Parameters:
+        try:
+            return Parameters.of(function)
+        except NameError as error:
+            hint = "Annotate with a class that stands in the module, not in a function."
+            raise FixConfig(f"Preparing the handler {self.name}", str(error), hint=hint) from error
+        except ValueError as error:  # of a method, whose parameters are known now
+            raise FixConfig(f"Preparing the handler {self.name}", str(error)) from error
 
     @property
     def is_async(self) -> bool:

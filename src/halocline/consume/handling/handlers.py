@@ -168,6 +168,14 @@ class Handlers:
         for handler in dict.fromkeys(self._handlers.values()):
             handler.prepare()
 
+    def examine(self) -> None:
+        """Find out whether every handler can be called for messages; no instance of a class is made.
+
+        Raises: FixConfig for one that cannot.
+        """
+        for handler in dict.fromkeys(self._handlers.values()):
+            handler.examine()
+
     # ---- looking up
 
     @property

@@ -71,14 +71,31 @@ class Method:
 
         Raises: FixConfig where no class can be found, or its constructor wants arguments, or raised.
         """
+        owner = self._owner()
+        found: Callable[..., Any] = getattr(instances.of(owner) if self._wants_instance(owner) else owner, self.name)
+        return found
+
+    def unbound(self) -> Callable[..., Any]:
+        """What takes what the method of an instance does, though none is made.
+
+        Raises: as `bound`.
+        """
+        owner = self._owner()
+        found: Callable[..., Any] = getattr(owner, self.name)
+        if not self._wants_instance(owner):
+            return found
+        _refuse_unmakable(owner)
+        return functools.partial(found, None)
+
+    def _owner(self) -> type[Any]:
         owner = self.owner or _class_of(_plain(self.function))
         if owner is None:
             hint = "Give add_handler(instance.method, event) instead."
             raise FixConfig(_DOING, f"the class of {_plain(self.function).__qualname__} cannot be found", hint=hint)
-        kind = inspect.getattr_static(owner, self.name)
-        where = owner if isinstance(kind, (staticmethod, classmethod)) else instances.of(owner)
-        found: Callable[..., Any] = getattr(where, self.name)
-        return found
+        return owner
+
+    def _wants_instance(self, owner: type[Any]) -> bool:
+        return not isinstance(inspect.getattr_static(owner, self.name), (staticmethod, classmethod))
 
 
 INSTANCES = Instances()
@@ -101,6 +118,19 @@ def is_method(function: object) -> bool:
 
 
 def _new(owner: type[Any]) -> Any:
+    _refuse_unmakable(owner)
+    try:
+        return owner()
+    except HaloclineError:
+        raise
+    except (Exception, SystemExit) as error:  # a user's constructor may raise anything
+        at = "".join(f" ({place})" for place in places(error)[:1])
+        cause = f"the constructor of {owner.__qualname__} raised {type(error).__name__}: {error}{at}"
+        raise FixConfig(_PREPARING, cause, hint="Its one instance is made before the first message.") from error
+
+
+def _refuse_unmakable(owner: type[Any]) -> None:
+    """Raises: FixConfig for a class of which no instance can be made without arguments."""
     if inspect.isabstract(owner):
         hint = "Register the methods of its subclasses: add_handler(instance.method, event)."
         raise FixConfig(_DOING, f"{owner.__qualname__} is abstract, and has no instances", hint=hint)
@@ -111,14 +141,6 @@ def _new(owner: type[Any]) -> Any:
         raise FixConfig(_DOING, f"the constructor of {owner.__qualname__} wants arguments ({error})", hint=hint) from error
     except ValueError:
         pass  # a class that is not written in Python tells nothing of its constructor; it is tried
-    try:
-        return owner()
-    except HaloclineError:
-        raise
-    except (Exception, SystemExit) as error:  # a user's constructor may raise anything
-        at = "".join(f" ({place})" for place in places(error)[:1])
-        cause = f"the constructor of {owner.__qualname__} raised {type(error).__name__}: {error}{at}"
-        raise FixConfig(_PREPARING, cause, hint="Its one instance is made before the first message.") from error
 
 
 def _unwrapped(function: Any) -> Any:
