@@ -35,6 +35,7 @@ fields:
   Short__c: string(5)
   Count__c: int
   Paid__c: boolean
+  Stage__c: {type: picklist required, default: New, values: [New, Done]}
   State__c: {type: picklist restricted, default: Draft, values: [Draft, Sent]}
   Tags__c: {type: multipicklist restricted, values: [Red, Green]}
   Due__c: date
@@ -58,6 +59,9 @@ POOLS: dict[str, list[str]] = {
     "Short__c": ["", "short", "longer", "#N/A", " x "],
     "Count__c": ["", "1", "1.5", "x", "#N/A"],
     "Paid__c": ["", "1", "0", "TRUE", "yes", "#N/A"],
+    "Name": ["", "Crate", "#N/A"],
+    "OwnerId": ["", "#N/A"],
+    "Stage__c": ["", "Done", "#N/A"],
     "State__c": ["", "Draft", "Sent", "Lost", "#N/A"],
     "Tags__c": ["", "Red;Green", "Blue"],
     "Due__c": ["", "2026-01-02", "2026-02-30", "2026-01-02T10:00:00Z"],

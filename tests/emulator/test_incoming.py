@@ -87,6 +87,41 @@ def test_required_fields_are_missed_all_at_once(org: Life) -> None:
         org.insert("Opportunity", Name="", StageName=None)
 
 
+def test_a_change_empties_no_field_that_is_not_nillable(org: Life) -> None:
+    """Though it be one that has a default when a record is made."""
+    lead = org.insert("Lead", LastName="Berg", Company="Acme")
+    before = org.row("Lead", lead)
+    with refused("REQUIRED_FIELD_MISSING", message="Required fields are missing: [Status]"):
+        org.update("Lead", lead, Status=None)
+    with refused("INVALID_CROSS_REFERENCE_KEY", message="Owner ID: owner cannot be blank"):
+        org.update("Lead", lead, OwnerId="")
+    assert org.row("Lead", lead) == before
+
+
+def test_a_new_record_gets_the_default_in_place_of_null(org: Life) -> None:
+    """Where the field is not nillable; nobody's it cannot be."""
+    lead = org.row("Lead", org.insert("Lead", LastName="Berg", Company="Acme", Status=None, IsUnreadByOwner=None))
+    assert (lead["Status"], lead["IsUnreadByOwner"]) == ("Open - Not Contacted", False)
+    task = org.row("Task", org.insert("Task", Status="", Priority=None))
+    assert (task["Status"], task["Priority"]) == ("Not Started", "Normal")
+    with refused("INVALID_CROSS_REFERENCE_KEY", message="Owner ID: owner cannot be blank"):
+        org.insert("Account", Name="Acme", OwnerId=None)
+
+
+def test_a_nillable_field_with_a_default_can_be_null(org: Life) -> None:
+    """As describe says."""
+    case = org.insert("Case", Status=None)
+    assert org.row("Case", case)["Status"] is None
+
+
+def test_a_custom_record_without_a_name_is_named_by_its_id(org: Life) -> None:
+    """In fifteen characters."""
+    for given in ({}, {"Name": None}, {"Name": ""}):
+        deal = org.insert("Deal__c", **given)
+        assert org.row("Deal__c", deal)["Name"] == deal[:15]
+    assert org.row("Deal__c", org.insert("Deal__c", Name="Big"))["Name"] == "Big"
+
+
 def test_a_lookup_by_key_finds_its_object(org: Life) -> None:
     """By the only object that has the key, or by the type in its attributes; null clears."""
     eva = org.insert("Contact", LastName="Berg", Email="eva@example.com")

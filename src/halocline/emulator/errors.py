@@ -105,6 +105,14 @@ def required_missing(names: Sequence[str]) -> ApiError:
     return ApiError(400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(names)}]", fields=tuple(names))
 
 
+def blank_owner(label: str, name: str) -> ApiError:
+    """A record is made or changed to belong to nobody.
+    Source: code and words as loads into real orgs print them: SFDO-Tooling/CumulusCI#3400 and forcedotcom's
+    SFDX-Data-Move-Utility#1156.
+    """
+    return ApiError(400, "INVALID_CROSS_REFERENCE_KEY", f"{label}: owner cannot be blank", fields=(name,))
+
+
 def malformed_id(label: str, value: object, *, field: str) -> ApiError:
     """A value in an id field is not an id of the right kind."""
     return ApiError(400, "MALFORMED_ID", f"{label}: id value of incorrect type: {value}", fields=(field,))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from halocline.emulator.conversions import converter
-from halocline.emulator.errors import ApiError, malformed_json, no_column, read_only, required_missing
+from halocline.emulator.errors import ApiError, blank_owner, malformed_json, no_column, read_only, required_missing
 from halocline.emulator.lookups import Lookups
 
 if TYPE_CHECKING:
@@ -23,12 +23,15 @@ Step: TypeAlias = "tuple[str, str, Callable[[object], object]]"
 class _Plan:
     """How records of one object that name the same fields are read: (name as given, field, conversion) of each.
 
-    The `required` ones must not be null. `sobject` is the object that it was made for, which may be a view with fewer fields.
+    The `required` ones must not be null, nor the `owners`; of a new record the `defaulted` ones are left to their defaults where
+    they are. `sobject` is the object that it was made for, which may be a view with fewer fields.
     """
 
     sobject: SObject
     steps: tuple[Step, ...]
     required: tuple[str, ...]
+    owners: tuple[Field, ...]
+    defaulted: tuple[str, ...]
 
 
 class Checks:
@@ -51,6 +54,12 @@ class Checks:
         for name in plan.required:
             if values.get(name) is None:
                 raise required_missing([one for one in plan.required if values.get(one) is None])
+        for owner in plan.owners:
+            if values[owner.name] is None:
+                raise blank_owner(owner.label, owner.name)
+        for name in plan.defaulted:
+            if values[name] is None:
+                del values[name]
         return values
 
     def _plan(self, sobject: SObject, record: Mapping[str, object], new: bool) -> _Plan:  # noqa: FBT001 - part of the key
@@ -71,8 +80,10 @@ class Checks:
         _check_once(named)
         _check_writable(fields, new=new)
         steps = tuple((given, field.name, self._conversion(sobject, field, by_key)) for given, field, by_key in named)
-        looked_at = sobject.stored_fields() if new else fields
-        return _Plan(sobject, steps, tuple(f.name for f in looked_at if self._required and _is_required(f)))
+        looked_at = list(sobject.stored_fields()) if new else fields
+        required = tuple(f.name for f in looked_at if self._required and _is_required(f, new=new))
+        owners = tuple(f for f in fields if self._required and _is_owner(f))
+        return _Plan(sobject, steps, required, owners, tuple(f.name for f in fields if new and not f.nillable))
 
     def _named(self, sobject: SObject, name: str) -> tuple[Field, bool]:
         """The field, and whether the name is that of its relationship, so that the value is another record's key."""
@@ -125,7 +136,17 @@ def _check_writable(fields: Sequence[Field], *, new: bool) -> None:
         raise read_only(refused)
 
 
-def _is_required(field: Field) -> bool:
-    """A new record needs every such field; a change must not empty one."""
-    optional = field.nillable or field.defaulted_on_create or field.default is not None or field.type == "boolean"
-    return field.createable and not optional
+def _is_owner(field: Field) -> bool:
+    return field.name == "OwnerId" and not field.nillable
+
+
+def _is_required(field: Field, *, new: bool) -> bool:
+    """A new record needs every such field that gets no value by itself; a change must not empty one.
+
+    What a boolean becomes that is changed to null is unverified: here it is not refused and reads false.
+    Source: Object Reference, "Required Fields": "In updates, a required field can't be set to null"; on create "the system
+    implicitly assigns a value" to those with `defaultedOnCreate`. Help article 005225085: only where `nillable` is false.
+    """
+    if field.nillable or field.type == "boolean" or _is_owner(field):
+        return False
+    return not new or (field.createable and not field.defaulted_on_create and field.default is None)

@@ -43,6 +43,7 @@ class _Form:
     names: tuple[str, ...]
     blank: Mapping[str, object]
     auto_numbers: tuple[Field, ...]
+    named_by_id: str | None  # the name field of a custom object, if it is a text
     derivations: tuple[Derivation, ...]
     insert: str
     select: str
@@ -88,8 +89,8 @@ class Store:
     ) -> str:
         """Add a record and return its id.
 
-        Id, audit fields, IsDeleted, defaults, auto-numbers, OwnerId and what follows from other fields are filled in where
-        `values` has none. Inside a `transaction` the row gets its stamp now and is seen after the commit.
+        Id, audit fields, IsDeleted, defaults, auto-numbers, OwnerId, a custom object's name and what follows from other fields
+        are filled in where `values` has none. Inside a `transaction` the row gets its stamp now and is seen after the commit.
         Raises: KeyError for a field that the object does not have; sqlite3.IntegrityError for an id that exists.
         """
         form = self._form(sobject)
@@ -349,6 +350,8 @@ class Store:
         for field in form.auto_numbers:
             if row[field.name] is None:
                 row[field.name] = _numbered(field.auto_number or "", self._next(f"{sobject.name}.{field.name}", 1) + 1)
+        if form.named_by_id is not None and row[form.named_by_id] is None:
+            row[form.named_by_id] = id_as_name(str(row["Id"]))
         if form.derivations:
             row |= derived(sobject, Save(row, None, given.keys(), at, self._any_row), by=form.derivations)
         return row
@@ -482,10 +485,26 @@ def _form_of(sobject: SObject) -> _Form:
         names=tuple(blank),
         blank=blank,
         auto_numbers=tuple(f for f in tables.columns(sobject) if f.auto_number),
+        named_by_id=named_by_id(sobject),
         derivations=derivations(sobject),
         insert=f"INSERT INTO {quoted(sobject.name)} ({listed}) VALUES ({marks})",
         select=f"SELECT {listed} FROM {quoted(sobject.name)} WHERE Id = ?",
     )
+
+
+def named_by_id(sobject: SObject) -> str | None:
+    """The field that takes a new record's id where it is empty: the name of a custom object, if it is a text.
+
+    Source: Object Reference, "Custom Objects": "If you use the API to create a custom object record that doesn't have a name, the
+    record's ID is used as its name."
+    """
+    texts = (f.name for f in tables.columns(sobject) if f.name_field and f.type == "string" and not f.auto_number)
+    return next(texts, None) if sobject.custom else None
+
+
+def id_as_name(record_id: str) -> str:
+    """The name that an id makes: its 15 characters. Source: as seen in salesforce.stackexchange.com/questions/139392."""
+    return record_id[: ids.SHORT]
 
 
 def _known(blank: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:

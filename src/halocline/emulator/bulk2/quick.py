@@ -23,6 +23,7 @@ from halocline.emulator.derived import derivations
 from halocline.emulator.errors import ApiError
 from halocline.emulator.lookups import Lookups
 from halocline.emulator.rules import Insistence
+from halocline.emulator.store import id_as_name, named_by_id
 from halocline.emulator.tables import columns, quoted
 from halocline.emulator.writing import Saved, Writer
 
@@ -128,6 +129,8 @@ class Quick:
                 batch.values[column.field.name] = _texts(column.field, texts, batch.odd)
             else:
                 batch.values[column.field.name] = _converted(memo, texts, batch.odd)
+            if not column.field.nillable:
+                batch.mark(column.field.name, None, rows=range(len(rows)))  # refused, or the default: not null in any case
         return batch
 
     def _find_targets(self, batch: _Batch) -> None:
@@ -222,10 +225,12 @@ class Quick:
         constants = {name: value for name, value in blank.items() if value is not None and name not in (*given, "Id")}
         serial = self._store.next_serial(self._whole, len(inserts))
         new_ids = _record_ids(self._whole.key_prefix, range(serial, serial + len(inserts)))
-        filled = [_filled(_picked(batch.values[name], inserts), blank[name]) for name in given]
-        names = ["Id", *given, *constants]
+        filled = {name: _filled(_picked(batch.values[name], inserts), blank[name]) for name in given}
+        if (named := named_by_id(self._whole)) is not None:
+            filled[named] = _names_of(filled.get(named, repeat(None)), new_ids)
+        names = ["Id", *filled, *constants]
         sql = f"INSERT INTO {quoted(self._whole.name)} ({', '.join(map(quoted, names))}) VALUES ({', '.join('?' * len(names))})"
-        rows = zip(new_ids, *filled, *map(repeat, constants.values()))  # noqa: B905 - the constants have no end
+        rows = zip(new_ids, *filled.values(), *map(repeat, constants.values()))  # noqa: B905 - the constants have no end
         self._store.database.writer.executemany(sql, rows)
         return new_ids
 
@@ -233,7 +238,9 @@ class Quick:
         """What the store makes of a record that says nothing: defaults, audit fields. It is asked, and the record undone."""
         with _undone(self._store.database):
             record_id = self._store.insert(self._whole, {}, user_id=self._writer.user_id)
-            return self._store.row(self._whole, record_id) or {}
+            row = self._store.row(self._whole, record_id) or {}
+        named = named_by_id(self._whole)
+        return row if named is None else {**row, named: None}
 
     def _update(self, batch: _Batch, updates: list[int]) -> None:
         at_now = self._store.stamp()
@@ -356,6 +363,10 @@ def _folded(name: str, value: object, text: str) -> object:
 
 def _filled(values: Sequence[object], default: object) -> Sequence[object]:
     return [default if value is _ABSENT else value for value in values] if _ABSENT in values else values
+
+
+def _names_of(given: Iterable[object], new_ids: Sequence[str]) -> list[object]:
+    return [id_as_name(one) if name is None else name for one, name in zip(new_ids, given, strict=False)]
 
 
 def _picked(values: list[object], rows: list[int]) -> list[object]:
