@@ -31,6 +31,7 @@ fields:
   At__c: time
   Paid__c: boolean
   Short__c: string(5)
+  Exact__c: {type: string(20) external unique case_sensitive}
 ---
 object: Silent__c
 label: Silent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from halocline.emulator.bulk1.results import results_of
 from halocline.emulator.bulk1.rows import Row, read_rows
 from halocline.emulator.errors import ApiError
 from halocline.emulator.ids import to_18
+from halocline.emulator.keys import GivenTwice
 from halocline.emulator.writing import Saved, Writer
 
 if TYPE_CHECKING:
@@ -54,19 +54,18 @@ class _Changes:
 
     def made(self, rows: Sequence[Row]) -> list[Saved]:
         """What became of each of these rows, in one commit; a refused row undoes itself alone."""
-        double = self._doubles(rows) if self.operation == "upsert" else frozenset()
-        return self.writer.batch([partial(self._attempt, row, double) for row in rows])
+        twice = self._given_twice(rows) if self.operation == "upsert" else None
+        return self.writer.batch([partial(self._attempt, row, twice) for row in rows])
 
-    def _doubles(self, rows: Sequence[Row]) -> frozenset[str]:
-        keys = [row[self.key] for row in rows if not isinstance(row, ApiError) and row.get(self.key) is not None]
-        return frozenset(key for key, count in Counter(str(key).lower() for key in keys).items() if count > 1)
+    def _given_twice(self, rows: Sequence[Row]) -> GivenTwice:
+        field = self.writer.key_field(self.sobject, self.key)
+        return GivenTwice.among(field, (row.get(field.name) for row in rows if not isinstance(row, ApiError)))
 
-    def _attempt(self, row: Row, double: frozenset[str]) -> Saved:
+    def _attempt(self, row: Row, twice: GivenTwice | None) -> Saved:
         if isinstance(row, ApiError):
             raise row
-        given = str(row.get(self.key, ""))
-        if given.lower() in double:  # which rows of a transaction a real org refuses is unverified: here all
-            raise ApiError(400, "DUPLICATE_VALUE", f"Duplicate external id specified: {given}", fields=(self.key,))
+        if twice is not None:
+            twice.refuse(row.get(twice.field.name))
         try:
             return _WRITES[self.operation](self, row)
         except ApiError as refusal:

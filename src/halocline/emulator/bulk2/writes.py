@@ -1,22 +1,21 @@
 """The writes of an ingest job: one record each, in the transactions of 200 that Salesforce makes of a batch.
 
-Source: Bulk API 2.0 and Bulk API Developer Guide, "How Requests Are Processed". The words of the errors that only many records
-can have are those that Data Loader and Bulk clients show; that a double key fails every record of a transaction that has it is
-observed by a client, not documented.
+Source: Bulk API 2.0 and Bulk API Developer Guide, "How Requests Are Processed". That a double key fails every record of a
+transaction that has it is observed by a client of these APIs, and documented for SOAP.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from halocline.emulator.bulk2.csv_in import BadUploadError
-from halocline.emulator.bulk2.header import Column, columns_of
+from halocline.emulator.bulk2.header import NULL, Column, columns_of
 from halocline.emulator.errors import ApiError
 from halocline.emulator.ids import to_18
+from halocline.emulator.keys import GivenTwice
 from halocline.emulator.writing import Saved, Writer
 
 if TYPE_CHECKING:
@@ -63,19 +62,18 @@ def write_rows(writer: Writer, plan: Plan, *, rows: Sequence[Sequence[str]]) -> 
 
 def write_transaction(writer: Writer, plan: Plan, *, rows: Sequence[Sequence[str]]) -> list[Saved]:
     """Write up to 200 rows in one commit. A refused row undoes itself alone."""
-    double = _doubles(plan, rows)
+    twice = _given_twice(plan, rows)
     write = _WRITES[plan.operation]
-    return writer.batch([_attempt(partial(write, writer, plan), plan, row, double=double) for row in rows])
+    return writer.batch([_attempt(partial(write, writer, plan), plan, row, twice=twice) for row in rows])
 
 
 def _attempt(
-    write: Callable[[dict[str, object]], Saved], plan: Plan, row: Sequence[str], *, double: frozenset[str]
+    write: Callable[[dict[str, object]], Saved], plan: Plan, row: Sequence[str], *, twice: GivenTwice | None
 ) -> Callable[[], Saved]:
     def attempt() -> Saved:
         record = plan.record(row)
-        given = str(record.get(plan.key, ""))
-        if double and given.lower() in double:
-            raise ApiError(400, "DUPLICATE_VALUE", f"Duplicate external id specified: {given}", fields=(plan.key,))
+        if twice is not None:
+            twice.refuse(record.get(twice.field.name))
         try:
             return write(record)
         except ApiError as refusal:
@@ -84,12 +82,11 @@ def _attempt(
     return attempt
 
 
-def _doubles(plan: Plan, rows: Sequence[Sequence[str]]) -> frozenset[str]:
+def _given_twice(plan: Plan, rows: Sequence[Sequence[str]]) -> GivenTwice | None:
     at = plan.key_index()
     if at is None or plan.operation != "upsert":
-        return frozenset()
-    counted = Counter(row[at].lower() for row in rows if row[at])
-    return frozenset(text for text, count in counted.items() if count > 1)
+        return None
+    return GivenTwice.among(plan.columns[at].field, (None if row[at] == NULL else row[at] for row in rows))
 
 
 def _insert(writer: Writer, plan: Plan, record: dict[str, object]) -> Saved:

@@ -6,7 +6,6 @@ guide are unverified unless their function says otherwise.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from halocline.emulator.errors import ApiError, malformed_json
 from halocline.emulator.ids import is_valid, to_18
+from halocline.emulator.keys import GivenTwice
 from halocline.emulator.members import Members
 from halocline.emulator.query import prepare
 from halocline.emulator.records import writer
@@ -23,7 +23,7 @@ from halocline.emulator.wire import Answer, Ask, json_answer
 from halocline.emulator.writing import Saved, Writer
 
 if TYPE_CHECKING:
-    from halocline.emulator.objects import Field, SObject
+    from halocline.emulator.objects import SObject
 
 MOST_RECORDS = 200
 MOST_READ = 2_000  # "Get Records With a Request Body Using sObject Collections"
@@ -50,8 +50,8 @@ def upsert(ask: Ask) -> Answer:
     if any(found.name != sobject.name for found in _sobjects(ask, records)):
         raise ApiError(400, "INVALID_TYPE", f"Records of an upsert must all be of type {sobject.name}")
     key = write.key_field(sobject, ask.params["key"])
-    twice = _given_twice(records, key)
-    writes = [partial(_upserted, write, sobject, record, key=key, twice=twice) for record in records]
+    twice = GivenTwice.among(key, (_given(record, key.name) for record in records))
+    writes = [partial(_upserted, write, sobject, record, twice=twice) for record in records]
     saved = _saved(write, writes, all_or_none=body.flag("allOrNone"))
     return json_answer([save_result(one, tells_created=True) for one in saved])
 
@@ -148,21 +148,15 @@ def _updated(write: Writer, sobject: SObject, record: Record) -> Saved:
     return Saved(to_18(str(record_id)))
 
 
-def _upserted(write: Writer, sobject: SObject, record: Record, *, key: Field, twice: frozenset[str]) -> Saved:
+def _upserted(write: Writer, sobject: SObject, record: Record, *, twice: GivenTwice) -> Saved:
+    key = twice.field
     value = _given(record, key.name)
     if value in (None, "") and key.type != "id":
         raise ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified")
     if isinstance(value, (Mapping, list)):
         raise malformed_json(f"Cannot deserialize instance of {key.type} for {key.name}")
-    if str(value) in twice:
-        raise ApiError(400, "DUPLICATE_VALUE", f"Duplicate external id specified: {value}")
+    twice.refuse(value)
     return write.upsert(sobject, record, key=key.name)
-
-
-def _given_twice(records: Sequence[Record], key: Field) -> frozenset[str]:
-    """Values of the key that several records have; Salesforce refuses all of those."""
-    counted = Counter(str(value) for record in records if (value := _given(record, key.name)) is not None)
-    return frozenset(value for value, times in counted.items() if times > 1)
 
 
 def _deleted(ask: Ask, write: Writer, record_id: str) -> Saved:

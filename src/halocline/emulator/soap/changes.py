@@ -6,11 +6,12 @@ field is a fault for the whole call, and the words of it, are unverified.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from halocline.emulator.errors import ApiError
+from halocline.emulator.keys import GivenTwice
 from halocline.emulator.soap.envelope import XSI, SoapFault, local
 from halocline.emulator.soap.records import check_count, result, undoes_all
 from halocline.emulator.writing import Saved, Writer
@@ -28,18 +29,18 @@ _Record = dict[str, object]
 
 def create(ask: Ask, message: Message) -> list[object]:
     """New records, each for itself unless AllOrNoneHeader says otherwise."""
-    return [result(saved) for saved in _written(ask, message, _insert)]
+    return [result(saved) for saved in _written(ask, message, _insert, _rows(ask, message))]
 
 
 def update(ask: Ask, message: Message) -> list[object]:
     """Changed records, found by their ids."""
-    return [result(saved) for saved in _written(ask, message, _update)]
+    return [result(saved) for saved in _written(ask, message, _update, _rows(ask, message))]
 
 
 def upsert(ask: Ask, message: Message) -> list[object]:
     """Records changed or added, found by the field that `externalIDFieldName` names."""
-    key = message.text("externalIDFieldName") or "Id"
-    saved = _written(ask, message, partial(_upsert, key=key))
+    rows, key = _rows(ask, message), message.text("externalIDFieldName") or "Id"
+    saved = _written(ask, message, partial(_upsert, key=key, twice=_given_twice(rows, key)), rows)
     return [{"created": one.created, **result(one)} for one in saved]
 
 
@@ -55,14 +56,30 @@ def _update(writer: Writer, sobject: SObject, record: _Record) -> Saved:
     return Saved(record_id)
 
 
-def _upsert(writer: Writer, sobject: SObject, record: _Record, *, key: str) -> Saved:
+def _upsert(writer: Writer, sobject: SObject, record: _Record, *, key: str, twice: Mapping[str, GivenTwice]) -> Saved:
+    if (keys := twice.get(sobject.name)) is not None:
+        keys.refuse(record.get(keys.field.name))
     return writer.upsert(sobject, record, key=key)
 
 
-def _written(ask: Ask, message: Message, write: Callable[[Writer, SObject, _Record], Saved]) -> list[Saved]:
+def _given_twice(rows: Sequence[tuple[SObject, _Record]], key: str) -> dict[str, GivenTwice]:
+    """By the name of the object; what has no such field is refused when it is written."""
+    fields = {sobject.name: field for sobject, _ in rows if (field := sobject.field(key)) is not None}
+    return {
+        name: GivenTwice.among(field, [record.get(field.name) for sobject, record in rows if sobject.name == name])
+        for name, field in fields.items()
+    }
+
+
+def _rows(ask: Ask, message: Message) -> list[tuple[SObject, _Record]]:
     items = [child for child in message.body if local(child.tag) == "sObjects"]
     check_count(items)
-    rows = [_row(ask, message.api, item) for item in items]
+    return [_row(ask, message.api, item) for item in items]
+
+
+def _written(
+    ask: Ask, message: Message, write: Callable[[Writer, SObject, _Record], Saved], rows: Sequence[tuple[SObject, _Record]]
+) -> list[Saved]:
     writer = Writer(ask.org, ask.user_id)
     return writer.batch([partial(write, writer, *row) for row in rows], all_or_none=undoes_all(message))
 

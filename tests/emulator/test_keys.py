@@ -1,0 +1,88 @@
+"""Keys of one call that are one and the same: by every API those that would find the same record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+from xml.etree.ElementTree import fromstring
+
+import pytest
+from tests.emulator.bulk1_client import Classic
+from tests.emulator.bulk1_client import rows as rows_of
+from tests.emulator.conftest import connect
+from tests.emulator.test_bulk2_ingest import load, records
+from tests.emulator.test_soap import Soap, change
+
+from halocline.emulator.keys import GivenTwice, folded
+from halocline.emulator.objects import Field
+from halocline.emulator.server import Emulator
+
+Codes: TypeAlias = list[str]
+_DUPLICATE = "DUPLICATE_VALUE"
+
+
+def by_collections(emulator: Emulator, field: str, keys: Sequence[str]) -> Codes:
+    body = {"records": [{"attributes": {"type": "Invoice__c"}, field: key} for key in keys]}
+    with connect(emulator) as client:
+        answers = client.patch(f"/composite/sobjects/Invoice__c/{field}", json=body).json()
+    return ["" if one["success"] else one["errors"][0]["statusCode"] for one in answers]
+
+
+def by_bulk2(emulator: Emulator, field: str, keys: Sequence[str]) -> Codes:
+    with connect(emulator) as client:
+        job = load(client, "\n".join((field, *keys)) + "\n", "Invoice__c", "upsert", externalIdFieldName=field)
+    told = {row[field]: row["sf__Error"].partition(":")[0] for row in records(job.failed)}
+    return [told.get(key, "") for key in keys]
+
+
+def by_bulk1(emulator: Emulator, field: str, keys: Sequence[str]) -> Codes:
+    classic = Classic(emulator)
+    try:
+        answer = classic.changed("upsert", "Invoice__c", "\n".join((field, *keys)) + "\n", externalIdFieldName=field)
+    finally:
+        classic.http.close()
+    return [row[3].partition(":")[0] for row in rows_of(answer)[1:]]
+
+
+def by_soap(emulator: Emulator, field: str, keys: Sequence[str]) -> Codes:
+    written = "".join(f"<sObjects><type>Invoice__c</type><{field}>{key}</{field}></sObjects>" for key in keys)
+    answer = change(Soap(emulator), "upsert", written, first=f"<externalIDFieldName>{field}</externalIDFieldName>")
+    return [one.findtext("{*}errors/{*}statusCode", "") for one in fromstring(answer.content)[0][0]]
+
+
+WAYS: dict[str, Callable[[Emulator, str, Sequence[str]], Codes]] = {
+    "collections": by_collections,
+    "bulk2": by_bulk2,
+    "bulk1": by_bulk1,
+    "soap": by_soap,
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_every_api_takes_the_same_keys_for_one(emulator: Emulator, way: str) -> None:
+    """In any case of letters, unless the field is case-sensitive; a number however it is written. No record is written over."""
+    ask = WAYS[way]
+    assert ask(emulator, "Number__c", ["abc", "b", "ABC", "É", "é"]) == [_DUPLICATE, "", _DUPLICATE, "", ""]
+    assert ask(emulator, "Exact__c", ["abc", "b", "ABC", "b"]) == ["", _DUPLICATE, "", _DUPLICATE]
+    assert ask(emulator, "Line__c", ["1", "2", "1.0"]) == [_DUPLICATE, "", _DUPLICATE]
+    assert len(emulator.query("SELECT Id FROM Invoice__c")) == 3 + 2 + 1
+
+
+@pytest.mark.parametrize(
+    ("field", "one", "other"),
+    [
+        (Field("A__c", "string", "A"), "abC", "ABc"),
+        (Field("A__c", "double", "A"), "1", 1.0),
+        (Field("A__c", "double", "A"), "x", "x"),
+        (Field("Id", "id", "Id"), "001000000000001", "001000000000001AAA"),
+    ],
+)
+def test_keys_that_find_the_same_are_the_same(field: Field, one: object, other: object) -> None:
+    """By the rules of the field's type."""
+    assert folded(field, one) == folded(field, other)
+    assert GivenTwice.among(field, [one, other]).keys == {folded(field, one)}
+
+
+def test_records_without_a_key_have_none_in_common() -> None:
+    """Neither null nor empty text is one."""
+    assert GivenTwice.among(Field("A__c", "string", "A"), [None, "", None, ""]).keys == frozenset()
