@@ -87,9 +87,12 @@ def test_the_older_clients_calls_are_taken(here: Here) -> None:
     assert bulk.hard_delete([{"Id": made[1]}], 5000, True)[0]["success"]
     assert bulk.submit_dml("upsert", [{"Ext__c": "e00002", "Name": "c"}], "Ext__c", 5000)[0]["success"]
     assert bulk.submit_dml("insert", [{"Name": "d"}], None, 5000, True)[0]["success"]
+    assert here.sf.bulk.submit_dml("Account", "upsert", [{"Ext__c": "e00002", "Name": "c"}], "Ext__c", 5000)[0]["success"]
+    made = here.sf.bulk.submit_dml(object_name="Account", dml="insert", data=[{"Name": "e"}])
+    assert here.sf.bulk.submit_dml("Account", "delete", [{"Id": made[0]["id"]}])[0]["success"]
     assert here.names() == ["c", "d"]
     assert [one["Name"] for one in bulk.query("SELECT Name FROM Account ORDER BY Name", wait=5)] == ["c", "d"]
-    assert len(bulk.query_all("SELECT Name FROM Account", False)) == 3
+    assert len(bulk.query_all("SELECT Name FROM Account", False)) == 4
 
 
 @pytest.mark.parametrize(
@@ -99,6 +102,7 @@ def test_the_older_clients_calls_are_taken(here: Here) -> None:
         (lambda bulk: bulk.submit_dml("merge", rows(1)), "there is no write 'merge'"),
         (lambda bulk: bulk.submit_dml("upsert", rows(1)), "needs an external id field"),
         (lambda bulk: bulk.submit_dml("insert", rows(1), bypass_results=True), "bypass_results is not"),
+        (lambda bulk: bulk.bulk.submit_dml("Account", "insert", rows(1), None, 0, False, True), "bypass_results is not"),
         (lambda bulk: bulk.insert(rows(1), bypass_results=True), "bypass_results is not"),
         (lambda bulk: bulk.update(rows(1), include_detailed_results=True), "include_detailed_results is not"),
         (lambda bulk: bulk.upsert(rows(1), "Ext__c", bypass_results=True), "bypass_results is not"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.connectors.salesforce.writable import writable
+from tests.test_docs import DOCS
 
 from halocline import SfClient, SoapAuthenticator, SyncPipeline
 from halocline.config import Settings
@@ -19,6 +21,7 @@ from halocline.errors import BadQuery, FixConfig, LoginRefused, NotFound, Reject
 from halocline.ledger import MemoryLedger
 from halocline.retry import Policy
 from halocline.sf_client.absent import instead_of
+from halocline.sf_client.sobject import SfType
 
 pytestmark = pytest.mark.system
 
@@ -177,6 +180,16 @@ THEIRS = [
 def test_no_name_of_simple_salesforce_becomes_an_object(name: str) -> None:
     """Each is here too, or says what to use."""
     assert hasattr(SfClient, name) or instead_of(name) is not None
+
+
+def test_the_page_names_as_absent_what_is() -> None:
+    """Each attribute there says what to use, and none of what is here is among them."""
+    absent = (DOCS / "coming-from-simple-salesforce.md").read_text(encoding="utf-8").partition("## What is absent")[2]
+    of_client, of_object, _ = absent.split("\n- ")[1:]
+    names = re.findall(r"`\.(\w+)`", of_client)
+    assert len(names) > 8
+    assert [name for name in names if hasattr(SfClient, name) or instead_of(name) is None] == []
+    assert [name for name in re.findall(r"`(\w+)`", of_object) if hasattr(SfType, name)] == []
 
 
 def test_names_of_python_are_no_objects(sf: SfClient) -> None:

@@ -50,6 +50,24 @@ class SfBulk:
             raise AttributeError(name)
         return BulkType(self, name)
 
+    def submit_dml(
+        self,
+        object_name: str,
+        dml: str,
+        data: Iterable[Row],
+        external_id_field: str | None = None,
+        batch_size: int | str = 0,
+        use_serial: bool = False,
+        bypass_results: bool = False,
+        include_detailed_results: bool = False,
+    ) -> list[Answer]:
+        """The write of that name to that object: see `BulkType.submit_dml`.
+
+        Source: simple-salesforce, `SFBulkHandler.submit_dml`.
+        """
+        options = (batch_size, use_serial, bypass_results, include_detailed_results)
+        return BulkType(self, object_name).submit_dml(dml, data, external_id_field, *options)
+
 
 @dataclass(frozen=True, slots=True)
 class BulkType:
