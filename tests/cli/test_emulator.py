@@ -183,6 +183,25 @@ def test_all_doors_are_open_unless_told_otherwise(halocline: Callable[..., Resul
     assert [(config.https, config.proxy) for config in chosen] == [(True, True), (True, False), (False, False)]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--records 5", "--records makes records of the objects that --schema defines"),
+        ("--no-https --proxy", "--proxy leads clients to the https door"),
+        ("--no-https --https-port 8443", "--https-port is of the https door"),
+        ("--no-https --ca-dir ca", "--ca-dir is of the https door"),
+        ("--no-https --proxy-port 8888", "--proxy-port is of the proxy, which --no-https shuts"),
+        ("--no-proxy --proxy-port 8888", "--proxy-port is of the proxy, which --no-proxy shuts"),
+    ],
+)
+def test_a_switch_that_would_do_nothing_is_refused(
+    halocline: Callable[..., Result], chosen: list[EmulatorConfig], words: str, said: str
+) -> None:
+    """Code 2 and why; nothing is started."""
+    done = halocline("--port", "0", *words.split())
+    assert (done.exit_code, said in " ".join(done.stderr.split()), chosen) == (2, True, []), done.output
+
+
 def test_the_other_doors_are_beside_the_first(halocline: Callable[..., Result], chosen: list[EmulatorConfig]) -> None:
     """On the next ports; on any free one where somebody else listens, or where the first is free to choose as well."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -182,6 +182,10 @@ def test_a_push_that_stops_at_the_first_error_says_where(desk: PushDesk) -> None
         (("--diff-key", "Ext__c"), "--diff-key names the field by which --diff or --mirror"),
         (("--delimiter", ";", "--from", "duckdb:///lake.duckdb"), "--delimiter is of a text file"),
         (("--encoding", "utf-8", "--from", "duckdb:///lake.duckdb"), "--encoding is of a text file"),
+        (("--batch-size", "100", "--api", "bulk"), "--batch-size is of the requests of collections"),
+        (("--batch-size", "201"), "--batch-size 201: a request of collections takes at most 200 rows"),
+        (("--mode", "hard_delete", "--batch-size", "200"), "--batch-size is of the requests of collections"),
+        (("--mode", "delete", "--nulls", "clear"), "--nulls says what an empty value does to its field; a delete sends"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(desk: PushDesk, words: tuple[str, ...], said: str) -> None:
@@ -189,6 +193,16 @@ def test_an_option_that_would_do_nothing_is_refused(desk: PushDesk, words: tuple
     told = desk.push(desk.file("some.csv", accounts(1)), *words)
     assert (told.exit_code, told.out, said in " ".join(told.err.split())) == (2, "", True), told
     assert (desk.sent(), desk.runs()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("a.parquet", "--encoding"), ("a.parquet", "--delimiter"), ("a.jsonl", "--delimiter"), ("a.JSON.gz", "--delimiter")],
+)
+def test_how_a_file_is_written_is_said_only_where_it_can_be(desk: PushDesk, name: str, option: str) -> None:
+    """A Parquet file has neither encoding nor delimiter, JSON no delimiter."""
+    told = desk.push(desk.file(name, b""), option, {"--encoding": "cp1252", "--delimiter": ";"}[option])
+    assert (told.exit_code, told.out, f"{option} is of a " in told.err) == (2, "", True), told
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])

@@ -67,7 +67,8 @@ class Mortals:
         """The command that pushes the rows."""
         key = ("--key", "Ext__c") if mode == "upsert" else ()
         file = str(self.folder / "rows.csv")
-        return ("push", file, "--to", "Account", "--mode", mode, *key, "--api", api, "--batch-size", str(CHUNK_ROWS), "--json")
+        size = ("--batch-size", str(CHUNK_ROWS)) if api == "collections" else ()  # of jobs the shell says it
+        return ("push", file, "--to", "Account", "--mode", mode, *key, "--api", api, *size, "--json")
 
     @contextmanager
     def ledger(self) -> Iterator[SqliteLedger]:

@@ -37,6 +37,11 @@ _NO_KEY = {
     **dict.fromkeys(("update", "delete", "hard_delete"), "finds records by Id"),
 }
 _UTF8 = "utf-8"
+_CALL_ROWS = 200  # Salesforce's limit for a request of collections
+_ENDINGS = {  # of files that an option says nothing of, and what it is of
+    "--encoding": ((".parquet",), "of a text file; a Parquet file says its own"),
+    "--delimiter": ((".parquet", ".jsonl", ".ndjson", ".json"), "of a CSV file, whose columns it divides"),
+}
 
 From = Annotated[
     str | None,
@@ -50,7 +55,9 @@ Map = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, the check and the first rows; send nothing.")]
 WhichApi = Annotated[str, typer.Option("--api", help="auto · collections (few rows) · bulk (many).")]
-BatchSize = Annotated[int, typer.Option(help="Rows in one request of collections, at most 200.")]
+BatchSize = Annotated[
+    int | None, typer.Option(help=f"Rows in one request of collections, at most {_CALL_ROWS}.", show_default=str(_CALL_ROWS))
+]
 StopOnError = Annotated[bool, typer.Option("--stop-on-error", help="Send nothing after the first refused row.")]
 WhichNulls = Annotated[str | None, typer.Option("--nulls", help="Empty values: clear the field, or keep it as it is.")]
 Encoding = Annotated[str | None, typer.Option(help="Of a text file: utf-8, latin-1, cp1252, utf-16.", show_default=_UTF8)]
@@ -82,7 +89,7 @@ def push(
     mapping: Map = None,
     dry_run: DryRun = False,
     api: WhichApi = "auto",
-    batch_size: BatchSize = 200,
+    batch_size: BatchSize = None,
     stop_on_error: StopOnError = False,
     nulls: WhichNulls = None,
     encoding: Encoding = None,
@@ -106,9 +113,10 @@ def push(
     again. The login comes from the environment, as for `halocline sync`.
     """
     _refuse_idle(mode.lower(), key, mirror=mirror, max_delete_share=max_delete_share, diff_key=diff_key, diff=diff)
-    _refuse_idle_files(uri, errors_to, encoding=encoding, delimiter=delimiter)
-    wish: dict[str, Any] = {"mode": mode, "external_id_field": key, "batch_size": batch_size, "stop_on_error": stop_on_error}
-    wish |= {"api": api, "nulls": nulls, "flow": flow}
+    _refuse_idle_wishes(mode.lower(), api.lower(), batch_size=batch_size, nulls=nulls)
+    _refuse_idle_files(source, uri, errors_to, encoding=encoding, delimiter=delimiter)
+    wish: dict[str, Any] = {"mode": mode, "external_id_field": key, "stop_on_error": stop_on_error}
+    wish |= {"api": api, "nulls": nulls, "flow": flow} | ({} if batch_size is None else {"batch_size": batch_size})
     wish |= {"diff": diff, "diff_key": diff_key, "mirror": mirror}
     wish |= {"allow_empty": allow_empty} | ({} if max_delete_share is None else {"max_delete_share": max_delete_share})
     if results_to is not None:
@@ -143,13 +151,30 @@ def _refuse_idle(
         refuse("--diff-key names the field by which --diff or --mirror tells rows apart; give one of them too, or leave it out.")
 
 
-def _refuse_idle_files(uri: str | None, errors_to: Path | None, *, encoding: str | None, delimiter: str | None) -> None:
+def _refuse_idle_wishes(mode: str, api: str, *, batch_size: int | None, nulls: str | None) -> None:
+    """Refuse what would be said in vain of how rows are sent."""
+    if batch_size is not None and batch_size > _CALL_ROWS:
+        refuse(f"--batch-size {batch_size:,}: a request of collections takes at most {_CALL_ROWS} rows.")
+    if batch_size is not None and (api == "bulk" or mode == "hard_delete"):
+        refuse("--batch-size is of the requests of collections; Bulk cuts its jobs by bytes. Leave it out.")
+    if nulls is not None and mode in {"delete", "hard_delete"}:
+        refuse(f"--nulls says what an empty value does to its field; a {mode} sends ids alone. Leave it out.")
+
+
+def _refuse_idle_files(
+    source: str, uri: str | None, errors_to: Path | None, *, encoding: str | None, delimiter: str | None
+) -> None:
     """Refuse what would be said in vain of a file."""
+    from halocline.rows.files import kind_of
+
     if errors_to is not None and str(errors_to) == _STDIN:
         refuse("--errors-to wants a file; `halocline errors last --csv -` writes to standard output.")
     for option, given in (("--delimiter", delimiter), ("--encoding", encoding)):
         if uri is not None and given is not None:
             refuse(f"{option} is of a text file; the database that --from names needs none. Leave it out.")
+        endings, said = _ENDINGS[option]
+        if given is not None and source != _STDIN and kind_of(Path(source)) in endings:
+            refuse(f"{option} is {said}. Leave it out.")
 
 
 @dataclass(frozen=True, slots=True)

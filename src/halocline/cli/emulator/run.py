@@ -70,6 +70,7 @@ def emulator(
     """Run a Salesforce that real clients accept, until it is interrupted."""
     if context.invoked_subcommand is not None:
         return
+    _refuse_idle(context)
     counts = _counts(seed)
     with told(as_json=as_json):
         server = _server()
@@ -99,6 +100,21 @@ def emulator(
         )
         start = _Start(counts, records, seed_number, tuple(map(_rule, fault or ())))
         _run(server, config, start, as_json=as_json)
+
+
+def _refuse_idle(context: typer.Context) -> None:
+    """Refuse what would be said in vain: of records that no schema defines, and of doors that are shut."""
+    said = context.params
+    given = {name for name in said if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"}
+    if said["records"] is not None and not said["schema"]:
+        refuse("--records makes records of the objects that --schema defines; give that too, or say --seed Account=1000.")
+    if "proxy" in given and said["proxy"] and not said["https"]:
+        refuse("--proxy leads clients to the https door, which --no-https shuts; leave one of them out.")
+    for name in ("https_port", "ca_dir"):
+        if name in given and not said["https"]:
+            refuse(f"--{name.replace('_', '-')} is of the https door, which --no-https shuts; leave one of them out.")
+    if "proxy_port" in given and not (said["proxy"] and said["https"]):
+        refuse(f"--proxy-port is of the proxy, which --no-{'proxy' if said['https'] else 'https'} shuts; leave one of them out.")
 
 
 @dataclass(frozen=True, slots=True)
