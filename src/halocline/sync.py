@@ -28,6 +28,7 @@ from halocline.run import Flow, Run, execute, survey_and_plan
 from halocline.several import PARALLEL, Company, Ended, Looked, company, in_order, relations
 from halocline.shaping import ShapedSource, Shaping
 from halocline.spool import Spool, sweep
+from halocline.sync_options import sound
 from halocline.unfinished import is_spoilt
 
 JOB_DEADLINE_S = 3_600.0  # seconds to wait for one Bulk job before giving up (the job itself goes on)
@@ -43,7 +44,8 @@ class SobjectSync:
 
     It can be made with their names on the command line and in halocline.yaml too: `where`, `key`, `full`, `lookback`.
     `match_field` is the key, in any case. `use_stage` stages at any size; `stage_name` is for destinations with stages.
-    `where_clause` is SOQL without the WHERE. `fields` and `exclude` choose columns (None: all that can be carried).
+    `where_clause` is SOQL without the WHERE. `fields` and `exclude` choose columns (None: all that can be carried), a list of
+    names or a text that has them by comma.
     `deletes` is `soft` (rows stay, flagged by IsDeleted), `hard` (rows go) or `ignore`. `numbers` is `decimal` or `double`.
     `lookback_s` is read again before the position (None: the system's OVERLAP_S). `rename` gives columns other names (old ->
     new), `mask` hides values (column -> `hash` or `null`). `soql` is a whole SELECT in the place of `where_clause`, `fields` and
@@ -60,8 +62,8 @@ class SobjectSync:
     stage_name: str | None = None
     force_full_sync: bool = False
     where_clause: str | None = None
-    fields: Sequence[str] | None = None
-    exclude: Sequence[str] = ()
+    fields: Sequence[str] | str | None = None
+    exclude: Sequence[str] | str = ()
     deletes: str = "soft"
     numbers: str = "decimal"
     allow_empty: bool = False
@@ -365,6 +367,7 @@ class IntelligentSync:
         sink: Sink | None = None,
         read_only: bool = False,
     ) -> Flow:
+        job = sound(job)
         shaping = self._shaping(job)
         wish = self._wish(job, shaping)
         destination, spool = self._destination(run, stack=stack, sink=sink, read_only=read_only)
