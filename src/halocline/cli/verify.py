@@ -93,7 +93,7 @@ def _show(found: Verification) -> None:
     speed = f"{quantity(found.api_calls, 'API call')}, {found.elapsed_s:.1f} s, {found.rows_per_s:,.0f} rows/s"
     sides = f"{quantity(found.source_rows, 'row')} in {found.object}, {found.table_rows:,} in {found.target}"
     looked = f", the values of {found.looked_at:,} looked at" if found.looked_at else ""
-    verdict = "the same" if found.equal else f"{quantity(found.differences, 'row')} differ"
+    verdict = "the same" if found.equal else quantity(found.differences, "row differs")
     out.print(f"{found.object} -> {found.target}: {verdict}", markup=False)
     out.print(f"  {sides}; {found.compared:,} compared{looked}; {speed}", markup=False)
     for kind, words in _KINDS.items():
@@ -111,4 +111,11 @@ def _show(found: Verification) -> None:
         left = f"; {found.repair.left:,} had changed or gone meanwhile: run it again" if found.repair.left else ""
         out.print(f"  repaired by run {found.repair.run[:8]}: {did}{left}", markup=False)
     elif not found.equal:
-        out.print("  nothing was changed; --repair sets it right", markup=False)
+        out.print(f"  nothing was changed{_mendable(found)}", markup=False)
+
+
+def _mendable(found: Verification) -> str:
+    """What a repair would do; rows that share a key it leaves, so where one was asked for, there is nothing else here."""
+    if not found.doubled:
+        return "; --repair sets it right"
+    return "; --repair sets the others right" if found.doubled < found.differences else ""
