@@ -176,12 +176,35 @@ def test_rules_strike_when_they_say(fresh: Fresh) -> None:
         ("cut: where=never", "before, during or after"),
         ("delay: seconds=-1", "0 or more"),
         ("throttle: nth", "NAME"),
+        ("throttle: operation=SendMesage", r"no service has an operation 'SendMesage'; did you mean SendMessage"),
+        ("throttle: service=s3 operation=SendMessage", "s3 has no operation 'SendMessage'; there are AbortMultipartUpload, "),
+        ("drop: operation=SendMessage", "drop strikes messages on their way into a queue .*, and never SendMessage"),
+        ("late: service=s3", "never s3"),
+        ("throttle: operation=delivery", "throttle strikes requests .*, and never delivery"),
+        ("fail_entries: operation=ReceiveMessage", "fail_entries strikes requests with entries .*, and never ReceiveMessage"),
+        ("fail_entries: service=sts", "never sts"),
     ],
 )
 def test_a_rule_that_means_nothing_is_refused(rule: str, words: str) -> None:
     """When it is made, with the reason."""
     with pytest.raises(ValueError, match=words):
         FakeAWS().faults.add_text(rule)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "drop: service=sqs",
+        "fail_entries: service=dynamodb",
+        "refuse: service=s3 operation=PutBucketPolicy",
+        "refuse: operation=DeleteObjects",
+        "delay: operation=AssumeRole",
+        "throttle: service=dynamodbstreams operation=GetRecords",
+    ],
+)
+def test_what_the_server_can_be_asked_can_go_wrong(rule: str) -> None:
+    """By the names that it knows itself."""
+    assert FakeAWS().faults.add_text(rule) == "f1"
 
 
 def test_calls_are_counted(fresh: Fresh) -> None:

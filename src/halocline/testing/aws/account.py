@@ -34,6 +34,19 @@ class Account:
         self.dynamodb = DynamoDB(clock, buckets)
         self.s3 = S3(buckets, clock, notifier=Notifier(self._tell), exists=self._exists)
 
+    @property
+    def operations(self) -> dict[str, tuple[str, ...]]:
+        """What can be asked of each service, by the names that requests have where faults look for them."""
+        return {
+            "sqs": self.sqs.operations,
+            "sns": self.sns.operations,
+            "s3": self.s3.operations,
+            "sts": self.sts.operations,
+            "secretsmanager": self.secrets.operations,
+            "dynamodb": self.dynamodb.operations,
+            "dynamodbstreams": self.dynamodb.streams.operations,
+        }
+
     def end(self) -> None:
         """Refuse everybody who still waits."""
         for queue in self.queues:

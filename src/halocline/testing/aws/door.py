@@ -14,7 +14,7 @@ from halocline.testing.aws.connection import Answer
 from halocline.testing.aws.dynamodb import resource_of
 from halocline.testing.aws.dynamodb_reads import EXCEEDED
 from halocline.testing.aws.errors import AWSError
-from halocline.testing.aws.faults import Fault, Target
+from halocline.testing.aws.faults import Fault, Target, kind_of
 from halocline.testing.aws.later import Later
 from halocline.testing.aws.request import Reply, Request
 from halocline.testing.aws.s3_route import route
@@ -28,7 +28,6 @@ _STRANGER = Reply(
     {"Content-Type": "text/plain"},
 )
 _MALFORMED = (KeyError, ValueError, TypeError, AttributeError)
-_BATCHES = ("DeleteObjects", "BatchGetItem", "BatchWriteItem")
 _DYNAMODB = {"DynamoDB_20120810": "dynamodb", "DynamoDBStreams_20120810": "dynamodbstreams"}
 _VERSIONS = {"2012-11-05": "sqs", "2010-03-31": "sns", "2011-06-15": "sts"}  # of the query protocol's services
 
@@ -196,8 +195,7 @@ class Door:
 
 
 def _target(service: str, operation: str, resource: str) -> Target:
-    is_batch = operation.endswith("Batch") or operation in _BATCHES
-    return Target(service, operation, resource, "batch" if is_batch else "request")
+    return Target(service, operation, resource, kind_of(operation))
 
 
 def _unread(request: Request, error: AWSError) -> Reply:

@@ -56,6 +56,11 @@ class DynamoDB:
             "ListExports": exports.list,
         }
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations that there are, as in its API."""
+        return (*self._pages, *self._batches, *self._operations)
+
     def call(self, operation: str, params: Params, *, region: str, failing: int) -> bytes:
         """What an operation answers, as it goes over the wire; of a batch the last `failing` are not processed (-1: none is).
         Raises: AWSError.

@@ -35,6 +35,11 @@ class Streams:
             "GetRecords": self._records,
         }
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations that there are, as in its API."""
+        return tuple(self._operations)
+
     def call(self, operation: str, params: Params, *, region: str) -> Result:
         """What an operation answers.
         Raises: AWSError.

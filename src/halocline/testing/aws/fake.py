@@ -38,7 +38,7 @@ class FakeAWS:
 
     def __init__(self, *, port: int = 0, folder: Path | None = None) -> None:
         self.clock = Clock()
-        self.faults = Faults()
+        self.faults = Faults(lambda: self._door.account.operations)
         self.calls = Calls()
         self._port = port
         self._parent = folder

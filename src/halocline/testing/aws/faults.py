@@ -5,15 +5,17 @@ from __future__ import annotations
 import random
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from itertools import count
 from threading import Lock
-from typing import Literal
+from typing import Final, Literal
 
 FOREVER = 0  # for `times`
 Kind = Literal["request", "batch", "delivery"]
-SERVICES = ("sqs", "sns", "s3", "sts", "secretsmanager", "dynamodb", "dynamodbstreams")
+DELIVERY: Final = "delivery"  # the operation, of sqs, of a message on its way into a queue
+_BATCHES = ("DeleteObjects", "BatchGetItem", "BatchWriteItem")
 
 # What an action strikes: any request, one with entries (a batch is a request too), or a message on its way into a queue.
 ACTIONS: Mapping[str, tuple[tuple[Kind, ...], str]] = {
@@ -21,7 +23,7 @@ ACTIONS: Mapping[str, tuple[tuple[Kind, ...], str]] = {
     "server_error": (("request", "batch"), "500: before the work, or (where=after) when it is done"),
     "unavailable": (("request", "batch"), "503: before the work, or (where=after) when it is done"),
     "refuse": (("request", "batch"), "refused with `code` and `status`, such as AccessDenied and 403; nothing is done"),
-    "delay": (("request", "batch"), "the answer comes after so many `seconds`"),
+    "delay": (("request", "batch"), "the answer comes after so many `seconds` (1)"),
     "cut": (
         ("request", "batch"),
         "the line is closed: before the work, during the answer (after `bytes` of it), or after the work",
@@ -30,7 +32,7 @@ ACTIONS: Mapping[str, tuple[tuple[Kind, ...], str]] = {
     "fail_entries": (("batch",), "so many `entries` of a batch (1; 0 for all) fail, as by an error of the service"),
     "drop": (("delivery",), "the message is accepted and never seen again"),
     "duplicate": (("delivery",), "the message is in the queue twice, with one id"),
-    "late": (("delivery",), "the message is seen only after so many `seconds`"),
+    "late": (("delivery",), "the message is seen only after so many `seconds` (1)"),
 }
 OTHER_NAMES: Mapping[str, tuple[str, Mapping[str, object]]] = {"lose_reply": ("cut", {"where": "after"})}
 
@@ -48,6 +50,11 @@ class Target:
     operation: str
     resource: str
     kind: Kind = "request"
+
+
+def kind_of(operation: str) -> Kind:
+    """What a request with that operation is: a batch has entries, which may fail one by one."""
+    return "batch" if operation.endswith("Batch") or operation in _BATCHES else "request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +122,17 @@ class _Record:
 
 
 class Faults:
-    """The rules in force. Safe to change while requests run."""
+    """The rules in force. Safe to change while requests run. `operations` tells what can be asked of each service."""
 
-    def __init__(self) -> None:
+    def __init__(self, operations: Callable[[], Mapping[str, Iterable[str]]]) -> None:
+        self._operations = operations
         self._records: dict[str, _Record] = {}
         self._serial = count(1)
         self._lock = Lock()
 
     def add(self, action: str, **settings: object) -> str:
         """Put a rule in force and return its id; `settings` are fields of `Fault`.
-        Raises: ValueError for an unknown action or setting, and for a value that makes no sense.
+        Raises: ValueError for an unknown action or setting, for a value that makes no sense, and for a rule that nothing fits.
         """
         name, usual = OTHER_NAMES.get(action, (action, {}))
         if name not in ACTIONS:
@@ -135,6 +143,7 @@ class Faults:
             raise ValueError(f"{action} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}")
         rule = Fault(name, **{**usual, **settings})  # type: ignore[arg-type]  # checked by `_check`, and by the first use
         _check(rule)
+        _check_target(rule, self._operations())
         with self._lock:
             rule_id = f"f{next(self._serial)}"
             self._records[rule_id] = _Record(replace(rule, id=rule_id), random.Random(rule.seed))  # noqa: S311  # no secret
@@ -199,8 +208,6 @@ def _check(rule: Fault) -> None:
         re.compile(rule.resource)
     except re.error as reason:
         raise ValueError(f"resource is no regular expression: {reason}") from reason
-    if rule.service is not None and rule.service not in SERVICES:
-        raise ValueError(f"unknown service {rule.service!r}; known are {', '.join(SERVICES)}")
     if rule.where not in ("before", "during", "after"):
         raise ValueError(f"where is before, during or after, not {rule.where!r}")
     if rule.probability is not None and not 0 < rule.probability <= 1:
@@ -209,3 +216,30 @@ def _check(rule: Fault) -> None:
         raise ValueError("nth and every are 1 or more, times 0 or more")
     if rule.seconds < 0 or rule.entries < 0 or rule.bytes < 0:
         raise ValueError("seconds, entries and bytes are 0 or more")
+
+
+def _check_target(rule: Fault, known: Mapping[str, Iterable[str]]) -> None:
+    """Raises: ValueError for a service or an operation that is not there, and where the action strikes nothing of them."""
+    if rule.service is not None and rule.service not in known:
+        raise ValueError(f"unknown service {rule.service!r}; known are {', '.join(known)}")
+    targets = [Target(service, one, "", kind_of(one)) for service, several in known.items() for one in several]
+    targets.append(Target("sqs", DELIVERY, "", DELIVERY))
+    of_service = [one for one in targets if rule.service in (None, one.service)]
+    names = sorted({one.operation for one in of_service})
+    if rule.operation is not None and rule.operation not in names:
+        meant = get_close_matches(rule.operation, names, n=3)
+        hint = f"did you mean {' or '.join(meant)}?" if meant else f"there are {', '.join(names)}"
+        raise ValueError(
+            f"{rule.service or 'no service'} has {'no' if rule.service else 'an'} operation {rule.operation!r}; {hint}"
+        )
+    if not any(replace(rule, resource="").fits(one) for one in of_service):
+        strikes = _STRUCK[ACTIONS[rule.action][0]]
+        what = rule.operation or rule.service
+        raise ValueError(f"{rule.action} strikes {strikes}, and never {what}: leave it out, or name one of those")
+
+
+_STRUCK: Mapping[tuple[Kind, ...], str] = {
+    ("request", "batch"): f"requests (their operation is not {DELIVERY!r})",
+    ("batch",): "requests with entries (SendMessageBatch, DeleteObjects, BatchWriteItem and their like)",
+    (DELIVERY,): f"messages on their way into a queue (operation {DELIVERY!r} of sqs)",
+}

@@ -17,10 +17,11 @@ from halocline.testing.aws.markup import document, parse, text_of
 from halocline.testing.aws.notifications import OWNER, Notifier, configured
 from halocline.testing.aws.request import Reply, Request
 from halocline.testing.aws.s3_objects import NAMESPACE, Objects, malformed
-from halocline.testing.aws.s3_route import DOCUMENTS, UNKNOWN, Route
+from halocline.testing.aws.s3_route import DOCUMENT_OPERATIONS, DOCUMENTS, UNKNOWN, Route
 from halocline.testing.aws.version import iso
 
 _XML = {"Content-Type": "application/xml"}
+_OF_ITS_OWN = ("ListBuckets", "CreateBucket", "DeleteObjects")  # which `answer` tells by name
 
 
 class S3:
@@ -65,6 +66,11 @@ class S3:
             "AbortMultipartUpload": objects.give_up,
             "ListParts": objects.list_parts,
         }
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations that there are, as in its API; those of a bucket's documents as `s3_route` names them."""
+        return (*_OF_ITS_OWN, *self._on_buckets, *self._on_objects, *DOCUMENT_OPERATIONS)
 
     def answer(self, request: Request, route: Route, *, failing: int) -> Reply:
         """What S3 answers; the last `failing` objects of a DeleteObjects are not deleted (-1: none is).

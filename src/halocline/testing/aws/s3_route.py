@@ -19,6 +19,7 @@ DOCUMENTS = {
     "publicAccessBlock": "NoSuchPublicAccessBlockConfiguration",
     "ownershipControls": "OwnershipControlsNotFoundError",
 }
+_DOCUMENT_METHODS = ("GET", "PUT", "DELETE")
 _BUCKET_GETS = {
     "versions": "ListObjectVersions",
     "uploads": "ListMultipartUploads",
@@ -46,6 +47,13 @@ _NOT_HERE = {
 UNKNOWN = ""
 
 
+def _of_document(method: str, document: str) -> str:
+    return f"{method.capitalize()}Bucket{document[0].upper()}{document[1:]}"
+
+
+DOCUMENT_OPERATIONS = tuple(_of_document(method, document) for document in DOCUMENTS for method in _DOCUMENT_METHODS)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Operation, bucket and key; texts are empty where there is none."""
@@ -69,9 +77,8 @@ def route(request: Request) -> Route:
     if key:
         return Route(_of_object(request), bucket, key)
     document = next((one for one in DOCUMENTS if one in query), "")
-    if document and request.method in ("GET", "PUT", "DELETE"):
-        action = request.method.capitalize()
-        return Route(f"{action}Bucket{document[0].upper()}{document[1:]}", bucket, "", document)
+    if document and request.method in _DOCUMENT_METHODS:
+        return Route(_of_document(request.method, document), bucket, "", document)
     return Route(_of_bucket(request), bucket, "")
 
 

@@ -46,6 +46,11 @@ class SecretStore:
             "DeleteSecret": self._delete,
         }
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations that there are, as in its API."""
+        return tuple(self._operations)
+
     def call(self, operation: str, params: Mapping[str, Any], *, region: str) -> dict[str, Any]:
         """What an operation answers.
         Raises: AWSError.

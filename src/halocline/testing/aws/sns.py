@@ -58,6 +58,11 @@ class SNS:
             "PublishBatch": self._publish_batch,
         }
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations that there are, as in its API."""
+        return tuple(self._operations)
+
     def call(self, operation: str, params: Params, *, call: Call) -> Result:
         """What an operation answers.
         Raises: AWSError.

@@ -71,6 +71,11 @@ class SQS:
             "CancelMessageMoveTask": lambda params, _call: moves.cancel(params),
         }
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations that there are, as in its API."""
+        return tuple(self._operations)
+
     def call(self, operation: str, params: Params, *, call: Call) -> Result | asyncio.Future[Result]:
         """What an operation answers; a long poll answers later.
         Raises: AWSError.

@@ -25,13 +25,18 @@ class STS:
         self._clock = clock
         self._assumed: dict[str, dict[str, str]] = {}
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations that there are, as in its API."""
+        return ("GetCallerIdentity", "AssumeRole")
+
     def call(self, operation: str, params: Mapping[str, str], *, key: str) -> dict[str, Any]:
         """What an operation answers to who signed with `key`.
         Raises: AWSError.
         """
         if operation == "GetCallerIdentity":
             return self._assumed.get(key, _USER)
-        if operation != "AssumeRole":
+        if operation not in self.operations:
             raise AWSError("InvalidAction", f"{operation} is not part of this test server.")
         role, session = params.get("RoleArn", ""), params.get("RoleSessionName", "")
         if ":role/" not in role or not session:
