@@ -140,7 +140,8 @@ def _environment() -> list[str]:
         groups.append((name, _NOTES.get(name, ""), module.VARIABLES))
     groups.append(("Events", _NOTES["events"], event_settings.VARIABLES))
     groups.append(("halocline.compat.demand", _NOTES["demand"], demand.VARIABLES))
-    parts = ["## Environment\n\nAn empty variable is one that is not set. `halocline check` warns of a misspelt one."]
+    warned = "warns of a misspelt one, save those of `halocline.compat.demand`, whose names other programs have too."
+    parts = [f"## Environment\n\nAn empty variable is one that is not set. `halocline check` {warned}"]
     for title, note, known in groups:
         rows = [(code(one.name), one.told, one.default) for one in known]
         parts.append("\n\n".join(filter(None, (f"### {title}", note, table(("variable", "what it says", "without it"), rows)))))

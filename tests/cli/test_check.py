@@ -136,6 +136,7 @@ def test_a_variable_that_nothing_reads_is_warned_of(desk: PushDesk, monkeypatch:
     """With the name that may have been meant; all else stays, the exit code too. What a reference names is read."""
     desk.file("halocline.yaml", FLOWS.replace("env:SF_CLIENT_SECRET", "env:HALOCLINE_SECRET_OF_ORG"))
     given = {"HALOCLINE_LEDGR": "x", "SF_CLIENT_SECERT": "x", "HALOCLINE_ODD_THING": "x", "SF_LOG_LEVEL": "x", "OTHER_HOME": "x"}
+    given |= {"INIESTA_CACHE": "redis://a", "INIESTA_LOCK_RETRY_COUNT": "3"}
     given |= {"HALOCLINE_SECRET_OF_ORG": desk.env["SF_CLIENT_SECRET"]}
     given |= {"HALOCLINE_LEDGER": "env:HALOCLINE_BOOKS", "HALOCLINE_BOOKS": str(desk.folder / "books.sqlite")}
     for name, value in given.items():
@@ -146,6 +147,7 @@ def test_a_variable_that_nothing_reads_is_warned_of(desk: PushDesk, monkeypatch:
     assert warned == [
         "warning variable HALOCLINE_LEDGR: nothing reads it. Did you mean HALOCLINE_LEDGER?",
         "warning variable HALOCLINE_ODD_THING: nothing reads it. Unset it, unless another program needs it.",
+        "warning variable INIESTA_CACHE: nothing reads it. Did you mean INIESTA_CACHES?",
         "warning variable SF_CLIENT_SECERT: nothing reads it. Did you mean SF_CLIENT_SECRET?",
     ]
     documents = [one for one in desk.documents("check") if one["state"] == "warning"]

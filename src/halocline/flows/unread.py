@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from halocline import config, registry
 from halocline.config import environment
+from halocline.consume.topics import event_settings
 from halocline.mapping.near import near
 
 _OURS = "HALOCLINE_"
-_OTHERS_TOO = ("SF_", "SNOWFLAKE_")  # prefixes that other programs have variables with, of which we know nothing
+_OTHERS_TOO = ("SF_", "SNOWFLAKE_", event_settings.PREFIX)  # other programs have such variables too, of which we know nothing
 _A_SLIP = 0.9  # how alike a name with such a prefix must be to one of ours before it counts as misspelt: two letters swapped
 _REFERENCE = re.compile(r"\benv:(\w+)")
 
@@ -23,6 +24,7 @@ def unread(text: str = "", environ: Mapping[str, str] | None = None) -> Iterator
     env = environment(environ)
     known = [one.name for one in config.VARIABLES]
     known += [one.name for module in registry.able("VARIABLES").values() for one in module.VARIABLES]
+    known += [one.name for one in event_settings.VARIABLES]
     ours = {one.removeprefix(_OURS): one for one in known if one.startswith(_OURS)}  # all alike as far as they all begin so
     named = {name for place in (text, *(env.get(name, "") for name in known)) for name in _REFERENCE.findall(place)}
     for name in sorted(env.keys() - set(known) - named):

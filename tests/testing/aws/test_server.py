@@ -20,6 +20,7 @@ from tests.figures import SAYS, Says
 from tests.testing.aws.cloud import Cloud
 from tests.testing.aws.load import drain, fill, queue_at
 
+from halocline import SNSClient
 from halocline.testing.aws import FakeAWS
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "testing-aws.md"
@@ -175,6 +176,25 @@ def test_the_fixture_gives_an_empty_account(tmp_path: Path) -> None:
     """
     done = run(tmp_path, test_guide__py=example[1], my_project__py=MY_PROJECT, test_it__py=tests)
     assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+ASTRAY = {"AWS_PROFILE": "mine", "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:9", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+ASTRAY |= {f"INIESTA_{name}_ENDPOINT_URL": "http://127.0.0.1:9" for name in ("SQS", "SNS")}
+ASTRAY |= {"INIESTA_AWS_DEFAULT_REGION": "eu-north-1", "INIESTA_CACHES": "redis://127.0.0.1:9"}
+
+
+@pytest.fixture
+def astray(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ASTRAY.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_fixture_unsets_what_leads_elsewhere(astray: None, aws: FakeAWS) -> None:
+    """A client of a service or of ours that goes by such a variable would leave the server, or remember beyond the test."""
+    assert ASTRAY.keys() & os.environ.keys() == set()
+    topic = boto3.client("sns").create_topic(Name="events")["TopicArn"]
+    assert SNSClient(topic).create_message(event="Order.placed", message={"id": 1}).publish_now()
+    assert aws.calls.count("sns.Publish*") == 1
 
 
 def test_the_guides_script_and_rules_work(capsys: pytest.CaptureFixture[str]) -> None:

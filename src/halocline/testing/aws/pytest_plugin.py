@@ -14,7 +14,16 @@ import pytest
 if TYPE_CHECKING:
     from halocline.testing.aws.fake import FakeAWS
 
-_OTHERS = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN")  # would lead a client to somebody's account
+_OTHERS = (  # would lead a client to somebody's account, another region, or a store that outlives the test
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "INIESTA_SQS_ENDPOINT_URL",
+    "INIESTA_SNS_ENDPOINT_URL",
+    "INIESTA_AWS_DEFAULT_REGION",
+    "INIESTA_CACHES",
+)
 
 
 @pytest.fixture(scope="session")
