@@ -124,6 +124,14 @@ def test_the_one_started_last_is_meant(halocline: Callable[..., Result], while_i
     assert list((home / "emulators").iterdir()) == []
 
 
+def test_versions_out_of_order_are_a_wrong_use(halocline: Callable[..., Result]) -> None:
+    """Both options are named; nothing is started."""
+    done = halocline("--oldest-version", "60", "--newest-version", "50")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--oldest-version 60 is newer than --newest-version 50" in " ".join(done.stderr.split())
+    assert json.loads(halocline("--oldest-version", "60", "--newest-version", "50", "--json").stdout)["kind"] == "Usage"
+
+
 def test_without_an_emulator_there_is_nothing_to_export(halocline: Callable[..., Result]) -> None:
     """Exit code 2 and a way on; a shell's eval gets nothing to do."""
     done = halocline("env")

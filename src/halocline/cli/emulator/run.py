@@ -71,6 +71,8 @@ def emulator(
     if context.invoked_subcommand is not None:
         return
     _refuse_idle(context)
+    if oldest_version > newest_version:
+        refuse(f"no API version is served: --oldest-version {oldest_version} is newer than --newest-version {newest_version}")
     counts = _counts(seed)
     with told(as_json=as_json):
         server = _server()
