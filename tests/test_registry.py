@@ -36,6 +36,12 @@ def test_a_destination_nobody_knows_is_refused_without_showing_a_secret(session:
     assert "file:folder" in str(caught.value), "file:///folder would be in the root"
 
 
+def test_what_is_only_read_is_known_without_a_driver() -> None:
+    """Of DynamoDB tables are read; into databases they are written too; what nobody knows is neither."""
+    places = ("dynamodb://?region=us-east-1", "duckdb:///x.duckdb", "sqlite:///x.sqlite", "file:///lake", "odd://host")
+    assert [registry.only_reads(one) for one in places] == [True, False, False, False, False]
+
+
 def test_an_unknown_connector_is_an_error_that_lists_the_known() -> None:
     """A misspelt connector name is answered with the names there are."""
     with pytest.raises(FixConfig, match="duckdb, dynamodb, files, postgres, redis, salesforce"):

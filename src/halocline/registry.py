@@ -198,6 +198,12 @@ def can_query(session: object) -> bool:
     return any(True for _ in _able_with("open_query", resolved(session)))
 
 
+def only_reads(session: object) -> bool:
+    """Whether tables are read of this connection or URI, and none can be written there; no driver is loaded."""
+    meant = resolved(session)
+    return any(True for _ in _able_with("open_source", meant)) and not any(True for _ in _able_with("open_destination", meant))
+
+
 def open_query(
     session: object, sql: str, *, parameters: Sequence[object] | Mapping[str, object] = (), **options: object
 ) -> pa.RecordBatchReader:

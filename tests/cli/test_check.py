@@ -81,6 +81,16 @@ def test_the_database_of_a_query_has_to_be_there(desk: PushDesk) -> None:
     assert (lake["success"], lake["found"]) == (True, "answers queries")
 
 
+def test_a_connection_that_is_only_read_needs_no_flow(desk: PushDesk) -> None:
+    """Nothing is written into DynamoDB, so that it is no mistake of the connection; of a flow that would, it is."""
+    desk.file("halocline.yaml", 'connections: {app: "dynamodb://?region=us-east-1"}\n')
+    (app,) = [one for one in desk.documents("check") if one["name"] == "app"]
+    assert (app["success"], app["found"]) == (True, "can be read")
+    desk.file("halocline.yaml", FLOWS.replace("duckdb:///lake.duckdb", '"dynamodb://?region=us-east-1"'))
+    (lake,) = [one for one in desk.documents("check") if one["name"] == "lake"]
+    assert (lake["success"], "how to write to dynamodb" in lake["error"]) == (False, True)
+
+
 IMPOSSIBLE = (
     ("{kind: push, file: some.csv, object: Acount, mode: insert}", "Did you mean Account"),
     ("{kind: push, file: some.csv, object: Account, key: Nope__c, mapping: {key: Nope__c}}", "Account has no such field"),

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from halocline.cli.progress import ProgressBar
-from halocline.events import Noticed, PushPlanned, RowsStaged, RowsTold, RunStarted, Waiting
+from halocline.events import Event, Noticed, PushPlanned, RowsStaged, RowsTold, RunFailed, RunFinished, RunStarted, Waiting
+from halocline.outcome import Counts
 from halocline.push.destination import WritePlan
 from halocline.push.order import Api
 
@@ -23,6 +24,21 @@ def test_notices_and_waits_are_shown_on_a_terminal_and_in_a_log(terminal: bool) 
             bar.sink(Waiting("UNABLE_TO_LOCK_ROW", 1.5))
         for words in ("retired in February 2027", "waiting 1.5 s - UNABLE_TO_LOCK_ROW"):
             assert (words in seen.getvalue()) is not quiet
+
+
+@pytest.mark.parametrize("end", [RunFinished("r", Counts(), 1, 0.1), RunFailed("r", "no", 0)])
+def test_what_is_told_between_two_runs_is_of_neither(end: Event) -> None:
+    """A notice of the next file has nothing to do with the one before it."""
+    seen = StringIO()
+    with ProgressBar(Console(file=seen, width=160, highlight=False)) as bar:
+        bar.sink(RunStarted("r", "f", "1good.csv", "Account"))
+        bar.sink(Noticed("of the first"))
+        bar.sink(end)
+        bar.sink(Noticed("2bad.csv -> Account: a finding"))
+        bar.sink(Waiting("a lock", 1.5))
+    lines = seen.getvalue().splitlines()
+    assert "1good.csv -> Account: of the first" in lines
+    assert lines[-2:] == ["2bad.csv -> Account: a finding", "waiting 1.5 s - a lock"]
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -107,6 +107,15 @@ def test_the_rows_of_a_file_are_those_of_its_push(desk: FlowDesk) -> None:
     assert by_file.out == by_push.out
 
 
+def test_a_finding_names_its_file(desk: FlowDesk) -> None:
+    """It is told before the file's run begins, when the last run was of another file."""
+    desk.land("in/1good.csv", "key,name\na,A\n")
+    desk.land("in/2odd.csv", "key,nmae\nb,B\n")
+    told = desk.desk.type("run", "companies").err
+    (line,) = [one for one in told.splitlines() if "the source has no 'name'" in one]
+    assert line.startswith("2odd.csv -> Account: Name: "), line
+
+
 def test_one_file_may_be_named(desk: FlowDesk) -> None:
     """The others stay; one that is not there, or is none of the flow's, is told."""
     desk.land("in/a.csv", "key,name\na,A\n")

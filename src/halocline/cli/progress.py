@@ -95,10 +95,10 @@ class ProgressBar:
                 self._calls = event.calls
                 self._show(None)
             case Waiting():
-                self._tell(f"{self._object}: waiting {event.after_s:.1f} s - {event.reason}")
+                self._tell(f"{self._head}waiting {event.after_s:.1f} s - {event.reason}")
             case Noticed():
                 self.notices.append(event.message)
-                self._tell(f"{self._object}: {event.message}" if self._object else event.message)
+                self._tell(f"{self._head}{event.message}")
             case Committed():
                 self._show("committed")
             case RunFinished():
@@ -110,12 +110,18 @@ class ProgressBar:
             case _:
                 pass
 
+    @property
+    def _head(self) -> str:
+        """What a line begins with that is of the run at work: its object; between two runs nothing."""
+        return f"{self._object}: " if self._object else ""
+
     def _of(self, plan: Plan) -> str:
         """What one plan is about: the run's object, or of a run that fills several tables the one that it fills."""
         return f"{plan.object} -> {plan.flow.rpartition('->')[2]}" if self._several else self._object
 
     def _leave(self) -> None:
-        """One of several has ended; its line makes room for the next."""
+        """The run has ended: what is told until the next one is not of it. One of several makes room with its line."""
+        self._object = ""
         if self._within is not None:
             self._bar.update(self._task, visible=False)
 

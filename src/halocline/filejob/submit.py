@@ -110,7 +110,7 @@ class Submit:
                 order = self.job.order(rows.nulls, rows.clears)
                 looked_at, findings = checked(rows, order, mapper=self.job.mapper, destination=destination)
                 for finding in findings:
-                    self.sink(Noticed(str(finding)))
+                    self.sink(Noticed(f"{rows.name} -> {self.job.sobject}: {finding}"))  # its run has not begun
                 push = Push(order, looked_at, destination, self.flow, self.job.mapper, self.job.strict)
                 run = execute(push, PushRun.new(), ledger=shared.books, home=self.settings.home, sink=self.sink)
             finally:

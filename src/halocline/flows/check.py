@@ -134,7 +134,7 @@ def _connection(connection: Connection, around: Connected, *, is_asked: bool, is
         bucket, prefix = bucket_of(connection)
         found = len(list(islice(open_bucket_store(connection).each(bucket, prefix), 1)))
         return f"s3://{bucket}/{prefix}: {'can be listed' if found else 'can be listed, and is empty'}"
-    if not is_asked:
+    if not is_asked and (is_made or not registry.only_reads(uri_of(connection))):
         return _written(connection, around)
     try:
         return _asked(connection, around)
