@@ -408,8 +408,10 @@ def test_names_that_are_no_fields_and_yet_right_pass(org: Org) -> None:
         {"name": "a", "Parent.Ext__c": "e00000", "attributes": {"type": "Account"}},
         {"NAME": "b", "Parent": {"Ext__c": "e00000"}},
         {"Name": "c", "Parent": None},
+        {"Name": "d", "Parent": {"attributes": {"type": "Account", "url": "/x"}, "Ext__c": "e00000"}},
     ]
     assert org.pipeline().sync(rows).errors == []
+    assert org.accounts("Name, Parent.Name")[3] == ("d", {"Name": "n00000"})
     assert org.accounts("Name, Parent.Name")[:2] == [("a", {"Name": "n00000"}), ("b", {"Name": "n00000"})]
 
 
