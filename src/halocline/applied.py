@@ -51,7 +51,7 @@ def checked(key: str) -> str:
     Raises: FixConfig for none: what has no key cannot be told from anything else.
     """
     if not key:
-        hint = "Give the handlers a key (Handlers.key), or an idempotency store."
+        hint = "Give the message an id, or the handlers a key (Handlers(key=...)); in a test also Context(key=...)."
         raise FixConfig("Applying an effect once", "the message has no key", hint=hint)
     return storable(key)
 

@@ -8,7 +8,7 @@ import functools
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
@@ -188,7 +188,7 @@ def test_a_handler_is_given_what_its_parameters_ask_for() -> None:
     assert (got.pop("first"), message.event) == (message, "A.b")
     assert got == {
         "order": Order(17),
-        "about": HERE,
+        "about": replace(HERE, key="users/m"),
         "event": "A.b",
         "attributes": {"iniesta_pass": "A.b"},
         "body": '{"id": 17}',

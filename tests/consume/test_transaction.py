@@ -517,6 +517,26 @@ def test_a_message_without_a_key_has_no_transaction(place: Place, where: Any) ->
     assert place.effects() == []
 
 
+@pytest.mark.parametrize(("handlers", "key"), [(Handlers(), "/1"), (Handlers(key=lambda message: message.raw_body), "/words")])
+def test_a_handler_that_is_tested_alone_has_it_too(tmp_path: Path, handlers: Handlers, key: str) -> None:
+    """`handlers.run(delivery, Context())` knows the message by its id, or by the user's key; a context's own key counts more."""
+    uri = f"sqlite:///{tmp_path / 'mine.sqlite'}"
+    keys = []
+
+    @handlers.handler
+    def handle(message: Message, context: Context) -> None:
+        keys.append(context.key)
+        with context.transaction(uri) as transaction:
+            transaction.execute("CREATE TABLE effects (word TEXT)")
+
+    handlers.run(Delivery("h", "words", "1"), Context())
+    with pytest.raises(AlreadyApplied):
+        handlers.run(Delivery("h", "words", "1"), Context())
+    with pytest.raises(AlreadyApplied):
+        handlers.run(Delivery("h", "words", "2"), Context(key=key))
+    assert keys == [key] * 3
+
+
 def test_a_handler_has_it_by_its_context(place: Place) -> None:
     """By the key of its message, with the fence of its claim; not when its lease is lost already."""
     context = Context(message_id="m", key="queue/m", fence=12)

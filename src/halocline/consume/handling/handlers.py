@@ -15,7 +15,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar, overload
 
@@ -321,15 +321,19 @@ class Handlers:
         return handler.awaited(await answer) if inspect.isawaitable(answer) else answer
 
     def run(self, delivery: Delivery, context: Context) -> str:
-        """Handle a delivery, and return the hash of the result ("": there is none).
+        """Handle a delivery, and return the hash of the result ("": there is none). Where the context has no key, as in tests,
+        the handler's has that of the message.
 
         Raises: as `call`. `then` says what is to become of the message.
         """
-        return digest_of(self.call(self.message(delivery, context.queue), context))
+        return digest_of(self.call(self.message(delivery, context.queue), self._keyed(delivery, context)))
 
     async def run_async(self, delivery: Delivery, context: Context) -> str:
         """Likewise, on the running loop."""
-        return digest_of(await self.call_async(self.message(delivery, context.queue), context))
+        return digest_of(await self.call_async(self.message(delivery, context.queue), self._keyed(delivery, context)))
+
+    def _keyed(self, delivery: Delivery, context: Context) -> Context:
+        return context if context.key else replace(context, key=self.arrival(delivery, context.queue).key)
 
     def then(self, error: BaseException, delivery: Delivery) -> Then:
         """What becomes of a message after an error."""
