@@ -70,6 +70,13 @@ def test_a_spelling_takes_no_other(name: str, value: str, words: str) -> None:
         ("datetime(%d.%m.%Y)", "either a zone, .*have an offset"),
         ("datetime(%d.%m.%Y %z, Europe/Berlin)", "either a zone, .*have an offset"),
         ("datetime(%d.%m.%Y, Europe/Berlim)", "'Europe/Berlim' is no time zone"),
+        ("date(%Q)", r"'%Q' is no form that can be read \(.*such as date\(%d"),
+        ("date(%d.%m.%Y %)", "is no form that can be read"),
+        ("date(%d.%m.%d)", "is no form that can be read"),
+        ("date(dd.mm.yyyy)", "'dd.mm.yyyy' tells no day: "),
+        ("date(%H:%M)", "'%H:%M' tells no day: "),
+        ("datetime(%d.%m.%Y %Q, Europe/Berlin)", "is no form that can be read"),
+        ("datetime(dd.MM.yyyy, Europe/Berlin)", "'dd.MM.yyyy' tells no instant: "),
         ("decimal()", r"decimal\(,\) or decimal\(\.\)"),
         ("integer(,)", r"none of date\(%d"),
     ],
@@ -78,6 +85,35 @@ def test_a_spelling_that_cannot_be_is_told_when_the_mapping_is_read(name: str, w
     """With the source's name, and what is wrong."""
     with pytest.raises(FixConfig, match=rf"'Day' names a transform .*{words}"):
         FieldMapper({"Day": {"target": "Day__c", "transform": name}})
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%d.%m.%y",
+        "%m/%Y",
+        "%Y",
+        "%d %b %Y",
+        "%A, %d %B %Y",
+        "%j/%Y",
+        "%G-W%V-%u",
+        "%Y-%W-%w",
+        "%x",
+        "%d.%m.%Y %H:%M",
+        "on %Y%m%d",
+    ],
+)
+def test_a_form_that_tells_a_day_is_taken(form: str) -> None:
+    """Whatever else strptime knows, or less than a whole day: nobody is refused a form that could be used."""
+    assert spelling(f"date({form})")(date(2026, 1, 2).strftime(form)) is not None
+
+
+@pytest.mark.parametrize(
+    "told", ["%Y-%m-%dT%H:%M:%S%z", "%d.%m.%Y %I:%M %p, Asia/Kolkata", "%d.%m.%Y %H:%M:%S.%f, UTC", "%H:%M, UTC"]
+)
+def test_a_form_that_tells_an_instant_is_taken(told: str) -> None:
+    """With an offset, by half a day, with fractions of a second."""
+    assert spelling(f"datetime({told})") is not None
 
 
 def test_spellings_stand_in_files_and_lists(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -24,6 +24,7 @@ from halocline.schema import Kind
 _CALLED = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 _SPACES = "\u0020\u00a0\u202f\u2009"  # what stands between thousands: a space, one that does not break, narrow ones
 _DATE, _INSTANT = "date_iso", "datetime_iso"
+_INSTANTS = (datetime(2026, 11, 23, 13, 14, 15, 160_000, UTC), datetime(2031, 2, 5, 7, 8, 9, 100_000, UTC))
 
 FORMS: Final = ("date(%d.%m.%Y)", "datetime(%d.%m.%Y %H:%M, Europe/Berlin)", "decimal(,)")
 """One of each, to be shown."""
@@ -54,6 +55,9 @@ def kind_of_spelling(function: object) -> Kind | None:
 def _date_maker(form: str) -> Function:
     if not form.strip():
         raise ValueError("date() lacks a format, such as date(%d.%m.%Y)")
+    days = {one.date() for one in _read_again(form.strip(), like="date(%d.%m.%Y)")}
+    if len(days) == 1:
+        raise ValueError(f"{form.strip()!r} tells no day: write it as in date(%d.%m.%Y)")
     return partial(_date, form.strip())
 
 
@@ -70,6 +74,9 @@ def _datetime_maker(told: str) -> Function:
             ZoneInfo(zone)
         except (OSError, KeyError, ValueError) as error:  # a folder, a name that is not there, a path
             raise ValueError(f"{zone!r} is no time zone that this machine knows, such as Europe/Berlin") from error
+    instants = set(_read_again(form, like="datetime(%d.%m.%Y %H:%M, Europe/Berlin)"))
+    if len(instants) == 1:
+        raise ValueError(f"{form!r} tells no instant: write it as in datetime(%d.%m.%Y %H:%M, Europe/Berlin)")
     return partial(_datetime, form, zone)
 
 
@@ -77,6 +84,17 @@ def _decimal_maker(mark: str) -> Function:
     if mark not in (",", "."):
         raise ValueError("decimal() is told the mark before the fraction: decimal(,) or decimal(.)")
     return partial(_decimal, mark)
+
+
+def _read_again(form: str, *, like: str) -> list[datetime]:
+    """Two instants that have nothing in common, written in a form and read again.
+
+    Raises: ValueError for a form that strptime does not know: it would refuse every value.
+    """
+    try:
+        return [datetime.strptime(one.strftime(form), form) for one in _INSTANTS]  # noqa: DTZ007 - it is the form that is tried
+    except (ValueError, re.error) as error:  # the latter where a directive comes twice
+        raise ValueError(f"{form!r} is no form that can be read ({error}), such as {like}") from error
 
 
 def _date(form: str, value: object) -> object:
