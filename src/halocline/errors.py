@@ -28,7 +28,7 @@
         ├── Refused           an answer that would empty or gut a table
         ├── Changed           an object is no longer the one that was meant
         ├── StorageFailed     disk full, read-only or damaged
-        └── Stopped           the first refused row ended a push, as it was asked to; all that became of the rows is booked
+        └── Stopped           the first refused row ended a push, as it was asked to; all rows are booked (exit 3)
 
 Every message says what was being done, what came back and what to try; facts stay as attributes, secrets never.
 """
@@ -303,3 +303,5 @@ class Stopped(Stop):
 
     What to try: mend what `halocline errors RUN` names, in Salesforce, and `halocline retry RUN`; or in the source, and push.
     """
+
+    exit_code = 3  # as of any push that left rows behind: it did what it was asked to do

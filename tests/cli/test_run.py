@@ -145,6 +145,16 @@ def test_a_push_that_breaks_off_tells_what_is_written(desk: PushDesk) -> None:
     assert len(desk.accounts()) == 600
 
 
+def test_a_push_that_stops_at_an_error_ends_as_by_hand(desk: PushDesk) -> None:
+    """Code 3, as `halocline push --stop-on-error`; what was written by then is told."""
+    desk.file("halocline.yaml", FLOWS.replace("    file: data", "    stop_on_error: true\n    batch_size: 1\n    file: data"))
+    desk.file("data/some.csv", "key,name\na,A\nb,\nc,C\n")
+    told = desk.type("run", "from_file")
+    assert (told.exit_code, "stopped at the first error: row 1" in told.err, desk.accounts()) == (3, True, [("a", "A")]), told
+    (document,) = desk.documents("run", "from_file")
+    assert (document["success"], document["exit_code"], document["kind"]) == (False, 3, "Stopped")
+
+
 def test_a_source_without_rows_is_told(desk: PushDesk) -> None:
     """It is a mistake unless the flow allows it."""
     desk.file("data/some.csv", "key,name\n")
