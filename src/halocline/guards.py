@@ -48,7 +48,7 @@ def refuse_rejections(label: str, plan: Plan, *, rejected: int, read: int) -> No
     if rejected > allowed:
         most = f"{plan.max_rejected:,}" if isinstance(plan.max_rejected, int) else f"{plan.max_rejected:.0%}"
         cause = f"{rejected:,} of {read:,} that were read could not become rows, more than the {most} allowed"
-        hint = "`halocline errors` tells each with its reason; if they may be left out, raise max_rejected."
+        hint = "`halocline errors last` tells each with its reason; if they may be left out, raise max_rejected."
         raise Refused(f"Loading {label}", cause, hint=hint, rejected=rejected, read=read)
 
 

@@ -107,6 +107,30 @@ def test_the_rows_of_a_file_are_those_of_its_push(desk: FlowDesk) -> None:
     assert by_file.out == by_push.out
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("object: Run__c", "object: Rnu__c", "Rnu__c"),
+        ("{Rows__c:", "{Rwos__c:", "Did you mean Rows__c"),
+        ("{Rows__c:", "{CreatedDate:", "CreatedDate cannot be written"),
+        ("key: Key__c", "key: Report__c", "the key Report__c is no external id"),
+    ],
+)
+def test_a_record_that_could_never_be_made_is_told_before_anything_is_sent(desk: FlowDesk, old: str, new: str, says: str) -> None:
+    """By `check` and by `run`; the file stays where it is, and is carried when the flow is mended."""
+    right = Path("halocline.yaml").read_text()
+    Path("halocline.yaml").write_text(right.replace(old, new))
+    desk.land("in/a.csv", "key,name\na,A\n")
+    (flow,) = [one for one in desk.desk.documents("check") if one["name"] == "flow companies"]
+    assert (flow["success"], says in flow["error"]) == (False, True), flow
+    told = desk.desk.type("run", "companies")
+    assert (told.exit_code, says in told.err) == (2, True), told
+    assert (desk.desk.accounts(), desk.names()) == ([], ["in/a.csv"])
+    Path("halocline.yaml").write_text(right)
+    assert desk.desk.type("run", "companies").exit_code == 0
+    assert desk.desk.accounts() == [("a", "A")]
+
+
 def test_a_finding_names_its_file(desk: FlowDesk) -> None:
     """It is told before the file's run begins, when the last run was of another file."""
     desk.land("in/1good.csv", "key,name\na,A\n")

@@ -93,6 +93,35 @@ class Records(Protocol):
         """The id of the record with that external id, changed or created."""
 
 
+def fields_of(sobject: str, records: Records) -> dict[str, Mapping[str, Any]]:
+    """The fields of an object, by their names in lower case; none where this user may not see it described.
+
+    Raises: NotFound; what asking the org raises.
+    """
+    try:
+        return {str(one["name"]).lower(): one for one in records.describe(sobject)["fields"]}
+    except AccessDenied:
+        return {}
+
+
+def refuse_unknown(execution: Execution, fields: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a record that could never be made, as far as `fields_of` its object tell.
+
+    Raises: NotFound for a field that is not there; FixConfig for one that cannot be written, and for a key that is no external
+    id.
+    """
+    doing, key = f"Looking at the execution record's object {execution.sobject}", execution.external_id_field
+    for name in (*execution.fields, *([] if key is None else [key])) if fields else ():
+        found = fields.get(name.lower())
+        if found is None:
+            names = [str(one["name"]) for one in fields.values()]
+            raise NotFound(doing, f"it has no field {name!r}", suggestions=near(name, names))
+        if not found.get("createable", True):
+            raise FixConfig(doing, f"{name} cannot be written", hint="Name a field that this user may set.")
+        if name == key and not found.get("externalId", True):
+            raise FixConfig(doing, f"the key {name} is no external id", hint="Name one, or leave the key out.")
+
+
 def records_of(client: Any) -> Records:
     """A client of ours, or one that asks as simple-salesforce does: `client.Account.create({...})`, `client.query_all(soql)`."""
     return client if callable(getattr(client, "create", None)) else _ByAttribute(client)
@@ -120,6 +149,10 @@ class Recorder:
     book: StepBook
     sink: Sink
     _described: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)  # so that an object is described once
+
+    def examine(self, execution: Execution) -> None:
+        """Raises: as `refuse_unknown`."""
+        refuse_unknown(execution, self._fields(execution.sobject))
 
     def make(self, wanted: Wanted) -> str:
         """The id of the record, which is there when this returns.
@@ -214,11 +247,7 @@ class Recorder:
 
     def _fields(self, sobject: str) -> dict[str, Mapping[str, Any]]:
         if sobject not in self._described:
-            try:
-                told = self.records.describe(sobject)["fields"]
-            except AccessDenied:
-                told = ()
-            self._described[sobject] = {str(one["name"]).lower(): one for one in told}
+            self._described[sobject] = fields_of(sobject, self.records)
         return self._described[sobject]
 
     def _fitting(self, wanted: Wanted) -> dict[str, object]:

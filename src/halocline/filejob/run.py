@@ -77,8 +77,8 @@ def run_file(
     `time.monotonic()`: where it comes first, StillRunning is raised and the next delivery goes on. A file that cannot be read is
     no error here but an outcome, with a report.
     Raises: LeaseHeld while another delivery of a file under the same key is at work; FixConfig for a file that is not the job's,
-    and before anything is sent for a mapping that cannot work; NotFound for a file that is gone and was never archived; else what
-    stopped it. After any error the same call goes on.
+    and before anything is sent for a mapping or an execution record that cannot work; NotFound for a file that is gone and was
+    never archived; else what stopped it. After any error the same call goes on.
     """
     if not job.takes(where):
         hint = f"It takes s3://{job.bucket}/{job.prefix}*, not what it puts below {' and '.join(job.own_prefixes)} itself."
@@ -132,7 +132,7 @@ def _work(
     intake = Intake(job, buckets, spool)
     stack.callback(intake.close)
     submit = Submit(job, book.run, live, book.ledger, settings, sink, deadline)
-    return _Work(job, where, book, buckets, intake, submit, sink, deadline)
+    return _Work(job, where, book, buckets, intake, submit, Recorder(records_of(live), book, sink), sink, deadline)
 
 
 def _before(run: str, where: Landed, ledger: Ledger) -> FileOutcome | None:
@@ -179,6 +179,7 @@ class _Work:
     buckets: Buckets
     intake: Intake
     submit: Submit
+    recorder: Recorder
     sink: Sink
     deadline: Deadline
 
@@ -204,6 +205,8 @@ class _Work:
         self._restore()
         state = FileState(self._step("fetch", self._fetch)["state"])
         if state is FileState.DONE or self._is_sent:
+            if self.job.execution is not None and not self._is_sent:
+                self.recorder.examine(self.job.execution)
             state = FileState(self._step("submit", self._submit)["state"])
         if state in _ENDINGS:
             self._step("report", self._report)
@@ -376,7 +379,7 @@ class _Work:
         link, url = self._link()
         body = execution.rendered(self._values(link, url))
         wanted = Wanted(execution.sobject, body, execution.external_id_field, link or "", url or "", cuts=True)
-        return {"id": Recorder(records_of(self.submit.client), self.book, self.sink).make(wanted)}
+        return {"id": self.recorder.make(wanted)}
 
     def _link(self) -> tuple[str | None, str | None]:
         """The address of the report with a signature, and without one; None where there is no report."""

@@ -16,6 +16,7 @@ from halocline import filejob
 from halocline.errors import FixConfig, HaloclineError, NotFound, RetryLater
 from halocline.filejob.journal import steps_of
 from halocline.filejob.names import flow_of
+from halocline.filejob.record import fields_of, records_of, refuse_unknown
 from halocline.flows.connected import Connected
 from halocline.flows.connections import bucket_of, open_bucket_store, open_org
 from halocline.flows.model import Model
@@ -89,6 +90,21 @@ class FileFlow(Writing):
         Raises: FixConfig for a mapping or a bucket that cannot be.
         """
         return replace(self.reach(name, around), mapping=self.mapper(around))
+
+    def examine(self, around: Connected, rows: object = ()) -> str:
+        """As of every flow that writes, and hold the execution record against its object.
+
+        Raises: as `Writing.examine`, for the record's object as well.
+        """
+        found = super().examine(around, rows)
+        if self.execution is not None:
+            client = open_org(around.org(self.to), sink=around.sink)
+            try:
+                execution = self.execution.made()
+                refuse_unknown(execution, fields_of(execution.sobject, records_of(client)))
+            finally:
+                client.close()
+        return found
 
     def reach(self, name: str, around: Connected) -> FileJob:
         """The job without its mapping: it tells which files are its own.

@@ -138,7 +138,8 @@ class Mirror:
         if not_sent:
             were = "was" if not_sent == 1 else "were"
             cause = f"{quantity(not_sent, 'row')} of the source {were} not sent, so nobody knows which records are gone"
-            raise Refused(doing, cause, hint="Mend those rows (`halocline errors`), or leave mirror out.", run=run)
+            which = "" if run is None else f" (`halocline errors {run[:8]}`)"
+            raise Refused(doing, cause, hint=f"Mend those rows{which}, or leave mirror out.", run=run)
         known = self.sent.known
         if known and not self.sent.rows and not self.allow_empty:
             every = "the only record" if known == 1 else f"all {known:,} records"
