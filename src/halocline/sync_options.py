@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from halocline.sync import SobjectSync
 
 _DOING = "Reading the options"
-_TEXTS = ("sobject", "table", "match_field", "deletes", "numbers", "contract", "formula_refresh")
+_NAMES = ("sobject", "table", "match_field")
+_TEXTS = (*_NAMES, "deletes", "numbers", "contract", "formula_refresh")
 _TEXTS_OR_NONE = ("schema", "stage_name", "where_clause", "soql")
 _SWITCHES = ("use_stage", "force_full_sync", "allow_empty", "history")
 _PAIRS = {"rename": "Give old names with new ones: {'Name': 'account_name'}.", "mask": "Use hash or null: {'Email': 'hash'}."}
@@ -48,7 +49,7 @@ def _check_text(name: str, value: object, *, or_none: bool) -> None:
     if not (isinstance(value, str) or (or_none and value is None)):
         hint = "A row has one key: name one field." if name == "match_field" else "Give a text."
         raise _refused(name, value, "is no text", hint)
-    if name in _TEXTS and not value:
+    if name in _NAMES and not value:
         raise _refused(name, value, "is empty", "Give a text.")
 
 

@@ -80,6 +80,28 @@ def test_no_option_is_taken_in_vain(command: Callable[..., None]) -> None:
     assert own == {one.name for one in fields(SobjectSync)}, "and every field of a job is an option"
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ({"fields": ""}, "--fields is empty"),
+        ({"fields": " , "}, "--fields is empty"),
+        ({"exclude": ""}, "--exclude is empty"),
+        ({"table": "", "objects": ["Account"]}, "--table is empty"),
+        ({"schema": " "}, "--schema is empty"),
+        ({"where": ""}, "--where is empty"),
+        ({"exclude_object": ["*History", ""]}, "--exclude-object is empty"),
+        ({"objects": ["Account", ""]}, "the name of an object is empty"),
+    ],
+)
+def test_an_empty_option_is_not_one_that_was_left_out(
+    typed: dict[str, Any], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is a variable that is not set, and all rows or all columns would go where a few were meant."""
+    with pytest.raises(typer.Exit) as caught:
+        jobs(**typed)
+    assert (caught.value.exit_code, told in capsys.readouterr().err) == (2, True)
+
+
 def test_a_column_with_an_object_means_that_object_only() -> None:
     """Others mean all objects; names are the same in any case; every option reaches every job."""
     asked = {"fields": "Name,account.Site", "exclude": "Contact.Phone", "rename": ["Name=n", "Contact.Email=mail"]}
