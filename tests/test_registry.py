@@ -42,6 +42,12 @@ def test_what_is_only_read_is_known_without_a_driver() -> None:
     assert [registry.only_reads(one) for one in places] == [True, False, False, False, False]
 
 
+def test_a_folder_of_files_is_a_uri_that_cannot_be_queried() -> None:
+    """It is told as what it is: `--to` takes it."""
+    with pytest.raises(FixConfig, match=r"nothing here knows how to query file:\. "):
+        registry.open_query("file:lake", "SELECT 1")
+
+
 def test_an_unknown_connector_is_an_error_that_lists_the_known() -> None:
     """A misspelt connector name is answered with the names there are."""
     with pytest.raises(FixConfig, match="duckdb, dynamodb, files, postgres, redis, salesforce"):

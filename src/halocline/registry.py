@@ -356,4 +356,7 @@ def shown(session: object) -> str:
     scheme, separator, _ = session.partition("://")
     if separator:
         return f"{scheme}://"
+    scheme, separator, _ = session.partition(":")
+    if separator and any(_able_with("accepts", session)):  # `file:folder`
+        return f"{scheme}:"
     return repr(session) if _PLAIN_PATH.fullmatch(session) else "a text that is no URI"

@@ -287,7 +287,7 @@ def test_parquet_comes_as_arrow(tmp_path: Path) -> None:
             opened(tmp_path, damaged, name="a.parquet")
 
 
-def test_a_file_that_is_not_there_is_answered_with_close_names(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_answered_with_close_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of its folder; a folder, or a kind that we do not read, is refused."""
     (tmp_path / "accounts.csv").write_text("a\n")
     with pytest.raises(NotFound, match=r"Did you mean accounts\.csv\?"):
@@ -296,6 +296,9 @@ def test_a_file_that_is_not_there_is_answered_with_close_names(tmp_path: Path) -
         rows_of(tmp_path / "no" / "a.csv", folder=tmp_path)
     with pytest.raises(FixConfig, match="it is a folder"):
         rows_of(str(tmp_path), folder=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FixConfig, match=r"Reading \.: it is a folder"):
+        rows_of(".", folder=tmp_path)
     (tmp_path / "a.xlsx").write_text("a")
     with pytest.raises(FixConfig, match=r"Known are \.csv, \.tsv"):
         rows_of(str(tmp_path / "a.xlsx"), folder=tmp_path)

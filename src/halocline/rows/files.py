@@ -63,7 +63,7 @@ def file_rows(path: Path, folder: Path, *, name: str | None = None, options: Fil
     Raises: NotFound with close names of the folder, AccessDenied; FixConfig for a file that is not what its ending says.
     """
     if path.is_dir():
-        raise FixConfig(f"Reading {path.name}", "it is a folder", hint="Name one file in it.")
+        raise FixConfig(f"Reading {path}", "it is a folder", hint="Name one file in it.")
     if not path.exists():
         raise missing(path)
     kind = kind_of(path)

@@ -27,6 +27,8 @@ _QUERY = re.compile(r"\s*SELECT\s+(?P<list>.+?)\s+FROM\s+(?P<object>\w+)(?P<rest
 _PATH = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*", re.ASCII)
 _WHERE = re.compile(r"\s*WHERE\b", re.IGNORECASE)
 _TYPEOF = re.compile(r"\s*TYPEOF\b", re.IGNORECASE)
+_ALL = re.compile(r"\*|FIELDS\s*\(\s*\w+\s*\)", re.IGNORECASE)
+_ALL_ARE_CARRIED = "Leave the query out (--soql, soql): without it all fields are carried, and --where (where) chooses rows."
 _REFUSED = (
     (re.compile(r"\bGROUP\s+BY\b|\bHAVING\b", re.I), "GROUP BY makes rows that are no records; group in the warehouse"),
     (re.compile(r"\bLIMIT\s+[\d:]", re.I), "LIMIT would leave rows out by chance; narrow it with a condition"),
@@ -179,6 +181,8 @@ def _items(text: str, bare: str, span: tuple[int, int]) -> Iterator[str]:
         begin += len(piece) + 1
         if _TYPEOF.match(piece):
             raise BadQuery(_DOING, "TYPEOF gives rows of different columns", hint="Sync each object by itself.")
+        if _ALL.fullmatch(item):
+            raise BadQuery(_DOING, f"{_short(item)} is no field's name", hint=_ALL_ARE_CARRIED)
         if "(" in piece:
             sub = re.match(r"\(\s*SELECT\b", item, re.IGNORECASE)
             what = "holds rows of its own" if sub else "is computed, not a field"
