@@ -551,6 +551,18 @@ def test_what_a_worker_is_made_of_is_refused_before_it_works(given: dict[str, An
     assert "secret" not in str(refused.value)
 
 
+class Away:
+    """A store behind a wrapper: whatever it is asked, it is away."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RetryLater("Claiming", "no answer")
+
+
+def test_what_stands_for_a_store_is_asked_nothing_before_the_start() -> None:
+    """A wrapper, whose store may be away yet."""
+    assert Worker(Silent(), Handlers(), store=Away()).limits.records
+
+
 @pytest.mark.parametrize("given", [None, Limits(workers=20), Limits(fifo=False, records=True)], ids=["none", "some", "wrong"])
 @pytest.mark.usefixtures("aws")
 def test_a_queue_of_order_is_known_as_one(given: Limits | None) -> None:

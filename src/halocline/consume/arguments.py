@@ -5,6 +5,7 @@ A text in the place of a queue would else be found when the first message is the
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 
 from halocline.consume.handling.handlers import Handlers
@@ -42,9 +43,14 @@ def refuse_other(doing: str, *, handlers: object, **given: object) -> None:
         raise FixConfig(doing, f"handlers is {_told(handlers)}, no Handlers", hint=hint)
     for name, value in given.items():
         kind, may_lack = _KINDS[name], name != "queue"
-        is_one = not isinstance(value, type) and all(callable(getattr(value, method, None)) for method in kind.methods)
+        is_one = not isinstance(value, type) and all(_has(value, method) for method in kind.methods)
         if not is_one and not (value is None and may_lack):
             raise FixConfig(doing, f"{name} is {_told(value)}, not {kind.what}", hint=kind.hint)
+
+
+def _has(value: object, method: str) -> bool:
+    """Whether a value has a method, or stands for something that may have it. Nothing is asked of it, which may fail."""
+    return hasattr(type(value), "__getattr__") or inspect.getattr_static(value, method, None) is not None
 
 
 def _told(value: object) -> str:
