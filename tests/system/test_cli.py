@@ -284,7 +284,7 @@ def test_emulator_tells_people_what_to_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--seed", "Acount=3"), "sObject 'Acount' is unknown; did you mean Account?"),
+        (("--seed", "Acount=3"), "sObject 'Acount' is unknown; did you mean Account"),
         (("--seed", "Account"), "--seed wants Object=count, not 'Account'"),
         (("--schema", "missing.yaml"), "missing.yaml"),
     ],
