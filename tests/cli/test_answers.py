@@ -131,6 +131,24 @@ def test_an_exit_that_nobody_caught_is_a_failure(capsys: pytest.CaptureFixture[s
     assert "test_answers.py" in found["error"]
 
 
+def test_a_reader_that_has_gone_is_nobodys_exit(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rich ends with SystemExit where a pipe is closed (`halocline errors last | head`): nothing is told of it."""
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    def answered() -> None:
+        try:
+            os.write(writing, b"an answer")
+        except BrokenPipeError:
+            sys.exit(1)
+
+    with pytest.raises(SystemExit) as ended, told(as_json=False):
+        answered()
+    os.close(writing)
+    assert isinstance(ended.value.__context__, BrokenPipeError)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_without_json_what_is_refused_is_a_sentence() -> None:
     """Also right after a command that was asked for JSON."""
     CliRunner().invoke(app, ["run", "--json"])

@@ -91,6 +91,8 @@ def told(*, as_json: bool) -> Iterator[None]:
         say_error(error, as_json=as_json)
         raise typer.Exit(error.exit_code) from error
     except SystemExit as end:  # code of the user's raised it, none of ours does; and its 0 would read as a success
+        if isinstance(end.__context__, BrokenPipeError):  # but for Rich: nobody reads on, which `run` tells by its code
+            raise
         at = "".join(f" ({place})" for place in places(end)[:1])
         cause = f"code that it called would end the process (SystemExit: {end}{at})"
         failed = Stop("Running the command", cause, hint="Let that code raise an error in its place.")
