@@ -89,7 +89,7 @@ DRIVER_HOMES = {
     "duckdb": {"connectors.duckdb"},
     "psycopg": {"connectors.postgres", "ledger"},
     "snowflake": {"connectors.snowflake"},
-    "pydantic": {"front", "connectors.aws"},  # halocline.yaml; models that users bring
+    "pydantic": {"front", "consume"},  # halocline.yaml; models that users bring
     "boto3": {"connectors.aws", "connectors.files"},
     "botocore": {"connectors.aws", "connectors.files"},
     "redis": {"connectors.redis"},

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -48,40 +47,6 @@ def codec_of(model: type[Model]) -> Codec[Model]:
         return _json(Codec(_dumps, _expecting(model)))
     hint = "Give a pydantic model, a msgspec Struct, a dataclass, dict, list or str."
     raise FixConfig("Opening a queue of messages", f"{model!r} is no type of messages", hint=hint)
-
-
-def decoder_of(kind: Any) -> Callable[[str], Any]:
-    """What makes a value of that type of a body: of those of `codec_of`, and of a dict or a list of such, with what is in it. It
-    may raise anything a user's validator raises.
-
-    Raises: FixConfig for a type that no body is read as.
-    """
-    decode: Callable[[str], Any]
-    if typing.get_origin(kind) not in (dict, list):
-        return codec_of(kind).decode
-    inside = list(_leaves(kind))
-    if any(hasattr(one, "model_validate_json") or hasattr(one, "__pydantic_validator__") for one in inside):
-        from pydantic import TypeAdapter
-
-        adapter: Any = TypeAdapter(kind)
-        decode = adapter.validate_json
-        return decode
-    if any(hasattr(one, "__struct_fields__") for one in inside):
-        import msgspec
-
-        decode = msgspec.json.Decoder(kind).decode
-        return decode
-    read = reader_of(kind)
-    return lambda body: read(json.loads(body))
-
-
-def _leaves(kind: Any) -> Iterator[Any]:
-    """The types that a type is made of, and that are made of no others."""
-    parts = typing.get_args(kind)
-    if not parts:
-        yield kind
-    for part in parts:
-        yield from _leaves(part)
 
 
 def _json(codec: Codec[Any]) -> Codec[Any]:

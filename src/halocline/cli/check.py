@@ -48,12 +48,13 @@ def check(config: options.Config = None, *, as_json: options.Json = False) -> No
 
 def _warn(path: Path, *, as_json: bool) -> None:
     """Tell of variables that are set in vain, even where there is no file: one of them may be its name."""
+    from halocline.consume.topics.event_settings import VARIABLES
     from halocline.flows.unread import unread
 
     text = ""
     with suppress(OSError):  # it is told when the file is read
         text = path.read_text(errors="replace")
-    for name, told_of in unread(text):
+    for name, told_of in unread(text, also=VARIABLES):
         if as_json:
             say_json({"name": f"variable {name}", "state": "warning", "success": True, "found": told_of, "exit_code": 0})
         else:

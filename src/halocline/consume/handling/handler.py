@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from halocline.consume.handling.context import Context
+from halocline.consume.handling.decoding import decoder_of
 from halocline.consume.handling.message import Message
 from halocline.consume.handling.methods import INSTANCES, Method, is_method
 from halocline.errors import FixConfig
-from halocline.models import decoder_of
 
 Maker = Callable[[Message, Context], Any]
 

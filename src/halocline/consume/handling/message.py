@@ -10,9 +10,9 @@ from inspect import formatannotation
 from typing import Any, TypeVar
 
 from halocline.attributes import flat, typed
+from halocline.consume.handling.decoding import decoder_of
 from halocline.consume.handling.envelope import Content, unwrap
 from halocline.errors import Unreadable
-from halocline.models import decoder_of
 from halocline.queues import Delivery, Value
 
 EVENT_KEY = "iniesta_pass"
