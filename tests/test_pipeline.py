@@ -452,11 +452,11 @@ def test_rows_are_mapped(org: Org) -> None:
     """By functions, conditions and defaults; a row that cannot be mapped is an error with the source's own record."""
     mapper = ConditionalFieldMapper(
         {"n": ("Name", str.strip), "r": ("AnnualRevenue", float), "p": ("Phone", None, "none")},
-        {"Description": lambda row: f"was {row['n']}"},
+        {"Description": lambda row: f"was {row['n']!r}"},
     )
-    rows = [{"n": " a ", "r": "1.5"}, {"n": "b", "r": "a lot"}, {"n": "c", "r": None, "p": "1"}]
+    rows = [{"n": "a ", "r": "1.5"}, {"n": "b", "r": "a lot"}, {"n": "c", "r": None, "p": "1"}]
     result = org.pipeline(mapper=mapper).sync(rows)
-    assert org.accounts("Name, Phone, Description") == [("a", "none", "was  a "), ("c", "1", "was c")]
+    assert org.accounts("Name, Phone, Description") == [("a", "none", "was 'a '"), ("c", "1", "was 'c'")]
     (error,) = result.errors
     assert error["record"] is rows[1]
     assert (error["row"], error["code"], error["fields"]) == (1, "MAPPING_FAILED", ("AnnualRevenue",))

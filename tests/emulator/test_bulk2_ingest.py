@@ -81,14 +81,14 @@ def test_upserts_say_what_was_created(client: httpx2.Client, add: Callable[..., 
 def test_updates_leave_what_is_empty_and_clear_what_says_so(
     emulator: Emulator, client: httpx2.Client, add: Callable[..., str]
 ) -> None:
-    """An empty cell is ignored, `#N/A` is null, spaces are kept, 1 and 0 are booleans."""
+    """An empty cell is ignored, `#N/A` is null, blanks around a text are not kept, 1 and 0 are booleans."""
     one = add("Invoice__c", Short__c="keep", Mail__c="a@b.cd", Paid__c=False, Count__c=3)
     job = load(client, f"Id,Short__c,Mail__c,Paid__c,Count__c\n{one[:15]},,#N/A,1, 4 \n", "Invoice__c", "update")
     assert (job.ids, job.counts) == ([one], ("JobComplete", 1, 0))
     row = stored(emulator, "Invoice__c", one)
     assert [row[name] for name in ("Short__c", "Mail__c", "Paid__c", "Count__c")] == ["keep", None, True, 4]
     load(client, f"Id,Short__c,Paid__c\n{one}, x ,FALSE\n", "Invoice__c", "update")
-    assert [stored(emulator, "Invoice__c", one)[name] for name in ("Short__c", "Paid__c")] == [" x ", False]
+    assert [stored(emulator, "Invoice__c", one)[name] for name in ("Short__c", "Paid__c")] == ["x", False]
 
 
 def test_failed_updates_show_the_id_since_v53(emulator: Emulator, client: httpx2.Client, add: Callable[..., str]) -> None:

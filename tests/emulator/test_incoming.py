@@ -122,6 +122,48 @@ def test_a_custom_record_without_a_name_is_named_by_its_id(org: Life) -> None:
     assert org.row("Deal__c", org.insert("Deal__c", Name="Big"))["Name"] == "Big"
 
 
+@pytest.mark.parametrize(
+    ("field", "given", "kept"),
+    [
+        ("City__c", "  Neu Ulm \r\n", "Neu Ulm"),
+        ("City__c", " \t ", None),
+        ("City__c", "\u00a0Ulm\u00a0", "\u00a0Ulm\u00a0"),
+        ("Mail__c", " eva@example.com ", "eva@example.com"),
+        ("Stage__c", "Won ", "Won"),
+        ("Secret__c", f" {'x' * 20} ", "x" * 20),
+    ],
+)
+def test_text_is_kept_without_blanks_around_it(org: Life, field: str, given: str, kept: str | None) -> None:
+    """In a new record and in a changed one; blanks alone are null."""
+    deal = org.insert("Deal__c", **{field: given})
+    assert org.row("Deal__c", deal)[field] == kept
+    org.update("Deal__c", deal, **{field: None})
+    org.update("Deal__c", deal, **{field: given})
+    assert org.row("Deal__c", deal)[field] == kept
+
+
+def test_a_name_of_blanks_is_missing(org: Life) -> None:
+    """As null is, in a new record and in a change."""
+    with refused("REQUIRED_FIELD_MISSING", message="Required fields are missing: [Name]"):
+        org.insert("Account", Name=" ")
+    account = org.insert("Account", Name=" Acme ")
+    with refused("REQUIRED_FIELD_MISSING", message="Required fields are missing: [Name]"):
+        org.update("Account", account, Name="\n")
+    assert org.row("Account", account)["Name"] == "Acme"
+
+
+def test_a_key_with_blanks_around_it_finds_its_record(org: Life) -> None:
+    """An upsert's and a lookup's; blanks alone are no key."""
+    deal = org.kind("Deal__c")
+    made = org.writer.upsert(deal, {"Code__c": "abc"}, key="Code__c")
+    assert org.writer.upsert(deal, {"Code__c": " abc "}, key="Code__c").id == made.id
+    with refused("MISSING_ARGUMENT", message="Code__c not specified"):
+        org.writer.upsert(deal, {"Code__c": " "}, key="Code__c")
+    acme = org.insert("Account", Name="Acme", Batch__c="a")
+    found = org.insert("Deal__c", Account__r={"Batch__c": " a"})
+    assert org.row("Deal__c", found)["Account__c"] == acme
+
+
 def test_a_lookup_by_key_finds_its_object(org: Life) -> None:
     """By the only object that has the key, or by the type in its attributes; null clears."""
     eva = org.insert("Contact", LastName="Berg", Email="eva@example.com")

@@ -72,6 +72,7 @@ def test_every_api_takes_the_same_keys_for_one(emulator: Emulator, way: str) -> 
     ("field", "one", "other"),
     [
         (Field("A__c", "string", "A"), "abC", "ABc"),
+        (Field("A__c", "string", "A"), "abc", " abc\n"),
         (Field("A__c", "double", "A"), "1", 1.0),
         (Field("A__c", "double", "A"), "x", "x"),
         (Field("Id", "id", "Id"), "001000000000001", "001000000000001AAA"),
@@ -84,5 +85,5 @@ def test_keys_that_find_the_same_are_the_same(field: Field, one: object, other: 
 
 
 def test_records_without_a_key_have_none_in_common() -> None:
-    """Neither null nor empty text is one."""
-    assert GivenTwice.among(Field("A__c", "string", "A"), [None, "", None, ""]).keys == frozenset()
+    """Neither null nor empty text nor blanks are one."""
+    assert GivenTwice.among(Field("A__c", "string", "A"), [None, "", " ", None, "", " "]).keys == frozenset()

@@ -21,6 +21,8 @@ _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>.]+")
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d(:?\d\d)?)", re.IGNORECASE)
+_BLANKS = " \t\n\v\f\r"
+_WORDS = frozenset({"picklist", "multipicklist", "email"})
 _INT_RANGE = range(-(2**31), 2**31)
 # Source: SOAP API Developer Guide, "Primitive Data Types", `dateTime`: from 1700-01-01 to 4000-12-31.
 _FIRST_DAY, _LAST_DAY = "1700-01-01", "4000-12-31"
@@ -29,13 +31,32 @@ _T = TypeVar("_T")
 Conversion: TypeAlias = Callable[["Field", object], object]
 
 
+def trimmed(text: str) -> str:
+    """A text as it is kept: without blanks before and after it, and a non-breaking space is none.
+
+    Source: Apex Developer Guide, "Primitive Data Types": "sObject String field values follow the same rules as in the SOAP API:
+    they can never be empty (only null), and they can never include leading and trailing whitespace. These conventions are
+    necessary for database storage." Change Data Capture Developer Guide, "Considerations for ... the SHA-256 Hash": "Salesforce
+    trims leading and trailing white spaces in field values." Bulk API's "Field values aren't trimmed" is said of reading the
+    CSV. Which control characters count as blanks is unverified; U+00A0 is kept: salesforcedan.com.
+    """
+    return text.strip(_BLANKS)
+
+
 def converter(field: Field) -> Callable[[object], object]:
-    """What turns a value of this field that is neither null nor empty text into the stored one.
+    """What turns a value of this field that is neither null nor empty text into the stored one; text of blanks alone is null.
 
     It raises ApiError(400) in Salesforce's words. Dependent picklists do not look at the field that they depend on: the API lets
     any value of their own list pass. Source: Salesforce Help, "Dependent Picklist Considerations".
     """
-    return partial(_CONVERSIONS.get(field.type, _text), field)
+    convert = partial(_CONVERSIONS.get(field.type, _text), field)
+    return partial(_trimmed, convert) if field.type in _WORDS or field.type not in _CONVERSIONS else convert
+
+
+def _trimmed(convert: Callable[[object], object], value: object) -> object:
+    if isinstance(value, str):
+        value = trimmed(value)
+    return None if value == "" else convert(value)
 
 
 def record_id(field: Field, value: object) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from halocline.emulator import ids
+from halocline.emulator.conversions import trimmed
 from halocline.emulator.errors import ApiError
 from halocline.emulator.tables import INTEGER_TYPES, REAL_TYPES, is_caseless
 
@@ -24,9 +25,9 @@ def folded(field: Field, value: object) -> object:
 
     Source: SOAP API Developer Guide, upsert(): "ABC123" is matched with "abc123" unless the field is case-sensitive.
     """
-    if value is None or value == "":
+    text = trimmed(str(value)) if value is not None else ""
+    if not text:
         return None
-    text = str(value)
     if field.type == "id":
         return text[: ids.SHORT]
     if field.type in _NUMBERS:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from halocline.emulator.conversions import record_id
+from halocline.emulator.conversions import record_id, trimmed
 from halocline.emulator.errors import ApiError, malformed_json, no_column
 
 if TYPE_CHECKING:
@@ -147,4 +147,4 @@ def _comparable(field: Field, key: object) -> object:
             return float(str(key))
         except ValueError:
             return str(key)
-    return record_id(field, key) if field.type == "id" else str(key)
+    return record_id(field, key) if field.type == "id" else trimmed(str(key))

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from halocline.emulator.conversions import cannot_read
+from halocline.emulator.conversions import cannot_read, trimmed
 from halocline.emulator.errors import ApiError, deleted_record, malformed_id, not_found, unknown_record
 from halocline.emulator.ids import is_valid, to_18
 from halocline.emulator.lookups import is_key
@@ -104,6 +104,7 @@ class Writer:
         """
         field = self.key_field(sobject, key)
         value = next((given for name, given in record.items() if name.lower() == field.name.lower()), None)
+        value = trimmed(value) if isinstance(value, str) else value
         if field.type != "id" and value in (None, ""):
             raise ApiError(400, "MISSING_ARGUMENT", f"{field.name} not specified", fields=())
         with self.alone():
@@ -185,8 +186,8 @@ class Writer:
             raise cannot_read("string", value)
         if field.type in ("int", "double", "currency", "percent"):
             value = _numeric(value)
-        elif not isinstance(value, str):
-            value = str(value).lower() if isinstance(value, bool) else str(value)
+        else:
+            value = str(value).lower() if isinstance(value, bool) else trimmed(str(value))
         return self.org.store.ids_with(self._whole(sobject), field, value=value)
 
     def live(self, sobject: SObject, record_id: str) -> str:

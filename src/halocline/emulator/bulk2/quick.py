@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from halocline.emulator import ids
 from halocline.emulator.bulk2.header import NULL, Column
 from halocline.emulator.bulk2.writes import TRANSACTION_ROWS, Plan, write_transaction
-from halocline.emulator.conversions import converter
+from halocline.emulator.conversions import converter, trimmed
 from halocline.emulator.derived import derivations
 from halocline.emulator.errors import ApiError
 from halocline.emulator.lookups import Lookups
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from halocline.emulator.database import Database
     from halocline.emulator.objects import Field, SObject
 
-PLAIN_TEXT = frozenset({"string", "textarea", "phone", "url"})  # kept as given, up to their length
+PLAIN_TEXT = frozenset({"string", "textarea", "phone", "url"})  # kept as given but for blanks around it, up to their length
 REMEMBERED = 50_000  # conversions of one column; then it starts anew, so that memory stays flat
 STAMPS = ("LastModifiedDate", "SystemModstamp")
 FEW_IDS = 1_000  # are made one by one sooner than pyarrow is loaded
@@ -336,11 +336,12 @@ def _memo(writer: Writer, plan: Plan, column: Column) -> _Memo | None:
 
 
 def _texts(one: Field, texts: Sequence[str], odd: set[int]) -> list[object]:
-    if one.length and max(map(len, texts), default=0) > one.length:
-        odd.update(at for at, text in enumerate(texts) if len(text) > one.length)
-    if "" in texts or NULL in texts:
-        return [_ABSENT if text == "" else None if text == NULL else text for text in texts]
-    return list(texts)
+    kept = [trimmed(text) for text in texts]
+    if one.length and max(map(len, kept), default=0) > one.length:
+        odd.update(at for at, text in enumerate(kept) if len(text) > one.length)
+    if "" in kept or NULL in texts:
+        return [_ABSENT if not text else None if text == NULL else word or None for text, word in zip(texts, kept, strict=True)]
+    return list(kept)
 
 
 def _converted(memo: _Memo, texts: Sequence[str], odd: set[int]) -> list[object]:
@@ -358,7 +359,7 @@ def _folded(name: str, value: object, text: str) -> object:
         return None
     if name == "Id":
         return text[:15]
-    return text.lower() if value is _ODD or isinstance(value, str) else value
+    return trimmed(text).lower() if value is _ODD or isinstance(value, str) else value
 
 
 def _filled(values: Sequence[object], default: object) -> Sequence[object]:

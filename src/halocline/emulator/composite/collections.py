@@ -11,6 +11,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from halocline.emulator.conversions import trimmed
 from halocline.emulator.errors import ApiError, malformed_json
 from halocline.emulator.ids import is_valid, to_18
 from halocline.emulator.keys import GivenTwice
@@ -151,7 +152,7 @@ def _updated(write: Writer, sobject: SObject, record: Record) -> Saved:
 def _upserted(write: Writer, sobject: SObject, record: Record, *, twice: GivenTwice) -> Saved:
     key = twice.field
     value = _given(record, key.name)
-    if value in (None, "") and key.type != "id":
+    if (value is None or (isinstance(value, str) and not trimmed(value))) and key.type != "id":
         raise ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified")
     if isinstance(value, (Mapping, list)):
         raise malformed_json(f"Cannot deserialize instance of {key.type} for {key.name}")
