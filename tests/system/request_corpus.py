@@ -389,7 +389,7 @@ def _upload(world: World, text: str, **settings: str) -> Request:
 
 def _admin() -> dict[str, Make]:
     fixed: dict[str, tuple[str, str, object]] = {
-        "calls": ("GET", "/calls?kind=none", None),
+        "calls": ("GET", "/calls?kind=tooling", None),
         "clear calls": ("DELETE", "/calls", None),
         "clock": ("GET", "/clock", None),
         "move clock": ("POST", "/clock", {"freeze": "2026-11-21T00:00:00Z", "advance_s": 60}),
