@@ -134,7 +134,7 @@ def _soap() -> str:
 
 _SOAP_KINDS = "SOAP's other calls, which are refused, are `soap.` and their name."
 _OBJECTS_OF_RULES = """
-`object` is one of the org or of its Tooling API. What no request can be is refused when the rule is made, with the nearest names.
+`object` is one of the org or of its Tooling API. What no request can be is refused when the rule is made, with the nearest name.
 """.strip()
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-_NEAR = 3  # names that a refusal offers
 _ALL = 100  # names that it lists where none is near
 
 
 def unknown(what: str, name: object, *, known: Iterable[str]) -> ValueError:
-    """The refusal of a name, with the nearest of those that there are, or a list of them; `what` says what it should name."""
+    """The refusal of a name, with the nearest one that there is, or a list of all; `what` says what it should name."""
     by_fold = {one.lower(): one for one in known}
-    near = [by_fold[one] for one in get_close_matches(str(name).lower(), by_fold, n=_NEAR)]
+    near = [by_fold[one] for one in get_close_matches(str(name).lower(), by_fold, n=1)]
     listed = f"; there are {', '.join(by_fold.values())}" if len(by_fold) <= _ALL else ""
-    return ValueError(f"{what} {name!r} is unknown" + (f"; did you mean {' or '.join(near)}?" if near else listed))
+    return ValueError(f"{what} {name!r} is unknown" + (f"; did you mean {near[0]}?" if near else listed))
 
 
 def check_settings(what: str, given: Mapping[str, object], *, known: Iterable[str]) -> None:
