@@ -172,10 +172,12 @@ def test_a_uri_that_cannot_be_read_is_refused(uri: str, kind: type[HaloclineErro
 
 
 def test_logins_and_rights_that_are_missing_are_told(place: Place) -> None:
-    """A wrong password, and a user who may make no schema; given one, that user needs no other right."""
+    """A wrong password, no such database, and a user who may make no schema; given one, that user needs no other right."""
     with pytest.raises(LoginRefused, match="password authentication failed") as caught:
         PostgresLedger(place.uri(word="secret-word"))
     assert "secret-word" not in str(caught.value)
+    with pytest.raises(FixConfig, match=r'database "nowhere" does not exist\. Look at the database that HALOCLINE_LEDGER names'):
+        PostgresLedger(place.uri().replace(place.database, "nowhere"))
     uri = f"{place.user('books')}&schema=books"
     with pytest.raises(AccessDenied, match="CREATE SCHEMA"):
         PostgresLedger(uri)

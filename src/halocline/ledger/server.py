@@ -28,6 +28,7 @@ from halocline.errors import (
 )
 from halocline.hiding import password_tried, quiet, scrub
 from halocline.ledger.database import Migration, queries
+from halocline.postgres_doors import LOOK, lacks_database, refuses_login
 
 SCHEMA = "halocline"
 LOST_S = 30.0  # seconds in which a server that went away may come back: a restart takes a few
@@ -47,13 +48,14 @@ _WRITE = (
     "Write postgresql://user:password@host:5432/database?schema=halocline, the special characters of the password as percent"
     " codes (@ as %40)."
 )
-_LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.conf entry")
+_LOGIN = f"It is the URI in HALOCLINE_LEDGER. {LOOK}"
+_THE_DATABASE = "Look at the database that HALOCLINE_LEDGER names."
 _AGAIN = "Run it again when the server answers; what was booked is booked."
 # Source: "PostgreSQL Error Codes", https://www.postgresql.org/docs/18/errcodes-appendix.html, read November 2026.
 _RULES: tuple[tuple[tuple[str, ...], type[HaloclineError], str], ...] = (
     (("42501",), AccessDenied, "Give this user its schema: CREATE SCHEMA halocline AUTHORIZATION the_user."),
-    (("28",), LoginRefused, "Look at user and password of HALOCLINE_LEDGER."),
-    (("3D000",), FixConfig, "Look at the database that HALOCLINE_LEDGER names."),
+    (("28",), LoginRefused, _LOGIN),
+    (("3D000",), FixConfig, _THE_DATABASE),
     (("25006",), StorageFailed, "This server only reads (a replica?): name one that takes writes."),
     (("55P03",), RetryLater, "Another session has been writing to it for long; look for one that hangs."),
     (("40", "57014", "53300"), RetryLater, "Run it again later."),
@@ -289,7 +291,9 @@ def _translated(doing: str, error: psycopg.Error) -> HaloclineError:
         if state.startswith(states):
             return kind(doing, words, hint=hint, code=state)
     if isinstance(error, psycopg.OperationalError) and not state:
-        if any(word in str(error) for word in _LOGIN):
-            return LoginRefused(doing, words, hint="Look at user and password of HALOCLINE_LEDGER.")
+        if refuses_login(str(error)):
+            return LoginRefused(doing, words, hint=_LOGIN)
+        if lacks_database(str(error)):
+            return FixConfig(doing, words, hint=_THE_DATABASE)
         return NetworkFailed(doing, words, hint=_AGAIN)
     return StorageFailed(doing, words, hint="Look at the server and its disk.", code=state or None)

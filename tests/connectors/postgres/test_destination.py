@@ -19,6 +19,7 @@ from halocline.batch import Batch
 from halocline.connector import Mode, Part, Target
 from halocline.connectors import postgres as connector
 from halocline.connectors.postgres.destination import PostgresDestination
+from halocline.connectors.postgres.errors import translated
 from halocline.errors import (
     AccessDenied,
     FixConfig,
@@ -97,6 +98,27 @@ def test_a_wrong_password_is_told_as_such(place: Place) -> None:
     with pytest.raises(LoginRefused, match="password authentication failed") as refused:
         PostgresDestination(place.uri(word="wrong-secret"))
     assert "wrong-secret" not in str(refused.value)
+
+
+def test_who_is_not_let_in_is_told_to_look(place: Place) -> None:
+    """Another try would end alike: it is no server that is away."""
+    place.run(f"CREATE ROLE \"shut_{place.database}\" NOLOGIN PASSWORD 'a word'")
+    with pytest.raises(LoginRefused, match=r"is not permitted to log in\. Look at user, password and sslmode") as refused:
+        PostgresDestination(place.uri(f"shut_{place.database}", "a word"))
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'connection failed: FATAL:  role "nobody" does not exist',
+        'connection failed: FATAL:  pg_hba.conf rejects connection for host "127.0.0.1", user "u", database "d", no encryption',
+        "connection failed: server does not support SSL, but SSL was required",
+    ],
+)
+def test_other_words_of_a_door_that_is_shut(words: str) -> None:
+    """As servers write them that let everybody in without a password, or by their rules nobody."""
+    assert isinstance(translated("Connecting", psycopg.OperationalError(words)), LoginRefused)
 
 
 def test_a_missing_database_is_told(place: Place) -> None:

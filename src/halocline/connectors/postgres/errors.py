@@ -23,6 +23,7 @@ from halocline.errors import (
     Truncated,
 )
 from halocline.hiding import password_tried, quiet, scrub
+from halocline.postgres_doors import LOOK, lacks_database, refuses_login
 
 _VALUE = re.compile(r"COPY \S+, line \d+, column (.+?): \"(.*)\"", re.DOTALL)
 _SHOWN = 300  # characters of the server's own message; it may quote a whole record
@@ -52,9 +53,9 @@ def translated(doing: str, error: psycopg.Error) -> HaloclineError:
         if state and state.startswith(rule.states):
             return rule.kind(doing, words(error), hint=rule.hint, code=state)
     if isinstance(error, psycopg.OperationalError):
-        if any(word in str(error) for word in _LOGIN):
-            return LoginRefused(doing, words(error), hint="Look at user and password of the URI.")
-        if _NO_DATABASE.search(str(error)):
+        if refuses_login(str(error)):
+            return LoginRefused(doing, words(error), hint=LOOK)
+        if lacks_database(str(error)):
             return NotFound(doing, words(error), hint=_THE_DATABASE)
         if _NO_HOST in str(error):
             return NetworkFailed(doing, words(error), hint=f"Check the host, and that this machine has a network. {_AGAIN}")
@@ -102,14 +103,11 @@ _AGAIN = "Nothing was published; run it again when the server answers."
 _UNFIT = "A value is not of the type that its column has: change that type, or the value where it comes from, and run it again."
 NO_VALUE = "23502"  # of a null in a column that takes none
 _SHOWS_ROW = frozenset({NO_VALUE, "23514"})  # a check that a row fails
-_LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.conf entry")
-# A connection that is refused has no SQLSTATE in the driver, only the server's words.
-_NO_DATABASE = re.compile(r'database ".*" does not exist')
 _NO_HOST = "failed to resolve host"
 _THE_DATABASE = "Look at the database named in the URI."
 _RULES = (
     _Rule(("42501",), AccessDenied, "Give this user the right (see docs/postgres.md, rights needed)."),
-    _Rule(("28",), LoginRefused, "Look at user and password of the URI."),
+    _Rule(("28",), LoginRefused, LOOK),
     _Rule(("3D000",), NotFound, _THE_DATABASE),
     _Rule(("3F000", "42P01", "42703"), NotFound, "Somebody dropped or renamed it; run it again."),
     _Rule(("25006",), StorageFailed, "This server or transaction only reads (a replica?): name one that takes writes."),
