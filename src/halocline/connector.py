@@ -392,15 +392,6 @@ def ending_of(source: Source, plan: Plan) -> Ending:
     return Ending(plan.next_position) if told is None else told(plan)
 
 
-def lacking(destination: Destination, target: Target, *, schema: Schema) -> tuple[str, ...]:
-    """The columns of `schema` that a table lacks, where the destination has a method `lacks` that tells; of any other, none.
-
-    It is asked behind `position`, and may answer by what was seen of the table then.
-    """
-    told: Callable[[Target, Schema], tuple[str, ...]] | None = getattr(destination, "lacks", None)
-    return () if told is None else told(target, schema)
-
-
 class Load(Protocol):
     """An open write to one table, ended by its unit's commit."""
 
