@@ -20,6 +20,7 @@ from halocline.cli.apart import keep_apart, keep_apart_from_query, keep_apart_fr
 from halocline.cli.previewed import show
 from halocline.cli.pushed import resumable, say, say_so_far
 from halocline.cli.system import org, settings_with
+from halocline.push.order import BATCH_ROWS
 from halocline.quantity import quantity
 from halocline.report import check_place, rejections_of, write
 
@@ -37,7 +38,6 @@ _NO_KEY = {
     **dict.fromkeys(("update", "delete", "hard_delete"), "finds records by Id"),
 }
 _UTF8 = "utf-8"
-_CALL_ROWS = 200  # Salesforce's limit for a request of collections
 _ENDINGS = {  # of files that an option says nothing of, and what it is of
     "--encoding": ((".parquet",), "of a text file; a Parquet file says its own"),
     "--delimiter": ((".parquet", ".jsonl", ".ndjson", ".json"), "of a CSV file, whose columns it divides"),
@@ -56,7 +56,7 @@ Map = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, the check and the first rows; send nothing.")]
 WhichApi = Annotated[str, typer.Option("--api", help="auto · collections (few rows) · bulk (many).")]
 BatchSize = Annotated[
-    int | None, typer.Option(help=f"Rows in one request of collections, at most {_CALL_ROWS}.", show_default=str(_CALL_ROWS))
+    int | None, typer.Option(help=f"Rows in one request of collections, at most {BATCH_ROWS}.", show_default=str(BATCH_ROWS))
 ]
 StopOnError = Annotated[bool, typer.Option("--stop-on-error", help="Send nothing after the first refused row.")]
 WhichNulls = Annotated[str | None, typer.Option("--nulls", help="Empty values: clear the field, or keep it as it is.")]
@@ -153,8 +153,8 @@ def _refuse_idle(
 
 def _refuse_idle_wishes(mode: str, api: str, *, batch_size: int | None, nulls: str | None) -> None:
     """Refuse what would be said in vain of how rows are sent."""
-    if batch_size is not None and batch_size > _CALL_ROWS:
-        refuse(f"--batch-size {batch_size:,}: a request of collections takes at most {_CALL_ROWS} rows.")
+    if batch_size is not None and batch_size > BATCH_ROWS:
+        refuse(f"--batch-size {batch_size:,}: a request of collections takes at most {BATCH_ROWS} rows.")
     if batch_size is not None and (api == "bulk" or mode == "hard_delete"):
         refuse("--batch-size is of the requests of collections; Bulk cuts its jobs by bytes. Leave it out.")
     if nulls is not None and mode in {"delete", "hard_delete"}:
