@@ -180,7 +180,7 @@ class BuiltSource:
         named = {column.name.lower() for column in self._schema}
         cursor = found.cursor if found.cursor and found.cursor.lower() in named else None
         flag = found.delete_flag if found.delete_flag and found.delete_flag.lower() in named else None
-        return replace(found, schema=self._schema, cursor=cursor, delete_flag=flag)
+        return replace(found, schema=self._schema, cursor=cursor, delete_flag=flag, fresh=())
 
     def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:
         """See `Source.take_up`."""

@@ -128,7 +128,8 @@ class Survey:
     UTC). `complete_until` is the instant before which the source promises that nothing more will appear (None: it does
     not say). `window` is the half-open range `[low, high)` of the cursor that `since` and the clock give; low is None on
     a first read. `carried_until` is the instant before which all is carried already, as the given position says. `refresh`
-    says why everything is read although the position is good: columns are due that change without a stamp.
+    says why everything is read although the position is good: columns are due that change without a stamp. `fresh` names the
+    columns that no row before the given position had: a table may lack these and still have all there was.
     """
 
     object: str
@@ -148,6 +149,7 @@ class Survey:
     references: tuple[Reference, ...] = ()
     carried_until: str | None = None
     refresh: str | None = None
+    fresh: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +392,15 @@ def ending_of(source: Source, plan: Plan) -> Ending:
     """What a source that has a method `ending` says once all parts are read; of any other, what the plan says."""
     told: Callable[[Plan], Ending] | None = getattr(source, "ending", None)
     return Ending(plan.next_position) if told is None else told(plan)
+
+
+def lacking(destination: Destination, target: Target, *, schema: Schema) -> tuple[str, ...]:
+    """The columns of `schema` that a table lacks, where the destination has a method `lacks` that tells; of any other, none.
+
+    It is asked behind `position`, and may answer by what was seen of the table then.
+    """
+    told: Callable[[Target, Schema], tuple[str, ...]] | None = getattr(destination, "lacks", None)
+    return () if told is None else told(target, schema)
 
 
 class Load(Protocol):

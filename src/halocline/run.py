@@ -32,6 +32,7 @@ from halocline.connector import (
     Target,
     Unfinished,
     ending_of,
+    lacking,
 )
 from halocline.errors import HaloclineError, NotSupported, Stop
 from halocline.events import Committed, Noticed, PartStaged, Planned, RunFailed, RunFinished, RunStarted, Sink, silent
@@ -210,10 +211,28 @@ def _owner(run: Run) -> str:
 
 
 def survey_and_plan(flow: Flow) -> tuple[Survey, Plan]:
-    """Look and decide, without reading a row or changing anything."""
+    """Look and decide, without reading a row or changing anything.
+
+    A table that has lost a column since its last load is read for anew: else all its old rows would have nulls there.
+    """
     position = None if flow.fresh else flow.destination.position(flow.name, flow.target)
     survey = flow.source.survey(position)
-    return survey, flow.decide(survey, flow.destination.abilities)
+    plan = flow.decide(survey, flow.destination.abilities)
+    reason = lost_columns(flow, plan, fresh=survey.fresh) if position is not None else None
+    if reason is not None:
+        survey = replace(flow.source.survey(None), full_reason=reason)
+        plan = flow.decide(survey, flow.destination.abilities)
+    return survey, plan
+
+
+def lost_columns(flow: Flow, plan: Plan, *, fresh: Sequence[str]) -> str | None:
+    """Why everything is to be read, where a plan that reads what changed has columns that the table lacks.
+
+    The source planned so because it carried all of them before, but for those that are `fresh` (`Survey.fresh`).
+    """
+    missing = () if plan.full else lacking(flow.destination, flow.target, schema=plan.schema)
+    lost = [name for name in missing if name not in fresh]
+    return f"the table has lost {'columns' if len(lost) > 1 else 'the column'} {', '.join(lost)}" if lost else None
 
 
 def _legs(flow: Flow | Together, run: Run) -> list[tuple[Flow, Run]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from halocline.batch import JSON, Position
 from halocline.budget import Budget, Spend
-from halocline.connector import Abilities, Destination, Journal, Lease, Load, Manifest, Plan, Survey, Target, Unit
+from halocline.connector import Abilities, Destination, Journal, Lease, Load, Manifest, Plan, Survey, Target, Unit, lacking
 from halocline.errors import FixConfig
 from halocline.halt import Halt
 from halocline.ledger import Ledger, open_ledger
@@ -212,6 +212,9 @@ class _TakingTurns:
 
     def position(self, flow: str, target: Target) -> Position | None:
         return self._inner.position(flow, target)
+
+    def lacks(self, target: Target, schema: Schema) -> tuple[str, ...]:
+        return lacking(self._inner, target, schema=schema)
 
     def flows(self, target: Target) -> Sequence[str]:
         return self._inner.flows(target)

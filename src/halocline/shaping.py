@@ -155,6 +155,7 @@ class ShapedSource:
             cursor=shapes.new(found.cursor) if found.cursor else None,
             delete_flag=shapes.new(found.delete_flag) if found.delete_flag else None,
             notes=(*found.notes, *_notes(shapes)),
+            fresh=tuple(map(shapes.new, found.fresh)),
         )
 
     def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:

@@ -65,13 +65,19 @@ class SqlDestination(Generic[C, T]):
 
     def __init__(self, asked: Asked[C, T]) -> None:
         self._asked = asked
+        self._met: dict[Target, T] = {}  # as they stood when their position was asked: `lacks` asks nothing more
 
     def position(self, flow: str, target: Target) -> Position | None:
         """See `Destination.position`."""
         asked = self._asked
         with asked.gate(f"Reading the position of {flow}"), asked.session() as cursor:
-            table = asked.find(cursor, target)
+            table = self._met[target] = asked.find(cursor, target)
             return asked.position(cursor, flow, table) if asked.is_filled(cursor, table) else None
+
+    def lacks(self, target: Target, schema: Schema) -> tuple[str, ...]:
+        """The columns of `schema` that the table lacked when its position was asked."""
+        table = self._met.get(target)
+        return () if table is None or not table.exists else tuple(column.name for column in table.missing(schema))
 
     def flows(self, target: Target) -> Sequence[str]:
         """See `Destination.flows`."""

@@ -23,6 +23,9 @@ class StandingTable(Protocol):
     def type_of(self, name: str) -> str | None:
         """The type of a column of that name in any case, or None."""
 
+    def missing(self, schema: Schema) -> tuple[Column, ...]:
+        """The columns that `schema` has and the table has not."""
+
 
 class OneCaseTable(ABC):
     """What tables tell alike in a database that has all names in one case."""

@@ -30,7 +30,7 @@ from halocline.events import Sink, silent
 from halocline.ledger import Ledger
 from halocline.outcome import Counts
 from halocline.quantity import quantity
-from halocline.run import Flow, Run, execute
+from halocline.run import Flow, Run, execute, lost_columns
 from halocline.schema import Schema
 from halocline.spool import Spool, discard
 from halocline.sync import IntelligentSync, Opened, SobjectSync
@@ -153,6 +153,8 @@ def _survey(flow: Flow) -> _Sides:
     position = flow.destination.position(flow.name, flow.target)
     whole, surveyed = flow.source.survey(None), time.monotonic()
     now = whole if position is None else flow.source.survey(position)
+    lost = None if position is None else lost_columns(flow, flow.decide(now, flow.destination.abilities), fresh=now.fresh)
+    now = now if lost is None else replace(now, full_reason=lost)
     every = replace(now, estimated_rows=whole.estimated_rows, full_reason=None, refresh=None, window=(None, now.window[1]))
     plan = flow.decide(every, flow.destination.abilities)
     # Merged, so that deletions since the position are told as well; never staged, for the rows are wanted as Arrow.

@@ -285,6 +285,27 @@ def test_a_history_is_compared_by_its_current_rows(bench: Bench) -> None:
     assert bench.rows(f"SELECT Name FROM raw.versions WHERE Id = '{ids[0]}' AND valid_to IS NULL") == [("second",)]
 
 
+@on("duckdb")
+def test_a_column_that_the_table_lost_comes_back_with_its_values(bench: Bench) -> None:
+    """Dropped or renamed there, it is read for all rows, also where columns are frozen; of a history the current rows have it."""
+    frozen, history = replace(JOB, contract="freeze"), replace(JOB, table="versions", history=True)
+    bench.sync(history)
+    for job, change in (
+        (frozen, "DROP COLUMN AnnualRevenue"),
+        (JOB, "RENAME COLUMN Name TO named"),
+        (history, "DROP COLUMN Name"),
+    ):
+        bench.run(f"ALTER TABLE raw.{job.table} {change}")
+        reason = f"Everything is read: the table has lost the column {change.split()[2]}."
+        assert bench.system.plan(job)[1].reasons[0] == reason
+        assert any("has lost the column" in note for note in bench.verify(job).notes)
+        with pytest.raises(Refused, match="it has lost columns"):
+            bench.verify(job, full=True, repair=True)
+        bench.sync(job)
+        assert bench.verify(job, full=True).equal
+        assert not bench.system.plan(job)[1].full
+
+
 # ---- repairs
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -228,3 +230,23 @@ def test_a_cursor_brings_what_changed(world: Place, ledger: MemoryLedger, tmp_pa
     assert world.rows("SELECT count(*) FILTER (WHERE name LIKE 'new%') FROM raw.others") == [(2,)]
     if kind == "duckdb":
         source.close()
+
+
+def test_a_column_that_the_table_lost_is_copied_for_all_rows(ledger: MemoryLedger, tmp_path: Path) -> None:
+    """A later run by a cursor reads everything then: old rows would have no value in it."""
+    source, file = duckdb.connect(), tmp_path / "lake.sqlite"
+    source.execute(
+        "CREATE TABLE t AS SELECT i AS id, 'name ' || i AS name, "
+        "TIMESTAMPTZ '2026-01-01 00:00:00+00' AS written FROM range(9) t(i)"
+    )
+    wanted = TableCopy("t", "main.t", mode="merge", key=["id"], cursor="written", overlap_s=0)
+    assert tables(source, f"sqlite:///{file}", wanted, ledger=ledger, tmp_path=tmp_path).run().rows_read == 9
+    with closing(sqlite3.connect(file)) as beside:
+        beside.execute("ALTER TABLE t DROP COLUMN name")
+    source.execute("UPDATE t SET written = TIMESTAMPTZ '2026-02-01 00:00:00+00' WHERE id = 3")
+    run = tables(source, f"sqlite:///{file}", wanted, ledger=ledger, tmp_path=tmp_path).run()
+    assert run.plan is not None
+    assert run.plan.reasons[0].startswith("Everything is read: the table has lost the column name. All of it is merged by id")
+    with closing(sqlite3.connect(file)) as beside:
+        assert beside.execute("SELECT count(*), count(name) FROM t").fetchall() == [(9, 9)]
+    source.close()

@@ -1,17 +1,22 @@
 """StandingLaws: the laws of a table that stands otherwise than a load expects, beside those of `DestinationSuite`.
 
-class TestDuckDB(DestinationSuite, StandingLaws): ...
+class TestDuckDB(DestinationSuite, AlteredLaws): ...
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from halocline.connector import Mode
+from halocline.batch import Position
+from halocline.connector import Abilities, Destination, Mode, Survey, Target
 from halocline.errors import SchemaConflict
-from halocline.testing.destinations import SCHEMA, Bench, Way, account, batch, raises
+from halocline.plan import Wish, decide
+from halocline.run import Flow, survey_and_plan
+from halocline.testing.destinations import FLOW, SCHEMA, TARGET, Bench, Way, account, batch, raises
 
 
 class StandingLaws:
@@ -40,3 +45,46 @@ class StandingLaws:
                 assert bench.rows() == changed
                 bench.merge(batch([account(1, at=6, Name="c")]))
                 assert bench.rows() == [account(1, at=6, Name="c"), account(2, Name="a")]
+
+
+class AlteredLaws(StandingLaws):
+    """And these where somebody can alter a table behind the destination's back."""
+
+    def lose(self, destination: Destination, target: Target, *, column: str) -> None:
+        """Drop a column of a table behind the destination's back."""
+        raise NotImplementedError
+
+    def test_a_column_that_the_table_lost_is_read_for_all_rows(self, tmp_path: Path) -> None:
+        """A table that lacks a column which it had is read for anew; what changed alone would leave nulls in its old rows."""
+        rows = [account(1), account(2)]
+        source: Any = _Stamped()
+        with self.bench(tmp_path) as bench:
+            flow = Flow(FLOW, "Account", source, bench.destination, TARGET, partial(decide, wish=Wish(FLOW)))
+            bench.load(batch(rows))
+            assert not survey_and_plan(flow)[1].full
+            self.lose(bench.destination, TARGET, column="Count__c")
+            plan = survey_and_plan(flow)[1]
+            assert plan.reasons[0] == "Everything is read: the table has lost the column Count__c."
+            bench.load(batch(rows), mode=plan.mode)
+            assert bench.rows() == rows
+            assert not survey_and_plan(flow)[1].full
+
+
+class _Stamped:
+    """A source that reads what changed where it is given a position, as far as planning asks it."""
+
+    def survey(self, since: Position | None) -> Survey:
+        """See `Source.survey`."""
+        return Survey(
+            object="Account",
+            schema=SCHEMA,
+            estimated_rows=2,
+            server_time="2026-03-02T00:00:00Z",
+            complete_until=None,
+            cursor="SystemModstamp",
+            delete_flag="IsDeleted",
+            window=(None if since is None else "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"),
+            abilities=Abilities(),
+            next_position={},
+            query="",
+        )

@@ -54,7 +54,7 @@ class RepairSource:
         Raises: Refused where the next sync reads everything anyway, or there was none yet.
         """
         found = self._inner.survey(since)
-        reason = "no sync has filled the table" if since is None else found.full_reason
+        reason = "no sync has filled the table, or it has lost columns since" if since is None else found.full_reason
         if since is None or reason:
             hint = "Run `halocline sync` with the same options; it reads everything, and so repairs everything."
             raise Refused(f"{_DOING} the rows of {found.object}", f"the next sync would read everything ({reason})", hint=hint)

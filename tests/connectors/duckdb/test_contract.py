@@ -15,7 +15,7 @@ from halocline.spool import Spool
 from halocline.standard_sql import quoted
 from halocline.testing.destinations import DestinationSuite
 from halocline.testing.histories import HistoryLaws
-from halocline.testing.standing import StandingLaws
+from halocline.testing.standing import AlteredLaws
 from halocline.testing.together import TogetherLaws
 
 
@@ -33,8 +33,12 @@ class _Suite(DestinationSuite):
         cursor = destination._database.connection.cursor()  # type: ignore[attr-defined]  # somebody else's hand
         cursor.execute(f"DROP TABLE {quoted(target.schema or 'main', target.table)}")
 
+    def lose(self, destination: Destination, target: Target, *, column: str) -> None:
+        cursor = destination._database.connection.cursor()  # type: ignore[attr-defined]  # somebody else's hand
+        cursor.execute(f"ALTER TABLE {quoted(target.schema or 'main', target.table)} DROP COLUMN {quoted(column)}")
 
-class TestFile(_Suite, HistoryLaws, StandingLaws, TogetherLaws):
+
+class TestFile(_Suite, HistoryLaws, AlteredLaws, TogetherLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         return open_destination(f"duckdb:///{folder}/lake.duckdb", spool=spool, memory_limit="200MB", threads=1)
 

@@ -20,7 +20,7 @@ from halocline.connectors.postgres import open_destination
 from halocline.spool import Spool
 from halocline.testing.destinations import SCHEMA, DestinationSuite
 from halocline.testing.histories import HistoryLaws
-from halocline.testing.standing import StandingLaws
+from halocline.testing.standing import AlteredLaws
 from halocline.testing.together import TogetherLaws
 
 _SPELLED = {name.lower(): name for name in (*SCHEMA.names, "New__c")}
@@ -52,12 +52,17 @@ class _Suite(DestinationSuite):
             name = sql.Identifier((target.schema or "public").lower(), target.table.lower())
             connection.execute(sql.SQL("DROP TABLE {}").format(name))
 
+    def lose(self, destination: Destination, target: Target, *, column: str) -> None:
+        with self.connection(destination) as connection:
+            name = sql.Identifier((target.schema or "public").lower(), target.table.lower())
+            connection.execute(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(name, sql.Identifier(column.lower())))
+
     @property
     def opened(self) -> list[tuple[Destination, str]]:
         return self.__dict__.setdefault("_opened", [])
 
 
-class TestUri(_Suite, HistoryLaws, StandingLaws, TogetherLaws):
+class TestUri(_Suite, HistoryLaws, AlteredLaws, TogetherLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         with self.server.place(folder) as place:
             destination = open_destination(place.uri(), spool=spool)

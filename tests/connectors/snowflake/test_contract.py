@@ -18,13 +18,13 @@ from halocline.connector import Destination, Target
 from halocline.connectors.snowflake import open_destination
 from halocline.spool import Spool
 from halocline.testing.destinations import SCHEMA, DestinationSuite, Way
-from halocline.testing.standing import StandingLaws
+from halocline.testing.standing import AlteredLaws
 from halocline.testing.together import TogetherLaws
 
 _SPELLED = {name.upper(): name for name in (*SCHEMA.names, "New__c")}
 
 
-class TestSnowflake(DestinationSuite, StandingLaws, TogetherLaws):
+class TestSnowflake(DestinationSuite, AlteredLaws, TogetherLaws):
     """The suite names columns as the source does; in Snowflake they are upper case."""
 
     LATER: ClassVar = frozenset(
@@ -76,6 +76,11 @@ class TestSnowflake(DestinationSuite, StandingLaws, TogetherLaws):
     def drop(self, destination: Destination, target: Target) -> None:
         schema, table = (target.schema or "public").upper(), target.table.upper()
         self.connection(self.database(destination)).cursor().execute(f'DROP TABLE "{schema}"."{table}"')
+
+    def lose(self, destination: Destination, target: Target, *, column: str) -> None:
+        schema, table = (target.schema or "public").upper(), target.table.upper()
+        alter = f'ALTER TABLE "{schema}"."{table}" DROP COLUMN "{column.upper()}"'
+        self.connection(self.database(destination)).cursor().execute(alter)
 
     def database(self, destination: Destination) -> str:
         return next(name for known, name in self.opened if known is destination)

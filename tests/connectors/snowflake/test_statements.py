@@ -118,7 +118,7 @@ def test_rows_position_and_fence_are_one_transaction_without_ddl(
     assert '"EPOCH" = 7' in publishing[-1]
 
 
-_FIRST = [*("SHOW", "SELECT"), *("BEGIN", "UPDATE", "COMMIT", "SELECT"), "DESCRIBE"]  # the position, the claim, the table
+_FIRST = [*("SHOW", "DESCRIBE", "SELECT"), *("BEGIN", "UPDATE", "COMMIT", "SELECT")]  # the table, its position, the claim
 _COPIED = ["SELECT", "CREATE", *("BEGIN", "COPY", "SELECT", "COMMIT"), "DESCRIBE"]  # the claim holds; what the files brought
 _MERGED = ["BEGIN", *("SELECT", "MERGE"), *("UPDATE", "UPDATE"), "COMMIT"]
 _REPLACED = ["BEGIN", *("DESCRIBE", "SELECT", "INSERT", "DELETE"), *("UPDATE", "UPDATE"), "COMMIT"]

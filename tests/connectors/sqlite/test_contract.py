@@ -15,7 +15,7 @@ from halocline.connectors.sqlite.types import array_of
 from halocline.spool import Spool
 from halocline.standard_sql import quoted
 from halocline.testing.destinations import DestinationSuite
-from halocline.testing.standing import StandingLaws
+from halocline.testing.standing import AlteredLaws
 from halocline.testing.together import TogetherLaws
 
 
@@ -33,8 +33,12 @@ class _Suite(DestinationSuite):
         with destination._database.connected() as beside:  # type: ignore[attr-defined]  # somebody else's hand
             beside.execute(f"DROP TABLE {quoted(name_of(target))}")
 
+    def lose(self, destination: Destination, target: Target, *, column: str) -> None:
+        with destination._database.connected() as beside:  # type: ignore[attr-defined]  # somebody else's hand
+            beside.execute(f"ALTER TABLE {quoted(name_of(target))} DROP COLUMN {quoted(column)}")
 
-class TestFile(_Suite, StandingLaws, TogetherLaws):
+
+class TestFile(_Suite, AlteredLaws, TogetherLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         return open_destination(f"sqlite:///{folder}/lake.sqlite", spool=spool, memory_limit="200MB")
 

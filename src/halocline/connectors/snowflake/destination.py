@@ -22,7 +22,17 @@ from halocline.connectors.snowflake.reading import read_rows
 from halocline.connectors.snowflake.replace import Side, make_room, publish
 from halocline.connectors.snowflake.replace import prepare as prepare_side
 from halocline.connectors.snowflake.staging import Piece, Place, staged_pieces
-from halocline.connectors.snowflake.tables import Table, check_types, find, is_empty, is_there, make_schema, named, schema_of
+from halocline.connectors.snowflake.tables import (
+    Table,
+    check_types,
+    described,
+    find,
+    is_empty,
+    is_there,
+    make_schema,
+    named,
+    schema_of,
+)
 from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, NotFound
 from halocline.events import Noticed, Sink, silent
 from halocline.guards import refuse_imbalance, strange_table
@@ -48,6 +58,7 @@ class SnowflakeDestination:
         self._database = Database(session)
         self._spool = spool
         self._sink = sink
+        self._met: dict[Target, Table] = {}  # as they stood when their position was asked; the load that follows asks no more
 
     @property
     def abilities(self) -> Abilities:
@@ -64,8 +75,13 @@ class SnowflakeDestination:
         with gate(f"Reading the position of {flow}"), self._database.cursor() as cursor:
             if not is_there(cursor, self._database, target=target):
                 return None
-            table = named(self._database, target=target)
+            table = self._met[target] = described(cursor, named(self._database, target=target))
             return positions.read(cursor, self._database, flow=flow, table=table)
+
+    def lacks(self, target: Target, schema: Schema) -> tuple[str, ...]:
+        """The columns of `schema` that the table lacked when its position was asked."""
+        table = self._met.get(target)
+        return () if table is None or not table.exists else tuple(column.name for column in table.missing(schema))
 
     def flows(self, target: Target) -> Sequence[str]:
         """See `Destination.flows`."""
@@ -95,7 +111,7 @@ class SnowflakeDestination:
 
     def begin(self, lease: Lease) -> SnowflakeUnit:
         """Open a unit of work."""
-        return SnowflakeUnit(self._database, lease, spool=self._spool, sink=self._sink)
+        return SnowflakeUnit(self._database, lease, spool=self._spool, sink=self._sink, met=self._met)
 
     def attach(self, ticket: JSON) -> SnowflakeLoad:
         """The load that wrote `ticket`, in another process; see `SnowflakeLoad.ticket`."""
@@ -123,8 +139,9 @@ class _Ready:
 class SnowflakeUnit:
     """One or several tables that become visible together with their positions."""
 
-    def __init__(self, database: Database, lease: Lease, *, spool: Spool, sink: Sink) -> None:
+    def __init__(self, database: Database, lease: Lease, *, spool: Spool, sink: Sink, met: dict[Target, Table]) -> None:
         self._database = database
+        self._met = met
         self._lease = lease
         self._spool = spool
         self._sink = sink
@@ -143,7 +160,7 @@ class SnowflakeUnit:
         for name in plan.schema.names:
             uppered(name, doing=doing)
         with gate(doing), self._database.cursor() as cursor:
-            table = find(cursor, self._database, target=target)
+            table = self._met.pop(target, None) or find(cursor, self._database, target=target)
             refuse_second_load(target, self._loads, label=table.label)
             if plan.mode is Mode.MERGE:
                 check_types(table, plan, doing=f"Merging into {table.label}")

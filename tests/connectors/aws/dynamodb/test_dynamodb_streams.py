@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import duckdb
 import pytest
 from tests.connectors.aws.dynamodb.desk import Desk, Item, expected, loaded, made, versions
 
@@ -224,6 +225,20 @@ def test_a_column_that_changes_its_type_makes_a_full_read(desk: Desk) -> None:
     run = desk.run(streams=True)
     assert "version was integer" in run.plan.reasons[0]  # type: ignore[union-attr]  # likewise
     assert [row["version"] for row in desk.rows("pk, sk, version")] == ["0", "0", "0", "three", "0"]
+
+
+def test_a_column_that_the_table_lost_makes_a_full_read(desk: Desk) -> None:
+    """An attribute that is new in the stream is no such column, and both may come at once."""
+    desk.make([made(number) for number in range(5)], stream=BOTH)
+    desk.run(streams=True)
+    with duckdb.connect(f"{desk.home}/lake.duckdb") as lake:
+        lake.execute("ALTER TABLE raw.documents DROP COLUMN version")
+    desk.put({**made(2), "new": "column"})
+    run = desk.run(streams=True)
+    assert run.plan is not None
+    assert run.plan.reasons[0] == "Everything is read: the table has lost the column version."
+    assert loaded(desk.rows()) == expected(desk.there())
+    assert not desk.run(streams=True).plan.full  # type: ignore[union-attr]  # it was planned
 
 
 def test_deletes_may_be_left_in_the_table(desk: Desk) -> None:

@@ -396,6 +396,13 @@ class Chosen:
                 return f"{column.name} was {column.kind}, and is {found.kind if found else 'another column'} by what it holds now"
         return None
 
+    @property
+    def fresh(self) -> tuple[str, ...]:
+        """The columns of what was seen only now, which no earlier read had; none where columns are declared."""
+        if self._wanted.columns is not None:
+            return ()
+        return tuple(name for name in self._seen.schema.names if self._before.column(name) is None)
+
     def left_out(self, table: str) -> str | None:
         """Which attributes were seen and have no column, in words; None: none."""
         if self._wanted.columns is None or not self._wanted.any_case:

@@ -133,6 +133,7 @@ class DynamoDBSource:
             query=json.dumps(seen.asked.to_json(), sort_keys=True),
             full_reason=reason,
             notes=(*chosen.shape().notes, *self._notes(seen)),
+            fresh=chosen.fresh,
         )
 
     def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:
