@@ -531,6 +531,18 @@ def test_a_folder_that_may_not_be_written_is_told(uri: str, lake: FilesDestinati
     assert texts(uri) == {"1": "a"}
 
 
+@pytest.mark.parametrize("there", ["lake", "lake/_halocline", "lake/raw/page"])
+def test_a_file_where_a_folder_is_wanted_is_told_by_name(there: str, uri: str, lake: FilesDestination, tmp_path: Path) -> None:
+    """A file in a folder's place is for a person to mend, wherever on the way it stands; the file stays as it is."""
+    file = tmp_path / there
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("mine")
+    with pytest.raises(FixConfig) as caught:
+        load(lake, rows({"001": "a"}))
+    assert caught.value.cause == f"{file} is a file, and a folder is wanted there"
+    assert file.read_text() == "mine"
+
+
 def test_a_disk_without_links_is_refused(lake: FilesDestination, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no link can be made, two runs cannot be told apart."""
 

@@ -11,11 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from halocline.connectors.files.storage import Entry, checked
-from halocline.errors import AccessDenied, NotFound, StorageFailed
+from halocline.errors import AccessDenied, FixConfig, NotFound, StorageFailed
 from halocline.spool import to_disk
 
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}  # of a step on the way; mkdir says the second
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -111,8 +112,9 @@ class LocalStorage:
         for name in names:
             path = self._path(name)
             with _gate(f"Deleting {path}"):
-                path.unlink(missing_ok=True)
-                _hidden(path).unlink(missing_ok=True)
+                for one in (path, _hidden(path)):
+                    with suppress(FileNotFoundError, NotADirectoryError):
+                        one.unlink()
                 self._remove_if_empty(path.parent)
 
     def check(self) -> None:
@@ -173,5 +175,15 @@ def _gate(doing: str) -> Iterator[None]:
         cause = error.strerror or str(error)
         if error.errno in _DENIED:
             raise AccessDenied(doing, cause, hint="Give this user the right to write there.", errno=error.errno) from error
+        in_the_way = _file_on(error.filename) if error.errno in _NO_FOLDER else None
+        if in_the_way is not None:
+            hint = "Name another folder, or move that file away."
+            raise FixConfig(doing, f"{in_the_way} is a file, and a folder is wanted there", hint=hint) from error
         hint = "Free some space on that disk." if error.errno in _FULL else ""
         raise StorageFailed(doing, cause, hint=hint, errno=error.errno) from error
+
+
+def _file_on(way: str | None) -> Path | None:
+    """The file that stands where a path wants a folder."""
+    steps = [] if way is None else [Path(way), *Path(way).parents]
+    return next((step for step in steps if step.exists() and not step.is_dir()), None)
