@@ -159,7 +159,7 @@ def test_a_closed_ledger_says_so(uri: str) -> None:
     ("uri", "kind", "told"),
     [
         (f"postgresql://me:{WORD}@nobodys.example/db", FixConfig, "cannot be read"),
-        ("postgresql://host/db?no_such_setting=1", FixConfig, "cannot be read"),
+        (f"postgresql://me:{WORD.replace('@', '?')}=1@host/db?shema=x", FixConfig, "cannot be read"),
         ("mysql://host/db", FixConfig, "mysql://"),
     ],
 )
@@ -169,6 +169,21 @@ def test_a_uri_that_cannot_be_read_is_refused(uri: str, kind: type[HaloclineErro
         open_ledger(uri)
     assert "postgresql://user:password@host" in str(caught.value)
     assert not any(piece in str(caught.value) for piece in ("a-word", "nobody", "may?see"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("postgresql://me:a-word@host/db?shema=books", r"the URI's option 'shema' is unknown\. Did you mean schema\?"),
+        ("postgresql://host/db?schema=books&no_such_setting=1", "option 'no_such_setting' is unknown"),
+        ("postgresql://127.0.0.1:1/db?sslmode=requir", 'invalid sslmode value: "requir". Look at the options'),
+    ],
+)
+def test_an_option_that_is_not_there_is_named(uri: str, told: str) -> None:
+    """A misspelt option, or a value that it does not take, is for a person to mend, and is told by its name."""
+    with pytest.raises(FixConfig, match=told) as caught:
+        open_ledger(uri)
+    assert "a-word" not in str(caught.value)
 
 
 def test_logins_and_rights_that_are_missing_are_told(place: Place) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 from psycopg.rows import tuple_row
 
 from halocline.errors import (
@@ -28,7 +29,7 @@ from halocline.errors import (
 )
 from halocline.hiding import password_tried, quiet, scrub
 from halocline.ledger.database import Migration, queries
-from halocline.postgres_doors import LOOK, lacks_database, refuses_login
+from halocline.postgres_doors import LOOK, lacks_database, refuse_unknown_option, refuses_login, refuses_value
 
 SCHEMA = "halocline"
 LOST_S = 30.0  # seconds in which a server that went away may come back: a restart takes a few
@@ -261,7 +262,7 @@ def _applied(cursor: psycopg.Cursor[Any], server: Server, doing: str) -> int:
 
 
 def _read(uri: str) -> tuple[str, str]:
-    """The schema that a URI names, and what libpq is to be told. Neither the URI nor libpq's words about it are repeated."""
+    """The schema that a URI names, and what libpq is to be told. Of the URI only the name of an unknown option is repeated."""
     parts = urlsplit(uri)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     schema = next((value for name, value in pairs if name == "schema"), SCHEMA)
@@ -272,6 +273,8 @@ def _read(uri: str) -> tuple[str, str]:
             said = conninfo_to_dict(plain)
             if all(port.isdecimal() or not port for port in str(said.get("port") or "").split(",")):  # libpq would repeat it
                 return schema, make_conninfo("", **{**_DEFAULTS, **said})
+        known = ["schema", *(one.keyword.decode() for one in Conninfo.get_defaults())]
+        refuse_unknown_option(uri, known, doing="Opening the ledger")
     raise FixConfig("Opening the ledger", "its URI cannot be read", hint=_WRITE)
 
 
@@ -295,5 +298,7 @@ def _translated(doing: str, error: psycopg.Error) -> HaloclineError:
             return LoginRefused(doing, words, hint=_LOGIN)
         if lacks_database(str(error)):
             return FixConfig(doing, words, hint=_THE_DATABASE)
+        if refuses_value(str(error)):
+            return FixConfig(doing, words, hint="Look at the options of the URI in HALOCLINE_LEDGER.")
         return NetworkFailed(doing, words, hint=_AGAIN)
     return StorageFailed(doing, words, hint="Look at the server and its disk.", code=state or None)

@@ -83,6 +83,7 @@ def test_a_connection_is_recognised(place: Place) -> None:
         "postgresql://u:secret@127.0.0.1/db?passwort=secret",
         "postgresql://u:secret@127.0.0.1:1/db",
         "postgresql://127.0.0.1:1/db?password=secret",
+        "postgresql://u:a?sec=ret@127.0.0.1/db?sslmod=require",
     ],
 )
 def test_a_uri_is_never_repeated(uri: str) -> None:
@@ -91,6 +92,22 @@ def test_a_uri_is_never_repeated(uri: str) -> None:
         PostgresDestination(uri)
     assert "sec" not in str(refused.value).replace("second", "")
     assert "ret" not in str(refused.value).replace("retr", "")
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("postgres://u:word@127.0.0.1:1/db?sslmod=require", r"the URI's option 'sslmod' is unknown\. Did you mean sslmode"),
+        ("postgres://u:word@127.0.0.1:1/db?keepalives=1&zzz=1", r"option 'zzz' is unknown\. Options are those of libpq"),
+        ("postgres://u:word@127.0.0.1:1/db?sslmode=requir", 'invalid sslmode value: "requir". Look at the options'),
+        ("postgres://u:word@127.0.0.1:1/db?keepalives=abc", 'invalid integer value "abc" for connection option "keepalives"'),
+    ],
+)
+def test_an_option_that_is_not_there_is_named(uri: str, told: str) -> None:
+    """A misspelt option, or a value that it does not take, is for a person to mend; nothing else of the URI is repeated."""
+    with pytest.raises(FixConfig, match=told) as refused:
+        PostgresDestination(uri)
+    assert "word" not in str(refused.value)
 
 
 def test_a_wrong_password_is_told_as_such(place: Place) -> None:

@@ -11,12 +11,13 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import RawCursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Conninfo, TransactionStatus
 from psycopg.rows import tuple_row
 
 from halocline.config import secret
 from halocline.connectors.postgres.errors import gate
 from halocline.errors import FixConfig
+from halocline.postgres_doors import refuse_unknown_option
 
 Cursor: TypeAlias = RawCursor[tuple[Any, ...]]
 """A cursor whose statements hold `$1` for values, so that a percent sign in a name is nothing special."""
@@ -108,8 +109,8 @@ class Database:
 def conninfo(uri: str) -> str:
     """What libpq is to be told for a URI.
 
-    Raises: FixConfig for one that cannot be read. Neither the URI nor the driver's words about it are repeated: a password may
-    be in any piece of it.
+    Raises: FixConfig for one that cannot be read. Of the URI no more is repeated than the name of an unknown option, nor are the
+    driver's words about it: a password may be in any piece of it.
     """
     if _URI.fullmatch(uri):
         with suppress(psycopg.Error, ValueError):
@@ -118,6 +119,7 @@ def conninfo(uri: str) -> str:
                 raise ValueError  # libpq would repeat it
             known = {"password": secret(str(said["password"]))} if "password" in said else {}
             return make_conninfo("", **{**_DEFAULTS, **said, **known})
+        refuse_unknown_option(uri, [one.keyword.decode() for one in Conninfo.get_defaults()], doing="Opening PostgreSQL")
     raise FixConfig("Opening PostgreSQL", "the URI cannot be read", hint=_WRITE)
 
 

@@ -23,7 +23,7 @@ from halocline.errors import (
     Truncated,
 )
 from halocline.hiding import password_tried, quiet, scrub
-from halocline.postgres_doors import LOOK, lacks_database, refuses_login
+from halocline.postgres_doors import LOOK, lacks_database, refuses_login, refuses_value
 
 _VALUE = re.compile(r"COPY \S+, line \d+, column (.+?): \"(.*)\"", re.DOTALL)
 _SHOWN = 300  # characters of the server's own message; it may quote a whole record
@@ -57,6 +57,8 @@ def translated(doing: str, error: psycopg.Error) -> HaloclineError:
             return LoginRefused(doing, words(error), hint=LOOK)
         if lacks_database(str(error)):
             return NotFound(doing, words(error), hint=_THE_DATABASE)
+        if refuses_value(str(error)):
+            return FixConfig(doing, words(error), hint=_THE_OPTIONS)
         if _NO_HOST in str(error):
             return NetworkFailed(doing, words(error), hint=f"Check the host, and that this machine has a network. {_AGAIN}")
         return NetworkFailed(doing, words(error), hint=_AGAIN)
@@ -104,6 +106,7 @@ _UNFIT = "A value is not of the type that its column has: change that type, or t
 NO_VALUE = "23502"  # of a null in a column that takes none
 _SHOWS_ROW = frozenset({NO_VALUE, "23514"})  # a check that a row fails
 _NO_HOST = "failed to resolve host"
+_THE_OPTIONS = "Look at the options behind the question mark of the URI."
 _THE_DATABASE = "Look at the database named in the URI."
 _RULES = (
     _Rule(("42501",), AccessDenied, "Give this user the right (see docs/postgres.md, rights needed)."),
