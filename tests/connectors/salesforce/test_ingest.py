@@ -412,6 +412,43 @@ def test_an_unknown_field_fails_the_job_loudly(org: Org) -> None:
         assert [one.row for one in loaded.errors()] == [0, 1, 2]
 
 
+def test_a_dict_in_a_plain_field_is_its_rows_own_failure(org: Org) -> None:
+    """Salesforce would fail the whole job for it. Lookups are asked for once; a delete sends ids alone, and asks nothing."""
+    emulator, client = org
+    emulator.create("Account", {"Name": "parent", "Ext__c": "p"})
+    rows = [
+        {"Name": "a"},
+        {"Name": {"a": 1}},
+        {"Name": "b", "Parent": {"Ext__c": "p"}},
+        {"Name": "c", "ParentId": {"Ext__c": "p"}},
+    ]
+    with client.bulk.insert("Account", rows) as loaded:
+        told = by_row(loaded.errors())
+        ids = [one.id for one in loaded.successes()]
+    assert {row: (one.fate, one.code) for row, one in told.items()} == {
+        1: (Fate.NOT_SENT, "CANNOT_BE_SENT"),
+        3: (Fate.NOT_SENT, "CANNOT_BE_SENT"),
+    }
+    assert "Name is no lookup" in str(told[1].message)
+    assert "looked up by Parent, not by ParentId" in str(told[3].message)
+    assert names(emulator) == ["a", "b", "parent"]
+    assert emulator.calls.count("describe") == 1
+    with client.bulk.delete("Account", [{"Id": one, "Name": {"a": 1}} for one in ids]) as loaded:
+        assert loaded.success_count == 2
+    assert names(emulator) == ["parent"]
+    assert emulator.calls.count("describe") == 1
+
+
+def test_a_struct_that_is_no_lookup_is_refused_with_its_table(org: Org) -> None:
+    """As a push does; what Salesforce says of the rows of a query is left out."""
+    _, client = org
+    table = pa.table({"attributes": [{"type": "Account"}], "Name": ["a"], "Site": [{"a": 1}]})
+    with pytest.raises(FixConfig, match=r"the column Site is a struct<.*Site is no lookup"):
+        client.bulk.insert("Account", table)
+    with client.bulk.insert("Account", table.drop_columns(["Site"])) as loaded:
+        assert loaded.success_count == 1
+
+
 def test_patience_ends_without_harm_to_the_jobs(org: Org) -> None:
     """The error holds the jobs' ids, and the result goes on from there when somebody waits again."""
     emulator, client = org

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.results import not_sent
-from halocline.connectors.salesforce.spelling import CLEARED, CannotSpell, cell, flat_record
+from halocline.connectors.salesforce.spelling import ATTRIBUTES, CLEARED, CannotSpell, cell, flat_record
 from halocline.errors import FixConfig, NotFound
 from halocline.outcome import RowResult
 from halocline.quantity import quantity
@@ -32,6 +32,8 @@ _CSV_BLOCK_BYTES = 1 << 24  # of a caller's CSV file; no record that Salesforce 
 
 Rows: TypeAlias = Iterable[Mapping[str, Any]] | Iterable[str] | pa.Table | pa.RecordBatch | pa.RecordBatchReader | str | Path
 """What can be loaded: dicts (or bare ids, for a delete), anything that is an Arrow stream, or the path of a CSV file."""
+Refusal: TypeAlias = Callable[[str], str | None]
+"""Why no record may stand in a field's place; None where one may, for it is a lookup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,11 @@ class Texts:
     refused: tuple[RowResult, ...] = ()
 
 
-def texts_of(rows: Rows, needed: str | None) -> Iterator[Texts]:
+def anywhere(_: str) -> None:
+    """The refusal of nothing: Salesforce has the last word on records in the place of fields."""
+
+
+def texts_of(rows: Rows, needed: str | None, *, refusal: Refusal = anywhere) -> Iterator[Texts]:
     """The rows, some at a time, in order; a bare id is the value of the `needed` column.
 
     Raises: FixConfig for a file or a table that cannot be read or sent as a whole; NotFound.
@@ -51,11 +57,11 @@ def texts_of(rows: Rows, needed: str | None) -> Iterator[Texts]:
     if isinstance(rows, (str, Path)):
         yield from _of_file(Path(rows))
     elif isinstance(rows, pa.RecordBatch):
-        yield from _of_arrow([rows])
+        yield from _of_arrow([rows], refusal)
     elif hasattr(rows, "__arrow_c_stream__"):
-        yield from _of_arrow(pa.RecordBatchReader.from_stream(rows))
+        yield from _of_arrow(pa.RecordBatchReader.from_stream(rows), refusal)
     else:
-        yield from _of_dicts({needed or "": one} if isinstance(one, str) else one for one in rows)
+        yield from _of_dicts(({needed or "": one} if isinstance(one, str) else one for one in rows), refusal)
 
 
 def text_columns(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -123,9 +129,10 @@ def _skip_header(file: Any) -> None:
         line += more
 
 
-def _of_arrow(batches: Iterable[pa.RecordBatch]) -> Iterator[Texts]:
+def _of_arrow(batches: Iterable[pa.RecordBatch], refusal: Refusal) -> Iterator[Texts]:
     first = 0
-    for whole in batches:
+    for given in batches:
+        whole = without_strange_structs(given, refusal)
         for start in range(0, whole.num_rows, CHUNK_ROWS * 10):
             batch = flat_batch(whole.slice(start, CHUNK_ROWS * 10))
             columns, doubts = [], dict[int, RowResult]()
@@ -138,6 +145,15 @@ def _of_arrow(batches: Iterable[pa.RecordBatch]) -> Iterator[Texts]:
             done = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
             yield _less(Texts(done, range(first, first + batch.num_rows)), doubts)
             first += batch.num_rows
+
+
+def without_strange_structs(batch: pa.RecordBatch, refusal: Refusal) -> pa.RecordBatch:
+    """The batch without the `attributes` of rows that were queried. Raises: FixConfig for a struct that is no lookup."""
+    for one in batch.schema:
+        if pa.types.is_struct(one.type) and one.name != ATTRIBUTES and (why := refusal(one.name)) is not None:
+            hint = "Take its parts out in the query, each under the name of a field, or map them."
+            raise FixConfig("Reading the table", f"the column {one.name} is a {one.type}; {why}", hint=hint)
+    return batch.drop_columns([ATTRIBUTES]) if ATTRIBUTES in batch.schema.names else batch
 
 
 def flat_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -234,18 +250,20 @@ _COLUMNS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], tuple[
 class _Shape:
     """The names of the columns as rows name them, in the order and the spelling in which they first came."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusal: Refusal) -> None:
+        self._refusal = refusal
         self.names: dict[str, str] = {}  # lower case -> as first spelled
         self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def flat(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The row under lower-case names.
 
-        Raises: CannotSpell for a name that comes twice, or a lookup by several keys.
+        Raises: CannotSpell for a name that comes twice, a lookup by several keys, or a dict in a field that is no lookup.
         """
         known = self._known.get(tuple(row))
         if known is not None and dict not in map(type, row.values()):
             return dict(zip(known, row.values(), strict=True))
+        refuse_strange_records(row, self._refusal)
         told = flat_record(row)
         for name in told:
             self.names.setdefault(name.lower(), name)
@@ -254,9 +272,16 @@ class _Shape:
         return {name.lower(): value for name, value in told.items()}
 
 
-def _of_dicts(rows: Iterable[Mapping[str, Any]]) -> Iterator[Texts]:
+def refuse_strange_records(row: Mapping[str, Any], refusal: Refusal) -> None:
+    """Raises: CannotSpell for a record in the place of a field that is no lookup, for which a whole Bulk job would fail."""
+    for name, value in row.items():
+        if isinstance(value, Mapping) and name != ATTRIBUTES and (why := refusal(name)) is not None:
+            raise CannotSpell(name, f"a {type(value).__name__} is no value of a field; {why}")
+
+
+def _of_dicts(rows: Iterable[Mapping[str, Any]], refusal: Refusal) -> Iterator[Texts]:
     """Dicts as text columns; the columns grow as new names appear."""
-    shape, drawn, first = _Shape(), iter(rows), 0
+    shape, drawn, first = _Shape(refusal), iter(rows), 0
     while chunk := list(islice(drawn, CHUNK_ROWS)):
         yield _of_chunk(chunk, shape, first=first)
         first += len(chunk)

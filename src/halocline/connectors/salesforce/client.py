@@ -268,7 +268,7 @@ class SalesforceClient:
         """Bulk loads: `client.bulk.upsert("Account", rows, external_id_field="Ext__c")`."""
         from halocline.connectors.salesforce.ingest import Bulk  # it loads pyarrow, which nothing else here needs
 
-        return Bulk(self.transport, pace=self._pace)
+        return Bulk(self.transport, pace=self._pace, describe=self.describe)
 
     def create(self, sobject: str, record: Mapping[str, Any]) -> str:
         """The id of a new record.

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import uuid
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypedDict, Unpack
+from functools import cache
+from typing import Any, TypedDict, Unpack
 
 import pyarrow as pa
 
 from halocline.connectors.salesforce.bulk import DEADLINE_S
-from halocline.connectors.salesforce.cells import Rows
+from halocline.connectors.salesforce.cells import Refusal, Rows, anywhere
 from halocline.connectors.salesforce.collections import Operation, Order
 from halocline.connectors.salesforce.ingest_jobs import IngestJobs, JobInfo
 from halocline.connectors.salesforce.job_results import JobResults
 from halocline.connectors.salesforce.pages import text_batches
 from halocline.connectors.salesforce.sheets import MAX_BYTES, Sheet, Sheets
 from halocline.connectors.salesforce.transport import Transport
+from halocline.connectors.salesforce.writing.parents import Nesting
 from halocline.errors import HaloclineError, JobFailed
 from halocline.outcome import Fate, RowResult
 from halocline.quantity import quantity
@@ -219,14 +221,19 @@ class Loaded:
 class Bulk:
     """Bulk loads of one org. Rows are dicts, anything that is an Arrow stream, or the path of a CSV file.
 
+    `describe` is asked, by the object's name, when the first record comes in the place of a field.
+
     Every load returns when its jobs have ended, with what became of each row; rows that were refused are no exception.
     Raises: JobFailed when a job as a whole failed or was aborted, StillRunning when the time limit is over - each with
     `facts["loaded"]`, the result so far - and all that the transport raises, with `facts["job_ids"]`.
     """
 
-    def __init__(self, transport: Transport, *, pace: Pace = PACE) -> None:
+    def __init__(
+        self, transport: Transport, *, pace: Pace = PACE, describe: Callable[[str], Mapping[str, Any]] | None = None
+    ) -> None:
         self._jobs = IngestJobs(transport, pace=pace)
         self._pace = pace
+        self._describe = describe
 
     def insert(self, sobject: str, rows: Rows, **options: Unpack[LoadOptions]) -> Loaded:
         """Create a record for every row."""
@@ -283,7 +290,8 @@ class Bulk:
         loaded = Loaded(self._jobs, within, owned=spool is None, key=order.needed, pace=self._pace)
         only = order.operation in (Operation.DELETE, Operation.HARD_DELETE)
         most = options.get("max_bytes", MAX_BYTES)
-        sheets = Sheets(within, needed=order.needed, only_needed=only, max_bytes=most)
+        refusal = anywhere if only else self._refusal(order.sobject)
+        sheets = Sheets(within, needed=order.needed, only_needed=only, max_bytes=most, refusal=refusal)
         loaded.refused = sheets.refused
         progress = options.get("progress") or _unheard
         try:
@@ -298,6 +306,14 @@ class Bulk:
             error.add_note(f"Bulk jobs of this load so far: {', '.join(loaded.job_ids) or 'none'}.")
             raise
         return loaded
+
+    def _refusal(self, sobject: str) -> Refusal:
+        """Where no record may stand, by a describe that is asked for when it is needed."""
+        describe = self._describe
+        if describe is None:
+            return anywhere
+        nesting = cache(lambda: Nesting(describe(sobject)))
+        return lambda name: nesting().refusal(name)
 
 
 def _own_spool() -> Spool:

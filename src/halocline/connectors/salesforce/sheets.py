@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as pa_csv
 
 from halocline.connectors.salesforce import results
-from halocline.connectors.salesforce.cells import Rows, Texts, places, texts_of
+from halocline.connectors.salesforce.cells import Refusal, Rows, Texts, anywhere, places, texts_of
 from halocline.connectors.salesforce.results import not_sent
 from halocline.connectors.salesforce.spelling import CLEARED
 from halocline.outcome import RowResult
@@ -87,16 +87,25 @@ class _Open:
 class Sheets:
     """Turns rows into sheets below `max_bytes`. `needed` is the column without which a row is refused.
 
-    `only_needed` leaves all other columns out, as a delete wants it.
+    `only_needed` leaves all other columns out, as a delete wants it. `refusal` says where no record may stand in a field's place.
     `refused` grows while the sheets are drawn: the rows that are in none of them, with the reason.
     """
 
-    def __init__(self, spool: Spool, *, needed: str | None = None, only_needed: bool = False, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        needed: str | None = None,
+        only_needed: bool = False,
+        max_bytes: int = MAX_BYTES,
+        refusal: Refusal = anywhere,
+    ) -> None:
         self.refused: list[RowResult] = []
         self._spool = spool
         self._needed = needed
         self._only_needed = only_needed
         self._max_bytes = max_bytes
+        self._refusal = refusal
         self._made = 0
 
     def of(self, rows: Rows) -> Iterator[Sheet]:
@@ -105,7 +114,7 @@ class Sheets:
         Raises: FixConfig for a file or a table that cannot be read or sent as a whole; NotFound; StorageFailed.
         """
         current: _Open | None = None
-        for texts in texts_of(rows, self._needed):
+        for texts in texts_of(rows, self._needed, refusal=self._refusal):
             ready = self._checked(self._narrow(texts))
             self.refused += ready.refused
             for piece in self._pieces(ready):

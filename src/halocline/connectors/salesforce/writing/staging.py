@@ -24,10 +24,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halocline.connectors.salesforce import results
-from halocline.connectors.salesforce.cells import flat_batch, is_text, places, spelled_column
+from halocline.connectors.salesforce.cells import (
+    anywhere,
+    flat_batch,
+    is_text,
+    places,
+    refuse_strange_records,
+    spelled_column,
+    without_strange_structs,
+)
 from halocline.connectors.salesforce.collections import AN_ID
 from halocline.connectors.salesforce.results import not_sent
-from halocline.connectors.salesforce.spelling import ATTRIBUTES, CannotSpell, cell, flat_record
+from halocline.connectors.salesforce.spelling import CannotSpell, cell, flat_record
 from halocline.connectors.salesforce.writing import parents
 from halocline.connectors.salesforce.writing.cargo import PLAN_FILE, Prepared
 from halocline.connectors.salesforce.writing.folding import column_of, hashed, key_of
@@ -202,12 +210,7 @@ class _Columns:
 
     def _nested(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch without the `attributes` of rows that were queried. Raises: FixConfig for a struct that is no lookup."""
-        structs = [one for one in batch.schema if pa.types.is_struct(one.type) and one.name != ATTRIBUTES]
-        for one in structs if self._only is None else ():
-            if (refusal := self._nesting.refusal(one.name)) is not None:
-                hint = "Take its parts out in the query, each under the name of a field, or map them."
-                raise FixConfig("Reading the table", f"the column {one.name} is a {one.type}; {refusal}", hint=hint)
-        return batch.drop_columns([ATTRIBUTES]) if ATTRIBUTES in batch.schema.names else batch
+        return without_strange_structs(batch, self._nesting.refusal if self._only is None else anywhere)
 
     def _of_prepared(self, batch: pa.RecordBatch, numbers: Sequence[int]) -> pa.RecordBatch:
         names = {name: self._named(name) for name in fields_of(batch.schema)}
@@ -271,11 +274,10 @@ class _Columns:
         names = self._shape(tuple(row))
         if names is not None and len(names) == len(values) and not any(isinstance(value, Mapping) for value in values):
             return dict(zip(names, values, strict=True))
-        for name, value in row.items():
+        for name in row:
             if not isinstance(name, str):
                 raise CannotSpell(str(name), f"{name!r} is no name of a field")
-            if isinstance(value, Mapping) and name != ATTRIBUTES and (refusal := self._nesting.refusal(name)) is not None:
-                raise CannotSpell(name, f"a {type(value).__name__} is no value of a field; {refusal}")
+        refuse_strange_records(row, self._nesting.refusal)
         flat = flat_record(row)
         for name in flat:
             _check_name(name)
