@@ -172,7 +172,7 @@ def test_a_lookup_by_key_finds_its_object(org: Life) -> None:
     assert org.row("Deal__c", deal)["Who__c"] == eva
     with refused("INVALID_FIELD", message="Foreign key external ID: x@y.z not found for field Email in entity Contact"):
         org.update("Deal__c", deal, Who__r={"Email": "x@y.z"})
-    org.update("Deal__c", deal, Who__r={"attributes": {"type": "account"}, "Batch__c": "A"})
+    org.update("Deal__c", deal, Who__r={"attributes": {"type": "account"}, "Batch__c": "a"})
     assert org.row("Deal__c", deal)["Who__c"] == acme
     org.update("Deal__c", deal, Who__r=None)
     assert org.row("Deal__c", deal)["Who__c"] is None

@@ -60,18 +60,32 @@ WAYS: dict[str, Callable[[Emulator, str, Sequence[str]], Codes]] = {
 
 @pytest.mark.parametrize("way", list(WAYS))
 def test_every_api_takes_the_same_keys_for_one(emulator: Emulator, way: str) -> None:
-    """In any case of letters, unless the field is case-sensitive; a number however it is written. No record is written over."""
+    """In any case of letters, unless the field is case-sensitive or not unique; a number however it is written. No record is
+    written over.
+    """
     ask = WAYS[way]
     assert ask(emulator, "Number__c", ["abc", "b", "ABC", "É", "é"]) == [_DUPLICATE, "", _DUPLICATE, "", ""]
     assert ask(emulator, "Exact__c", ["abc", "b", "ABC", "b"]) == ["", _DUPLICATE, "", _DUPLICATE]
+    assert ask(emulator, "Batch__c", ["abc", "b", "ABC", "b"]) == ["", _DUPLICATE, "", _DUPLICATE]
     assert ask(emulator, "Line__c", ["1", "2", "1.0"]) == [_DUPLICATE, "", _DUPLICATE]
-    assert len(emulator.query("SELECT Id FROM Invoice__c")) == 3 + 2 + 1
+    assert len(emulator.query("SELECT Id FROM Invoice__c")) == 3 + 2 + 2 + 1
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_a_key_that_need_not_be_unique_finds_its_own_spelling(emulator: Emulator, way: str) -> None:
+    """In another case it is another record's; a unique key finds its record in any, and so does a query."""
+    ask = WAYS[way]
+    for field, count in (("Batch__c", 2), ("Number__c", 1)):
+        for key in ("abc", "ABC", "abc"):
+            assert ask(emulator, field, [key]) == [""]
+        assert len(emulator.query(f"SELECT Id FROM Invoice__c WHERE {field} = 'aBc'")) == count
 
 
 @pytest.mark.parametrize(
     ("field", "one", "other"),
     [
-        (Field("A__c", "string", "A"), "abC", "ABc"),
+        (Field("A__c", "string", "A", custom=True, external_id=True, unique=True), "abC", "ABc"),
+        (Field("Email", "email", "A"), "abC", "ABc"),
         (Field("A__c", "string", "A"), "abc", " abc\n"),
         (Field("A__c", "double", "A"), "1", 1.0),
         (Field("A__c", "double", "A"), "x", "x"),

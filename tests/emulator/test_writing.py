@@ -59,7 +59,7 @@ def test_batches_inside_one_commit_are_seen_together(org: Life) -> None:
 
 
 def test_an_upsert_changes_what_its_key_finds(org: Life) -> None:
-    """Case aside; a key that several have raises their ids; one that only may change refuses a new record."""
+    """Case aside where it is unique; a key that several have raises their ids; one that only may change refuses a new record."""
     deal = org.kind("Deal__c")
     first = org.writer.upsert(deal, {"Code__c": "a"}, key="code__c")
     again = org.writer.upsert(deal, {"CODE__C": "A", "City__c": "Ulm"}, key="Code__c")
@@ -68,8 +68,9 @@ def test_an_upsert_changes_what_its_key_finds(org: Life) -> None:
         org.writer.upsert(deal, {"Code__c": "b"}, key="Code__c", update_only=True)
     ids = [org.insert("Account", Name="Acme", Batch__c="x") for _ in range(2)]
     with pytest.raises(SeveralMatches) as caught:
-        org.writer.upsert(org.kind("Account"), {"Batch__c": "X", "Name": "y"}, key="Batch__c")
+        org.writer.upsert(org.kind("Account"), {"Batch__c": "x", "Name": "y"}, key="Batch__c")
     assert list(caught.value.ids) == ids
+    assert org.writer.upsert(org.kind("Account"), {"Batch__c": "X", "Name": "y"}, key="Batch__c").created
 
 
 def test_a_field_that_finds_nothing_is_no_key(org: Life) -> None:

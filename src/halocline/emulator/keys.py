@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from halocline.emulator import ids
 from halocline.emulator.conversions import trimmed
 from halocline.emulator.errors import ApiError
-from halocline.emulator.tables import INTEGER_TYPES, REAL_TYPES, is_caseless
+from halocline.emulator.tables import INTEGER_TYPES, REAL_TYPES, is_caseless_key
 
 if TYPE_CHECKING:
     from halocline.emulator.objects import Field
@@ -21,10 +21,7 @@ _FOLDED = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def folded(field: Field, value: object) -> object:
-    """What is the same for two values of a key that find the same record, and for no others; None for no value.
-
-    Source: SOAP API Developer Guide, upsert(): "ABC123" is matched with "abc123" unless the field is case-sensitive.
-    """
+    """What is the same for two values of a key that find the same record, and for no others; None for no value."""
     text = trimmed(str(value)) if value is not None else ""
     if not text:
         return None
@@ -35,7 +32,7 @@ def folded(field: Field, value: object) -> object:
             return float(text)
         except ValueError:
             return text
-    return text.translate(_FOLDED) if is_caseless(field) else text
+    return text.translate(_FOLDED) if is_caseless_key(field) else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,9 +167,10 @@ class Store:
         return not found[0][0] if found else None
 
     def ids_with(self, sobject: SObject, field: Field, *, value: object) -> list[str]:
-        """Ids of live records whose field has that value, which is not null; text is matched as SOQL's `=` does, case aside."""
+        """Ids of live records that a value finds, which is not null; the case of letters counts as `is_caseless_key` says."""
         live = " AND IsDeleted = 0" if sobject.field("IsDeleted") else ""
-        sql = f"SELECT Id FROM {quoted(sobject.name)} WHERE {quoted(field.name)} = ?{live} ORDER BY rowid"
+        found = tables.key_condition(field, quoted(field.name), value="?1")
+        sql = f"SELECT Id FROM {quoted(sobject.name)} WHERE {found}{live} ORDER BY rowid"
         return [row[0] for row in self.read(sql, (_stored(value),))]
 
     def get(self, sobject: SObject, record_id: str) -> dict[str, object] | None:

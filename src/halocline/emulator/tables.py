@@ -47,6 +47,22 @@ def is_caseless(field: Field) -> bool:
     return affinity(field) == "TEXT" and field.type not in EXACT_TYPES and not field.case_sensitive
 
 
+def is_caseless_key(field: Field) -> bool:
+    """Whether a value finds the records that have it in any case of letters, where the field is the key of an upsert or a lookup.
+
+    Source: SOAP API Developer Guide, upsert(): "Matching by external ID is case-insensitive only if the external ID field has the
+    Unique attribute" and treats "ABC" and "abc" as duplicate values; Apex Developer Guide, "Upserting Records", says the same of
+    custom fields. Standard fields, and lookups by such a key, are said nothing of: unverified. Read November 2026.
+    """
+    return is_caseless(field) and (field.unique or not (field.external_id and field.custom))
+
+
+def key_condition(field: Field, column: str, *, value: str) -> str:
+    """The SQL that is true where a key finds the record; both comparisons, for the index knows no case."""
+    found = f"{column} = {value}"
+    return found if is_caseless_key(field) or not is_caseless(field) else f"{found} AND {found} COLLATE BINARY"
+
+
 def column_definition(field: Field) -> str:
     """The column's part of CREATE TABLE or ALTER TABLE."""
     definition = f"{quoted(field.name)} {affinity(field)}"

@@ -24,7 +24,7 @@ from halocline.emulator.errors import ApiError
 from halocline.emulator.lookups import Lookups
 from halocline.emulator.rules import Insistence
 from halocline.emulator.store import id_as_name, named_by_id
-from halocline.emulator.tables import columns, quoted
+from halocline.emulator.tables import columns, key_condition, quoted
 from halocline.emulator.writing import Saved, Writer
 
 if TYPE_CHECKING:
@@ -189,11 +189,13 @@ class Quick:
 
     def _found(self, name: str, values: list[Any]) -> list[tuple[Any, ...]]:
         """Live records by the value of a field: (index of the value, rowid, id, value as stored, stamps)."""
+        field = next(column.field for column in self._plan.columns if column.field.name == name)
+        found = key_condition(field, f"t.{quoted(name)}", value="j.value")
         stamps = "".join(f", t.{quoted(one)}" for one in STAMPS if self._whole.field(one))
         live = " WHERE t.IsDeleted = 0" if self._whole.field("IsDeleted") else ""
         sql = (
             f"SELECT j.key, t.rowid, t.Id, t.{quoted(name)}{stamps} FROM json_each(?) AS j "
-            f"CROSS JOIN {quoted(self._whole.name)} AS t ON t.{quoted(name)} = j.value{live}"
+            f"CROSS JOIN {quoted(self._whole.name)} AS t ON {found}{live}"
         )
         wanted = json.dumps([None if one is _ABSENT or one is _ODD else one for one in values], ensure_ascii=False)
         if "\\u0000" in wanted:  # a zero character ends a text in SQLite's JSON
