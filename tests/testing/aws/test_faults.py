@@ -216,3 +216,23 @@ def test_calls_are_counted(fresh: Fresh) -> None:
         cloud.send(url, "x")
     cloud.send(url, "x")
     assert (aws.calls.count("sqs.SendMessage"), aws.calls.count("sqs.*"), aws.calls.count()) == (2, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("sqs.RecieveMessage", r"did you mean sqs\.ReceiveMessage"),
+        ("GetObject", r"did you mean s3\.GetObject\?"),
+        ("dynamodb.getitem", r"did you mean dynamodb\.GetItem\?"),
+        ("sts.Banana", "sts has GetCallerIdentity, AssumeRole"),
+        ("banana.*", "services are sqs, sns, s3"),
+    ],
+)
+def test_a_kind_that_no_call_has_is_refused(fresh: Fresh, kind: str, told: str) -> None:
+    """A count of 0 would let a test pass for nothing; what was asked for is counted, whether or not it is served."""
+    aws, cloud = fresh
+    with pytest.raises(ValueError, match=told):
+        aws.calls.count(kind)
+    with pytest.raises(ClientError):
+        cloud.sqs.add_permission(QueueUrl=cloud.queue(), Label="x", AWSAccountIds=["1"], Actions=["*"])
+    assert aws.calls.count("sqs.AddPermission") == 1

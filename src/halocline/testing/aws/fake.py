@@ -39,7 +39,7 @@ class FakeAWS:
     def __init__(self, *, port: int = 0, folder: Path | None = None) -> None:
         self.clock = Clock()
         self.faults = Faults(lambda: self._door.account.operations)
-        self.calls = Calls()
+        self.calls = Calls(lambda: self._door.account.operations)
         self._port = port
         self._parent = folder
         self._folder: tempfile.TemporaryDirectory[str] | None = None
