@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError, ResponseStreamingError
 from tests.testing.aws.cloud import Cloud, code_of
@@ -224,15 +225,27 @@ def test_calls_are_counted(fresh: Fresh) -> None:
         ("sqs.RecieveMessage", r"did you mean sqs\.ReceiveMessage"),
         ("GetObject", r"did you mean s3\.GetObject\?"),
         ("dynamodb.getitem", r"did you mean dynamodb\.GetItem\?"),
-        ("sts.Banana", "sts has GetCallerIdentity, AssumeRole"),
+        ("*.GetObjekt", r"did you mean s3\.GetObject or"),
         ("banana.*", "services are sqs, sns, s3"),
     ],
 )
-def test_a_kind_that_no_call_has_is_refused(fresh: Fresh, kind: str, told: str) -> None:
-    """A count of 0 would let a test pass for nothing; what was asked for is counted, whether or not it is served."""
-    aws, cloud = fresh
+def test_a_kind_that_no_call_has_is_refused(kind: str, told: str) -> None:
+    """A count of 0 would let a test pass for nothing."""
     with pytest.raises(ValueError, match=told):
-        aws.calls.count(kind)
+        FakeAWS().calls.count(kind)
+
+
+@pytest.mark.parametrize("service", ["sqs", "sns", "s3", "sts", "secretsmanager", "dynamodb", "dynamodbstreams"])
+def test_no_call_of_aws_is_taken_for_a_misspelt_one(service: str) -> None:
+    """Whether it is served here or not, as boto3 knows them."""
+    aws, names = FakeAWS(), boto3.client(service, region_name="us-east-1").meta.service_model.operation_names
+    assert [aws.calls.count(f"{service}.{name}") for name in names] == [0] * len(names)
+
+
+def test_what_is_not_served_is_counted_all_the_same(fresh: Fresh) -> None:
+    """That it was never asked is a law of its own."""
+    aws, cloud = fresh
+    assert aws.calls.count("sqs.AddPermission") == 0
     with pytest.raises(ClientError):
         cloud.sqs.add_permission(QueueUrl=cloud.queue(), Label="x", AWSAccountIds=["1"], Actions=["*"])
     assert aws.calls.count("sqs.AddPermission") == 1
