@@ -23,6 +23,7 @@ from halocline.errors import NotAllHandled
 from tests.connectors.files.server import bucket, s3
 from tests.consume.s3_samples import event, record
 from tests.samples.documents import FOLDER, Document, fenced, unmade
+from tests.test_docs import DOCS, python_blocks
 
 KICKSAW = Document("kicksaw.md", "kicksaw")
 RUN = (
@@ -168,6 +169,22 @@ def test_the_low_level_example(world: World, tmp_path: Path) -> None:
     assert (line["code"], line["message"]) == ("REQUIRED_FIELD_MISSING", "Required fields are missing: [Name]")
     with pytest.raises(NotAllHandled, match="NotFound"):
         left["handler"](event(record("in/nothing.csv", bucket=world.bucket, etag="")), None)
+
+
+@pytest.mark.system
+def test_the_first_sample_of_the_page_runs_as_it_stands(world: World) -> None:
+    """Its client is made and held by nobody; `rows_of` is the reader's own."""
+
+    def rows_of(path: Path) -> list[dict[str, str]]:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    page = DOCS / "coming-from-kicksaw.md"
+    names: dict[str, Any] = {"__name__": "page", "rows_of": rows_of}
+    exec(compile(python_blocks(page.read_text(encoding="utf-8"))[0].code, str(page), "exec"), names)
+    world.put("in/accounts.csv", "Name,My_External_ID__c\na,1\nb,2\n")
+    names["handler"](event(record("in/accounts.csv", bucket=world.bucket, etag="")), None)
+    assert [row["Name"] for row in world.org.query("SELECT Name FROM Account ORDER BY Name")] == ["a", "b"]
 
 
 def test_the_names_are_where_the_documents_import_them_from() -> None:

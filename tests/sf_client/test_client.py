@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+import gc
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.connectors.salesforce.writable import writable
 from tests.test_docs import DOCS
 
 from halocline import SfClient, SoapAuthenticator, SyncPipeline
 from halocline.config import Settings
-from halocline.connectors.salesforce import soap_login
+from halocline.connectors.salesforce import soap_login, transport
 from halocline.emulator.org import EmulatorConfig
 from halocline.emulator.server import Emulator
 from halocline.emulator.standing import API_USERNAME
@@ -55,6 +57,15 @@ def no_login(monkeypatch: pytest.MonkeyPatch) -> None:
         "DOMAIN",
     ):
         monkeypatch.delenv(f"SF_{name}", raising=False)
+
+
+@pytest.fixture
+def as_app(org: tuple[Emulator, SfClient], monkeypatch: pytest.MonkeyPatch, no_login: None) -> None:
+    """The environment logs in as the emulator's app."""
+    config = org[0].config
+    monkeypatch.setenv("SF_CLIENT_ID", config.consumer_key)
+    monkeypatch.setenv("SF_CLIENT_SECRET", config.consumer_secret)
+    monkeypatch.setenv("SF_LOGIN_URL", org[0].url)
 
 
 def test_a_record_lives(sf: SfClient) -> None:
@@ -228,6 +239,49 @@ def test_the_environment_logs_in(org: tuple[Emulator, SfClient], monkeypatch: py
     monkeypatch.setenv("SF_LOGIN_URL", org[0].url)
     with SfClient() as sf:
         assert sf.limits()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: SfClient().Account.create({"Name": "a"})["success"],
+        lambda: SfClient().bulk.Account.upsert([{"Name": "a", "Ext__c": "1"}], "Ext__c")[0]["success"],
+        lambda: SfClient().bulk.Account.insert([{"Name": "a"}])[0]["success"],
+        lambda: SfClient().client.count("Account") == 0,
+        lambda: list(SfClient().client.query("SELECT Id FROM Organization")),
+        lambda: SfClient().client.view().count("Account") == 0,
+        lambda: SfClient().client.bulk.insert("Account", [{"Name": "a"}]).success_count,
+        lambda: list(SfClient().query_all_iter("SELECT Id FROM Organization")),
+    ],
+)
+def test_a_client_that_nobody_holds_works_to_its_end(
+    org: tuple[Emulator, SfClient], as_app: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[], object]
+) -> None:
+    """What was taken of it keeps its connections open, and once nothing does they are closed: no socket is left over."""
+    org[0].reset()
+    monkeypatch.setenv("HALOCLINE_HOME", str(tmp_path))
+    made: list[httpx2.Client] = []
+    http_client = transport.http_client
+
+    def noted(**options: float) -> httpx2.Client:
+        made.append(http_client(**options))
+        return made[-1]
+
+    monkeypatch.setattr(transport, "http_client", noted)
+    assert ask()
+    gc.collect()
+    assert [one.is_closed for one in made] == [True]
+
+
+def test_a_client_that_was_closed_says_so(org: tuple[Emulator, SfClient], as_app: None) -> None:
+    """By an error of ours, before anything is asked; a client that was given stays open."""
+    with SfClient() as sf:
+        assert sf.limits()
+    with pytest.raises(FixConfig, match=r"Counting.* its client is closed"):
+        sf.client.count("Account")
+    with SfClient(client=org[1].client):
+        pass
+    assert org[1].limits()
 
 
 def test_a_wrong_password_is_refused_once(org: tuple[Emulator, SfClient]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -53,8 +52,10 @@ class SfClient:
             self.client = _later(lambda: login)
         else:
             self.client = _from_env(domain)
-        # the documents' samples never close it
-        self._close = weakref.finalize(self, self.client.close) if client is None else None
+        self._own = client is None
+        if self._own:
+            # the documents' samples never close it, and hold no more of it than `SfClient().bulk` or `SfClient().Account`
+            self.client.transport.close_when_dropped()
         self._settings = settings
         self._ledger = ledger
 
@@ -66,8 +67,8 @@ class SfClient:
 
     def close(self) -> None:
         """Let go of the connections, unless the client was given. Idempotent."""
-        if self._close is not None:
-            self._close()
+        if self._own:
+            self.client.close()
 
     def authenticate(self) -> Session:
         """The session that it uses: see `halocline.connectors.salesforce.Authenticator`."""

@@ -13,6 +13,7 @@ import os
 import re
 import ssl
 import threading
+import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -185,6 +186,7 @@ class Transport:
         self._spend: Spend | None = None
         self._halt = Halt()
         self._owned = http is None
+        self._viewed: Transport | None = None  # held, so that it is not dropped while a view is at work
         self._http = http or http_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
         for notice in session.notices:
             self._sink(events.Noticed(notice))
@@ -201,7 +203,7 @@ class Transport:
         view closes nothing.
         """
         other = copy(self)
-        other._owned = False
+        other._owned, other._viewed = False, self
         other._meter = Meter(self._meter)
         other._spend = spend or self._spend
         other._sink = sink or self._sink
@@ -275,6 +277,11 @@ class Transport:
         if self._owned:
             self._http.close()
 
+    def close_when_dropped(self) -> None:
+        """Close also when neither this nor a view of it is held by anybody, or the process ends."""
+        if self._owned:
+            weakref.finalize(self, self._http.close)
+
     def _repeat(self, call: _Call, once: Callable[[], T]) -> T:
         def waiting(error: RetryLater, wait_s: float) -> None:
             self._sink(events.Waiting(error.cause, wait_s))
@@ -292,6 +299,8 @@ class Transport:
 
     def _open(self, call: _Call) -> httpx2.Response:
         """One accepted answer with its body unread; a stale token is renewed on the way."""
+        if self._http.is_closed:
+            raise FixConfig(call.doing, "its client is closed", hint="Ask before it is closed, or make another client.")
         for renewals_left in reversed(range(_RENEWALS + 1)):
             token = self.session.token()
             response = self._exchange(call, token)
