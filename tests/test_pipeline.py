@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import socket
 import sqlite3
 import warnings
@@ -299,6 +300,11 @@ BAD_NAMES: dict[str, tuple[dict[str, Any], list[dict[str, Any]], str]] = {
     "no relationship": ({}, [{"Name": "x", "Parnt.Ext__c": "1"}], "no relationship 'Parnt'. Did you mean Parent"),
     "no key of a parent": ({}, [{"Name": "x", "Parent": {"Name": "y"}}], r"Parent.Name: .* no external id.*Ext__c"),
     "no text": ({}, [{"Name": "x", 7: "1"}], "7: a field's name is a text"),
+    "a line that is longer than its header": (
+        {},
+        list(csv.DictReader(["Name", "a", "b,c"])),
+        "None: .*csv.DictReader .*the file's path",
+    ),
     "key is none": ({"mode": "upsert", "external_id_field": "Name"}, [{"Name": "x"}], "Name: it is no external id.*Ext__c"),
     "key is unknown": ({"mode": "upsert", "external_id_field": "Ex__c"}, [{"Ex__c": "x"}], "Ex__c: .* Did you mean Ext__c"),
 }

@@ -23,6 +23,7 @@ from halocline.rows.rows import Rows
 from halocline.schema import Column, Kind, Schema
 
 _ATTRIBUTES = "attributes"  # what Salesforce puts into the rows of a query; it is not sent back
+_LONGER = "csv.DictReader puts there what a line has beyond its header; give the file's path, and the line is told."
 _DELIMITERS = (";", "\t", "|", ",")  # what divides columns, where nothing else was said
 
 
@@ -127,7 +128,9 @@ class _Fields:
         self.notices += [finding for finding in findings if finding not in self.notices]
 
     def _of(self, name: object) -> Iterator[Finding]:
-        if not isinstance(name, str):
+        if name is None:
+            yield Finding("None", "a field's name is a text", hint=_LONGER)
+        elif not isinstance(name, str):
             yield Finding(repr(name), "a field's name is a text")
         elif "." in name:
             yield from lookups.examine(name, self._describe, describe_of=self._question.describe_of)
