@@ -16,7 +16,7 @@ from halocline.compat.kicksaw.s3_helpers import build_date_divided_s3_prefix, pa
 from halocline.config import Settings
 from halocline.consume.aws.s3_events import Handling, S3Events
 from halocline.consume.aws.step_functions import cache_data_in_s3, pull_cached_data_from_s3
-from halocline.errors import Changed, FixConfig, NotAllHandled, NotFound
+from halocline.errors import Changed, FixConfig, NotAllHandled, NotFound, StorageFailed
 from halocline.ledger import MemoryLedger
 from halocline.s3_files import delete_file, download_file, move_file, upload_file
 from halocline.s3_keys import build_archive_s3_key, get_filename_from_s3_key, get_prefix_from_s3_key, timestamp_s3_key
@@ -163,6 +163,17 @@ def test_a_replaced_object_of_another_kind_is_a_failure(tmp_path: Path) -> None:
 
     with pytest.raises(NotAllHandled):
         S3Events(MemoryLedger(), Settings(tmp_path), flow="f").respond(event(), work)
+
+
+def test_the_folder_of_temporary_files_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TEMP that is not there yet is made, and one that cannot be is named."""
+    monkeypatch.setenv("TEMP", str(tmp_path / "not" / "there"))
+    with scratch() as here:
+        assert here.parent == tmp_path / "not" / "there"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TEMP", str(tmp_path / "file" / "below"))
+    with pytest.raises(StorageFailed, match=r"file/below \(TEMP\)"), scratch():
+        pass
 
 
 def test_scratch_of_two_works_is_apart() -> None:

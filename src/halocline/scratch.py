@@ -78,7 +78,9 @@ def key_of(path: Path) -> str:
 
 def _made() -> Path:
     root = variables("TEMP").get("")
-    with storage("Making a folder for files"):
+    with storage(f"Making a folder for files in {root} (TEMP)" if root else "Making a folder for files"):
+        if root:
+            Path(root).mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix="halocline-", suffix=".scratch", dir=root))
 
 

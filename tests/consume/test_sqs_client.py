@@ -130,6 +130,7 @@ def test_caches_are_servers(told: str, servers: tuple[str, ...]) -> None:
         ("INIESTA_LOCK_TIMEOUT", "soon"),
         ("INIESTA_LOCK_TIMEOUT", "-1"),
         ("INIESTA_SQS_RECEIVE_MESSAGE_MAX_NUMBER_OF_MESSAGES", "nan"),
+        ("INIESTA_SQS_RECEIVE_MESSAGE_MAX_NUMBER_OF_MESSAGES", "2.7"),
     ],
 )
 def test_a_setting_that_cannot_be_is_told_by_its_name(name: str, value: str) -> None:

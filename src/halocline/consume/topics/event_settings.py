@@ -73,7 +73,7 @@ class EventSettings:
             sqs_endpoint_url=said.get("SQS_ENDPOINT_URL"),
             sns_endpoint_url=said.get("SNS_ENDPOINT_URL"),
             region=said.get("AWS_DEFAULT_REGION"),
-            max_messages=int(_number(said, "SQS_RECEIVE_MESSAGE_MAX_NUMBER_OF_MESSAGES", "10")),
+            max_messages=_whole(said, "SQS_RECEIVE_MESSAGE_MAX_NUMBER_OF_MESSAGES", "10"),
             lock_timeout_s=None if timeout is None else _number(said, "LOCK_TIMEOUT", timeout),
             caches=_caches(said.get("CACHES", "")),
         )
@@ -113,6 +113,13 @@ def _number(said: Mapping[str, str], name: str, otherwise: str) -> float:
     if not 0 < found < float("inf"):
         raise FixConfig(_DOING, f"{PREFIX}{name} is {told!r}, no number above 0")
     return found
+
+
+def _whole(said: Mapping[str, str], name: str, otherwise: str) -> int:
+    found = _number(said, name, otherwise)
+    if found != int(found):
+        raise FixConfig(_DOING, f"{PREFIX}{name} is {said.get(name, otherwise)!r}, no whole number")
+    return int(found)
 
 
 def _caches(told: str) -> tuple[str, ...]:
