@@ -78,6 +78,30 @@ def test_an_event_arrives_with_its_name_version_and_attributes() -> None:
     assert found.attributes == {"iniesta_pass": "UserUpdated.user", "version": 2, "kind": "a", "count": 3, "tags": '["a", "b"]'}
 
 
+@pytest.mark.short
+@pytest.mark.parametrize("event", ["UserUpdated", "UserUpdated.user"])
+def test_the_name_of_the_service_is_in_an_event_once(event: str) -> None:
+    """Who filters for `UserUpdated.user` gets it, whichever way it was called: `UserUpdated.user.user` would reach nobody."""
+    client, _ = opened()
+    queue = open_queue(new_queue())
+    attributes = {"FilterPolicy": json.dumps({"iniesta_pass": ["UserUpdated.user"]}), "RawMessageDelivery": "true"}
+    arn = queue.attributes()["QueueArn"]
+    beside("sns").subscribe(TopicArn=client.topic_arn, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+
+    @client.publish_event(event=event)
+    def updated() -> str:
+        return "returned"
+
+    assert client.create_message(event=event, message="made").publish_now()
+    updated()
+    assert sorted((str(found.body), found.event) for found in arrived(queue)) == [
+        ("made", "UserUpdated.user"),
+        ("returned", "UserUpdated.user"),
+    ]
+    made = client.create_message(event="Superuser", message="x")
+    assert made.event == "Superuser.user"
+
+
 @pytest.mark.parametrize(("message", "body"), [("text", "text"), (b"\xc3\xa4", "ä"), ([1], "[1]"), (Order(1), '{"number":1}')])
 def test_anything_with_a_json_can_be_said(message: object, body: str) -> None:
     """Texts as they are, the rest as JSON; `raw_event` leaves the event as it was given."""

@@ -28,9 +28,9 @@ class SNSClient:
     """Publishes events to the topic of that ARN: `await client.create_message(event=..., message=...).publish()`.
 
     Every publish of a process goes through one client of AWS, made at the first. `event_key` is the attribute that names the
-    event; `service_name`, where there is one, is added to the event (`UserUpdated` -> `UserUpdated.user`). What is not given is
-    INIESTA_SNS_PRODUCER_GLOBAL_TOPIC_ARN, INIESTA_SNS_EVENT_KEY, INIESTA_SERVICE_NAME. `settings` are those of `Access`, by
-    our names (`region`, `role`, ...) or boto3's (`region_name`, `endpoint_url`, ...).
+    event; `service_name`, where there is one, is added to the event (`UserUpdated` -> `UserUpdated.user`) that does not end with
+    it. What is not given is INIESTA_SNS_PRODUCER_GLOBAL_TOPIC_ARN, INIESTA_SNS_EVENT_KEY, INIESTA_SERVICE_NAME. `settings` are
+    those of `Access`, by our names (`region`, `role`, ...) or boto3's (`region_name`, `endpoint_url`, ...).
     Raises: FixConfig where no topic is named.
     """
 
@@ -103,7 +103,7 @@ class SNSClient:
         OpenTelemetry is in use.
         Raises: FixConfig for what cannot be written, and for an event without a name, or with two.
         """
-        named = f"{event}.{self.service_name}" if event and self.service_name and not raw_event else event
+        named = event if raw_event else self._of_service(event)
         sent = outgoing(
             message,
             {_VERSION: version, **attributes},
@@ -113,6 +113,13 @@ class SNSClient:
             dedupe=message_deduplication_id,
         )
         return SNSMessage(self, named, sent, subject)
+
+    def _of_service(self, event: str) -> str:
+        """The event with the service's name at its end, once: subscribers filter by the whole of it."""
+        if not event or not self.service_name:
+            return event
+        ending = f".{self.service_name}"
+        return f"{str(event).removesuffix(ending)}{ending}"
 
     async def publish_all(self, messages: Sequence[SNSMessage]) -> list[Reply]:
         """Publish any number of messages, ten at a time, and return for each whether it was taken: true, or false with `code`
