@@ -67,6 +67,17 @@ def test_the_second_upsert_changes_what_the_first_made(here: Here, api: str) -> 
     assert here.accounts("Name, Phone") == [(row["Name"], "1") for row in rows(5)]
 
 
+@both_ways
+def test_keys_in_two_spellings_are_one_record(here: Here, api: str) -> None:
+    """The later row's fields win, as there, where each record was a call; in one call or job Salesforce refuses both."""
+    told = [("d", "Phone", "1"), ("D", "Phone", "2"), ("e", "Phone", "3"), ("D", "Name", "last")]
+    given = [{"Ext__c": key, "Name": "first", name: value} for key, name, value in told]
+    result = here.pipeline("upsert", api=api).sync(given)
+    assert (result.success_count, result.error_count, result.metadata["folded"]) == (4, 0, 2)
+    assert here.accounts("Name, Phone") == [("first", "3"), ("last", "2")]
+    assert len(set(result.salesforce_ids)) == 2
+
+
 def test_a_single_upsert_keeps_the_key_out_of_the_body(here: Here) -> None:
     """The id is told of a record that was changed as well, and nobody asks twice: there it was None, after a query of its own."""
     made = here.client.upsert("Account", rows(1)[0], external_id_field="Ext__c")

@@ -505,8 +505,16 @@ KEYED = st.lists(
 
 
 @settings(max_examples=examples(150), deadline=None)
-@given(rows=KEYED, collide=st.booleans(), api=st.sampled_from([Api.COLLECTIONS, Api.BULK]), nulls=st.sampled_from(list(Nulls)))
-def test_folding_is_applying_the_rows_one_after_the_other(rows: list[Row], collide: bool, api: Api, nulls: Nulls) -> None:
+@given(
+    rows=KEYED,
+    collide=st.booleans(),
+    caseless=st.booleans(),
+    api=st.sampled_from([Api.COLLECTIONS, Api.BULK]),
+    nulls=st.sampled_from(list(Nulls)),
+)
+def test_folding_is_applying_the_rows_one_after_the_other(
+    rows: list[Row], collide: bool, caseless: bool, api: Api, nulls: Nulls
+) -> None:
     """The last row of a key says what all said, later ones winning - also when all keys have one hash, and over many frames."""
     one_hash = mock.patch.object(staging, "hashed", lambda keys: array("q", [1] * len(keys)))
     with (
@@ -514,12 +522,13 @@ def test_folding_is_applying_the_rows_one_after_the_other(rows: list[Row], colli
         small(),
         one_hash if collide else mock.patch.object(frames, "FRAME_BYTES", 1 << 24),
     ):
-        made, refused = prepared(rows, by(UPSERT, api=api, nulls=nulls), Path(folder, "run"), size=4)
+        order, describe = by(UPSERT, api=api, nulls=nulls), _keyed(unique=caseless, caseSensitive=False)
+        made, refused = prepared(rows, order, Path(folder, "run"), size=4, describe=describe)
         sent = bodies(made) if api is Api.COLLECTIONS else cells(made)
         pairs = list(made.folded())
         some = list(made.folded([n for n in sent if n % 2]))
     assert not refused
-    applied, last, travels = _applied(rows, nulls)
+    applied, last, travels = _applied(rows, nulls, caseless=caseless)
     assert sorted(sent) == sorted(last.values())
     for key, number in last.items():
         if api is Api.COLLECTIONS:
@@ -534,25 +543,56 @@ def test_folding_is_applying_the_rows_one_after_the_other(rows: list[Row], colli
     assert len({*sent, *(row for row, _ in pairs)}) == len(sent) + len(pairs) == len(rows)
 
 
-def _applied(rows: Sequence[Row], nulls: Nulls) -> tuple[dict[str, dict[str, Any]], dict[str, int], list[tuple[int, int]]]:
-    """The model: what each record was told in the end, by its key's text; its last row; which row travels in which."""
+def _keyed(**told: object) -> dict[str, Any]:
+    """The describe with the key as an external id of which this is told."""
+    key = {"name": "Code__c", "type": "string", "relationshipName": None, "externalId": True, **told}
+    return {"fields": [*DESCRIBE["fields"], key]}
+
+
+def _applied(
+    rows: Sequence[Row], nulls: Nulls, *, caseless: bool
+) -> tuple[dict[str, dict[str, Any]], dict[str, int], list[tuple[int, int]]]:
+    """The model: what each record was told in the end, by its key; its last row; which row travels in which."""
     told, last = dict[str, dict[str, Any]](), dict[str, int]()
     same = [{"AccountId", "Account.Ext__c"}]
-    for number, row in enumerate(rows):
-        record = told.setdefault(str(row["Code__c"]), {})
+    keys = [str(row["Code__c"]).lower() if caseless else str(row["Code__c"]) for row in rows]
+    for number, (key, row) in enumerate(zip(keys, rows, strict=True)):
+        record = told.setdefault(key, {})
         said = {name: value for name, value in _settled(row).items() if nulls is Nulls.CLEAR or value not in (None, "")}
         for names in same:
             if names & said.keys():
                 for name in names - said.keys():
                     record.pop(name, None)
         record |= said
-        last[str(row["Code__c"])] = number
-    into = ((number, last[str(row["Code__c"])]) for number, row in enumerate(rows))
+        last[key] = number
+    into = ((number, last[key]) for number, key in enumerate(keys))
     return told, last, sorted(pair for pair in into if pair[0] != pair[1])
 
 
 def _lower(row: Row) -> dict[str, Any]:
     return {name.lower(): value for name, value in row.items()}
+
+
+@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize(
+    ("told", "folded"),
+    [
+        ({"unique": True, "caseSensitive": False}, [(0, 2)]),
+        ({"unique": True, "caseSensitive": False, "type": "email"}, [(0, 2)]),
+        ({"unique": True, "caseSensitive": True}, []),
+        ({"unique": False, "caseSensitive": False}, []),
+        ({}, []),
+    ],
+)
+def test_keys_that_differ_by_case_are_one_where_salesforce_says_so(
+    make: Make, told: Row, folded: list[tuple[int, int]], columns: bool
+) -> None:
+    """Where the external id is unique and not case-sensitive; else each finds a record of its own. Only A to Z have no case."""
+    keys = ["ab", "b", "AB", "\u00e9", "\u00c9"]
+    rows = [{"Code__c": key, "LastName": str(number)} for number, key in enumerate(keys)]
+    made, _ = make(pa.RecordBatch.from_pylist(rows) if columns else rows, UPSERT, describe=_keyed(**told))
+    assert list(made.folded()) == folded
+    assert bodies(made) == {number: row for number, row in enumerate(rows) if number not in dict(folded)}
 
 
 def test_ids_of_15_and_18_characters_are_the_same(make: Make) -> None:

@@ -2,9 +2,8 @@
 
     {"Ext__c": "a", "Name": "x"}, {"Ext__c": "a", "Phone": "1"}  ->  {"Ext__c": "a", "Name": "x", "Phone": "1"}
 
-Keys are the same when their texts are identical; ids also when one has 15 and the other 18 characters. Whether Salesforce takes
-external ids that differ in case only for the same is a setting of the field, and unverified: such rows are not folded.
-Candidates are found by 64 bits of a hash, and the true keys decide.
+Keys are the same where Salesforce would take them for one record, as the object's describe says: `push/keys.py`. It refuses both
+rows of one call or job otherwise, each time anew. Candidates are found by 64 bits of a hash, and the true keys decide.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from halocline.connectors.salesforce.writing.frames import (
     release,
 )
 from halocline.connectors.salesforce.writing.parents import sharing
+from halocline.push.keys import Alike
 
 MERGED = "merged.arrow"  # the file of the rows that others were folded into
-_ID_CHARS = 15
 _AT, _FIRST, _HASH = "\0at", "\0first", "\0hash"  # the row's place in the source, that of its group's first row, its key's hash
 
 
@@ -50,11 +49,6 @@ class Fold:
     into: pa.Array
 
 
-def key_of(texts: pa.Array, *, is_id: bool) -> pa.Array:
-    """What two texts of a key have in common when they name the same record."""
-    return pc.utf8_slice_codeunits(texts, 0, _ID_CHARS) if is_id else texts
-
-
 def hashed(keys: pa.Array) -> array[int]:
     """A number for each key; another one in every process."""
     return array("q", map(hash, keys.to_pylist()))
@@ -65,9 +59,11 @@ def column_of(numbers: array[int] | memoryview[int]) -> pa.Array:
     return pa.Array.from_buffers(pa.int64() if numbers.itemsize == 8 else PLACE, len(numbers), [None, pa.py_buffer(numbers)])
 
 
-def fold(staged: Frames, key: str, *, hashes: pa.Array, schema: pa.Schema, targets: Mapping[str, str]) -> Fold | None:
+def fold(
+    staged: Frames, key: str, *, alike: Alike, hashes: pa.Array, schema: pa.Schema, targets: Mapping[str, str]
+) -> Fold | None:
     """The rows of each key as one, or None where no key comes twice. `targets` says which field each column sets."""
-    at, alike = _candidates(hashes)
+    at, equal = _candidates(hashes)
     if not len(at):
         return None
     places = pc.inverse_permutation(at, max_index=len(hashes) - 1)
@@ -76,10 +72,10 @@ def fold(staged: Frames, key: str, *, hashes: pa.Array, schema: pa.Schema, targe
     del places, hashes  # 8 and 16 MB for two million rows
     release()
     with Frames(staged.path.with_name(MERGED)) as merged:
-        folding = _Folding(key, schema, targets=targets, merged=merged)
-        folding.run(rows, at=at, hashes=alike)
+        folding = _Folding(key, schema, alike=alike, targets=targets, merged=merged)
+        folding.run(rows, at=at, hashes=equal)
         merged.finish()
-    del alike
+    del equal
     return _fold(folding, at, alone=alone, numbers=_numbers(staged))
 
 
@@ -96,11 +92,11 @@ def _candidates(hashes: pa.Array) -> tuple[pa.Array, pa.Array]:
 class _Folding:
     """Goes through the candidates, equal hashes side by side. The rows of the last hash wait for those that may follow."""
 
-    def __init__(self, key: str, schema: pa.Schema, *, targets: Mapping[str, str], merged: Frames) -> None:
+    def __init__(self, key: str, schema: pa.Schema, *, alike: Alike, targets: Mapping[str, str], merged: Frames) -> None:
         self.merged = merged
         self.places: list[pa.Array] = []  # of the merged rows
         self.firsts: list[pa.Array] = []  # of every candidate, the place of its group's first row
-        self._key, self._targets = key, targets
+        self._key, self._alike, self._targets = key, alike, targets
         marks = [pa.field(_AT, PLACE), pa.field(_FIRST, PLACE), pa.field(_HASH, pa.int64())]
         self._schema, self._marked = schema, pa.schema([*schema, *marks])
 
@@ -128,7 +124,7 @@ class _Folding:
 
     def _folded(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.Array]:
         """The rows of each key as one, in the order in which the keys came, and for each row the place of its group's first."""
-        keys = key_of(batch.column(self._key), is_id=self._key.lower() == "id").dictionary_encode().indices
+        keys = self._alike.common(batch.column(self._key)).dictionary_encode().indices
         here = pa.array(range(batch.num_rows), pa.int64())
         names = fields_of(batch.schema)
         filled = [pc.if_else(pc.is_valid(batch.column(name)), here, pa.scalar(None, pa.int64())) for name in names]

@@ -33,6 +33,7 @@ from halocline.connectors.salesforce.writing.frames import (
     in_order,
 )
 from halocline.push.destination import WritePlan
+from halocline.push.keys import alike
 from halocline.push.order import Api, WriteOrder
 from halocline.spool import storage, to_disk
 
@@ -91,7 +92,8 @@ class Planning:
     def _fold(self, hashes: pa.Array) -> Fold | None:
         key = next(name for name in self._names if name.lower() == (self._order.needed or "").lower())
         sets = parents.targets(self._names, self._describe)
-        return fold(self._staged, key, hashes=hashes, schema=self._schema, targets=sets)
+        same = alike(self._describe, self._order.needed)
+        return fold(self._staged, key, alike=same, hashes=hashes, schema=self._schema, targets=sets)
 
     def _ordered(self, folded: Fold | None, column: str | None, *, rows: int) -> Iterable[pa.RecordBatch] | None:
         """The rows in the order in which they are sent; None where they lie so already."""

@@ -38,7 +38,7 @@ from halocline.connectors.salesforce.results import not_sent
 from halocline.connectors.salesforce.spelling import CannotSpell, cell, flat_record
 from halocline.connectors.salesforce.writing import parents
 from halocline.connectors.salesforce.writing.cargo import PLAN_FILE, Prepared
-from halocline.connectors.salesforce.writing.folding import column_of, hashed, key_of
+from halocline.connectors.salesforce.writing.folding import column_of, hashed
 from halocline.connectors.salesforce.writing.frames import (
     BYTES,
     DAY,
@@ -62,6 +62,7 @@ from halocline.connectors.salesforce.writing.typed import typed, types_of
 from halocline.errors import FixConfig, StorageFailed
 from halocline.outcome import RowResult
 from halocline.push.destination import RowBatch
+from halocline.push.keys import alike
 from halocline.push.order import Nulls, SyncMode, WriteOrder
 from halocline.spool import storage
 
@@ -87,6 +88,7 @@ class Staging:
                 sheet.unlink()
         self._columns = _Columns(order, parents.Nesting(describe))
         self._types = types_of(describe)
+        self._alike = alike(describe, order.needed)
         self._filled: dict[str, None] = {}  # the fields, in order, that any staged row has
         self._staged = Frames(folder / STAGED)
         self._waiting: list[pa.RecordBatch] = []
@@ -144,7 +146,7 @@ class Staging:
                 self._filled[name] = None
         if self._order.needed is not None:
             key = self._columns.names[self._order.needed.lower()]
-            self._hashes += hashed(key_of(batch.column(key), is_id=key.lower() == "id"))
+            self._hashes += hashed(self._alike.common(batch.column(key)))
         self._staged.append(batch)
 
 
