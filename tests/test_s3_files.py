@@ -329,8 +329,26 @@ def test_keys_are_cut_and_joined() -> None:
     assert (get_filename_from_s3_key("c.csv"), get_prefix_from_s3_key("c.csv")) == ("c.csv", "")
     assert build_archive_s3_key("origin/a_file.csv", replace=True) == "archive/a_file.csv"
     assert build_archive_s3_key("a/b/c/file.csv") == "archive/a/b/c/file.csv"
-    assert build_archive_s3_key("a/f.csv", "2026/07/") == "archive/2026/07/a/f.csv"
     assert build_date_divided_s3_prefix(date(2022, 7, 5)) == Path("2022/07/05")
+
+
+@pytest.mark.parametrize("nested", [Path("2022/07/05"), "2022/07/05", "/2022/07/05/"])
+def test_a_nested_prefix_is_between_the_folder_and_the_file(nested: Path | str) -> None:
+    """As the older library had it: rules and partitions below `archive/in/` still find what is archived."""
+    assert build_archive_s3_key("in/f.csv", nested) == "archive/in/2022/07/05/f.csv"
+    assert build_archive_s3_key("a/b/f.csv", nested) == "archive/a/b/2022/07/05/f.csv"
+    assert build_archive_s3_key("f.csv", nested) == "archive/2022/07/05/f.csv"
+    assert build_archive_s3_key("a/b/f.csv", nested, True) == "archive/2022/07/05/f.csv"
+    assert build_archive_s3_key("in/f.csv", build_date_divided_s3_prefix(date(2022, 7, 5))) == build_archive_s3_key(
+        "in/f.csv", nested
+    )
+
+
+def test_no_two_keys_have_one_place_in_the_archive() -> None:
+    """Slashes that other keys do not have are kept; an empty prefix is none."""
+    keys = ["f.csv", "/f.csv", "a/f.csv", "a//f.csv", "/a/f.csv"]
+    assert len({build_archive_s3_key(key) for key in keys}) == len(keys)
+    assert {build_archive_s3_key("a/f.csv", nested) for nested in (None, "", ".", Path())} == {"archive/a/f.csv"}
 
 
 def test_no_two_stamped_keys_are_the_same() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 ARCHIVE = "archive"
 _UNIQUE_DIGITS = 8  # beside the second: two of four billion
@@ -33,10 +33,12 @@ def get_prefix_from_s3_key(s3_key: str) -> str:
     return s3_key.rpartition("/")[0]
 
 
-def build_archive_s3_key(s3_key: str, nested_prefix: str | None = None, replace: bool = False) -> str:  # noqa: FBT001, FBT002
-    """The key below `archive/`, and below `nested_prefix` there; with `replace` in place of the key's own folder.
-
-    How `replace` treats folders within folders there is unverified; here all of them go.
-    """
-    kept = get_filename_from_s3_key(s3_key) if replace else s3_key
-    return "/".join([ARCHIVE, *([nested_prefix.strip("/")] if nested_prefix else []), kept])
+def build_archive_s3_key(
+    s3_key: str,
+    nested_prefix: str | PurePath | None = None,
+    replace: bool = False,  # noqa: FBT001, FBT002 - the documented signature
+) -> str:
+    """`archive/<folder>/<nested_prefix>/<file>` for the key `<folder>/<file>`; with `replace` without the folder."""
+    folder = [] if replace or "/" not in s3_key else [get_prefix_from_s3_key(s3_key)]
+    nested = [part for part in PurePosixPath(nested_prefix or "").parts if part != "/"]
+    return "/".join([ARCHIVE, *folder, *nested, get_filename_from_s3_key(s3_key)])
