@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import tracemalloc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -28,6 +28,7 @@ from halocline.push.diff.digests import Digester
 from halocline.push.diff.mirror import Foreseen, Mirror, Mirrored
 from halocline.push.diff.sent import FOLDER, SentRows
 from halocline.push.diff.sifting import learning
+from halocline.push.keys import Alike
 from halocline.push.order import Nulls, SyncMode, WriteOrder
 from halocline.push.past import unsettled
 from halocline.push.preview import preview
@@ -58,9 +59,19 @@ class Flow:
     def __init__(self, home: Path, *, order: WriteOrder = UPSERT, diff_key: str | None = None) -> None:
         self.home, self.order, self.diff_key = home, order, diff_key
         self.org, self.ledger = Org(), MemoryLedger()
+        self.known_by: Callable[[], Alike] | None = None
 
-    def sent(self) -> SentRows:
-        return SentRows(self.home, flow="flow", org=self.org.name, order=self.order, diff_key=self.diff_key)
+    def sent(self, *, looking: bool = False) -> SentRows:
+        diff_key, known_by = self.diff_key, self.known_by
+        return SentRows(
+            self.home,
+            flow="flow",
+            org=self.org.name,
+            order=self.order,
+            diff_key=diff_key,
+            known_by=known_by,
+            looking=looking,
+        )
 
     def push(self, rows: Sequence[Row], *, arrow: bool = False, ledger: Any = None, fuse: Fuse | None = None) -> PushRun:
         with self.sent() as sent:
@@ -72,7 +83,7 @@ class Flow:
             return Mirror(sent, **guard).execute(push, run, ledger=self.ledger, home=self.home)
 
     def foresee(self, rows: Sequence[Row], *, not_sent: int = 0, **guard: Any) -> Foreseen:
-        with SentRows(self.home, flow="flow", org=self.org.name, order=self.order, looking=True) as sent:
+        with self.sent(looking=True) as sent:
             push = Push(self.order, ListRows(rows), FakeDestination(self.org), "flow", sieve=sent)
             preview(push)
             return Mirror(sent, **guard).foresee(push, not_sent=not_sent)
@@ -579,6 +590,32 @@ def test_a_key_that_is_spelled_anew_is_not_gone(flow: Flow) -> None:
     with flow.sent() as sent:
         assert sent.known == 2
     assert flow.push(accounts("a")).written == 1, "it was written under the other spelling since"
+
+
+@pytest.mark.usefixtures("caseless")
+def test_the_last_spelling_of_a_key_has_the_last_word(flow: Flow) -> None:
+    """Where keys in any case are one, all rows of a key from the first changed one on are sent, and one line remembers them."""
+    flow.known_by = lambda: Alike.CASELESS
+    flow.push([*accounts("a", "b"), {"Ext__c": "K0", "Name": "c"}])
+    run = flow.push([*accounts("A", "b"), {"Ext__c": "K0", "Name": "c"}])
+    assert (run.unchanged, run.written) == (1, 2)
+    assert flow.names() == {"K0": "c", "k1": "b"}
+    with flow.sent() as sent:
+        assert sent.known == 2
+
+
+@pytest.mark.usefixtures("caseless")
+def test_a_look_knows_a_key_in_another_case(flow: Flow) -> None:
+    """Also from a memory that was begun by exact spelling, and by exact spelling again after it."""
+    flow.push([{"Ext__c": "K0", "Name": "a"}, *accounts("a", "b", "c")[1:]])
+    assert flow.foresee(accounts("a", "b")).gone == 2
+    flow.known_by = lambda: Alike.CASELESS
+    assert flow.foresee(accounts("a", "b")) == Foreseen(1, 3)
+    assert flow.mirror(accounts("a", "b")).gone == 1
+    assert flow.push(accounts("a", "b")).unchanged == 2
+    flow.known_by = lambda: Alike.EXACT
+    assert flow.foresee([{"Ext__c": "K0", "Name": "a"}, *accounts("a", "b")[1:]]).gone == 0
+    assert flow.foresee(accounts("a", "b")).gone == 1
 
 
 @pytest.mark.usefixtures("caseless")

@@ -70,6 +70,17 @@ def test_only_what_changed_travels(place: Place, api: str) -> None:
     assert before[0] == place.emulator.calls.count("ingest.create")
 
 
+@pytest.mark.parametrize("api", ["collections", "bulk"])
+def test_the_last_spelling_of_a_key_has_the_last_word(place: Place, api: str) -> None:
+    """Its row is sent with the changed one of another spelling, and so the record is as the source ends."""
+    rows = [*accounts("ab"), {"Ext__c": "K0", "Name": "last"}]
+    assert place.sync(rows, diff=True, api=api).metadata["folded"] == 1
+    rows[0]["Name"] = "A"
+    result = place.sync(rows, diff=True, api=api)
+    assert (result.success_count, result.metadata["folded"], result.metadata["unchanged"]) == (2, 1, 1)
+    assert sorted(place.held().values()) == ["b", "last"]
+
+
 def test_what_salesforce_refused_is_tried_again(place: Place) -> None:
     """By the next sync, and by `retry`, from which diff mode learns as well."""
     rows = [*accounts("ab"), {"Ext__c": "bad", "Name": "x" * 300}]

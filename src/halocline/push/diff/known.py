@@ -31,7 +31,7 @@ class Known:
     """The lines of a store as they are now, and which of them the rows of this load have touched."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._store, self._alike = store, store.alike
         columns = _loaded(store)
         order = pc.sort_indices(pa.RecordBatch.from_arrays(columns[:2], names=["line", "place"]), sort_keys=_BY_PLACE)
         # One column at a time, so that of only one there are two copies.
@@ -50,7 +50,7 @@ class Known:
         A row is let through when a row with its key was let through before it, for it must have the last word again. One that
         comes before any other form of its key and is held back is what the record holds already.
         """
-        numbers = places(told.keys)
+        numbers = places(self._alike.common(told.keys))
         spots, found = self._find(numbers)
         if not pc.any(found).as_py():
             return Held([False] * len(numbers), [None] * len(numbers), numbers)
@@ -90,8 +90,9 @@ class Known:
         if not pc.any(equal).as_py():
             return
         spots = sorted({spot for at in pc.indices_nonzero(equal).to_pylist() for spot in (at, at + 1)})
-        keys = {n: key for n, key, _ in self._store.named(self._lines.take(pa.array(spots)).to_pylist())}
-        numbered = sorted((key, n) for n, key in keys.items())
+        named = self._store.named(self._lines.take(pa.array(spots)).to_pylist())
+        keys = self._alike.common(pa.array([key for _, key, _ in named], pa.string())).to_pylist()
+        numbered = sorted((key, n) for key, (n, _, _) in zip(keys, named, strict=True))
         older = [n for (key, n), (next_key, _) in pairwise(numbered) if key == next_key]
         self._store.drop(older)
         keep = pc.invert(pc.is_in(self._lines, value_set=pa.array(older, pa.int64())))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Self
@@ -17,6 +17,7 @@ from halocline.push.destination import RowBatch, Told
 from halocline.push.diff.digests import Digester, Digests
 from halocline.push.diff.known import Held, Known
 from halocline.push.diff.store import Line, Store
+from halocline.push.keys import Alike
 from halocline.push.order import DELETES, SyncMode, WriteOrder
 from halocline.quantity import quantity
 
@@ -28,15 +29,24 @@ class SentRows:
 
     The memory is a file below `home` for each flow and org. The key is the one of the order (the external id, or Id); an insert
     has none, so `diff_key` names a field whose value tells its rows apart. Only written rows are remembered; refused rows stay
-    due, and rows in doubt are sent again. Of rows with one key, all from the first changed one on are sent. Records that others
-    change or delete in Salesforce are not noticed: `forget` starts over. `rows` counts the rows of this load. With `looking`
-    nothing will be sent, so rows need not wait to be told of; else nobody else may be at work with this memory until `close`.
+    due, and rows in doubt are sent again. Of rows with one key, all from the first changed one on are sent; `known_by`, asked
+    when the first rows come, says which keys are one (None: those that were one before). Records that others change or delete
+    in Salesforce are not noticed: `forget` starts over. `rows` counts the rows of this load. With `looking` nothing will be
+    sent, so rows need not wait to be told of; else nobody else may be at work with this memory until `close`.
     Raises: FixConfig for an insert without `diff_key`, for deletes, and for a file that is not ours; LeaseHeld while another
     push, retry or resume of the flow is at work; StorageFailed.
     """
 
     def __init__(
-        self, home: Path, *, flow: str, org: str, order: WriteOrder, diff_key: str | None = None, looking: bool = False
+        self,
+        home: Path,
+        *,
+        flow: str,
+        org: str,
+        order: WriteOrder,
+        diff_key: str | None = None,
+        known_by: Callable[[], Alike] | None = None,
+        looking: bool = False,
     ) -> None:
         self._looking = looking
         self._doing = f"Looking for what changed since {flow} was last sent"
@@ -46,6 +56,7 @@ class SentRows:
         self._digester = Digester(self._key, seed=_seed(order, self._key))
         self._load: int | None = None
         self._known: Known | None = None
+        self._known_by = known_by
         self.rows = 0
 
     def __enter__(self) -> Self:
@@ -74,6 +85,9 @@ class SentRows:
         """
         told = self._digester.of(batch.rows)
         self._refuse_keyless(batch, told)
+        if self._known_by is not None:
+            self._store.know_by(self._known_by())
+            self._known_by = self._known = None
         held = self._memory.hold_against(told)
         self.rows += len(batch.numbers)
         self._wait(batch, told, held)

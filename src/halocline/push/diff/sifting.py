@@ -12,6 +12,7 @@ from halocline.events import Noticed, Sink, silent
 from halocline.push.destination import RowBatch, Told
 from halocline.push.diff.mirror import Foreseen, Mirror, Mirrored, of_mirror
 from halocline.push.diff.sent import SentRows
+from halocline.push.keys import Alike, alike
 from halocline.push.order import DELETES, WriteOrder
 from halocline.push.push import Push
 from halocline.push.run import PushRun
@@ -40,7 +41,11 @@ class Sifting:
         if not self.diff:
             return push
         order, org = push.order, push.destination.org
-        sent = SentRows(home, flow=push.flow, org=org, order=order, diff_key=self.diff_key, looking=looking)
+
+        def known_by() -> Alike:
+            return Alike.EXACT if order.needed is None else alike(push.destination.describe(order.sobject), order.needed)
+
+        sent = SentRows(home, flow=push.flow, org=org, order=order, diff_key=self.diff_key, known_by=known_by, looking=looking)
         stack.callback(sent.close)
         return replace(push, sieve=sent)
 

@@ -19,9 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pyarrow as pa
+
 from halocline.errors import FixConfig, StorageFailed
 from halocline.private import refuse_planted
+from halocline.push.diff.digests import places
 from halocline.push.folder import hold
+from halocline.push.keys import Alike
 from halocline.spool import storage
 
 FORGOTTEN = -1  # a digest that stands for none; a row that really has it is sent every time
@@ -139,6 +143,26 @@ class Store:
 
     # ---- what was sent
 
+    @property
+    def alike(self) -> Alike:
+        """When two keys are one here."""
+        with self._gate():
+            found = self._db.execute("SELECT value FROM facts WHERE name = 'alike'").fetchone()
+        return Alike.EXACT if found is None else Alike(found[0])
+
+    def know_by(self, alike: Alike) -> None:
+        """From here on two keys are one when `alike` says so. What was remembered otherwise gets the number of its key anew."""
+        if alike is self.alike:
+            return
+        with self._writing(durable=True) as db:
+            last = -1
+            while found := db.execute("SELECT n, place, key FROM sent WHERE n > ? ORDER BY n LIMIT ?", (last, _FETCH)).fetchall():
+                numbers = _places([key for _, _, key in found], alike)
+                moved = [(new, n) for new, (n, old, _) in zip(numbers, found, strict=True) if new != old]
+                db.executemany("UPDATE sent SET place = ? WHERE n = ?", moved)
+                last = found[-1][0]
+            db.execute("INSERT OR REPLACE INTO facts VALUES ('alike', ?)", (alike,))
+
     def lines(self) -> Iterator[list[tuple[int, int, int]]]:
         """Every line's number, number of the key and digest, some at a time."""
         with self._gate():
@@ -245,7 +269,13 @@ class Store:
             " ORDER BY w.row"  # of rows with one key, the last is what the record now holds
         )
         found: list[Waiting] = db.execute(statement, (rows, load)).fetchall()
-        last = {(place, key): (row, n, place, digest, key) for row, n, place, digest, key in found}
+        alike = self.alike  # it may be another than when these rows were let through
+        numbers = _places([key for *_, key in found], alike)
+        common = alike.common(pa.array([key for *_, key in found], pa.string())).to_pylist()
+        last = {
+            (place, same): (row, n, place, digest, key)
+            for (row, n, _, digest, key), place, same in zip(found, numbers, common, strict=True)
+        }
         known = [(digest, ids[row], n) for row, n, _, digest, _ in last.values() if n is not None]
         fresh = [(place, digest, key, ids[row]) for row, n, place, digest, key in last.values() if n is None]
         db.executemany("UPDATE sent SET digest = ?, id = coalesce(?, id) WHERE n = ?", known)
@@ -297,6 +327,11 @@ class Store:
         except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of a damaged name in its schema
             hint = "Free some space, or move the file away: a new one is made, and all rows are sent once more."
             raise StorageFailed(self._doing, str(error), hint=hint, code=getattr(error, "sqlite_errorname", None)) from error
+
+
+def _places(keys: Sequence[str], alike: Alike) -> list[int]:
+    numbers: list[int] = places(alike.common(pa.array(keys, pa.string()))).to_pylist()
+    return numbers
 
 
 def _create(path: Path) -> None:
