@@ -11,18 +11,21 @@ from halocline.mapping.near import near
 
 T = TypeVar("T")
 
+_FEW = 8  # options that are all named where none is near
+
 
 def own_names(what: str, given: Mapping[str, object], *, known: Collection[str], also: Mapping[str, str]) -> dict[str, object]:
     """The arguments of `what` by their own names; `also` leads from the second names to those.
 
     Raises: TypeError for one that does not exist, with what may have been meant, and for one that is given by both names.
     """
+    few = f"; there are {', '.join(known)}" if len(known) <= _FEW else ""
     for name in given:
         if name in also and also[name] in given:
             raise TypeError(f"{name} and {also[name]} are one option; give one of them")
         if name not in known and name not in also:
             meant = near(name, [*known, *also])
-            told = f"; did you mean {' or '.join(meant)}?" if meant else ""
+            told = f"; did you mean {' or '.join(meant)}?" if meant else few
             raise TypeError(f"{what} has no option {name!r}{told}")
     return {also.get(name, name): value for name, value in given.items()}
 

@@ -340,6 +340,25 @@ def test_nothing_is_no_job(org: Org) -> None:
     assert emulator.calls.count("ingest.create") == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("deadlin_s", "did you mean deadline_s"),
+        ("on_progress", "did you mean progress"),
+        ("wait", "there are deadline_s, max_bytes, progress, spool$"),
+        ("timeout_minutes", "there are deadline_s"),
+    ],
+)
+def test_an_option_that_a_load_does_not_have_is_refused(org: Org, option: str, told: str) -> None:
+    """Of every operation, and before anything is sent: forgotten in silence it would bound nothing, and tell nobody."""
+    emulator, client = org
+    for operation in ("insert", "update", "upsert", "delete", "hard_delete"):
+        given = {option: None} | ({"external_id_field": "Ext__c"} if operation == "upsert" else {})
+        with pytest.raises(TypeError, match=f"a bulk load has no option '{option}'; {told}"):
+            getattr(client.bulk, operation)("Account", accounts(1), **given)
+    assert emulator.calls.count("ingest.create") == 0
+
+
 def test_progress_tells_of_every_step(org: Org) -> None:
     """The job's id is told before anything is sent to it, then each look at it."""
     seen: list[Progress] = []

@@ -17,6 +17,7 @@ from typing import Any, TypedDict, Unpack
 
 import pyarrow as pa
 
+from halocline.aliases import own_names
 from halocline.connectors.salesforce.bulk import DEADLINE_S
 from halocline.connectors.salesforce.cells import Refusal, Rows, anywhere
 from halocline.connectors.salesforce.collections import Operation, Order
@@ -225,7 +226,8 @@ class Bulk:
 
     Every load returns when its jobs have ended, with what became of each row; rows that were refused are no exception.
     Raises: JobFailed when a job as a whole failed or was aborted, StillRunning when the time limit is over - each with
-    `facts["loaded"]`, the result so far - and all that the transport raises, with `facts["job_ids"]`.
+    `facts["loaded"]`, the result so far - and all that the transport raises, with `facts["job_ids"]`; TypeError for an option
+    that does not exist, before anything is sent.
     """
 
     def __init__(
@@ -285,6 +287,8 @@ class Bulk:
         return loaded
 
     def _load(self, order: Order, rows: Rows, **options: Unpack[LoadOptions]) -> Loaded:
+        # what mypy is not asked about would be forgotten in silence
+        own_names("a bulk load", options, known=sorted(LoadOptions.__optional_keys__), also={})
         spool = options.get("spool")
         within = spool or _own_spool()
         loaded = Loaded(self._jobs, within, owned=spool is None, key=order.needed, pace=self._pace)
