@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from halocline.outcome import Rejection
 
@@ -89,7 +89,7 @@ class Batch:
 class Items:
     """Some items of one part as Python values, for builders: what a source that has a method `items` gives there."""
 
-    values: Sequence[Mapping[str, object]]
+    values: Sequence[dict[str, Any]]
     first_row: int = 0
     position: Position | None = None
     receipts: tuple[JSON, ...] = ()

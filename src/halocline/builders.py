@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import pyarrow as pa
 
@@ -26,11 +26,12 @@ from halocline.located import function_at
 from halocline.outcome import Rejection
 from halocline.schema import Kind, Schema
 
-Item: TypeAlias = Mapping[str, object]
+Item: TypeAlias = dict[str, Any]
 Builder: TypeAlias = Callable[[Item], object]
 """`item -> row | rows | None`; a row is a mapping from column to value."""
 
 _Row = TypeVar("_Row")
+_Item = TypeVar("_Item", bound=Mapping[str, object])
 _ROWS = 2_000  # of one batch
 _NUMBERS = {"numeric", "decimal", "hugeint", "uhugeint", "bignum"}  # the databases' words for those that travel as text
 _DOING = "Looking for the builder"
@@ -69,7 +70,7 @@ class Drawn(Generic[_Row]):
         for place in sorted(odd):
             self.misfits.setdefault(self.rows[place][0], odd[place])
 
-    def rejections(self, items: Sequence[Item], *, part: str = "", first: int = 0) -> tuple[Rejection, ...]:
+    def rejections(self, items: Sequence[Mapping[str, object]], *, part: str = "", first: int = 0) -> tuple[Rejection, ...]:
         """What is to be told of the items that became none."""
         return tuple(
             Rejection(part, first + number, misfit.code, str(misfit), misfit.fields, items[number])
@@ -87,8 +88,8 @@ def _told(error: BaseException) -> str:
 
 
 def draw(
-    items: Iterable[Item],
-    builder: Builder,
+    items: Iterable[_Item],
+    builder: Callable[[_Item], object],
     *,
     take: Callable[[Mapping[object, object]], _Row],
     told: Callable[[BaseException], str] = _told,

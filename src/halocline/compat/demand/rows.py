@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from halocline.builders import draw
 from halocline.connector import MAX_REJECTED
@@ -14,6 +14,8 @@ from halocline.fitting import arrays, fitted_row
 from halocline.outcome import Rejection
 from halocline.quantity import quantity_of
 from halocline.schema import Column
+
+_Item = TypeVar("_Item", bound=Mapping[str, Any])
 
 
 class Rows(list[dict[str, Any]]):
@@ -25,8 +27,8 @@ class Rows(list[dict[str, Any]]):
 
 
 def rows_of(
-    items: Iterable[Mapping[str, Any]],
-    build: Callable[[Mapping[str, Any]], object],
+    items: Iterable[_Item],
+    build: Callable[[_Item], object],
     *,
     columns: Mapping[str, str] | None = None,
     max_rejected: float = MAX_REJECTED,
