@@ -15,6 +15,7 @@ from halocline.events import Event, Noticed, silent
 from halocline.halt import Halt
 from halocline.heartbeat import Turn, explained, held
 from halocline.ledger import MemoryLedger
+from halocline.ledger.process import Process
 from halocline.testing.ledgers import HandClock
 
 FLOW = "Account in lake"
@@ -147,6 +148,47 @@ def test_waiting_has_an_end(clock: HandClock, sleeping: Callable[[Callable[[floa
     sleeping(lambda seconds: halt.call())
     with pytest.raises(Stop, match="interrupted"), held(ledger, FLOW, owner="b", turn=Turn(wait_s=9, halt=halt), sink=silent):
         pass
+
+
+class Interrupted(MemoryLedger):
+    """A ledger in whose first claim an interrupt falls, before it is booked or behind that."""
+
+    def __init__(self, *, clock: HandClock, booked: bool) -> None:
+        super().__init__(clock=clock)
+        self.booked = booked
+        self.claims = 0
+
+    def claim(self, flow: str, owner: str, *, ttl_s: float, process: Process | None = None) -> Lease:
+        self.claims += 1
+        lease = super().claim(flow, owner, ttl_s=ttl_s, process=process) if self.booked or self.claims > 1 else None
+        if self.claims == 1 or lease is None:
+            raise KeyboardInterrupt
+        return lease
+
+
+@pytest.mark.parametrize("booked", [True, False])
+def test_an_interrupted_claim_leaves_no_lease(clock: HandClock, *, booked: bool) -> None:
+    """The next run in the same process need not wait for a run that never began."""
+    ledger = Interrupted(clock=clock, booked=booked)
+    with pytest.raises(KeyboardInterrupt), held(ledger, FLOW, owner="a", turn=Turn(), sink=silent):
+        pass
+    assert ledger.claim(FLOW, "b", ttl_s=60).owner == "b"
+
+
+def test_who_is_interrupted_while_waiting_leaves_the_lease_to_its_owner(
+    clock: HandClock, sleeping: Callable[[Callable[[float], None]], None]
+) -> None:
+    """What another run holds it goes on holding."""
+    ledger = MemoryLedger(clock=clock)
+    first = ledger.claim(FLOW, "a", ttl_s=60)
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    sleeping(interrupt)
+    with pytest.raises(KeyboardInterrupt), held(ledger, FLOW, owner="b", turn=Turn(wait_s=9), sink=silent):
+        pass
+    ledger.renew(first)
 
 
 def test_a_failure_after_a_takeover_is_told_as_what_it_is(clock: HandClock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,16 +41,21 @@ def held(ledger: Ledger, flow: str, *, owner: str, turn: Turn, sink: Sink) -> It
 
     Raises: LeaseHeld when another run has it, and still has it after `turn.wait_s`.
     """
-    lease = _claimed(ledger, flow, owner=owner, turn=turn, sink=sink)
-    over = threading.Event()
-    heart = threading.Thread(target=_beat, args=(ledger, lease, over, turn.lease_s / _BEATS), name="heartbeat", daemon=True)
+    over, lease, heart = threading.Event(), None, None
     try:
+        lease = _claimed(ledger, flow, owner=owner, turn=turn, sink=sink)
+        heart = threading.Thread(target=_beat, args=(ledger, lease, over, turn.lease_s / _BEATS), name="heartbeat", daemon=True)
         heart.start()
         yield lease
+    except BaseException as error:
+        if lease is None and not isinstance(error, Exception):
+            _give_back_unseen(ledger, flow, owner=owner, turn=turn)
+        raise
     finally:
         over.set()
-        _give_back(ledger, lease, sink)
-        if heart.ident is not None:
+        if lease is not None:
+            _give_back(ledger, lease, sink)
+        if heart is not None and heart.ident is not None:
             heart.join()
 
 
@@ -103,3 +108,9 @@ def _give_back(ledger: Ledger, lease: Lease, sink: Sink) -> None:
         ledger.release(lease)
     except HaloclineError as error:
         sink(Noticed(f"The right to run {lease.flow} could not be given back; it ends by itself. {error}"))
+
+
+def _give_back_unseen(ledger: Ledger, flow: str, *, owner: str, turn: Turn) -> None:
+    """An interrupt may come between the booking of a claim and its answer: who claims again has what to give back."""
+    with suppress(HaloclineError):  # another has it, or the ledger is away: the interrupt is what is to be told
+        ledger.release(ledger.claim(flow, owner, ttl_s=turn.lease_s))
