@@ -113,13 +113,27 @@ def test_rows_that_are_refused_are_counted_and_told(place: Place) -> None:
     place.put(*((f"e{at:02}", None if at % 2 else "n") for at in range(30)), (None, "no key"))
     told = place.upsert()
     assert (told["total_records"], told["records_processed"], told["records_failed"]) == (31, 30, 16)
-    assert (told["total_batches"], told["successful_batches"], told["failed_batches"]) == (1, 0, 1)
+    assert (told["total_batches"], told["successful_batches"], told["failed_batches"]) == (2, 0, 2)
     assert "REQUIRED_FIELD_MISSING" in told["batch_results"][0]["error"]
     assert len(told["errors"]) == retl.FIRST_ERRORS
     assert {error["code"] for error in told["errors"]} == {"REQUIRED_FIELD_MISSING", "MISSING_KEY"}
     with open_ledger(place.settings.ledger) as ledger:
         assert len(ledger.rejections(told["run"])) == 16
         assert ledger.get(told["run"]).rows_read == 31
+
+
+def test_rows_that_are_not_sent_are_a_failed_batch(place: Place) -> None:
+    """Whoever looks at `failed_batches`, as LHT's users do, sees them; the jobs beside them are what they are."""
+    told = place.call(retl.insert, "SELECT 'q' AS \"Name\" UNION ALL SELECT NULL")
+    assert [told[key] for key in KEYS[:-1]] == [2, 1, 2, 1, 1]
+    sent, unsent = told["batch_results"]
+    assert (sent["records_processed"], sent["success"]) == (1, True)
+    assert (unsent["batch_number"], unsent["job_id"], unsent["records_processed"], unsent["success"]) == (2, None, 0, False)
+    assert (unsent["records_failed"], unsent["error"].split(":")[:2]) == (1, ["row 1", " NOTHING_TO_SEND"])
+    told = place.call(retl.upsert, 'SELECT NULL::VARCHAR AS "Id", \'n\' AS "Name"', "Id")
+    assert [told[key] for key in KEYS[:-1]] == [1, 0, 1, 0, 1]
+    assert "MISSING_KEY" in told["batch_results"][0]["error"]
+    assert place.rows("SELECT count(*) FROM LOGS.JOB_INFO") == [(1,)]
 
 
 def test_no_rows_need_nobody(place: Place) -> None:

@@ -66,7 +66,8 @@ def upsert(
 
     The answer has the keys `total_records` (rows of the query), `records_processed` (rows that Salesforce wrote or refused),
     `total_batches`, `successful_batches` (jobs of which every row was written), `failed_batches`, `batch_results` (for each job
-    `batch_number`, `job_id`, `records_processed`, `success`, `job_info`, and `error` where a row failed), and ours:
+    `batch_number`, `job_id`, `records_processed`, `success`, `job_info`, and `error` where a row failed; rows that could not be
+    sent are a failed batch of their own, the last one, without a job), and ours:
     `records_failed` (rows that were not written, or may not have been), `errors` (the first of them) and `run`.
     Raises: an error of `halocline.errors` for what ends the push as a whole; its `facts["result"]` is the answer by then.
     """
@@ -183,7 +184,7 @@ class _Call:
 
 @dataclass(slots=True)
 class _Batch:
-    """What became of the rows of one job, or of one call where rows could not travel by Bulk."""
+    """What became of the rows of one job, of one call where rows could not travel by Bulk, or of those that were never sent."""
 
     job_id: str | None = None
     processed: int = 0
@@ -213,7 +214,7 @@ class _Batches:
 
     def told(self, told: Told) -> None:
         self.failed += len(told.others)
-        if told.chunk != STAGING:  # rows that were refused before anything was sent are in no batch
+        if told.rows:
             batch = self.found.setdefault(told.chunk, _Batch())
             batch.job_id = batch.job_id or told.job_id
             batch.processed += told.rows - sum(row.fate is Fate.NOT_SENT for row in told.others)
@@ -225,10 +226,11 @@ class _Batches:
 
     def answer(self, error: HaloclineError | None = None) -> dict[str, object]:
         """What is known by now, in the documented shape."""
-        in_order = [self.found[chunk] for chunk in sorted(self.found)]
+        in_order = [self.found[chunk] for chunk in sorted(self.found, key=lambda chunk: (chunk == STAGING, chunk))]
         results = [self._result(number, batch) for number, batch in enumerate(in_order, start=1)]
         succeeded = sum(bool(result["success"]) for result in results)
-        total = max(len(results), 0 if self.run.plan is None else self.run.plan.chunks)
+        planned = 0 if self.run.plan is None else self.run.plan.chunks
+        total = max(len(results), planned + (STAGING in self.found))
         told: dict[str, object] = {
             "total_records": self.run.total,
             "records_processed": sum(batch.processed for batch in in_order),
