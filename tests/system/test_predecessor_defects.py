@@ -177,6 +177,27 @@ def test_a_table_that_was_dropped_is_read_in_full(here: Laptop, way: str) -> Non
 # ---- 6: the second of the watermark
 
 
+@planned("rest")
+def test_a_table_that_they_filled_is_taken_over_by_one_full_sync(here: Laptop, way: str) -> None:
+    """Unasked it is refused, for its greatest stamp says nothing of what they left out; asked once, it is whole, and later
+    syncs are incremental: as the page for those who come from there says.
+    """
+    first, second, *_ = here.add("Account", 5, Name="new {n}")
+    here.days_pass()
+    here.lake.execute("CREATE SCHEMA raw; CREATE TABLE raw.ACCOUNT (ID VARCHAR, NAME VARCHAR, LASTMODIFIEDDATE TIMESTAMP)")
+    for record in (first, second, second):
+        here.lake.execute("INSERT INTO raw.ACCOUNT VALUES (?, 'old', '2099-01-01')", [record])
+    told = sync(here, way, table="ACCOUNT", fields=["Name", "LastModifiedDate"])
+    assert (told["success"], here.number("SELECT count(*) FROM raw.ACCOUNT")) == (False, 3)
+    assert "force_full_sync=True" in str(told["error"])
+    synced(here, way, table="ACCOUNT", fields=["Name", "LastModifiedDate"], force_full_sync=True)
+    here.days_pass()
+    here.change("Account", first, Name="newer")
+    assert synced(here, way, table="ACCOUNT", fields=["Name", "LastModifiedDate"])["actual_records"] == 1
+    found = here.rows("SELECT NAME FROM raw.ACCOUNT ORDER BY ALL")
+    assert found == [("new 1",), ("new 2",), ("new 3",), ("new 4",), ("newer",)]
+
+
 @pytest.mark.parametrize(("way", "overlap_s"), in_turn(WAYS, (0.0, 600.0)))
 def test_edits_in_the_second_of_the_last_sync_are_found(
     here: Laptop, monkeypatch: pytest.MonkeyPatch, way: str, overlap_s: float
