@@ -185,6 +185,11 @@ def test_a_push_that_stops_at_the_first_error_says_where(desk: PushDesk) -> None
         (("--batch-size", "100", "--api", "bulk"), "--batch-size is of the requests of collections"),
         (("--batch-size", "201"), "--batch-size 201: a request of collections takes at most 200 rows"),
         (("--mode", "hard_delete", "--batch-size", "200"), "--batch-size is of the requests of collections"),
+        (("--flow", ""), "--flow is empty; leave it out, or look whether a variable in it is not set"),
+        (("--encoding", ""), "--encoding is empty"),
+        (("--key", " "), "--key is empty"),
+        (("--diff", "--diff-key", ""), "--diff-key is empty"),
+        (("--from", ""), "--from is empty"),
         (("--mode", "delete", "--nulls", "clear"), "--nulls says what an empty value does to its field; a delete sends"),
     ],
 )

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from halocline import SalesforceClient, guards
 from halocline.cli import options
+from halocline.cli.answer import in_json
 from halocline.cli.jobs import FOR_EACH, Asked, relation_lines, tell_left_out
 from halocline.cli.plan import plan
 from halocline.cli.progress import ProgressBar
@@ -97,6 +98,7 @@ def test_an_empty_option_is_not_one_that_was_left_out(
     typed: dict[str, Any], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is a variable that is not set, and all rows or all columns would go where a few were meant."""
+    in_json(value=False)  # a command before this one, in the same process, may have answered programs
     with pytest.raises(typer.Exit) as caught:
         jobs(**typed)
     assert (caught.value.exit_code, told in capsys.readouterr().err) == (2, True)

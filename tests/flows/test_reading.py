@@ -17,6 +17,7 @@ from halocline.connectors.postgres.client import conninfo
 from halocline.errors import FixConfig, NotFound
 from halocline.flows.configuration import Said
 from halocline.flows.connections import Org, Place, bucket_of, kind_of, leads_to_bucket, secrets_of, uri_of
+from halocline.flows.files import FileFlow
 from halocline.flows.json_schema import json_schema
 from halocline.flows.reading import place, read, understood
 
@@ -42,6 +43,36 @@ def mistakes(text: str) -> list[str]:
         understood(text)
     found: list[str] = caught.value.facts.get("mistakes") or [caught.value.cause]  # type: ignore[assignment]
     return found
+
+
+@pytest.mark.parametrize(
+    ("flow", "key"),
+    [
+        ("sync, to: lake, objects: [Account], table: ''", "table"),
+        ("sync, to: lake, objects: [Account], where: ' '", "where"),
+        ("sync, to: lake, objects: [Account], fields: ['']", "fields"),
+        ("sync, to: lake, objects: [Account], table: {Account: ''}", "table"),
+        ("push, file: a.csv, object: Account, mode: insert, encoding: ''", "encoding"),
+        ("push, file: a.csv, object: Account, key: ''", "key"),
+        ("file, from: 's3://b', object: Account, mode: insert, mapping: ''", "mapping"),
+        ("listen, queue: '', handlers: 'a:b'", "queue"),
+        ("tables, from: lake, to: lake, schedule: '', tables: [{from: t}]", "schedule"),
+        ("tables, from: lake, to: lake, tables: [{from: t, filter: ''}]", "tables[0].filter"),
+    ],
+)
+def test_an_empty_text_is_told_by_its_key(flow: str, key: str) -> None:
+    """It would mean all rows, all columns or the usual table, as if it had been left out."""
+    (told,) = mistakes(f"connections: {{lake: 'duckdb:///l.duckdb'}}\nflows:\n  f: {{kind: {flow}}}\n")
+    assert told.startswith(f"line 3: {key!r} in the flow 'f': ")
+    assert "is empty; say something, or leave it out" in told
+
+
+def test_what_may_be_blank_is_taken() -> None:
+    """All keys of a bucket, columns that blanks divide, and a field that is to be cleared."""
+    flow = "kind: file, from: 's3://b', prefix: '', object: A, mode: insert, delimiter: ' '"
+    found = understood(f"flows:\n  f: {{{flow}, execution: {{object: R__c, fields: {{N__c: ''}}}}}}\n").flow("f")
+    assert isinstance(found, FileFlow)
+    assert (found.prefix, found.delimiter, found.execution.fields if found.execution else None) == ("", " ", {"N__c": ""})
 
 
 def test_what_can_be_meant_is_understood() -> None:
@@ -72,6 +103,11 @@ SYNC = f"{LAKE}    kind: sync\n    to: lake\n    objects: [Account]\n"
             "'tables[0]' in the flow 'f' is no mapping",
         ),
         (f"{LAKE}    kind: tables\n    from: lake\n    to: lake\n    tables: [{{form: t}}]", 7, "'tables[0].form' is unknown"),
+        (
+            f"{LAKE}    kind: tables\n    from: lake\n    to: lake\n    tables: [{{from: t}}]\n    wait: long",
+            8,
+            "'wait' in the flow 'f' is no number",
+        ),
         (f"{LAKE}    kind: sync\n    from: salesforce\n    to: lake\n    all: true", 5, "Leave it out for the org of the SF_*"),
         ("connections: {w: '${WAREHOUSE}'}", 1, "a variable is written env:NAME"),
         ("connections: {w: lake.duckdb}", 1, "it is a path, and no URI: write duckdb:///FILE"),

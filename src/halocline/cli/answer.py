@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, datetime
@@ -140,6 +140,15 @@ def refuse(message: str) -> NoReturn:
     else:
         err.print(Text.assemble(("Usage:", "bold red"), " ", message))
     raise typer.Exit(BAD_USE)
+
+
+def refuse_empty(typed: Mapping[str, object]) -> None:
+    """End with 2 for an option whose text is empty: a variable that was not set would carry all rows, or all columns."""
+    for name, value in typed.items():
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(text, str) and not text.strip(" ,") for text in texts):
+            option = "the name of an object" if name == "objects" else f"--{name.replace('_', '-')}"
+            refuse(f"{option} is empty; leave it out, or look whether a variable in it is not set.")
 
 
 def _kind(error: HaloclineError) -> str:

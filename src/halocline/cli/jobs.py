@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from halocline.cli import options
-from halocline.cli.answer import err, refuse, say_json, told
+from halocline.cli.answer import err, refuse, refuse_empty, say_json, told
 from halocline.cli.system import intelligent_sync, worst
 from halocline.place import schema_in
 from halocline.quantity import quantity
@@ -71,7 +71,7 @@ class Asked:
 
         Ends with 2 for arguments that do not go together, for empty ones, and for a reference (`env:NAME`) to nothing.
         """
-        _refuse_empty(typed)
+        refuse_empty(typed)
         with told(as_json=typed["as_json"]):
             schema = schema_in(typed["to"], typed["schema"])
         asked = cls(
@@ -149,15 +149,6 @@ class Asked:
         from halocline.sync import SobjectSync
 
         return SobjectSync(name, self.schema, self.table or name, soql=self.soql, **columns.of(name), **self.each)
-
-
-def _refuse_empty(typed: Mapping[str, Any]) -> None:
-    """End with 2 for an option whose text is empty: a variable that was not set would carry all rows, or all columns."""
-    for name, value in typed.items():
-        texts = value if isinstance(value, list) else [value]
-        if any(isinstance(text, str) and not text.strip(" ,") for text in texts):
-            option = "the name of an object" if name == "objects" else f"--{name.replace('_', '-')}"
-            refuse(f"{option} is empty; leave it out, or look whether a variable in it is not set.")
 
 
 def tell_left_out(left_out: Sequence[tuple[str, str]], *, as_json: bool) -> None:

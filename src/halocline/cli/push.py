@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, error_json, out, refuse, say_error, say_json, told
+from halocline.cli.answer import err, error_json, out, refuse, refuse_empty, say_error, say_json, told
 from halocline.cli.apart import keep_apart, keep_apart_from_query, keep_apart_from_stdin
 from halocline.cli.previewed import show
 from halocline.cli.pushed import resumable, say, say_so_far
@@ -112,6 +112,8 @@ def push(
     What was sent stays: Salesforce has no commit. A push that was interrupted is taken up by `halocline resume`, or by typing it
     again. The login comes from the environment, as for `halocline sync`.
     """
+    refuse_empty({"from": uri, "mode": mode, "key": key, "api": api, "nulls": nulls, "encoding": encoding, "diff_key": diff_key})
+    refuse_empty({"results_to": results_to, "flow": flow})
     _refuse_idle(mode.lower(), key, mirror=mirror, max_delete_share=max_delete_share, diff_key=diff_key, diff=diff)
     _refuse_idle_wishes(mode.lower(), api.lower(), batch_size=batch_size, nulls=nulls)
     _refuse_idle_files(source, uri, errors_to, encoding=encoding, delimiter=delimiter)

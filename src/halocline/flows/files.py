@@ -38,6 +38,8 @@ _LOOKED_THROUGH = 1_000  # likewise of all flows
 class Execution(Model):
     """The record in Salesforce that tells of a file's run."""
 
+    MAY_BE_BLANK = frozenset({"fields"})
+
     sobject: str = Field(alias="object")
     """The object of the record."""
     key: str | None = None
@@ -57,6 +59,8 @@ class Execution(Model):
 
 class FileFlow(Writing):
     """Files that land below a prefix of a bucket into a Salesforce object."""
+
+    MAY_BE_BLANK = Writing.MAY_BE_BLANK | {"prefix"}
 
     kind: Literal["file"]
     """Files that land in a bucket, into Salesforce."""

@@ -29,6 +29,8 @@ Hook = Literal["on_record_start", "on_record_success", "on_record_error", "on_ba
 class Writing(Model):
     """What both kinds of flow that write to Salesforce say of the writing."""
 
+    MAY_BE_BLANK = frozenset({"delimiter"})
+
     to: str | None = None
     """The connection of the org; without any, the login of the SF_* variables."""
     sobject: str = Field(alias="object")

@@ -177,9 +177,12 @@ def _own_words(error: Any, where: Place, owner: str) -> str:
 
 
 def _place(loc: tuple[str | int, ...], value: Any) -> Place:
-    """Where in the document a finding is: pydantic's path has the names of kinds in it, which the document has not."""
+    """Where in the document a finding is: pydantic's path has the names of kinds in it, which the document has not.
+
+    The kind of a flow or a connection comes third; a flow of the kind `tables` has a key of that name as well.
+    """
     found: list[str | int] = []
-    for step in loc:
+    for step in (*loc[:2], *loc[3:]) if loc and loc[0] in {"flows", "connections"} else loc:
         inside = value if isinstance(value, Mapping) else dict(enumerate(value)) if isinstance(value, list) else {}
         if step in inside:
             value = inside[step]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class OneTable(Model):
     """One table of the source, or a query to it, into one table."""
 
+    MAY_BE_BLANK = frozenset({"options"})
+
     source: str | None = Field(None, alias="from")
     """The table that is read: schema.table, or what the source calls it."""
     query: str | None = None
