@@ -11,6 +11,7 @@ from halocline.config import Settings
 from halocline.errors import FixConfig
 from halocline.sync import IntelligentSync, SobjectSync
 from halocline.sync_options import sound
+from halocline.tables import TableCopy, Tables
 
 WRONG: list[tuple[str, object, str]] = [
     ("max_delete_share", 5, "max_delete_share=5 is no share"),
@@ -44,6 +45,47 @@ def test_a_value_that_an_option_cannot_have_is_refused(name: str, value: object,
     with pytest.raises(FixConfig) as caught:
         sound(SobjectSync("Contact", "RAW", "C", **options))
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["10", -1, None, True, float("nan")])
+def test_a_wait_that_is_no_number_of_seconds_is_refused_at_once(value: Any) -> None:
+    """Of a sync and of a copy, before anything is opened."""
+    with pytest.raises(FixConfig, match=f"wait_s={value!r} is no number of seconds"):
+        IntelligentSync("duckdb:///:memory:", {}, wait_s=value)
+    with pytest.raises(FixConfig, match=f"wait_s={value!r} is no number of seconds"):
+        Tables("duckdb:///a", "duckdb:///b", tables=[TableCopy("a")], wait_s=value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("BULK_API_THRESHOLD", "10", "BULK_API_THRESHOLD='10' is no number of rows"),
+        ("BULK_API_THRESHOLD", -1, "a threshold is negative"),
+        ("REGULAR_API_THRESHOLD", True, "BULK_API_THRESHOLD=True is no number of rows"),
+        ("STAGE_THRESHOLD", None, "STAGE_THRESHOLD=None is no number of rows"),
+        ("STAGE_THRESHOLD", float("nan"), "STAGE_THRESHOLD=nan is no number of rows"),
+        ("OVERLAP_S", -5, "OVERLAP_S=-5 is no number of seconds"),
+        ("OVERLAP_S", float("inf"), "OVERLAP_S=inf is no number of seconds"),
+        ("JOB_DEADLINE_S", "1", "JOB_DEADLINE_S='1' is no number of seconds"),
+    ],
+)
+def test_an_attribute_that_cannot_be_meant_is_in_the_answer(name: str, value: Any, told: str, tmp_path: Path) -> None:
+    """Before anybody is asked, and before a file is made."""
+    with IntelligentSync(f"duckdb:///{tmp_path}/lake.duckdb", {}, settings=Settings.from_env({})) as system:
+        setattr(system, name, value)
+        answer = system.sync_sobject("Account", "raw", "a")
+    assert told in str(answer["error"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("parallel", [0, "2", 1.5, True, None])
+def test_how_many_run_at_a_time_is_a_whole_number(parallel: Any) -> None:
+    """Also where they share a connection, and run one after the other."""
+    jobs = [SobjectSync("Account", None, "A"), SobjectSync("Contact", None, "C")]
+    with IntelligentSync("duckdb:///:memory:", {}) as system:
+        for go in (system.run_all, system.plan_all):
+            with pytest.raises(FixConfig, match=f"parallel={parallel!r} lets nothing run"):
+                list(go(jobs, parallel=parallel))
 
 
 def test_values_that_an_option_can_have_stay_as_they_are() -> None:

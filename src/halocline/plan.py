@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 
 from halocline import registry
 from halocline.connector import Abilities, Deletes, Mode, Plan, Survey
@@ -19,13 +21,17 @@ STAGE_THRESHOLD = 50_000  # rows; from here on result pages land in files before
 class Thresholds:
     """Row counts from which the next larger way is taken.
 
-    Raises: FixConfig when `bulk` is above `stage`, or one is negative.
+    Raises: FixConfig when `bulk` is above `stage`, or one is negative or no number.
     """
 
     bulk: int = BULK_API_THRESHOLD
     stage: int = STAGE_THRESHOLD
 
     def __post_init__(self) -> None:
+        for name, rows in (("BULK_API_THRESHOLD", self.bulk), ("STAGE_THRESHOLD", self.stage)):
+            if isinstance(rows, bool) or not isinstance(rows, Real) or math.isnan(rows):
+                hint = "Give a number from 0 up; float('inf') for never."
+                raise FixConfig("Reading the thresholds", f"{name}={rows!r} is no number of rows", hint=hint)
         if self.bulk < 0 or self.stage < 0:
             raise FixConfig("Reading the thresholds", "a threshold is negative", hint="Both count rows, from 0 up.")
         if self.bulk > self.stage:

@@ -111,14 +111,19 @@ def company(ledger: Ledger | None, settings: Settings, *, halt: Halt | None = No
         yield Company(books, budget.spend, halt)
 
 
+def check_parallel(parallel: object) -> None:
+    """Raises: FixConfig for fewer than one at a time, and for what is no whole number."""
+    if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
+        raise FixConfig("Reading the options", f"parallel={parallel!r} lets nothing run", hint="Give a whole number from 1 up.")
+
+
 def in_order(work: Callable[[J], T], jobs: Sequence[J], *, parallel: int, halt: Halt) -> Iterator[T]:
     """What `work` returns for each job, in the jobs' order, up to `parallel` of them at a time.
 
     Whatever ends the caller's loop early - an interrupt, too - calls a halt, drops what has not begun and waits for the rest.
-    Raises: FixConfig for fewer than one at a time; the first error that `work` raises.
+    Raises: FixConfig as `check_parallel`; the first error that `work` raises.
     """
-    if parallel < 1:
-        raise FixConfig("Reading the options", f"parallel={parallel} lets nothing run", hint="Give a number from 1 up.")
+    check_parallel(parallel)
     if parallel == 1 or len(jobs) < 2:
         yield from map(work, jobs)
         return

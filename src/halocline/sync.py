@@ -25,10 +25,10 @@ from halocline.ledger import Ledger
 from halocline.place import place_of, within
 from halocline.plan import BULK_API_THRESHOLD, STAGE_THRESHOLD, Thresholds, Wish, decide
 from halocline.run import Flow, Run, execute, survey_and_plan
-from halocline.several import PARALLEL, Company, Ended, Looked, company, in_order, relations
+from halocline.several import PARALLEL, Company, Ended, Looked, check_parallel, company, in_order, relations
 from halocline.shaping import ShapedSource, Shaping
 from halocline.spool import Spool, sweep
-from halocline.sync_options import sound
+from halocline.sync_options import check_seconds, sound
 from halocline.unfinished import is_spoilt
 
 JOB_DEADLINE_S = 3_600.0  # seconds to wait for one Bulk job before giving up (the job itself goes on)
@@ -103,6 +103,7 @@ class IntelligentSync:
     `session` is a DuckDB connection or a destination URI; `access_info` a dict with `access_token` and `instance_url`,
     an authenticator, or a session. Thresholds count rows and may be set on the instance before a sync. `wait_s` is how long a
     sync waits for another run of the same flow to end; without it, it is refused at once.
+    Raises: FixConfig for a `wait_s` that is no number of seconds.
     """
 
     def __init__(
@@ -115,8 +116,9 @@ class IntelligentSync:
         sink: Sink = silent,
         wait_s: float = 0.0,
     ) -> None:
-        self._connection: registry.Connection | None = None
+        self._connection: registry.Connection | None = None  # first, for a system that could not be made is closed as well
         self._connecting = threading.Lock()
+        check_seconds("wait_s", wait_s, endless=True)
         self.BULK_API_THRESHOLD = BULK_API_THRESHOLD
         self.STAGE_THRESHOLD = STAGE_THRESHOLD
         self.OVERLAP_S = OVERLAP_S
@@ -219,6 +221,7 @@ class IntelligentSync:
         `watch` gives each its own sink. Leaving the loop early ends those that are running, before their commits; so does
         `halt`, when it is called.
         """
+        check_parallel(parallel)
         several, halt = len(jobs) > 1 or halt is not None, halt or Halt()
 
         def work(job: SobjectSync) -> Ended:
@@ -238,6 +241,7 @@ class IntelligentSync:
 
     def plan_all(self, jobs: Sequence[SobjectSync], *, parallel: int = PARALLEL) -> Iterator[Looked]:
         """What `run_all` would do now with each object, in their order; nothing is read or changed."""
+        check_parallel(parallel)
         halt = Halt()
 
         def work(job: SobjectSync) -> Looked:
@@ -368,6 +372,8 @@ class IntelligentSync:
         read_only: bool = False,
     ) -> Flow:
         job = sound(job)
+        check_seconds("OVERLAP_S", self.OVERLAP_S)
+        check_seconds("JOB_DEADLINE_S", self.JOB_DEADLINE_S, endless=True)
         shaping = self._shaping(job)
         wish = self._wish(job, shaping)
         destination, spool = self._destination(run, stack=stack, sink=sink, read_only=read_only)

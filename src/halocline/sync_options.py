@@ -37,8 +37,14 @@ def sound(job: SobjectSync) -> SobjectSync:
         _check_pairs(name, getattr(job, name), hint)
     _check_share(job.max_delete_share)
     if job.lookback_s is not None:
-        _check_seconds("lookback_s", job.lookback_s)
+        check_seconds("lookback_s", job.lookback_s)
     return replace(job, fields=_columns("fields", job.fields), exclude=_columns("exclude", job.exclude) or ())
+
+
+def check_seconds(name: str, value: object, *, endless: bool = False) -> None:
+    """Raises: FixConfig for what is no number of seconds from 0 up; infinity is one where a wait may be without end."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0 or (value == math.inf and not endless):
+        raise _refused(name, value, "is no number of seconds", "Give a number from 0 up.")
 
 
 def _refused(name: str, value: object, cause: str, hint: str) -> FixConfig:
@@ -63,11 +69,6 @@ def _check_share(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
         hint = "Give a part of the table's rows, from 0 to 1: 0.5 is half of them."
         raise _refused("max_delete_share", value, "is no share", hint)
-
-
-def _check_seconds(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-        raise _refused(name, value, "is no number of seconds", "Give a number from 0 up.")
 
 
 def _check_pairs(name: str, value: object, hint: str) -> None:

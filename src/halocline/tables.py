@@ -32,6 +32,7 @@ from halocline.place import place_of
 from halocline.run import Flow, Run, Together, execute, survey_and_plan
 from halocline.schema import Schema
 from halocline.spool import Spool, sweep
+from halocline.sync_options import check_seconds
 from halocline.unfinished import is_spoilt
 
 _DOING = "Reading the tables"
@@ -137,6 +138,7 @@ class Tables:
     ) -> None:
         if not tables:
             raise FixConfig(_DOING, "none is named", hint="Name at least one table.")
+        check_seconds("wait_s", wait_s, endless=True)
         self._source = source
         self._to = to
         self._tables = tuple(tables)
