@@ -16,6 +16,7 @@ from halocline.config import Settings
 from halocline.connectors.postgres.client import conninfo
 from halocline.errors import FixConfig, NotFound
 from halocline.flows.configuration import Said
+from halocline.flows.connected import Connected
 from halocline.flows.connections import Org, Place, bucket_of, kind_of, leads_to_bucket, secrets_of, uri_of
 from halocline.flows.files import FileFlow
 from halocline.flows.json_schema import json_schema
@@ -65,6 +66,23 @@ def test_an_empty_text_is_told_by_its_key(flow: str, key: str) -> None:
     (told,) = mistakes(f"connections: {{lake: 'duckdb:///l.duckdb'}}\nflows:\n  f: {{kind: {flow}}}\n")
     assert told.startswith(f"line 3: {key!r} in the flow 'f': ")
     assert "is empty; say something, or leave it out" in told
+
+
+def test_a_reference_may_stand_in_the_place_of_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a bucket, a database or a folder; what it stands for is looked up when the flow runs. An org is never one."""
+    monkeypatch.setenv("SOME_URI", "s3://b/in")
+    flows = (
+        "  c: {kind: file, from: env:SOME_URI, object: A, mode: insert}\n"
+        "  s: {kind: sync, to: aws-sm:lake#uri, objects: [Account]}\n"
+        "  p: {kind: push, from: env:LAKE, query: SELECT 1, object: A, mode: insert}\n"
+        "  t: {kind: tables, from: env:APP, to: env:LAKE, tables: [{from: a}]}\n"
+    )
+    found = understood(f"flows:\n{flows}")
+    flow, around = found.flow("c"), Connected(found.connections)
+    assert isinstance(flow, FileFlow)
+    assert bucket_of(around.connection(flow.source)) == ("b", "in/")
+    (told,) = mistakes("flows:\n  s: {kind: sync, from: env:ORG, to: env:LAKE, objects: [Account]}\n")
+    assert "a Salesforce org belongs there" in told
 
 
 def test_what_may_be_blank_is_taken() -> None:

@@ -69,8 +69,9 @@ def checks(configuration: Configuration, around: Connected, *, listens: Listens)
     failed: dict[str, str] = {}
     for name in _names(configuration):
         connection = around.connection(name)
-        shown = {ENVIRONMENT: "salesforce by the SF_* variables"}.get(name, f"{name.partition('://')[0]}://...")
-        shown = name if name in configuration.connections else shown
+        scheme, is_uri, _ = name.partition("://")
+        shown = f"{scheme}://..." if is_uri and name not in configuration.connections else name
+        shown = "salesforce by the SF_* variables" if name == ENVIRONMENT else shown
         look = partial(_connection, connection, around, is_asked=name in asked, is_made=name in made)
         found = _tried(shown, look, line=_line(name, configuration))
         if found.error is not None:

@@ -19,7 +19,7 @@ from halocline.flows.connections import (
     Org,
     bucket_of,
     checked_address,
-    is_folder,
+    is_reference,
     kind_of,
     refers,
     secrets_of,
@@ -227,7 +227,7 @@ def _wrong_references(said: Said, document: Document) -> Iterator[tuple[int, str
 
 def _wrong_reference(known: Mapping[str, Connection], name: str, wanted: tuple[str, ...]) -> str | None:
     """What is wrong with the name of a connection, or with the URI in its place, which is not shown."""
-    if name not in known and not ("://" in name or is_folder(name)):
+    if name not in known and not ("://" in name or is_reference(name)):
         if name == "salesforce" and wanted == ("salesforce",):
             hint = "Leave it out for the org of the SF_* variables, or name a connection of the kind salesforce."
         else:
