@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import functools
+import json
 import sys
 import threading
 from collections.abc import Mapping
@@ -493,6 +494,29 @@ def test_a_body_is_decoded_once_and_what_is_no_json_is_a_text() -> None:
     assert message.body is message.body
     assert (message.body, message.raw_body) == ({"id": 17}, '{"id": 17}')
     assert [handlers.message(delivery(None, text)).body for text in ("no JSON", "[" * 100_000)] == ["no JSON", "[" * 100_000]
+
+
+def test_a_message_goes_by_the_names_of_iniesta_too() -> None:
+    """Those of its SQSMessage, whose attributes are as they travelled: the text of a number, to the last digit."""
+    told = {
+        "MessageId": "m-1",
+        "ReceiptHandle": "h-1",
+        "MD5OfBody": "9dd4e461268c8034f5c8564e155c67a6",
+        "Body": "x",
+        "MessageAttributes": {
+            "iniesta_pass": {"DataType": "String", "StringValue": "A.b"},
+            "version": {"DataType": "Number", "StringValue": "1"},
+            "price": {"DataType": "Number", "StringValue": "1.50"},
+            "file": {"DataType": "Binary", "BinaryValue": b"\x00"},
+        },
+    }
+    message = Message.of(delivery_of(told))
+    assert (message.message_id, message.receipt_handle, message.md5_of_body) == ("m-1", "h-1", told["MD5OfBody"])
+    assert message.message_attributes == {"iniesta_pass": "A.b", "version": "1", "price": "1.50", "file": b"\x00"}
+    wrapped = {"Type": "Notification", "TopicArn": "arn:aws:sns:::t", "MessageId": "n", "Message": "x"}
+    attributes = {"price": {"Type": "Number", "Value": "2"}}
+    both = Message.of(delivery_of({**told, "Body": json.dumps({**wrapped, "MessageAttributes": attributes})}))
+    assert both.message_attributes["price"] == "2"
 
 
 def test_what_is_no_message_of_a_queue_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 from halocline.attributes import flat, typed
 from halocline.consume.handling.decoding import decoder_of
-from halocline.consume.handling.envelope import Content, unwrap
+from halocline.consume.handling.envelope import Content, Wrap, unwrap
 from halocline.errors import Unreadable
 from halocline.queues import Delivery, Value
 
@@ -68,6 +69,30 @@ class Message:
     def attributes(self) -> Mapping[str, Value]:
         """The attributes, by name, each a text, a number or bytes."""
         return self.content.attributes
+
+    # ---- by the names that iniesta's handlers know
+
+    @property
+    def message_id(self) -> str:
+        """`id`."""
+        return self.id
+
+    @property
+    def message_attributes(self) -> dict[str, str | bytes]:
+        """`attributes` as they travelled: a number is the text of it."""
+        typed = self.delivery.typed if self.content.wrap is Wrap.RAW else {}
+        told = {name: typed[name].content if name in typed else value for name, value in self.attributes.items()}
+        return {name: value if isinstance(value, (str, bytes)) else str(value) for name, value in told.items()}
+
+    @property
+    def receipt_handle(self) -> str:
+        """The handle by which the queue knows this delivery; "" where it gave none."""
+        return self.delivery.handle
+
+    @property
+    def md5_of_body(self) -> str:
+        """The MD5 of the body in its envelope, in hexadecimal."""
+        return hashlib.md5(self.delivery.body.encode(), usedforsecurity=False).hexdigest()
 
     def payload(self, model: type[Payload]) -> Payload:
         """The body as a pydantic model, a msgspec Struct, a dataclass, dict, list or str, or as a dict or list of such.
