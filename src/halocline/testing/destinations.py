@@ -564,7 +564,7 @@ class DestinationSuite:
             assert bench.merge(batch([account(1, at=7, SystemModstamp=None)])).highest is None
 
     def test_rows_read_back_as_they_were_loaded(self, tmp_path: Path) -> None:
-        """In the plan's columns, names and types, nulls too; of some keys at least these; a missing column is null."""
+        """In the plan's columns, names, types and digits, nulls too; of some keys at least these; a missing column is null."""
         rows = [account(1), account(2, IsDeleted=True), {**dict.fromkeys(SCHEMA.names), "Id": "bare", "Name": ""}]
         wide = Schema((*SCHEMA.select(["Id", "At__c"]).columns, Column("New__c", Kind.DOUBLE)), SCHEMA.key)
         with self.bench(tmp_path) as bench:
@@ -577,6 +577,12 @@ class DestinationSuite:
             found = _sorted(bench.destination.rows(TARGET, self.plan(schema=wide), keys=[rows[0]["Id"]]), wide)
             assert {"Id": rows[0]["Id"], "At__c": rows[0]["At__c"], "New__c": None} in found
             assert _sorted(bench.destination.rows(TARGET, self.plan(), keys=["no such key"]), SCHEMA) in ([], bench.rows())
+            whole = Schema(
+                (*SCHEMA.select(["Id"]).columns, *(Column(f"W{n}", Kind.DECIMAL, precision=n) for n in (1, 18, 37))), SCHEMA.key
+            )
+            rows = [{"Id": sign} | {f"W{n}": Decimal(sign + "9" * n) for n in (1, 18, 37)} for sign in "+-"]
+            bench.load(batch(rows, schema=whole), schema=whole)
+            assert _sorted(bench.destination.rows(TARGET, self.plan(schema=whole)), whole) == rows
 
     def test_a_deletion_without_a_stamp_is_applied(self, tmp_path: Path) -> None:
         """Who knows that a record is gone, and not since when, has its row marked, or removed; its stamp stays."""

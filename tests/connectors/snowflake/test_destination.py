@@ -256,6 +256,21 @@ def test_columns_of_another_type_are_not_read(destination: SnowflakeDestination,
     assert told.value.facts["column"] == "Text"
 
 
+def test_a_number_that_is_too_long_for_the_plan_is_not_read(destination: SnowflakeDestination, tmp_path: Path) -> None:
+    """A table may have more digits than its source has now; a value that needs them names its column."""
+
+    def numbers(digits: int) -> Schema:
+        return text_schema(Column("N", Kind.DECIMAL, precision=digits))
+
+    for digits in (18, 30):
+        load(destination, [page(tmp_path, ("1", "a", "10"), schema=numbers(digits))], numbers(digits))
+        assert next(iter(destination.rows(TARGET, plan(numbers(2))))).column("N").to_pylist() == [10]
+        cause = r"Reading RAW\.PAGE: a value of N does not fit the type that it would have now, NUMBER\(1,0\)"
+        with pytest.raises(SchemaConflict, match=cause) as told:
+            list(destination.rows(TARGET, plan(numbers(1))))
+        assert told.value.facts["column"] == "N"
+
+
 def test_a_text_that_is_too_long_names_its_column(destination: SnowflakeDestination, connection: Any, tmp_path: Path) -> None:
     """In a table with narrow columns of the user's; nothing changes."""
     load(destination, [page(tmp_path, ("1", "a"))], text_schema())

@@ -10,24 +10,41 @@ from halocline.batch import JSON
 from halocline.connector import Plan
 from halocline.connectors.snowflake.client import Database, literal
 from halocline.connectors.snowflake.query import open_query
-from halocline.connectors.snowflake.tables import Table, check_types
-from halocline.connectors.snowflake.types import staged_type
+from halocline.connectors.snowflake.tables import FULL_SYNC, Table, check_types
+from halocline.connectors.snowflake.types import sql_type, staged_type
+from halocline.errors import SchemaConflict
 from halocline.schema import Column, Kind
 from halocline.standard_sql import quoted
+
+_WHOLE = pa.decimal128(38, 0)  # on the way from 64 bits, which Arrow makes no narrower decimal than of 19 digits
 
 
 def read_rows(database: Database, table: Table, *, plan: Plan, keys: Sequence[JSON] | None = None) -> Iterator[pa.RecordBatch]:
     """See `Destination.rows`.
 
-    Raises: SchemaConflict for a column of another type, NotFound for a table without its key column.
+    Raises: SchemaConflict for a column of another type and for a value that does not fit the plan's, NotFound for a table without
+    its key column.
     """
     check_types(table, plan, doing=f"Reading {table.label}")
     columns = ", ".join(_value(table, column) for column in plan.schema)
     where = "" if keys is None else f" WHERE {' AND '.join(_among(name, keys) for name in plan.key)}"
-    wanted = plan.schema.arrow
     for rows in open_query(database.connection, f"SELECT {columns} FROM {table.sql}{where}"):
-        arrays = [column.cast(kind) for column, kind in zip(rows.columns, wanted.types, strict=True)]
-        yield pa.RecordBatch.from_arrays(arrays, schema=wanted)
+        arrays = [_typed(values, column, label=table.label) for values, column in zip(rows.columns, plan.schema, strict=True)]
+        yield pa.RecordBatch.from_arrays(arrays, schema=plan.schema.arrow)
+
+
+def _typed(values: pa.Array, column: Column, *, label: str) -> pa.Array:
+    """The values in a column's type.
+
+    Raises: SchemaConflict for one that does not fit: the table's column is another one's, and has more digits.
+    """
+    try:
+        if column.kind is Kind.DECIMAL and pa.types.is_integer(values.type):
+            values = values.cast(_WHOLE)
+        return values.cast(column.arrow)
+    except pa.ArrowInvalid as error:
+        cause = f"a value of {column.name} does not fit the type that it would have now, {sql_type(column)}"
+        raise SchemaConflict(f"Reading {label}", cause, hint=FULL_SYNC, column=column.name) from error
 
 
 def _among(name: str, keys: Sequence[JSON]) -> str:
