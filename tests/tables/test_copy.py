@@ -16,6 +16,7 @@ import pytest
 from tests.connectors.postgres.server import Place
 
 from halocline.config import Settings
+from halocline.errors import SchemaConflict
 from halocline.ledger import MemoryLedger
 from halocline.run import Run
 from halocline.tables import TableCopy, Tables
@@ -107,6 +108,34 @@ def test_a_table_goes_into_duckdb_exactly(world: Place, ledger: MemoryLedger, tm
         "reserved",
     )
     assert lake(file, "SELECT count(*), count(words) FROM things") == [(51, 50)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "held", "beyond"),
+    [
+        ("HUGEINT", f"-{'9' * 38}", f"1{'0' * 38}"),
+        ("UHUGEINT", "9" * 38, "340282366920938463463374607431768211455"),
+        ("BIGNUM", "9" * 38, f"-1{'0' * 40}"),
+    ],
+)
+def test_a_number_of_more_digits_than_any_type_has_is_refused_with_the_way_out(
+    kind: str, held: str, beyond: str, ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    """Up to 38 digits come exactly; one more ends the read, and the table is told, not a query that nobody wrote."""
+    app, to = duckdb.connect(), duckdb.connect()
+    app.execute(f"""CREATE TABLE t AS SELECT 1 AS id, '{held}'::{kind} AS "a big" UNION ALL SELECT 2, NULL""")
+    tables(app, to, TableCopy("t"), ledger=ledger, tmp_path=tmp_path).run()
+    assert to.execute("SELECT * FROM t ORDER BY id").fetchall() == [(1, Decimal(held)), (2, None)]
+    app.execute(f"INSERT INTO t VALUES (3, '{beyond}')")
+    with pytest.raises(SchemaConflict, match="Reading t: a number of a big has more than 38 digits") as caught:
+        tables(app, to, TableCopy("t"), ledger=ledger, tmp_path=tmp_path).run()
+    assert (caught.value.hint or "").startswith('Read it as text, by a query: SELECT "a big"::text')
+    assert to.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
+    query = TableCopy(query='SELECT id, "a big"::text AS big FROM t', to="texts")
+    tables(app, to, query, ledger=ledger, tmp_path=tmp_path).run()
+    assert to.execute("SELECT big FROM texts WHERE id = 3").fetchall() == [(beyond,)]
+    app.close()
+    to.close()
 
 
 def test_duckdb_goes_into_postgresql_and_back(world: Place, ledger: MemoryLedger, tmp_path: Path) -> None:

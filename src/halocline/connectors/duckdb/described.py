@@ -7,10 +7,10 @@ import re
 from halocline.connectors.duckdb.client import Cursor, rows
 from halocline.connectors.duckdb.tables import Table
 from halocline.schema import Column, Kind, Schema
-from halocline.standard_sql import quoted
+from halocline.standard_sql import literal, quoted
 
 _WHOLE = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
-_DIGITS = {"UBIGINT": 20, "HUGEINT": 38, "UHUGEINT": 38, "BIGNUM": 38}  # more of them in a value are an error of the query
+_DIGITS = {"UBIGINT": 20, "HUGEINT": 38, "UHUGEINT": 38, "BIGNUM": 38}  # of a value that has more, TOO_LONG is raised
 _INSTANTS = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP WITH TIME ZONE"}  # without a zone it is taken for UTC
 _KINDS = {
     **dict.fromkeys(_WHOLE, Kind.INTEGER),
@@ -25,6 +25,9 @@ _KINDS = {
 }
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
+TOO_LONG = "halocline-too-long"
+"""Starts the message that our own SQL raises for a number that no neutral type holds: this, a blank, and the column's name."""
+
 NAIVE = _INSTANTS - {"TIMESTAMP WITH TIME ZONE"}
 
 
@@ -56,8 +59,10 @@ def value_of(column: Column) -> str:
         return f"CAST(to_json({name}) AS VARCHAR)" if kind != "JSON" else f"CAST({name} AS VARCHAR)"
     if column.kind is Kind.STRING:
         return f"CAST({name} AS VARCHAR)"
-    if kind == "BIGNUM":
-        return f"CAST(CAST({name} AS VARCHAR) AS DECIMAL(38, 0))"
     if column.kind is Kind.DECIMAL and kind in _DIGITS:
-        return f"CAST({name} AS DECIMAL({column.precision}, 0))"
+        given = f"CAST({name} AS VARCHAR)" if kind == "BIGNUM" else name
+        held = f"TRY_CAST({given} AS DECIMAL({column.precision}, 0))"
+        return (
+            f"CASE WHEN {held} IS NULL AND {name} IS NOT NULL THEN error({literal(f'{TOO_LONG} {column.name}')}) ELSE {held} END"
+        )
     return f"CAST({name} AS BIGINT)" if column.kind is Kind.INTEGER else name

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from halocline.batch import JSON, Batch, Position
 from halocline.connector import Part, Plan, Survey, Target
 from halocline.connectors.duckdb.client import Cursor, Database, rows
-from halocline.connectors.duckdb.described import NAIVE, column, schema_of, value_of
+from halocline.connectors.duckdb.described import NAIVE, TOO_LONG, column, schema_of, value_of
 from halocline.connectors.duckdb.query import asking, opened
 from halocline.connectors.duckdb.tables import find
 from halocline.errors import BadQuery, FixConfig, NotFound, SchemaConflict
@@ -24,6 +25,7 @@ from halocline.wanted import wanted
 
 _BATCH_ROWS = 20_000
 _NUMBERED = {pa.timestamp("us").id: pa.int64(), pa.date32().id: pa.int32()}
+_WAY_OUT = "Read it as text, by a query: SELECT {name}::text ...; or leave out such rows (filter), or the column (exclude)."
 _AHEAD = "now() + INTERVAL 15 HOUR"  # a stamp of the far future would hide all that follows; a clock without a zone may be ahead
 
 
@@ -95,11 +97,11 @@ class DuckDBSource(SnapshotSource[Snapshot]):
     def read(self, part: Part, resume: Position | None = None) -> Iterator[Batch]:  # noqa: ARG002 - a part begins at its beginning
         """The rows, as they are in the snapshot.
 
-        Raises: also SchemaConflict for a day without end.
+        Raises: also SchemaConflict for a day without end, and for a number of more than 38 digits.
         """
         assert self._schema is not None, "a source is surveyed before it is read"
         first, wanted = 0, self._schema.arrow
-        with self._snapshot.cursor() as cursor, asking(f"Reading {self._wanted.name}"):
+        with self._snapshot.cursor() as cursor, _reading(f"Reading {self._wanted.name}"):
             for batch in cursor.sql(self._select).to_arrow_reader(_BATCH_ROWS):
                 yield Batch(rows=_finite(batch.cast(wanted), what=self._wanted.name), first_row=first)
                 first += batch.num_rows
@@ -109,7 +111,7 @@ class DuckDBSource(SnapshotSource[Snapshot]):
         """See `Source.again`."""
         assert self._schema is not None, "a source is surveyed before it is read"
         key = one_key(plan)
-        with self._snapshot.cursor() as cursor, asking(f"Reading rows of {plan.object} again"):
+        with self._snapshot.cursor() as cursor, _reading(f"Reading rows of {plan.object} again"):
             asked = f"SELECT * FROM ({self._select}) WHERE {quoted(key)} IN (SELECT unnest(?))"
             for batch in cursor.sql(asked, params=[list(keys)]).to_arrow_reader(_BATCH_ROWS):
                 yield Batch(rows=_finite(batch.cast(self._schema.arrow), what=self._wanted.name))
@@ -150,6 +152,24 @@ def open_source(snapshot: Snapshot, *, spool: object = None, **options: object) 
     return DuckDBSource(snapshot, wanted("DuckDB", **options))  # type: ignore[arg-type]  # checked by the function's own signature
 
 
+@contextmanager
+def _reading(doing: str) -> Iterator[None]:
+    """As `asking`, while values come.
+
+    Raises: also SchemaConflict for a number that has no form here.
+    """
+    with asking(doing):
+        try:
+            yield
+        except duckdb.Error as error:
+            _, marked, told = str(error).partition(f"{TOO_LONG} ")
+            if not marked:
+                raise
+            name = told.split("\n\n", maxsplit=1)[0]
+            cause = f"a number of {name} has more than 38 digits, which no type here holds exactly"
+            raise SchemaConflict(doing, cause, hint=_WAY_OUT.format(name=quoted(name)), column=name) from error
+
+
 def _finite(rows: pa.RecordBatch, *, what: str) -> pa.RecordBatch:
     """The rows, none of which has a day without end: Arrow has no word for it, and shows it as a year that is far away.
 
@@ -158,9 +178,8 @@ def _finite(rows: pa.RecordBatch, *, what: str) -> pa.RecordBatch:
     for field, values in zip(rows.schema, rows.columns, strict=True):
         number = _NUMBERED.get(field.type.id)
         if number is not None and pc.any(pc.equal(pc.abs(values.view(number)), 2 ** (number.bit_width - 1) - 1)).as_py():
-            hint = "Read it as text, by a query: SELECT day::text ...; or leave out such rows (filter), or the column (exclude)."
             cause = f"a value of {field.name} is infinity, which has no form here"
-            raise SchemaConflict(f"Reading {what}", cause, hint=hint, column=field.name)
+            raise SchemaConflict(f"Reading {what}", cause, hint=_WAY_OUT.format(name=quoted(field.name)), column=field.name)
     return rows
 
 
