@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from halocline.config import Settings
 from halocline.connector import Mode, Part, Target
 from halocline.connectors import sqlite as connector
 from halocline.connectors.sqlite import client
@@ -24,10 +25,11 @@ from halocline.connectors.sqlite.client import path_of
 from halocline.connectors.sqlite.destination import SQLiteDestination
 from halocline.connectors.sqlite.source import Snapshot, open_source
 from halocline.errors import BadQuery, FixConfig, NotFound, RetryLater, SchemaConflict, StorageFailed
-from halocline.ledger import MemoryLedger
+from halocline.ledger import MemoryLedger, SqliteLedger
 from halocline.place import place_of, schema_in
 from halocline.schema import Column, Kind, Schema
 from halocline.spool import Spool
+from halocline.sync import IntelligentSync
 from halocline.tables import TableCopy, copy
 from halocline.testing.destinations import FLOW, SCHEMA, TARGET, Bench, DestinationSuite, account, batch
 from halocline.wanted import holding_back
@@ -104,6 +106,33 @@ def test_files_that_cannot_be_used_are_told(tmp_path: Path, monkeypatch: pytest.
             destination.claim(FLOW, "test")
         holder.execute("ROLLBACK")
         assert destination.claim(FLOW, "test").fence == 1
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge"])
+def test_no_table_goes_into_a_ledger(app: duckdb.DuckDBPyConnection, tmp_path: Path, mode: str) -> None:
+    """Neither its own nor another's, by a URI, a link or a connection; of its runs none is lost, and nothing is added."""
+    app.execute("CREATE TABLE runs AS SELECT 'r' AS id, 'mine' AS flow")
+    path = tmp_path / "ledger.sqlite"
+    (tmp_path / "link.sqlite").symlink_to(path)
+    with SqliteLedger(path) as ledger:
+        copy(app, f"sqlite:///{tmp_path}/lake.sqlite", "runs", ledger=ledger)
+        before = asked(path, "SELECT name FROM sqlite_master ORDER BY name"), [one.run for one in ledger.runs()]
+        table = TableCopy("runs", mode=mode, key=["id"], adopt=True)
+        for books in (ledger, MemoryLedger()):
+            for to in (f"sqlite:///{path}", f"sqlite:///{tmp_path}/link.sqlite"):
+                with pytest.raises(FixConfig, match="it is a ledger of Halocline, and no place for tables"):
+                    copy(app, to, table, ledger=books)
+            with closing(sqlite3.connect(path)) as connection, pytest.raises(FixConfig, match="it is a ledger of Halocline"):
+                copy(app, connection, table, ledger=books)
+        assert (asked(path, "SELECT name FROM sqlite_master ORDER BY name"), [one.run for one in ledger.runs()]) == before
+
+
+def test_a_sync_never_goes_into_its_own_ledger(tmp_path: Path) -> None:
+    """Also where that was made a moment ago, and before anybody is asked."""
+    settings = Settings.from_env({"HALOCLINE_LEDGER": f"{tmp_path}/own.sqlite", "HALOCLINE_HOME": str(tmp_path)})
+    with IntelligentSync(f"sqlite:///{tmp_path}/own.sqlite", {}, settings=settings) as system:
+        answer = system.sync_sobject("Account", "main", "runs", force_full_sync=True)
+    assert "it is a ledger of Halocline" in str(answer["error"])
 
 
 def test_values_are_what_sqlite_can_use(bench: Bench, file: Path) -> None:

@@ -14,6 +14,7 @@ from halocline.sql_transaction import in_transaction
 
 _SCHEME = "sqlite:"
 _BUSY_S = 30.0  # seconds to wait for another's transaction
+_LEDGER = frozenset({"migrations", "leases", "runs", "intents", "rejections"})  # tables that no other database has all of
 _HINT = "Write sqlite:///lake.sqlite for a file beside you, sqlite:////data/lake.sqlite for an absolute path."
 
 
@@ -70,6 +71,17 @@ class Database:
         if self.read_only and not self.path.exists():
             place = "file::memory:"
         return sqlite3.connect(place, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+
+
+def refuse_ledger(connection: sqlite3.Connection, path: Path) -> None:
+    """See that a file that is to be written to is no ledger of ours: a table called `runs` would take the place of its runs.
+
+    Raises: FixConfig.
+    """
+    names = {str(name).lower() for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if names >= _LEDGER:
+        hint = "Name another file, or keep the ledger elsewhere (HALOCLINE_LEDGER, HALOCLINE_HOME)."
+        raise FixConfig(f"Opening the SQLite file {path}", "it is a ledger of Halocline, and no place for tables", hint=hint)
 
 
 def number(connection: sqlite3.Connection, sql: str, *, values: Sequence[object] = ()) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
 from halocline.connectors.sqlite import positions
-from halocline.connectors.sqlite.client import Database, path_of
+from halocline.connectors.sqlite.client import Database, path_of, refuse_ledger
 from halocline.connectors.sqlite.errors import gate
 from halocline.connectors.sqlite.merge import merge
 from halocline.connectors.sqlite.reading import read_rows
@@ -28,7 +28,8 @@ class SQLiteDestination(SqlDestination[sqlite3.Connection, Table]):
 
     Each piece of work has a connection of its own, so what the caller has not committed is not seen, and is waited for.
     `read_only` is for looking: no file is made, and nothing can be claimed.
-    Raises: FixConfig for a session without a file; NotFound for a missing folder, StorageFailed for a damaged file.
+    Raises: FixConfig for a session without a file, and for the file of a ledger; NotFound for a missing folder, StorageFailed
+    for a damaged file.
     """
 
     def __init__(self, session: object, *, spool: Spool, read_only: bool = False) -> None:
@@ -36,7 +37,7 @@ class SQLiteDestination(SqlDestination[sqlite3.Connection, Table]):
         self._database = Database(path_of(session), read_only)
         super().__init__(_asked(self._database))
         with gate(f"Opening the SQLite file {self._database.path}"), self._database.connected() as connection:
-            connection.execute("SELECT count(*) FROM sqlite_master")
+            refuse_ledger(connection, self._database.path)
 
     @property
     def abilities(self) -> Abilities:
