@@ -264,7 +264,7 @@ class Orchestrator:
 
     @property
     def _report_path(self) -> Path:
-        return self._spool.file("error-report.csv")
+        return self._spool.file(names.LOCAL_REPORT)
 
     @property
     def _counts(self) -> Noted:

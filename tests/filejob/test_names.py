@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halocline.filejob.names import KEY_BYTES, below, flow_of, job_mark, local_name, run_of, source_mark
+from halocline.filejob.names import KEY_BYTES, LOCAL_REPORT, below, flow_of, job_mark, local_name, run_of, source_mark
 from halocline.landed import Landed
 
 ODD_KEYS = (
@@ -55,6 +55,8 @@ def test_a_local_name_is_a_plain_name(key: str) -> None:
     assert name.isprintable()
     assert not name.startswith(".")
     assert len(name) < 100
+    assert name != LOCAL_REPORT
+    assert local_name(f"{key}/{LOCAL_REPORT}") != LOCAL_REPORT
 
 
 @given(keys, keys)

@@ -53,16 +53,19 @@ def test_a_file_that_was_replaced_before_it_was_read_is_left_to_its_own_event(wo
     assert world.deliver(old).state is FileState.AGAIN
 
 
-def test_a_file_that_is_replaced_while_it_is_at_work_is_archived_as_it_was_read(world: FileWorld) -> None:
-    """What was read is what was sent, reported on and archived; the newer file lies where it was put, and has its own run."""
-    where, newer = world.drop("in/f.csv", small(4, 1)), list[Landed]()
-    meddling = Meddling(world.buckets, "download", lambda: newer.append(world.drop("in/f.csv", small(5, 0))))
+@pytest.mark.parametrize("key", ["in/f.csv", "in/report.csv", "in/error report.csv"])
+def test_a_file_that_is_replaced_while_it_is_at_work_is_archived_as_it_was_read(world: FileWorld, key: str) -> None:
+    """What was read is what was sent, reported on and archived; the newer file lies where it was put, and has its own run;
+    whatever it is called: a file by the name of the local report, too.
+    """
+    where, newer = world.drop(key, small(4, 1)), list[Landed]()
+    meddling = Meddling(world.buckets, "download", lambda: newer.append(world.drop(key, small(5, 0))))
     outcome = world.deliver(where, buckets=meddling)
     assert outcome.written == 4
     assert world.objects()[str(outcome.archive_key)] == small(4, 1)
-    assert world.objects()["in/f.csv"] == small(5, 0)
+    assert world.objects()[key] == small(5, 0)
     assert world.deliver(newer[0]).written == 5
-    assert "in/f.csv" not in world.objects()
+    assert key not in world.objects()
 
 
 def test_a_newer_file_survives_the_deletion_of_the_older(world: FileWorld) -> None:

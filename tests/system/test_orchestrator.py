@@ -92,6 +92,17 @@ def test_the_documented_use(world: FileWorld) -> None:
     assert fetched(str(record["Error_Report__c"])) == world.objects()[mine.error_file_s3_key]
 
 
+@pytest.mark.parametrize("name", ["error-report.csv", "error report.csv", "report.csv"])
+def test_a_file_that_is_called_as_the_report_is_another(world: FileWorld, name: str) -> None:
+    """The report has its lines alone, and what was fetched stays what landed."""
+    world.drop(f"in/{name}", b"the file")
+    mine = made(world, f"in/{name}")
+    finished(world, mine, 1)
+    assert mine.downloaded_file.read_bytes() == b"the file"
+    assert [line["code"] for line in report_of(world, mine.error_file_s3_key)] == ["BAD"]
+    assert world.objects()[mine.archive_file_s3_key] == b"the file"
+
+
 def test_the_link_of_the_document_stays_the_users_own_text(world: FileWorld) -> None:
     """A property of the subclass is what the record says, whatever it leads to."""
 

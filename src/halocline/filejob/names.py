@@ -26,6 +26,7 @@ TAIL_BYTES = 64
 _RUN_DIGITS = 32
 _JOB_CHARS = 100  # of the name of a job, as people read it in metadata
 _FLOW_CHARS = 240  # of the name of a flow, as people read it in lists
+LOCAL_REPORT = "error report.csv"  # beside the file, which never has a blank: a file that lands as error-report.csv is another
 _LOCAL_CHARS = 60  # of the name of a local file, its endings not counted
 _ENDING = re.compile(r"(\.[A-Za-z0-9]{1,10}){0,2}$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\]")

@@ -330,7 +330,7 @@ class _Work:
             return {"key": None if there is None else self.error_key}
         if not found["errors"] and not self.job.empty_report:
             return {"key": None}
-        path = self.intake.spool.file("report.csv")
+        path = self.intake.spool.file(names.LOCAL_REPORT)
         path.unlink(missing_ok=True)
         lines = append(self._failures(found), path, headers=ALL_HEADERS)
         if lines != found["errors"]:
