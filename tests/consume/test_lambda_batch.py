@@ -356,6 +356,25 @@ def test_a_key_that_cannot_be_found_is_counted(world: World) -> None:
     assert (names, len(world.aside.sent)) == ([], 1)
 
 
+def test_the_log_says_where_a_function_of_the_users_failed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key function, a comparison or a handler: the file and the line, as `halocline listen` logs them."""
+
+    def key(message: Message) -> str:
+        return str(message.body["order"])
+
+    def broken(message: Message) -> None:
+        raise ValueError("no")
+
+    world.handlers = Handlers(key=key)
+    assert world.call(record("a", "A.b")) == ["a"]
+    world.handlers = Handlers()
+    world.handlers.handler("A.b")(broken)
+    assert world.call(record("b", "A.b")) == ["b"]
+    of_key, of_handler = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    for line, function in ((of_key, key), (of_handler, broken)):
+        assert line["at"][0] == f"{__file__}:{function.__code__.co_firstlineno + 1} {function.__name__}"
+
+
 def test_a_message_in_doubt_is_run_or_set_aside(world: World) -> None:
     """As the limits say: the handler is told that a run before it died."""
     doubts: list[bool] = []

@@ -32,6 +32,7 @@ from halocline.consume.work.own_loop import OwnLoop
 from halocline.errors import FixConfig, NotAllHandled, RetryLater
 from halocline.idempotency import IdempotencyStore
 from halocline.queues import Delivery, Queue, is_fifo, name_of
+from halocline.trace import places
 
 _DOING = "Handling an event in Lambda"
 _MARGIN_S = 5.0  # kept for what comes after the last handler
@@ -190,8 +191,8 @@ def _why(item: Item, attempt: Attempt) -> BaseException | None:
     """The error of a message that is to come again; every error is a line of JSON in the log, without the body."""
     if attempt.error is None:
         return None
-    kind, text = type(attempt.error).__name__, told(attempt.error, item.delivery)
-    line = {"message": item.id, "queue": item.place, "end": attempt.end, "failed": kind, "error": text}
+    kind, text, at = type(attempt.error).__name__, told(attempt.error, item.delivery), places(attempt.error)
+    line = {"message": item.id, "queue": item.place, "end": attempt.end, "failed": kind, "error": text, "at": at}
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
     return attempt.error if attempt.end is End.AGAIN else None
