@@ -78,7 +78,7 @@ class Mortals:
     def open_runs(self) -> list[str]:
         """The runs of which something is left to do."""
         with self.ledger() as ledger:
-            return open_runs(ledger)
+            return open_runs(ledger, home=self.home)
 
     def in_org(self) -> Counter[str]:
         """How often each row is in the org."""

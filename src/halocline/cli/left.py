@@ -34,8 +34,9 @@ class Left:
 
 def left_of(record: RunRecord, ledger: Ledger) -> Left | None:
     """What is left to do of a run, or of the dead run that it took up; None where there is nothing, or it has not ended."""
+    from halocline.push.elsewhere import LOOKED_BACK
     from halocline.push.note import Note
-    from halocline.push.past import LOOKED_BACK, unsettled
+    from halocline.push.past import unsettled
 
     note = Note.from_json(record.plan)
     if note is None or record.state not in _ENDED_BADLY:

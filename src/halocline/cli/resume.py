@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 Which = Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run, by how its name begins, or `last`; without: all.")]
 Discard = Annotated[bool, typer.Option("--discard", help="Find out what became of the rows, and give up those not sent.")]
-Anyway = Annotated[bool, typer.Option("--anyway", help="Send although a later run may have written newer values.")]
+Anyway = Annotated[
+    bool,
+    typer.Option(
+        "--anyway",
+        help="Send although a later run may have newer values; with --discard: its host is gone.",
+    ),
+]
 
 _DOUBT = "in doubt"
 
@@ -48,9 +54,9 @@ def resume(
     from halocline.cli.progress import ProgressBar
 
     with told(as_json=as_json):
-        names = _meant(run, discard=discard)
+        names, running = _meant(run, discard=discard, anyway=anyway)
         if not names and not as_json:
-            out.print("Nothing is left to do: every push came to its end.")
+            out.print(running or "Nothing is left to do: every push came to its end.", markup=False)
         codes = []
         if names:
             with (
@@ -62,23 +68,24 @@ def resume(
     raise typer.Exit(worst(codes))
 
 
-def _meant(run: str | None, *, discard: bool) -> list[str]:
-    """The runs to take up; that there are none is said without a login.
+def _meant(run: str | None, *, discard: bool, anyway: bool) -> tuple[list[str], str]:
+    """The runs to take up, and what there is to say of others that are running; that there are none is said without a login.
 
     Raises: NotFound for a name that no run has; FixConfig, LeaseHeld for a run that cannot be taken up.
     """
     from halocline.config import Settings
     from halocline.ledger import open_ledger
     from halocline.push import resume as library
-    from halocline.push.open_runs import open_runs
+    from halocline.push.open_runs import open_runs, still_running
 
     settings = Settings.from_env()
     with open_ledger(settings.ledger) as ledger:
         if run is None:
-            return open_runs(ledger)
+            return open_runs(ledger, home=settings.home), still_running(ledger)
         name = the_run(ledger, run).run
-        library.check(name, ledger=ledger, home=settings.home, doing=library.DISCARDING if discard else library.RESUMING)
-        return [name]
+        doing = library.DISCARDING if discard else library.RESUMING
+        library.check(name, ledger=ledger, home=settings.home, doing=doing, anyway=anyway)
+        return [name], ""
 
 
 def _one(run: str, here: Pushing, bar: ProgressBar, *, discard: bool, anyway: bool, as_json: bool) -> int:
@@ -87,7 +94,7 @@ def _one(run: str, here: Pushing, bar: ProgressBar, *, discard: bool, anyway: bo
 
     bar.run = run
     findings = _Findings(here.ledger.journal(run).open())
-    take_up = library.discard if discard else partial(library.resume, anyway=anyway)
+    take_up = partial(library.discard if discard else library.resume, anyway=anyway)
     try:
         with _sieve(run, here) as sieve:
             done = take_up(

@@ -77,7 +77,15 @@ def _left(record: RunRecord, ledger: Ledger) -> Left | None:
 
 def _dead(records: list[RunRecord], ledger: Ledger) -> Mapping[str, str]:
     """Which of the runs that are booked as running have died, and why: nobody books that before the next run of their flow."""
-    return ledger.dead() if any(record.state == "running" for record in records) else {}
+    from halocline.config import Settings
+    from halocline.push.elsewhere import death
+
+    running = [record for record in records if record.state == "running"]
+    if not running:
+        return {}
+    home = Settings.from_env().home
+    far = {one.run: why for one in running if (why := death(one, ledger=ledger, home=home)) is not None}
+    return {**ledger.dead(), **far}
 
 
 def _heirs(records: list[RunRecord]) -> dict[str, str]:

@@ -18,10 +18,11 @@ from halocline.filejob.journal import Noted
 from halocline.filejob.names import push_flow_of
 from halocline.halt import Halt
 from halocline.outcome import RunRecord
+from halocline.push.elsewhere import place
 from halocline.push.fields import checked
 from halocline.push.note import Note
 from halocline.push.order import SyncMode
-from halocline.push.past import place, unsettled
+from halocline.push.past import unsettled
 from halocline.push.push import Push, execute
 from halocline.push.resume import resume
 from halocline.push.run import PushRun

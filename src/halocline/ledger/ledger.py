@@ -4,7 +4,7 @@ A run's states, until it is pruned:
 
     start ──> running ──finish──> done ──acked──> done, acknowledged        (done stays done)
                  │   └──finish──> failed
-                 └─abandon_dead─> abandoned ──finish──> done | failed       (it lived after all: its own word counts)
+                 └──abandon*──> abandoned ──finish──> done | failed       (it lived after all: its own word counts)
 
 What a method has returned from is durable. Every method may be called from any thread, and by several processes at once
 where the ledger is a file.
@@ -97,6 +97,20 @@ class Aftermath(Protocol):
         released or was claimed anew. A run of another host that started without a lease is never judged dead. The lease
         of an abandoned run is free at once. Named, oldest first: the runs abandoned now, and every ended run with an open
         intent, again and again until its journal is settled; so dying while recovering loses nothing.
+        """
+
+    def abandon(self, run: str, *, error: str) -> None:
+        """Book a running run as abandoned, for whoever knows by other means that it is dead; its lease is free at once.
+
+        A run that has ended stays as it is.
+
+        Raises: NotFound for an unknown run.
+        """
+
+    def process(self, run: str) -> Process:
+        """The process that a run was started in.
+
+        Raises: NotFound for an unknown run.
         """
 
     def dead(self) -> Mapping[str, str]:

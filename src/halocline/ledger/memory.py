@@ -205,6 +205,17 @@ class MemoryLedger:
                 book.record.run for book in books if book.record.run in dead or (book.record.state != "running" and book.open)
             ]
 
+    def abandon(self, run: str, *, error: str) -> None:
+        """See `Aftermath.abandon`."""
+        with self._lock:
+            if (book := self._book(run)).record.state == "running":
+                self._book_as_abandoned(book, error)
+
+    def process(self, run: str) -> Process:
+        """See `Aftermath.process`."""
+        with self._lock:
+            return self._book(run).process
+
     def dead(self) -> Mapping[str, str]:
         """See `Aftermath.dead`."""
         with self._lock:
@@ -348,14 +359,17 @@ class MemoryLedger:
         return hold
 
     def _abandoned(self, book: _Book) -> bool:
-        """Book a running run as abandoned if it is dead, and free its lease."""
+        """Book a running run as abandoned if it is dead."""
         error = self._death(book)
-        if error is None:
-            return False
+        if error is not None:
+            self._book_as_abandoned(book, error)
+        return error is not None
+
+    def _book_as_abandoned(self, book: _Book, error: str) -> None:
+        """That it is so, and its lease free."""
         book.record = replace(book.record, state="abandoned", finished=stamp(self._clock()), error=error)
         if book.lease is not None:
             self.release(book.lease)
-        return True
 
     def _death(self, book: _Book) -> str | None:
         if book.lease is not None:

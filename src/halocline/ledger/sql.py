@@ -135,6 +135,21 @@ class SqlLedger(ABC):
             named = {run for run, _ in dead} | {run for (run,) in put("unsettled", right=right)}
             return [run for (run,) in put("in_order", right=right) if run in named]
 
+    def abandon(self, run: str, *, error: str) -> None:
+        """See `Aftermath.abandon`."""
+        with self._writing_of(run) as put:
+            now = stamp(put.now())
+            if put("abandon", run=run, now=now, error=printable(error)).rowcount:
+                put("free_lease", run=run, now=now)
+
+    def process(self, run: str) -> Process:
+        """See `Aftermath.process`."""
+        rows = self._read("process", run=run)
+        if not rows:
+            raise unknown_run(run)
+        pid, host, born = rows[0]
+        return Process(pid, host, born)
+
     def dead(self) -> Mapping[str, str]:
         """See `Aftermath.dead`."""
         with self._reading() as put:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from halocline.push.elsewhere import LOOKED_BACK, WAY_OUT, abandon_dead, is_elsewhere, told_of
 from halocline.push.note import Note
-from halocline.push.past import LOOKED_BACK, unsettled
+from halocline.push.past import unsettled
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
 
-def open_runs(ledger: Ledger) -> list[str]:
+def open_runs(ledger: Ledger, *, home: Path) -> list[str]:
     """The pushes, oldest first, that are not at work any more and of which something is left to do: `resume` takes them up."""
     records = [record for record in reversed(ledger.runs(limit=LOOKED_BACK)) if Note.from_json(record.plan) is not None]
     for flow in dict.fromkeys(record.flow for record in records if record.state == "running"):
-        ledger.abandon_dead(flow)
+        abandon_dead(flow, ledger=ledger, home=home)
     left = [record.run for record in records if ledger.get(record.run).state != "running"]
     return [run for run in left if unsettled(run, ledger)]
+
+
+def still_running(ledger: Ledger) -> str:
+    """The pushes that are booked as running, in words, with the way out for those of another host; "" where there is none."""
+    running = [one for one in ledger.runs(limit=LOOKED_BACK) if one.state == "running" and Note.from_json(one.plan) is not None]
+    if not running:
+        return ""
+    lines = [f"Nothing can be taken up here. Booked as running: {told_of(running, ledger=ledger)}."]
+    if any(is_elsewhere(one.run, ledger) for one in running):
+        lines.append(f"What died on another host is taken up there. {WAY_OUT}")
+    return " ".join(lines)

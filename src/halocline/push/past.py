@@ -22,6 +22,7 @@ from halocline.events import Event, Noticed, Sink, silent
 from halocline.outcome import RunRecord
 from halocline.push.books import Books, calls_since_now, result_of
 from halocline.push.destination import RowDestination, Told
+from halocline.push.elsewhere import LOOKED_BACK, WAY_OUT, abandon_dead, is_elsewhere, place
 from halocline.push.folder import RunFolder
 from halocline.push.intake import STAGING
 from halocline.push.marks import Marks
@@ -37,7 +38,6 @@ from halocline.spool import arriving, storage, to_disk
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
-LOOKED_BACK = 1_000  # runs; a run that is further back counts as overtaken
 _PAGE = 1_000  # rows told at once
 
 
@@ -55,7 +55,7 @@ def look(flow: str, *, ledger: Ledger, home: Path, held: ExitStack) -> list[Dead
 
     Raises: LeaseHeld when somebody else takes one up at this moment.
     """
-    found = ((run, Note.from_json(ledger.get(run).plan)) for run in ledger.abandon_dead(flow))
+    found = ((run, Note.from_json(ledger.get(run).plan)) for run in abandon_dead(flow, ledger=ledger, home=home))
     dead = [Dead(run, note, place(note, run=run, home=home)) for run, note in found if note is not None]
     mine = []
     for one in dead:
@@ -69,12 +69,6 @@ def look(flow: str, *, ledger: Ledger, home: Path, held: ExitStack) -> list[Dead
 def unsettled(run: str, ledger: Ledger) -> bool:
     """Whether something of this run may still be to do."""
     return any(chunk == WHOLE for chunk, _, _ in ledger.journal(run).open())
-
-
-def place(note: Note, *, run: str, home: Path) -> RunFolder:
-    """Where the folder of a run is, also after the home was moved."""
-    noted = RunFolder(note.folder)
-    return noted if noted.path.exists() else RunFolder.of(run, home)
 
 
 def overtaken(run: str, flow: str, *, ledger: Ledger, but: str | None = None) -> bool:
@@ -108,8 +102,10 @@ def refuse_twin(note: Note, flow: str, *, ledger: Ledger, but: str) -> None:
     for record in ledger.runs(flow, limit=LOOKED_BACK):
         other = Note.from_json(record.plan) if record.state == "running" and record.run != but else None
         if other is not None and other.same_work(note):
-            cause = f"run {record.run} is sending the same rows at this moment"
+            process = ledger.process(record.run)
+            cause = f"run {record.run} is sending the same rows: process {process.pid} of {process.host}, since {record.started}"
             hint = "Wait until it has ended; to send them twice on purpose, give one of the pushes a flow name of its own."
+            hint += f" {WAY_OUT}" if is_elsewhere(record.run, ledger) else ""
             raise LeaseHeld(f"Sending rows to {note.order.sobject}", cause, hint=hint, other=record.run)
 
 
@@ -169,7 +165,7 @@ def settle(
         there = f"`halocline resume {dead.run}` goes on there."
         sink(Noticed(f"Run {dead.run} was interrupted on its way into {dead.note.org}; {there}"))
     elif not dead.folder.marks.exists():
-        _bury(dead, ledger=ledger, sink=sink)
+        bury(dead, ledger=ledger, sink=sink)
     elif (remain := _settled(dead.folder)) is not None and not superseded:
         sink(Noticed(_interrupted(dead.run, remain)))
     else:
@@ -222,8 +218,8 @@ def _settled(folder: RunFolder) -> int | None:
         return None
 
 
-def _bury(dead: Dead, *, ledger: Ledger, sink: Sink) -> None:
-    """A run without its folder: nobody can say which of its rows were sent."""
+def bury(dead: Dead, *, ledger: Ledger, sink: Sink) -> PushRun:
+    """End a run without its folder: nobody can say which of its rows were sent, so they are in doubt."""
     note = dead.note
     run = PushRun(dead.run, None, note.plan, total=note.total, unchanged=note.unchanged, in_doubt=note.staged)
     run.not_sent = run.unstaged = note.total - note.unchanged - note.staged
@@ -232,6 +228,7 @@ def _bury(dead: Dead, *, ledger: Ledger, sink: Sink) -> None:
     Books(run, note.order.mode, ledger).close("failed", cause)
     settle_all(ledger.journal(dead.run))
     sink(Noticed(f"Run {dead.run} was {cause}. Compare both sides."))
+    return run
 
 
 def _only_notices(sink: Sink) -> Sink:

@@ -13,9 +13,10 @@ from halocline.events import RunStarted, Sink, silent
 from halocline.outcome import Fate, RowResult
 from halocline.push.books import Books, calls_since_now
 from halocline.push.destination import RowDestination, Told
+from halocline.push.elsewhere import WAY_OUT, abandon_dead, is_elsewhere, place
 from halocline.push.note import Note
 from halocline.push.order import SyncMode
-from halocline.push.past import Dead, ask, overtaken, place, reopen, sifted_in, unsettled
+from halocline.push.past import Dead, ask, bury, overtaken, reopen, sifted_in, unsettled
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
@@ -78,11 +79,19 @@ def discard(
     sink: Sink = silent,
     watch: Watch = UNWATCHED,
     sieve: Sieve | None = None,
+    anyway: bool = False,
 ) -> PushRun:
     """Give up what a dead run did not send: it is asked what became of its rows, and the rest is booked as not sent.
 
-    The folder keeps those rows for another try. Raises: as `resume`; later runs do not matter here.
+    The folder keeps those rows for another try. `anyway` says that a run of another host is dead, which nobody can see from here;
+    without its folder all rows of which nobody was told are in doubt.
+    Raises: as `resume`; later runs do not matter here.
     """
+    if anyway:
+        dead = _dead(run_id, ledger=ledger, home=home, doing=DISCARDING, believed_dead=True)
+        if not dead.folder.path.exists():
+            _refuse_settled(dead, ledger, doing=f"{DISCARDING} run {dead.run}")
+            return bury(dead, ledger=ledger, sink=sink)
     with _opened(run_id, destination, ledger=ledger, home=home, doing=DISCARDING, sieve=sieve) as dead:
         books = _reopened(dead, ledger=ledger, sink=sink, watch=watch, sieve=sieve)
         work = ask(dead, books, destination=destination, ledger=ledger)
@@ -95,9 +104,9 @@ def discard(
     return books.run
 
 
-def check(run_id: str, *, ledger: Ledger, home: Path, doing: str) -> None:
-    """Whether there is something to take up, as far as it can be said without the org. Raises: as `resume`."""
-    dead = _dead(run_id, ledger=ledger, home=home, doing=doing)
+def check(run_id: str, *, ledger: Ledger, home: Path, doing: str, anyway: bool = False) -> None:
+    """Whether there is something to take up, as far as it can be said without the org. Raises: as `resume`, and as `discard`."""
+    dead = _dead(run_id, ledger=ledger, home=home, doing=doing, believed_dead=anyway and doing == DISCARDING)
     _refuse_settled(dead, ledger, doing=f"{doing} run {dead.run}")
 
 
@@ -123,22 +132,29 @@ def _opened(
         yield dead
 
 
-def _dead(run_id: str, *, ledger: Ledger, home: Path, doing: str) -> Dead:
+def _dead(run_id: str, *, ledger: Ledger, home: Path, doing: str, believed_dead: bool = False) -> Dead:
     """The run whose folder holds the work: for one that had taken up another, that other.
+
+    A run of another host whose folder is not here counts as dead where it is `believed_dead`.
 
     Raises: LeaseHeld while the run lives.
     """
     record = ledger.get(run_id)
-    ledger.abandon_dead(record.flow)
-    if ledger.get(run_id).state == "running":
-        hint = "Wait until it has ended. A process on another host cannot be looked at from here."
-        raise LeaseHeld(f"{doing} run {run_id}", "it is still at work", hint=hint)
+    abandon_dead(record.flow, ledger=ledger, home=home)
     note = Note.from_json(record.plan)
+    if ledger.get(run_id).state == "running":
+        process, far = ledger.process(run_id), is_elsewhere(run_id, ledger)
+        here = note is not None and place(note, run=run_id, home=home).path.exists()
+        if here or note is None or not (far and believed_dead):
+            hint = f"Wait until it has ended.{f' {WAY_OUT}' if far and not here else ''}"
+            cause = f"it is still at work: process {process.pid} of {process.host}, since {record.started}"
+            raise LeaseHeld(f"{doing} run {run_id}", cause, hint=hint)
+        ledger.abandon(run_id, error=f"process {process.pid} of {process.host} is gone, as was said")
     if note is None:
         hint = "Run it again: nothing of it is lost."
         raise FixConfig(f"{doing} run {run_id}", "it is no push, or ended before anything could be sent", hint=hint)
     if note.continues is not None:
-        return _dead(note.continues, ledger=ledger, home=home, doing=doing)
+        return _dead(note.continues, ledger=ledger, home=home, doing=doing, believed_dead=believed_dead)
     return Dead(run_id, note, place(note, run=run_id, home=home))
 
 

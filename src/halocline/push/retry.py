@@ -16,11 +16,12 @@ from halocline.events import Sink, silent
 from halocline.outcome import RunRecord
 from halocline.push.destination import RowBatch, RowDestination
 from halocline.push.diff.sifting import learning
+from halocline.push.elsewhere import place
 from halocline.push.folder import RunFolder
 from halocline.push.intake import STAGING
 from halocline.push.note import Note
 from halocline.push.order import Nulls, SyncMode, WriteOrder
-from halocline.push.past import overtaken, place, unsettled, was_sent
+from halocline.push.past import overtaken, unsettled, was_sent
 from halocline.push.push import Push, execute
 from halocline.push.run import PushRun
 from halocline.push.watch import UNWATCHED, Watch

@@ -221,6 +221,25 @@ class LedgerSuite(RetentionLaws):
         assert ledger.abandon_dead("Account") == ["r2"]
         ledger.renew(newer)
 
+    def test_whoever_knows_it_may_abandon_a_run(self, ledger: Ledger) -> None:
+        """Also one of another host; its lease is free, its work named."""
+        lease = ledger.claim("Account", "far", ttl_s=TTL_S)
+        ledger.start("Account", run="r1", pid=7, host=ELSEWHERE, lease=lease)
+        ledger.journal("r1").intend("c1")
+        assert ledger.process("r1").host == ELSEWHERE
+        ledger.abandon("r1", error="its host is gone")
+        assert (ledger.get("r1").state, ledger.get("r1").error) == ("abandoned", "its host is gone")
+        assert (ledger.abandon_dead("Account"), ledger.claim("Account", "next", ttl_s=TTL_S).fence) == (["r1"], 2)
+
+    def test_a_run_that_has_ended_is_not_abandoned(self, ledger: Ledger) -> None:
+        """It stays as it ended; one that never was is told as such."""
+        begin(ledger, "r1")
+        ledger.finish("r1", state="done", rows_read=3)
+        ledger.abandon("r1", error="too late")
+        assert (ledger.get("r1").state, ledger.get("r1").error) == ("done", None)
+        with pytest.raises(NotFound):
+            ledger.abandon("none", error="x")
+
     def test_an_abandoned_run_that_ends_after_all_is_believed(self, ledger: Ledger) -> None:
         """Its own word says whether it committed."""
         begin(ledger, "r1", pid=ended_process())

@@ -39,6 +39,9 @@ ORDER BY r.seq;
 -- name: abandon
 UPDATE runs SET state = 'abandoned', finished = :now, error = :error WHERE run = :run AND state = 'running';
 
+-- name: process
+SELECT pid, host, born FROM runs WHERE run = :run;
+
 -- name: free_lease
 UPDATE leases
 SET owner = NULL, until = :now
