@@ -90,13 +90,16 @@ class Orchestrator:
         self._book: StepBook | None = None
         self._rows = self._written = 0
         self._link: str | None = None
-        self._timestamp: str | None = None
         self._spool = Spool(f"file-{uuid.uuid4().hex}", self._settings.spool)
         weakref.finalize(self, shutil.rmtree, self._spool.path, ignore_errors=True)
+        self.error_report_path = self._spool.file(names.LOCAL_REPORT)
         self._where, self._run, self._stored, self._copy = self._found(landed)
+        self.timestamp = self._landed_at
+        # the older library's order: what a subclass makes names of is there
         self.set_sf_client(sf_client)
-        self.set_error_report_name(error_report_file_name)
         self.download_s3_file()
+        self.set_timestamp()
+        self.set_error_report_name(error_report_file_name)
 
     # ---- what a subclass says
 
@@ -135,15 +138,15 @@ class Orchestrator:
         self.error_report_file_name = name or f"error-report-{self.get_timestamp()}-{self._mark}.csv"
 
     def set_timestamp(self, timestamp: str | None = None) -> None:
-        """Say which instant is in names; None: the one at which the file landed."""
-        self._timestamp = timestamp
+        """Say which instant is in names; None: the one at which the file landed, in UTC.
+
+        The constructor calls it. What is made of the clock differs for each delivery of a file, and so does its report's name.
+        """
+        self.timestamp = timestamp or self._landed_at
 
     def get_timestamp(self) -> str:
-        """The instant that is in names, in UTC; the same for every delivery of one file."""
-        if self._timestamp is not None:
-            return self._timestamp
-        moment = self._stored.modified or self._where.at or datetime.fromtimestamp(0, UTC)
-        return moment.astimezone(UTC).strftime(_STAMP)
+        """The instant that is in names."""
+        return self.timestamp
 
     def set_sf_client(self, client: object = None) -> None:
         """Use this client for the execution record; None: one with the login of the environment, made when it is needed."""
@@ -181,7 +184,7 @@ class Orchestrator:
 
         Raises: StorageFailed.
         """
-        return append(errors, self._report_path)
+        return append(errors, self.error_report_path)
 
     # ---- the end
 
@@ -209,12 +212,12 @@ class Orchestrator:
     def upload_error_report(self) -> str:
         """Upload the report, if only with its header line, and return its key; one that is there already stays."""
         self.create_error_report_file(())
-        found: Noted = {"sum": hashlib.sha256(self._report_path.read_bytes()).hexdigest(), "key": self.error_file_s3_key}
+        found: Noted = {"sum": hashlib.sha256(self.error_report_path.read_bytes()).hexdigest(), "key": self.error_file_s3_key}
         if self._book is not None and self._book.steps.get("report") == found:
             return self.error_file_s3_key
         metadata = metadata_of(self._run, self._stored, job=self._job, found=self._counts)
         self._buckets.upload(
-            self._report_path, self.bucket_name, self.error_file_s3_key, content_type=CONTENT_TYPE, metadata=metadata
+            self.error_report_path, self.bucket_name, self.error_file_s3_key, content_type=CONTENT_TYPE, metadata=metadata
         )
         if self._book is not None:
             self._book.note("report", found)
@@ -263,8 +266,10 @@ class Orchestrator:
         return self._run[: names.MARK_DIGITS]
 
     @property
-    def _report_path(self) -> Path:
-        return self._spool.file(names.LOCAL_REPORT)
+    def _landed_at(self) -> str:
+        """The same for every delivery of one file."""
+        moment = self._stored.modified or self._where.at or datetime.fromtimestamp(0, UTC)
+        return moment.astimezone(UTC).strftime(_STAMP)
 
     @property
     def _counts(self) -> Noted:

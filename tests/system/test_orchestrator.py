@@ -20,6 +20,7 @@ from halocline.errors import Changed, FixConfig, HaloclineError, NotFound
 from halocline.landed import Landed
 from halocline.ledger import SqliteLedger
 from halocline.orchestrator import Orchestrator
+from halocline.s3_files import upload_file
 from halocline.sf_client import SfClient
 from tests.examples import in_turn
 from tests.system.file_world import EXECUTION, FileWorld, fetched, file_world
@@ -143,6 +144,44 @@ def test_the_names_that_are_given_are_taken(world: FileWorld) -> None:
     assert mine.error_file_s3_key.startswith("wrong/error-report-20260101T0000-")
     finished(world, mine)
     assert set(world.objects()) == {mine.archive_file_s3_key, mine.error_file_s3_key}
+
+
+def test_the_hooks_of_an_instant_are_the_constructors(world: FileWorld) -> None:
+    """It calls `set_timestamp`, so that a subclass may set what its `get_timestamp` gives, also from what was fetched."""
+
+    class Own(Mine):
+        def set_timestamp(self, timestamp: str | None = None) -> None:
+            self.instant = timestamp or f"T{len(self.downloaded_file.read_bytes())}"
+
+        def get_timestamp(self) -> str:
+            return self.instant
+
+    class Local(Mine):
+        def set_timestamp(self, timestamp: str | None = None) -> None:
+            super().set_timestamp(timestamp or "20260102T0304")
+
+    for kind, instant in ((Own, "T8"), (Local, "20260102T0304")):
+        world.drop("in/a/f.csv", b"the file")
+        mine = made(world, kind=kind)
+        assert mine.get_timestamp() == instant
+        assert mine.error_file_s3_key.startswith(f"errors/error-report-{instant}-")
+        assert mine.archive_file_s3_key.startswith(f"archive/in/a/f-{instant}-")
+        finished(world, mine)
+        assert {mine.archive_file_s3_key, mine.error_file_s3_key} <= set(world.objects())
+
+
+def test_a_report_may_be_uploaded_by_the_subclass(world: FileWorld) -> None:
+    """The local file is `error_report_path`, as in the older library."""
+
+    class Uploading(Mine):
+        def upload_error_report(self) -> str:
+            return upload_file(self.error_report_path, self.bucket_name, "elsewhere/report.csv")
+
+    world.drop("in/a/f.csv", b"x")
+    mine = made(world, kind=Uploading)
+    finished(world, mine, 2)
+    assert set(world.objects()) == {mine.archive_file_s3_key, "elsewhere/report.csv"}
+    assert [line["code"] for line in report_of(world, "elsewhere/report.csv")] == ["BAD"] * 2
 
 
 def test_an_end_without_a_batch_is_an_end(world: FileWorld) -> None:
