@@ -12,7 +12,7 @@ import sys
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -57,6 +57,11 @@ def _noted() -> None:
     raise error
 
 
+def _asked() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"SELECT {WORD}")
+
+
 _ERRORS: dict[str, Callable[[str], object]] = {
     "its text": lambda _: _raised(ValueError(f"cannot handle {WORD}")),
     "the whole body": lambda body: _raised(RuntimeError(body)),
@@ -68,7 +73,7 @@ _ERRORS: dict[str, Callable[[str], object]] = {
     "pydantic": lambda _: _Order.model_validate({"number": WORD}),
     "pydantic, a list": lambda _: TypeAdapter(list[int]).validate_python([WORD, WORD]),
     "JSON": lambda _: json.loads(f"[{WORD}"),
-    "a driver": lambda _: sqlite3.connect(":memory:").execute(f"SELECT {WORD}"),
+    "a driver": lambda _: _asked(),
     "arguments": lambda _: _raised(OSError(5, "cannot open", f"/data/{WORD}")),
 }
 

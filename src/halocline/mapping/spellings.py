@@ -11,6 +11,7 @@ Other values are turned as by `date_iso`, `datetime_iso` and `decimal`. What is 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -92,7 +93,9 @@ def _read_again(form: str, *, like: str) -> list[datetime]:
     Raises: ValueError for a form that strptime does not know: it would refuse every value.
     """
     try:
-        return [datetime.strptime(one.strftime(form), form) for one in _INSTANTS]  # noqa: DTZ007 - it is the form that is tried
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.13 warns of a day without its year
+            return [datetime.strptime(one.strftime(form), form) for one in _INSTANTS]  # noqa: DTZ007 - the form is tried
     except (ValueError, re.error) as error:  # the latter where a directive comes twice
         raise ValueError(f"{form!r} is no form that can be read ({error}), such as {like}") from error
 

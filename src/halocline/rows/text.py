@@ -17,6 +17,7 @@ from halocline.mapping.near import near
 
 _BOM = codecs.BOM_UTF8
 _UTF8 = {"utf-8", "utf-8-sig"}
+_NO_MARK = "Stream does not start with BOM"  # from Python 3.13 on a fault of the first byte, before a fault of no byte
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CHUNK_BYTES = 1 << 20
 _DAMAGED = (zlib.error, cast("type[Exception]", isal_zlib.error), igzip.BadGzipFile)  # isal's stubs call the second a value
@@ -107,6 +108,8 @@ def _first_wrong(file: io.BufferedReader, encoding: str) -> tuple[int, int, int]
         try:
             line += decoder.decode(data, final=not more).count("\n")
         except UnicodeDecodeError as error:
+            if error.reason == _NO_MARK:
+                return None
             before = error.object[: error.start]
             start = done - (len(error.object) - len(data))  # the decoder had held some bytes back
             with suppress(UnicodeError):  # idna knows no "replace"
