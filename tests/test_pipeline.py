@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 import socket
 import sqlite3
 import warnings
@@ -216,6 +217,22 @@ def result_of(error: BaseException) -> SyncResult:
     if isinstance(error, HaloclineError):
         assert error.facts["result"] is result
     return result
+
+
+def test_errors_and_results_come_back_from_a_worker_process(org: Org) -> None:
+    """With message, result and rows; only what sends again stays behind with its pipeline, and a copy says what to do instead."""
+    with pytest.raises(FixConfig, match="Did you mean Name") as told:
+        org.pipeline().sync([{"Nmae": "x"}])
+    there = pickle.loads(pickle.dumps(told.value))
+    assert (type(there), str(there)) == (FixConfig, str(told.value))
+    assert result_of(there).status is SyncStatus.FAILED
+    result = org.pipeline().sync([{"Name": "x"}, {"Phone": "1"}])
+    copied: SyncResult = pickle.loads(pickle.dumps(result))
+    assert (copied.salesforce_ids, copied.errors) == (result.salesforce_ids, result.errors)
+    assert (copied.status, copied.metadata, copied.failed_records) == (SyncStatus.PARTIAL, result.metadata, [{"Phone": "1"}])
+    with pytest.raises(FixConfig, match="failed_records"):
+        copied.retry()
+    assert result.retry().total_records == 1
 
 
 @pytest.mark.parametrize("mode", ["insert", "INSERT", SyncMode.INSERT])

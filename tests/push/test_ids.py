@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pyarrow as pa
 import pytest
 
@@ -26,3 +28,16 @@ def test_ids_come_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch, most
     assert held.in_order() == [f"a{row}" for row in range(6)]
     held.add(_batch([6]))
     assert held.in_order() == [f"a{row}" for row in range(7)]
+
+
+@pytest.mark.parametrize("most", [0, 2, 100])
+def test_ids_come_back_from_another_process(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """What was put aside comes along; both go on on their own."""
+    monkeypatch.setattr(ids, "IN_MEMORY_ROWS", most)
+    held = WrittenIds()
+    for rows in ([4, 5], [0], [3, 2, 1]):
+        held.add(_batch(rows))
+    there: WrittenIds = pickle.loads(pickle.dumps(held))
+    there.add(_batch([6]))
+    assert there.in_order() == [f"a{row}" for row in range(7)]
+    assert held.in_order() == [f"a{row}" for row in range(6)]

@@ -53,6 +53,10 @@ class WrittenIds:
             for batch in pa.Table.from_batches(batches).sort_by("row").to_batches():
                 yield from zip(batch.column("row").to_pylist(), batch.column("id").to_pylist(), strict=True)
 
+    def __getstate__(self) -> dict[str, object]:
+        # A copy for another process, which cannot have the file: it holds all ids itself.
+        return {"_held": [*self._aside(), *self._held], "_rows": self._rows, "_file": None}
+
     def _put_aside(self) -> None:
         """Append what is held to the file: one stream of Arrow for each time."""
         import pyarrow as pa

@@ -141,12 +141,16 @@ class SyncResult:
     def retry(self) -> SyncResult:
         """Send the failed records again, in the same way; the answer is a result of its own.
 
-        Raises: FixConfig for a result that no sync has made; else as the sync.
+        Raises: FixConfig for a result that no sync of this process has made; else as the sync.
         """
         if self.retrying is None:
             hint = "Pass result.failed_records to sync()."
             raise FixConfig("Trying failed records again", "nobody knows how they were sent", hint=hint)
         return self.retrying()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Results, and the errors that hold one, come back from worker processes; what sends again stays with its pipeline.
+        return {**self.__dict__, "retrying": None}
 
     def __repr__(self) -> str:
         counts = f"{self.success_count:,} of {self.total_records:,} written, {quantity(self.error_count, 'error')}"
