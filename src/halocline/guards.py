@@ -6,9 +6,23 @@ from halocline.connector import Plan, Target
 from halocline.errors import FixConfig, Refused, Stop
 from halocline.outcome import Counts
 from halocline.quantity import quantity
+from halocline.schema import Schema
 
+OWN_NAMES = "_halocline_"  # begin the columns that loads need beside those of the rows, while they stage and compare them
 SMALL_DELETE_ROWS = 1_000  # up to here no share of the table counts as a mass delete
 _LOOK = "Look whether the login may still see these records"
+
+
+def refuse_own_names(target: Target, schema: Schema) -> None:
+    """Hold the columns that are to be loaded against those that loads need for themselves, whatever the destination.
+
+    Raises: FixConfig when one of them is called as ours are.
+    """
+    ours = [column.name for column in schema if column.name.lower().startswith(OWN_NAMES)]
+    if ours:
+        cause = f"{', '.join(ours)}: names that begin with {OWN_NAMES} are kept for loads themselves"
+        hint = "Leave the column out (exclude), or read it under another name (rename, or a query)."
+        raise FixConfig(f"Planning a load into {target}", cause, hint=hint)
 
 
 def refuse_imbalance(target: Target, counts: Counts, *, staged: int) -> None:

@@ -36,7 +36,7 @@ from halocline.connector import (
 )
 from halocline.errors import HaloclineError, NotSupported, Stop
 from halocline.events import Committed, Noticed, PartStaged, Planned, RunFailed, RunFinished, RunStarted, Sink, silent
-from halocline.guards import refuse_rejections
+from halocline.guards import refuse_own_names, refuse_rejections
 from halocline.heartbeat import Turn, explained, held
 from halocline.outcome import Counts, Outcome
 from halocline.place import within
@@ -214,10 +214,12 @@ def survey_and_plan(flow: Flow) -> tuple[Survey, Plan]:
     """Look and decide, without reading a row or changing anything.
 
     A table that has lost a column since its last load is read for anew: else all its old rows would have nulls there.
+    Raises: FixConfig for a column that is called as those which loads need for themselves.
     """
     position = None if flow.fresh else flow.destination.position(flow.name, flow.target)
     survey = flow.source.survey(position)
     plan = flow.decide(survey, flow.destination.abilities)
+    refuse_own_names(flow.target, plan.schema)
     reason = lost_columns(flow, plan, fresh=survey.fresh) if position is not None else None
     if reason is not None:
         survey = replace(flow.source.survey(None), full_reason=reason)

@@ -16,7 +16,7 @@ import pytest
 from tests.connectors.postgres.server import Place
 
 from halocline.config import Settings
-from halocline.errors import SchemaConflict
+from halocline.errors import FixConfig, SchemaConflict
 from halocline.ledger import MemoryLedger
 from halocline.run import Run
 from halocline.tables import TableCopy, Tables
@@ -136,6 +136,25 @@ def test_a_number_of_more_digits_than_any_type_has_is_refused_with_the_way_out(
     assert to.execute("SELECT big FROM texts WHERE id = 3").fetchall() == [(beyond,)]
     app.close()
     to.close()
+
+
+@pytest.mark.parametrize("to", ["duckdb:///{}/lake.duckdb", "sqlite:///{}/lake.sqlite", "file://{}/lake", "postgresql"])
+@pytest.mark.parametrize("name", ["_halocline_key", "_Halocline_Delete"])
+def test_a_column_that_is_called_as_those_of_loads_is_refused(
+    to: str, name: str, place: Place, ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    """Whatever the destination, in any case, by the plan too, and before anything is written; under another name it goes."""
+    app, uri = duckdb.connect(), place.uri() if to == "postgresql" else to.format(tmp_path)
+    app.execute(f"CREATE TABLE t AS SELECT 1 AS id, 'x' AS {name}")
+    wanted = TableCopy("t", "public.made" if to == "postgresql" else "made", mode="merge", key="id")
+    for act in (Tables.plan, Tables.run):
+        with pytest.raises(FixConfig, match=f"Planning a load into .*{name}: names that begin with _halocline_ are kept"):
+            act(tables(app, uri, wanted, ledger=ledger, tmp_path=tmp_path))
+    other = TableCopy(query=f"SELECT id, {name} AS plain FROM t", to=str(wanted.target), mode="merge", key="id")
+    run = tables(app, uri, other, ledger=ledger, tmp_path=tmp_path).run()
+    assert run.counts is not None
+    assert run.counts.inserted == 1
+    app.close()
 
 
 def test_duckdb_goes_into_postgresql_and_back(world: Place, ledger: MemoryLedger, tmp_path: Path) -> None:
