@@ -27,6 +27,21 @@ as all numbers are with `--numbers double`. And Salesforce keeps no empty text: 
 Parquet files hold the Arrow type. CSV shows an example of how a value is spelled; JSON Lines spell it alike, with JSON's own
 escapes. A null is nothing at all in CSV (an empty text is `""`), and `null` in JSON Lines.
 """
+_REACH = """
+## How far days reach
+
+What a destination cannot hold exactly stops the load, with the column's name, before anything is written.
+
+| | days and instants, in years | `24:00:00` as a time |
+| --- | --- | --- |
+| DuckDB, Parquet | all | kept |
+| PostgreSQL | 1 to 32767 | kept |
+| SQLite, CSV, JSON Lines, and the folders of `partition_by` | 1 to 9999 | kept |
+| Snowflake | 1 to 9999 | refused |
+
+A table's copy as CSV (`csv`) has the years -32767 to 32767. As a source, PostgreSQL and SQLite give the years 1 to 9999, DuckDB
+all of them; days without end (`infinity`) have no form on the way from either.
+"""
 _EXAMPLES = {
     Kind.STRING: 'Ünïcode, "quoted"',
     Kind.JSON: '{"city":"Köln"}',
@@ -45,7 +60,7 @@ def type_map() -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in _rows()]
     left = [f"- `{told}`: {left_out({'type': told})}." for told in FIELD_TYPES if left_out({"type": told})]
-    parts = (_HEAD.strip(), "\n".join(lines), "Left out, with a note in the plan:", "\n".join(left))
+    parts = (_HEAD.strip(), "\n".join(lines), "Left out, with a note in the plan:", "\n".join(left), _REACH.strip())
     return "\n\n".join(parts) + "\n"
 
 

@@ -17,6 +17,7 @@ from pyarrow import csv as pa_csv
 from halocline.batch import Batch, Op, Position
 from halocline.coat import Coat
 from halocline.connector import Part, Plan, Source, Survey
+from halocline.moments import SPELLED, end_of_day, refuse_misfits, texts
 from halocline.schema import Schema
 from halocline.spool import Spool, arriving, storage
 
@@ -100,11 +101,17 @@ def write_names(names: Sequence[str], file: BinaryIO) -> None:
 
 
 def write_rows(rows: pa.RecordBatch, file: BinaryIO, *, of_bytes: Callable[[bytes], str] = _base64) -> None:
-    """The rows without their names; bytes as the text that `of_bytes` makes of them, everything else as it is."""
-    columns = [
-        pa.array([None if value is None else of_bytes(value) for value in column.to_pylist()], pa.string())
-        if pa.types.is_binary(column.type)
-        else column
-        for column in rows.columns
-    ]
+    """The rows without their names; bytes as the text that `of_bytes` makes of them, everything else as it is.
+
+    Raises: SchemaConflict for a day, an instant or a time that has no text.
+    """
+    refuse_misfits(rows, doing="Writing rows as CSV", years=SPELLED)
+    columns = [_plain(column, of_bytes) for column in rows.columns]
     pa_csv.write_csv(pa.RecordBatch.from_arrays(columns, names=rows.schema.names), file, _NO_HEADER)
+
+
+def _plain(column: pa.Array, of_bytes: Callable[[bytes], str]) -> pa.Array:
+    """The column, or texts in its place where Arrow's writer of CSV would not have its values."""
+    if pa.types.is_binary(column.type):
+        return pa.array([None if value is None else of_bytes(value) for value in column.to_pylist()], pa.string())
+    return texts(column) if pa.types.is_time(column.type) and end_of_day(column) is not None else column

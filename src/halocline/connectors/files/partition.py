@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from halocline.connectors.files.layout import step
 from halocline.errors import FixConfig
+from halocline.moments import refuse_misfits
 from halocline.schema import Column, Kind, Schema
 
 MOST = 2_000  # partitions of one commit; more make files so small that nobody wants to read them
@@ -19,6 +20,7 @@ _NULL = "__HIVE_DEFAULT_PARTITION__"  # Hive's folder of nulls, which readers of
 _BY_VALUE = {Kind.STRING, Kind.BOOLEAN, Kind.INTEGER, Kind.DATE}
 _FORMATS = {"year": "%Y", "month": "%Y-%m"}
 _DOING = "Reading partition_by"
+_HINT = "Partition by another column, or correct it at the source; nothing was published."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,12 @@ class Partition:
         return f"{self.column.name}_{self.unit}" if self.unit else self.column.name
 
     def steps(self, rows: pa.Table) -> pa.ChunkedArray:
-        """The folder of each row at this level."""
+        """The folder of each row at this level.
+
+        Raises: SchemaConflict for a day or an instant whose year is no name of a folder.
+        """
         values = rows.column(self.column.name)
+        refuse_misfits(rows.select([self.column.name]), doing="Writing the partitions", hint=_HINT)
         texts = pc.strftime(values, format=_FORMATS[self.unit]) if self.unit else pc.cast(values, pa.string())
         distinct = texts.unique()
         name = step(self.name, of="a partition")

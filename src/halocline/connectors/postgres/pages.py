@@ -17,6 +17,7 @@ from halocline.connectors.postgres.tables import Table, listed
 from halocline.csvcopy import write_rows
 from halocline.errors import SchemaConflict
 from halocline.exact_json import NoJSON, json_text, value_of
+from halocline.moments import OF_OUR_ERA, refuse_misfits
 from halocline.rows.scan import is_free_of
 from halocline.schema import Column, Kind, Schema
 
@@ -65,11 +66,13 @@ def csv_of(batches: Iterable[pa.RecordBatch], schema: Schema, *, doing: str, arr
 
     `arrays` are columns of JSON for arrays, with the table's type of each.
 
-    Raises: SchemaConflict where a column cannot be had without loss, or holds no array where one belongs.
+    Raises: SchemaConflict where a column cannot be had without loss, a day or an instant has no text, or no array is where one
+    belongs.
     """
     for rows in batches:
         for start in range(0, rows.num_rows, _SLICE_ROWS):
             fitting = fitted(rows.slice(start, _SLICE_ROWS), schema, doing=doing)
+            refuse_misfits(fitting, doing=doing, years=OF_OUR_ERA)  # with a sign, it would take the year for an offset
             for name, kind in arrays.items():
                 literals = _array_literals(fitting.column(name), f"the column {name}", kind=kind, doing=doing)
                 fitting = fitting.set_column(fitting.schema.get_field_index(name), name, literals)

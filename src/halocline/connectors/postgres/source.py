@@ -22,8 +22,8 @@ from halocline.standard_sql import quoted
 from halocline.wanted import Wanted, wanted
 
 _AS_TEXT = (
-    "A day before the year 1, or one without end (infinity), has no form here. Read it as text, by a query: SELECT day::text ...;"
-    " or leave out such rows (filter), or the column (exclude)."
+    "A day outside of the years 1 to 9999, or without end (infinity), has no form here. Read it as text, by a query: SELECT"
+    " day::text ...; or leave out such rows (filter), or the column (exclude)."
 )
 _PART_PAGES = 4_096  # of 8 KB: below, a second connection costs more than it brings
 _CURSORS = ("timestamp with time zone", NAIVE, "date")

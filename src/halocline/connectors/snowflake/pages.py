@@ -15,6 +15,7 @@ from isal import igzip
 from pyarrow import csv as pa_csv
 
 from halocline.batch import Raw, fitted
+from halocline.moments import refuse_misfits
 from halocline.rows.scan import is_free_of
 from halocline.schema import Column, Kind, Schema
 
@@ -52,13 +53,15 @@ def gzipped(raw: Raw, file: Path) -> int:
 def written(batches: Iterable[pa.RecordBatch], schema: Schema, *, file: Path, doing: str) -> int:
     """Write the columns of `schema` as gzipped CSV without a header line, and return how many rows it has.
 
-    Raises: SchemaConflict where a column cannot be had without loss.
+    Raises: SchemaConflict where a column cannot be had without loss, or holds 24:00:00, or a year outside of 1 to 9999.
+    Source: "Date & time data types", https://docs.snowflake.com/en/sql-reference/data-types-datetime (unverified).
     """
     count = 0
     with igzip.open(file, "wb", compresslevel=GZIP_LEVEL) as packed:  # type: ignore[no-untyped-call]  # isal's own types
         for rows in batches:
             for start in range(0, rows.num_rows, _SLICE_ROWS):
                 piece = fitted(rows.slice(start, _SLICE_ROWS), schema, doing=doing)
+                refuse_misfits(piece, doing=doing, midnight=False)
                 pa_csv.write_csv(_spelled(piece), packed, _NO_HEADER)
                 count += piece.num_rows
     return count

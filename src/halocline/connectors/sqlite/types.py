@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halocline.errors import SchemaConflict
+from halocline.moments import DAY_US, is_end_of_day, misfit, texts
 from halocline.schema import Column, Kind
 
 _SQL_TYPES = {
@@ -36,8 +37,7 @@ _KINDS = {told: kind for kind, told in _SQL_TYPES.items()} | {
 }
 _DECIMAL = re.compile(r"DECIMAL TEXT\((\d+),\s*(\d+)\)")
 _KEPT_AS_TEXT = ("CHAR", "CLOB", "TEXT")
-# `datetime` ends with the year 9999, and with it SQLite's functions for dates.
-_FIRST, _LAST = -62_135_596_800, 253_402_300_800  # seconds since 1970
+_MOMENTS = (Kind.DATE, Kind.TIME, Kind.DATETIME)
 
 
 def sql_type(column: Column) -> str:
@@ -67,7 +67,8 @@ def holds(told: str, column: Column) -> bool:
 def values_of(values: pa.Array, column: Column) -> list[object]:
     """The values of a column as SQLite stores them.
 
-    Raises: SchemaConflict for a value that it cannot hold: NaN, and years before 1 or after 9999.
+    Raises: SchemaConflict for a value that it cannot hold: NaN, and what its functions for dates cannot read: years before 1 or
+    after 9999.
     """
     if column.kind is Kind.BOOLEAN:
         values = values.cast(pa.int8())
@@ -76,10 +77,10 @@ def values_of(values: pa.Array, column: Column) -> list[object]:
     elif column.kind is Kind.DOUBLE:
         if pc.any(pc.is_nan(values)).as_py():
             raise _unfit(column, "NaN, which would become null")
-    elif column.kind in _TEXTS:
-        if column.kind is not Kind.TIME:
-            _refuse_far_years(values, column)
-        return [None if value is None else _TEXTS[column.kind](value) for value in values.to_pylist()]
+    elif column.kind in _MOMENTS:
+        if beyond := misfit(values):
+            raise _unfit(column, beyond)
+        values = pc.replace_substring(texts(values), " ", "T") if column.kind is Kind.DATETIME else texts(values)
     found: list[object] = values.to_pylist()
     return found
 
@@ -105,12 +106,6 @@ def array_of(values: list[object], column: Column) -> pa.Array:
 _HINT = "Correct it at the source, or leave the column out; nothing was published."
 
 
-def _refuse_far_years(values: pa.Array, column: Column) -> None:
-    ends = pc.min_max(values.cast(pa.timestamp("s"), safe=False).cast(pa.int64())).as_py()
-    if ends["min"] is not None and (ends["min"] < _FIRST or ends["max"] >= _LAST):
-        raise _unfit(column, "a year outside of 1 to 9999")
-
-
 def _unfit(column: Column, what: str) -> SchemaConflict:
     cause = f"it holds {what}; the column is {column.source_type or sql_type(column)}"
     return SchemaConflict(f"Loading the column {column.name}", cause, hint=_HINT, column=column.name)
@@ -125,17 +120,6 @@ def _by_affinity(words: str) -> Kind:
     if "BLOB" in words:
         return Kind.BINARY
     return Kind.DOUBLE if any(word in words for word in ("REAL", "FLOA", "DOUB", "NUM", "DEC")) else Kind.STRING
-
-
-def _instant_text(value: datetime) -> str:
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-_TEXTS: dict[Kind, Callable[..., str]] = {
-    Kind.DATE: date.isoformat,
-    Kind.TIME: lambda value: value.isoformat(timespec="microseconds"),
-    Kind.DATETIME: _instant_text,
-}
 
 
 def _text(value: object) -> str:
@@ -168,6 +152,12 @@ def _bytes(value: object) -> bytes:
     return value.encode() if isinstance(value, str) else value
 
 
+def _time(value: object) -> time | int:
+    """The time of day; for the end of a day, which `time` cannot say, its microseconds."""
+    text = _text(value)
+    return DAY_US if is_end_of_day(text) else time.fromisoformat(text)
+
+
 def _instant(value: object) -> datetime:
     found = datetime.fromisoformat(_text(value))
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found
@@ -181,7 +171,7 @@ _READERS: dict[Kind, Callable[[object], object]] = {
     Kind.DOUBLE: _double,
     Kind.DECIMAL: lambda value: Decimal(_text(value)),
     Kind.DATE: lambda value: date.fromisoformat(_text(value)),
-    Kind.TIME: lambda value: time.fromisoformat(_text(value)),
+    Kind.TIME: _time,
     Kind.DATETIME: _instant,
     Kind.BINARY: _bytes,
 }
