@@ -15,6 +15,7 @@ from halocline import config, errors, events
 from halocline.cli.answer import EXIT_CODES
 from halocline.cli.verbs import program
 from halocline.compat.demand import settings as demand
+from halocline.compat.kinetic import auth as kinetic
 from halocline.consume.topics import event_settings
 from halocline.consume.watching import observer
 from halocline.flows.json_schema import json_schema
@@ -140,6 +141,7 @@ def _environment() -> list[str]:
         groups.append((name, _NOTES.get(name, ""), module.VARIABLES))
     groups.append(("Events", _NOTES["events"], event_settings.VARIABLES))
     groups.append(("halocline.compat.demand", _NOTES["demand"], demand.VARIABLES))
+    groups.append(("halocline.compat.kinetic", _NOTES["kinetic"], kinetic.VARIABLES))
     warned = "warns of a misspelt one, save those of `halocline.compat.demand`, whose names other programs have too."
     parts = [f"## Environment\n\nAn empty variable is one that is not set. `halocline check` {warned}"]
     for title, note, known in groups:
@@ -154,6 +156,7 @@ _NOTES = {
     "snowflake": "Each is also a part or an option of the URI, and what the URI says goes first: [Snowflake](../snowflake.md).",
     "events": "Read by `SQSClient` and `SNSClient` where their arguments do not say it: [handlers](../handlers.md).",
     "demand": "From the environment, else from `.env` in the current folder: [more](../coming-from-demand-pipeline.md).",
+    "kinetic": "Beside those of salesforce; its `from_env` reads `.env`, too: [more](../coming-from-kinetic-core.md).",
 }
 
 

@@ -64,14 +64,19 @@ class FieldMapper:
         """What is done for each target, in order."""
         return self._steps
 
-    def transform(self, source: Mapping[str, Any], *, skip_none: bool = True, strict: bool = False) -> Row:
+    def transform(self, source: Mapping[str, Any], skip_none: bool = True, strict: bool = False) -> Row:  # noqa: FBT001, FBT002 - the documented signature
         """One row mapped, dotted targets as nested dicts. By default nulls are left out; `skip_none=False` keeps them.
 
         Raises: RejectRecord for a function that raises, and in strict mode for a source field that is not there.
         """
         return nested(self._row(source, row=0, skip_none=skip_none, strict=strict))
 
-    def transform_batch(self, sources: Iterable[Mapping[str, Any]], *, skip_none: bool = True, strict: bool = False) -> list[Row]:
+    def transform_batch(
+        self,
+        sources: Iterable[Mapping[str, Any]],
+        skip_none: bool = True,  # noqa: FBT001, FBT002 - the documented signature
+        strict: bool = False,  # noqa: FBT001, FBT002 - the same
+    ) -> list[Row]:
         """All rows mapped as by `transform`, one for each source in order.
 
         Raises: RejectRecord for the first row that cannot be mapped, with its number; `each` goes on instead.

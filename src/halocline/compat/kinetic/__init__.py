@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from halocline import ConditionalFieldMapper, FieldMapper, JWTAuthenticator, OAuthAuthenticator
-from halocline.compat.kinetic.client import SalesforceClient, SalesforceSession
+from halocline import ConditionalFieldMapper, FieldMapper
+from halocline.compat.kinetic.auth import JWTAuthenticator, OAuthAuthenticator, SalesforceSession
+from halocline.compat.kinetic.client import SalesforceClient
 from halocline.pipeline import SyncMode, SyncPipeline, SyncResult, SyncStatus
 
 __all__ = [

@@ -7,52 +7,18 @@ of `halocline.errors` that holds Salesforce's code, message and fields.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from halocline import SalesforceClient as _Client
-from halocline import SessionAuthenticator
+from halocline.compat.kinetic.auth import SalesforceSession
 
 if TYPE_CHECKING:
-    from halocline.connectors.salesforce import Session
+    from halocline.connectors.salesforce import Authenticator, Session
     from halocline.outcome import RowResult
 
 __all__ = ["SalesforceClient", "SalesforceSession"]
 
-_VERSION = "v62.0"  # kinetic-core 2.1.1's default
-
-
-class _Login(Protocol):
-    def authenticate(self) -> Session: ...
-
-
-@dataclass
-class SalesforceSession:
-    """A session id as given, with the address it is good for; whoever takes a login takes it."""
-
-    instance_url: str
-    access_token: str = field(repr=False)
-    api_version: str = _VERSION
-    username: str | None = None
-    org_id: str | None = None
-
-    @property
-    def base_url(self) -> str:
-        """The address of the REST resources."""
-        return f"{self.instance_url.rstrip('/')}/services/data/{self.api_version}"
-
-    @property
-    def auth_header(self) -> dict[str, str]:
-        """The header that a call carries. It is a secret."""
-        return {"Authorization": f"Bearer {self.access_token}"}
-
-    def is_valid(self) -> bool:
-        """Whether both parts are there; nobody is asked."""
-        return bool(self.instance_url and self.access_token)
-
-    def authenticate(self) -> Session:
-        """See `halocline.connectors.salesforce.Authenticator`."""
-        return SessionAuthenticator(self.access_token, self.instance_url).authenticate()
+_Login: TypeAlias = "SalesforceSession | Session | Authenticator | Mapping[str, object]"
 
 
 class SalesforceClient(_Client):
@@ -61,10 +27,11 @@ class SalesforceClient(_Client):
     `session` is a SalesforceSession, or anything that ours takes. Its `api_version` is used where it has one.
     """
 
-    def __init__(self, session: Session | _Login | Mapping[str, object], logger_instance: object = None) -> None:  # noqa: ARG002 - documented; ours logs nothing
+    def __init__(self, session: _Login, logger_instance: object = None) -> None:  # noqa: ARG002 - documented; ours logs nothing
+        login: Any = session  # a SalesforceSession stands for a Session
         version = getattr(session, "api_version", None)
         options: dict[str, Any] = {"version": str(version).removeprefix("v")} if version else {}
-        super().__init__(session, **options)
+        super().__init__(login, **options)
 
     # The next ones differ from ours on purpose: mypy is right that one cannot stand in for the other.
 
@@ -72,9 +39,9 @@ class SalesforceClient(_Client):
         """All records at once."""
         return list(super().query(soql, include_deleted=include_deleted, **options))
 
-    def query_one(self, soql: str, **options: Any) -> dict[str, Any] | None:
+    def query_one(self, soql: str, include_deleted: bool = False) -> dict[str, Any] | None:
         """The first record, or None."""
-        return next(super().query(soql, **options), None)
+        return next(super().query(soql, include_deleted=include_deleted), None)
 
     def get(self, sobject: str, record_id: str, fields: list[str] | None = None) -> dict[str, Any]:
         """One record by its id."""
@@ -83,6 +50,10 @@ class SalesforceClient(_Client):
     def count(self, sobject: str, where: str | None = "", **options: Any) -> int:  # type: ignore[override]
         """How many records there are, or how many of them `where` holds for."""
         return super().count(sobject, where or None, **options)
+
+    def create(self, sobject: str, data: Mapping[str, Any]) -> str:
+        """The id of a new record. Raises: RejectRecord; RetryLater with `facts["in_doubt"]` when the answer was lost."""
+        return super().create(sobject, data)
 
     def update(self, sobject: str, record_id: str, data: Mapping[str, Any]) -> bool:  # type: ignore[override]
         """Change one record; True. Raises: RejectRecord; NotFound."""
