@@ -220,6 +220,18 @@ def open_query(
     raise _unknown("Opening the database", "how to query", session, function="open_query")
 
 
+def files_named(session: object, sql: str) -> list[str]:
+    """The texts in a query that may be paths, or patterns, of files of this machine; none where the database reads no such.
+
+    Raises: MissingExtra when its driver is not installed.
+    """
+    meant = resolved(session)
+    for name, module in _able_with("files_named", meant):
+        with _extra_of(name):
+            return list(module.files_named(meant, sql))
+    return []
+
+
 def open_results(session: object, schema: str, **options: object) -> ResultTables:
     """The tables of what became of pushed rows, in `schema` of the database behind a URI or a live connection.
 

@@ -59,18 +59,55 @@ def test_a_push_writes_no_file_twice_and_none_that_it_needs() -> None:
     refused(*words, "--errors-to", "o.csv", "--written-to", "./o.csv", says="it is the file of --errors-to too")
     refused(*words, "--map", "map.csv", "--errors-to", "map.csv", says="it is the mapping too")
     query = ("push", "SELECT * FROM 'leads.csv'", "--from", "duckdb:///lake.duckdb", *words[2:])
-    refused(*query, "--written-to", "leads.csv", says="the query names it")
+    refused(*query, "--written-to", "leads.csv", says="the query reads it")
     assert (Path("leads.csv").read_text(), Path("o.csv").exists()) == (LEADS, False)
 
 
-def test_a_file_that_a_query_only_seems_to_name_may_be_written() -> None:
-    """Its name as a part of another one is not its name; and nothing is lost where there is no file."""
+READS = (
+    "SELECT * FROM 'leads.csv'",
+    "SELECT * FROM leads.csv",
+    "SELECT * FROM read_csv('./Leads.CSV')",
+    "SELECT * FROM new JOIN read_csv(['new.csv', 'l*.csv'], delim = ';') ON true",
+    "WITH a AS (SELECT * FROM 'link.csv') SELECT (SELECT max(b) FROM a)",
+    "SELECT * FROM read_csv('leads' || '.csv') UNION SELECT * FROM '*.csv'",
+    "this is no query of leads.csv",
+)
+SEEMS = (
+    "SELECT * FROM 'new-leads.csv'",
+    "SELECT * FROM 'leads.csv2'",
+    "SELECT * FROM 'in/leads.csv'",
+    "SELECT 'leads.csv' AS source FROM new WHERE file IN ('leads.csv')",
+    'SELECT "leads.csv".* FROM new AS "leads.csv" -- not leads.csv',
+    'SELECT * FROM main."other.csv", lake.main."Other.csv"',
+    'WITH "leads.csv" AS (SELECT 1) SELECT * FROM "leads.csv"',
+)
+
+
+@pytest.mark.parametrize(("sql", "reads"), [*((sql, True) for sql in READS), *((sql, False) for sql in SEEMS)])
+def test_a_file_that_a_query_only_seems_to_name_may_be_written(sql: str, reads: bool) -> None:
+    """One that it reads may not, by whatever way; a table of that name, a text and a part of another name are no file."""
+    for name in ("leads.csv", "other.csv"):
+        Path(name).write_text(LEADS)
+    Path("link.csv").symlink_to("leads.csv")
+    Path("in").mkdir()
+    Path("in/leads.csv").write_text(LEADS)
+    with duckdb.connect("lake.duckdb") as lake:
+        lake.execute('CREATE TABLE new (file TEXT); CREATE VIEW "other.csv" AS FROM new')
+    files = {"--errors-to": Path("leads.csv"), "--written-to": Path("other.csv") if not reads else None}
+    if not reads:
+        keep_apart_from_query(files, sql, uri="duckdb:///lake.duckdb")
+        return
+    with pytest.raises(FixConfig, match="the query reads it"):
+        keep_apart_from_query(files, sql, uri="duckdb:///lake.duckdb")
+
+
+def test_a_database_that_reads_no_files_here_is_asked_anything() -> None:
+    """The file of a server's query is the server's; and nothing is lost where there is no file."""
     Path("leads.csv").write_text(LEADS)
-    for sql in ("SELECT * FROM 'new-leads.csv'", "SELECT * FROM 'leads.csv2'", "SELECT 'a.leads.csv'"):
-        keep_apart_from_query({"--errors-to": Path("leads.csv")}, sql)
-    keep_apart_from_query({"--errors-to": Path("gone.csv")}, "SELECT * FROM 'gone.csv'")
-    with pytest.raises(FixConfig, match="names it"):
-        keep_apart_from_query({"--errors-to": Path("leads.csv")}, "SELECT * FROM read_csv('in/Leads.CSV')")
+    keep_apart_from_query({"--errors-to": Path("leads.csv")}, "SELECT * FROM 'leads.csv'", uri="postgresql://host/db")
+    keep_apart_from_query({"--errors-to": Path("gone.csv")}, "SELECT * FROM 'gone.csv'", uri="duckdb:///lake.duckdb")
+    with pytest.raises(FixConfig, match="the query reads it"):  # nobody can say: there is no such database
+        keep_apart_from_query({"--errors-to": Path("leads.csv")}, "FROM 'leads.csv'", uri="duckdb:///gone.duckdb")
 
 
 def test_the_file_behind_standard_input_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:

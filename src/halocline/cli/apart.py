@@ -6,9 +6,14 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from glob import iglob
+from itertools import islice
 from pathlib import Path
 
+from halocline import registry
 from halocline.errors import FixConfig
+
+_MOST_FILES = 100_000  # that a pattern of a query is looked through
 
 
 def keep_apart(written: Mapping[str, Path | None], read: Mapping[str, Path | str | None]) -> None:
@@ -42,14 +47,24 @@ def keep_apart_from_stdin(written: Mapping[str, Path | None]) -> None:
             raise _refused(option, path, "standard input comes from it, and it would be lost")
 
 
-def keep_apart_from_query(written: Mapping[str, Path | None], sql: str) -> None:
-    """See that no file to be written is there and named in a query: some databases read files, `SELECT * FROM 'leads.csv'`.
+def keep_apart_from_query(written: Mapping[str, Path | None], sql: str, *, uri: str) -> None:
+    """See that no file to be written is one that a query reads: some databases read files, `SELECT * FROM 'leads.csv'`.
 
-    Raises: FixConfig.
+    Raises: FixConfig; as `registry.files_named`.
     """
-    for option, path in _there(written):
-        if re.search(rf"(?<![\w.-]){re.escape(path.name)}(?![\w-])", sql, re.IGNORECASE):
-            raise _refused(option, path, "the query names it, and it would be lost")
+    there = list(_there(written))
+    named = registry.files_named(uri, sql) if there else []
+    for option, path in there:
+        if any(_leads_to(text, path) for text in named):
+            raise _refused(option, path, "the query reads it, and it would be lost")
+
+
+def _leads_to(text: str, path: Path) -> bool:
+    """Whether a text is the path of a file, or a pattern that it fits; one that leads nowhere, whether it has the file's name."""
+    found = list(islice(iglob(text, recursive=True), _MOST_FILES))  # noqa: PTH207  # Path.glob takes none that begins at the root
+    if found:
+        return any(_is_same(path, Path(one)) for one in found)
+    return re.search(rf"(?<![\w.-]){re.escape(path.name)}(?![\w-])", text, re.IGNORECASE) is not None
 
 
 def _refused(option: str, path: Path, cause: str) -> FixConfig:

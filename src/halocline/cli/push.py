@@ -250,7 +250,7 @@ class _Files:
         read = {"the source": source.text if is_file else None, "the mapping": mapping, "the ledger": ledger}
         keep_apart(files, read)
         if source.uri is not None:
-            keep_apart_from_query(files, source.text)
+            keep_apart_from_query(files, source.text, uri=source.uri)
         elif not is_file:
             keep_apart_from_stdin(files)
 

@@ -13,18 +13,20 @@ from halocline.place import file_in, of_this_process
 
 if TYPE_CHECKING:
     from halocline.connectors.duckdb.destination import DuckDBDestination
+    from halocline.connectors.duckdb.files import files_named
     from halocline.connectors.duckdb.once import open_once
     from halocline.connectors.duckdb.query import open_query
     from halocline.connectors.duckdb.results import DuckDBResults
     from halocline.connectors.duckdb.source import Snapshot, open_source
     from halocline.spool import Spool
 
-_HOME = {"open_once": "once", "open_query": "query", "open_source": "source"}
+_HOME = {"files_named": "files", "open_once": "once", "open_query": "query", "open_source": "source"}
 
 __all__ = [
     "ABOUT",
     "accepts",
     "connect",
+    "files_named",
     "open_destination",
     "open_once",
     "open_query",
