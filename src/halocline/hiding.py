@@ -58,6 +58,11 @@ def visible(text: str) -> str:
     return text if text.isprintable() else _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def one_line(text: str) -> str:
+    """As `visible`, and line ends too: a name that holds one adds no line that nobody wrote."""
+    return visible(text).replace("\n", "\\n")
+
+
 def quiet(error: BaseException, secrets: Sequence[str] = ()) -> BaseException | None:
     """The error to raise another one from; None where it, or what it came from, tells a secret: a traceback would show it."""
     one: BaseException | None = error

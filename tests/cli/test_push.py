@@ -75,6 +75,18 @@ def test_a_push_without_trouble_is_one_line_and_leaves_no_folder(desk: PushDesk)
     assert document["run"] == desk.runs()[0]["run"]
 
 
+def test_a_name_with_a_line_end_forges_no_line(desk: PushDesk) -> None:
+    """Whoever names a file writes no line of what is printed: neither of the answer, nor of progress, nor of a dry run."""
+    source = desk.file("bad\nforged: 9 written.csv", 'Ext__c,Name\n"a\nforged",A\nb,\n')
+    for words in ((), ("--dry-run",), ("--json",)):
+        told = desk.push(source, *words)
+        lines = [*told.out.splitlines(), *told.err.splitlines()]
+        assert lines
+        assert [line for line in lines if line.startswith("forged")] == [], told
+    assert r"bad\nforged: 9 written.csv" in desk.push(source).out
+    assert r"bad\nforged: 9 written.csv" in desk.type("runs").out
+
+
 def test_folded_rows_are_counted(desk: PushDesk) -> None:
     """A key that comes twice is folded to its last row, and the sentence says so."""
     told = desk.push(desk.file("some.csv", "Ext__c,Name\na,old\nb,B\na,new\n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import inspect
 import io
@@ -19,16 +20,19 @@ from pkgutil import walk_packages
 from typing import Any
 
 import pytest
+import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 from tests.security.attacks import Attacks
 
 import halocline
+from halocline import cli
 from halocline.cli import answer
+from halocline.cli.progress import ProgressBar
 from halocline.consume.watching.logs import JsonLines, Logs
 from halocline.consume.watching.observer import Note, What
 from halocline.errors import Stop
+from halocline.events import Noticed, RunStarted
 from halocline.filejob import report as file_report
 from halocline.outcome import Rejection
 from halocline.queues import Delivery
@@ -85,13 +89,16 @@ def test_formulas_in_reports(attacks: Attacks, tmp_path: Path) -> None:
 _STEERING = (
     *("\x1b[2J", "\x1b]0;title\x07", "\x1b]8;;http://evil.example\x1b\\click\x1b]8;;\x1b\\", "\x9b31m", "\x07", "\x08" * 9, "\r"),
     *("\u202egnp.exe", "\u2066x\u2069", "\x00", "\x7f", "\x1b[8mhidden", "\x1bP+q544e\x1b\\", "\x0b", "\x0c", "\u2028", "\x85"),
+    *("\nAccount -> main.Account: the same", "\r\nforged", "\u2029forged"),
 )
+_WAYS = ("line", "table", "error", "usage", "step")
+_OWN = ("table", "Text.assemble(", "f'[bold]", 'f"[bold]')
 
 
 def test_terminals(attacks: Attacks, monkeypatch: pytest.MonkeyPatch) -> None:
     """No text of others' reaches a terminal as an order: neither in lines, nor in tables, nor in errors."""
     for steering in _STEERING:
-        for what in ("line", "table", "error"):
+        for what in _WAYS:
             stream = io.StringIO()
             kind = type(answer.out)
             console = kind(file=stream, force_terminal=False, width=200, highlight=False)
@@ -99,16 +106,34 @@ def test_terminals(attacks: Attacks, monkeypatch: pytest.MonkeyPatch) -> None:
             if what == "line":
                 console.print(f"a{steering}b", markup=False)
             elif what == "table":
-                table = Table("name")
-                table.add_row(Text(f"a{steering}b"))
+                table = Table("name", box=None, show_header=False)
+                table.add_row(answer.cell(f"a{steering}b"))
                 console.print(table)
-            else:
+            elif what == "error":
                 answer.say_error(Stop(f"Doing a{steering}b", "no\nFailed: forged"), as_json=False)
+            elif what == "usage":
+                with pytest.raises(typer.Exit):
+                    answer.refuse(f"a{steering}b")
+            else:
+                bar = ProgressBar(console)
+                bar.sink(RunStarted("run", "flow", f"a{steering}b", "Account"))
+                bar.sink(Noticed(f"a{steering}b"))
             told = stream.getvalue()
             attacks.blocked(f"{steering!r} in a {what}: {told!r}", all(char.isprintable() or char == "\n" for char in told))
-            if what == "error":
-                attacks.blocked(f"a second line: {told!r}", told.count("\n") == 1)
+            attacks.blocked(f"a line of theirs in a {what}: {told!r}", told.count("\n") == 1)
     assert isinstance(answer.out, Console)
+
+
+def test_what_is_printed_is_no_markup() -> None:
+    """A text that is put together says markup=False, by which a console of ours keeps it on one line; but for the demo's own."""
+    for path in sorted(Path(cli.__path__[0]).rglob("*.py")):
+        if path.name == "demo.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"out.print", "err.print"} and node.args:
+                (told,) = node.args
+                own = isinstance(told, ast.Constant) or ast.unparse(told).startswith(_OWN)
+                assert own or "markup=False" in map(ast.unparse, node.keywords), f"{path.name}, line {node.lineno}"
 
 
 def test_lines_of_logs(attacks: Attacks) -> None:

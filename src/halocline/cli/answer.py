@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -16,7 +16,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from halocline.errors import HaloclineError, NotFound, Stop
-from halocline.hiding import visible
+from halocline.hiding import one_line, visible
 from halocline.trace import places
 
 INTERRUPTED = 130
@@ -38,8 +38,14 @@ _WIDE = 200  # columns where nobody looks (a pipe, a file): a table is then neve
 class _Plainly(Console):
     """A console on which what others wrote, such as a row's text, moves no cursor and hides nothing: it is shown as Python would.
 
-    Source: CWE-150, "Improper Neutralization of Escape, Meta, or Control Sequences"; CVE-2021-42574 (marks of direction).
+    Source: CWE-150, "Improper Neutralization of Escape, Meta, or Control Sequences"; CWE-93, "Improper Neutralization of CRLF
+    Sequences"; CVE-2021-42574 (marks of direction).
     """
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """See Rich. A text without markup is one line, and a line end in it is shown too; of what is wider, say each line."""
+        plain = how.get("markup") is False
+        super().print(*(one_line(one) if plain and isinstance(one, str) else one for one in objects), **how)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """See Rich: the pieces of what is printed; its own control codes are pieces of another kind."""
@@ -63,6 +69,11 @@ def in_json(value: bool) -> bool:
     _IN_JSON.set(value)
     _NOTICES.set(())
     return value
+
+
+def cell(text: str) -> Text:
+    """What others wrote, for a cell of a table: on one line, and no markup."""
+    return Text(one_line(text))
 
 
 def warn(text: str) -> None:
@@ -138,7 +149,7 @@ def refuse(message: str) -> NoReturn:
     if answers_in_json():
         say_json({"success": False, "error": message, "kind": "Usage", "code": None, "exit_code": BAD_USE})
     else:
-        err.print(Text.assemble(("Usage:", "bold red"), " ", message))
+        err.print(Text.assemble(("Usage:", "bold red"), " ", one_line(message)))
     raise typer.Exit(BAD_USE)
 
 

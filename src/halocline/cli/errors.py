@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, out, refuse, told
+from halocline.cli.answer import cell, err, out, refuse, told
 from halocline.cli.apart import keep_apart
 from halocline.cli.left import standing
 from halocline.cli.system import the_rows
@@ -81,7 +81,6 @@ def _write(path: Path, write: Callable[[Path], int]) -> None:
 
 def _show(run: str, rejections: Iterable[Rejection], *, limit: int, ended: bool) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     found = list(rejections)
     if not found:
@@ -91,7 +90,7 @@ def _show(run: str, rejections: Iterable[Rejection], *, limit: int, ended: bool)
     table = Table("row", "code", "message", "fields", box=None, pad_edge=False)
     for one in found[:limit]:
         message = one.message if len(one.message) <= _SHOWN else f"{one.message[: _SHOWN - 3]}..."
-        table.add_row(str(one.row), *(Text(text) for text in (one.code, " ".join(message.split()), ", ".join(one.fields))))
+        table.add_row(str(one.row), *(cell(text) for text in (one.code, " ".join(message.split()), ", ".join(one.fields))))
     out.print(table)
     if len(found) > limit:
         out.print(f"... and more; `halocline errors {run[:8]} --csv FILE` writes them all.", markup=False)

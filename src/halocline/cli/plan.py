@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import out, refuse, say_error, say_json, told
+from halocline.cli.answer import cell, out, refuse, say_error, say_json, told
 from halocline.cli.jobs import Asked, tell_each
 from halocline.cli.previewed import show
 from halocline.cli.system import worst
@@ -192,13 +192,14 @@ def _show(survey: Survey, plan: Plan, target: str, *, flow: str) -> None:
         ("next position", str(plan.next_position.get("stamp") or "")),
     ):
         if value:
-            table.add_row(Text(name, "bold"), Text(value))
+            table.add_row(Text(name, "bold"), cell(value))
     out.print(table)
     out.print("[bold]because[/]")
     for reason in plan.reasons:
         out.print(f"  - {reason}", markup=False)
     out.print("[bold]query[/]")
-    out.print(f"  {_readable(plan.query)}", markup=False)
+    for line in _readable(plan.query).splitlines():
+        out.print(f"  {line}", markup=False)
 
 
 def _readable(query: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from halocline.cli.answer import out
+from halocline.cli.answer import cell, out
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def show(found: Preview) -> None:
 
     order, plan = found.order, found.plan
     what = f" of {order.sobject} with {quantity(found.total, 'row')} of {found.name}; nothing is sent"
-    out.print(Text.assemble((str(order.mode), "bold"), what))
+    out.print(Text.assemble((str(order.mode), "bold"), cell(what)))
     if plan is None:
         out.print("No row would be sent.")
     else:
         _show_plan(plan)
     if found.unchanged:
-        out.print(f"unchanged  {quantity(found.unchanged, 'row')}, not sent")
+        out.print(f"unchanged  {quantity(found.unchanged, 'row')}, not sent", markup=False)
     if found.mirror is not None:
         out.print(f"mirror     {_mirror(found.mirror)}", markup=False)
     if found.findings:
@@ -64,23 +64,21 @@ def _show_plan(plan: WritePlan) -> None:
 
 def _show_refused(rows: tuple[RowResult, ...]) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table("row", "code", "message", "fields", box=None, pad_edge=False)
     for one in rows:
-        table.add_row(str(one.row), *map(Text, (one.code, _short(one.message, 2 * _CELL), ", ".join(one.fields))))
+        table.add_row(str(one.row), *map(cell, (one.code, _short(one.message, 2 * _CELL), ", ".join(one.fields))))
     out.print(table)
 
 
 def _show_first(rows: Sequence[Mapping[str, JSON]]) -> None:
     from rich.table import Column, Table
-    from rich.text import Text
 
     names = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(*(Column(Text(name)) for name in names), box=None, pad_edge=False)
+    table = Table(*(Column(cell(name)) for name in names), box=None, pad_edge=False)
     for row in rows:
         table.add_row(
-            *(Text(_short("null" if row[name] is None else str(row[name]), _CELL)) if name in row else "" for name in names)
+            *(cell(_short("null" if row[name] is None else str(row[name]), _CELL)) if name in row else "" for name in names)
         )
     out.print(table)
 

@@ -26,6 +26,7 @@ from halocline.events import (
     Sink,
     Waiting,
 )
+from halocline.hiding import one_line
 from halocline.quantity import quantity
 
 _AND = ", "  # between the tables of one run
@@ -75,7 +76,7 @@ class ProgressBar:
         """Show one event."""
         match event:
             case RunStarted():
-                self._object = f"{event.object} -> {event.target}"
+                self._object = one_line(f"{event.object} -> {event.target}")  # a bar's words are no line that is printed
                 self._several = _AND in event.target
                 self._rows = self._job_rows = 0
                 self._began = time.monotonic()

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from halocline.cli import options
-from halocline.cli.answer import out, say_json, told
+from halocline.cli.answer import cell, out, say_json, told
 from halocline.cli.left import left_of
 from halocline.cli.prune import prune
 from halocline.cli.system import the_run
@@ -119,7 +119,6 @@ def _show_all(records: list[RunRecord], left: dict[str, Left], dead: Mapping[str
         out.print("No runs yet. `halocline sync` and `halocline push` make one, `halocline demo` makes eight.")
         return
     from rich.table import Table
-    from rich.text import Text
 
     headings = ("run", "flow", "state", "method", "started", "read", "changed", "refused", "calls")
     table = Table(*headings, *(("left",) if left else ()), box=None, pad_edge=False)
@@ -129,7 +128,7 @@ def _show_all(records: list[RunRecord], left: dict[str, Left], dead: Mapping[str
         numbers = [f"{number:,}" for number in (r.rows_read, r.counts.changed, refused, r.api_calls)]
         there = left.get(r.run)
         texts = (r.run[:8], r.flow, _state(r, there, heirs, dead), r.method or "", r.started[:19])
-        table.add_row(*map(Text, texts), *numbers, *(() if there is None else (there.count,)))
+        table.add_row(*map(cell, texts), *numbers, *(() if there is None else (there.count,)))
     out.print(table)
     if left:
         out.print(f"{quantity(len(left), 'run')} can be taken up: `halocline resume`", markup=False)
@@ -155,7 +154,8 @@ def _show_one(record: RunRecord, left: Left | None, *, heirs: dict[str, str], de
     for reason in plan.get("reasons", ()):  # type: ignore[attr-defined]  # JSON of our own making
         out.print(f"because    {reason}", markup=False)
     if "query" in plan:
-        out.print(f"query      {plan['query']}", markup=False)
+        for number, line in enumerate(str(plan["query"]).splitlines()):
+            out.print(f"{'' if number else 'query':<10} {line}", markup=False)
     _show_tables(record)
     _show_push(record)
 

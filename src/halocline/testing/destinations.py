@@ -577,10 +577,10 @@ class DestinationSuite:
             found = _sorted(bench.destination.rows(TARGET, self.plan(schema=wide), keys=[rows[0]["Id"]]), wide)
             assert {"Id": rows[0]["Id"], "At__c": rows[0]["At__c"], "New__c": None} in found
             assert _sorted(bench.destination.rows(TARGET, self.plan(), keys=["no such key"]), SCHEMA) in ([], bench.rows())
-            whole = Schema(
-                (*SCHEMA.select(["Id"]).columns, *(Column(f"W{n}", Kind.DECIMAL, precision=n) for n in (1, 18, 37))), SCHEMA.key
-            )
-            rows = [{"Id": sign} | {f"W{n}": Decimal(sign + "9" * n) for n in (1, 18, 37)} for sign in "+-"]
+            digits = {f"W{n}": n for n in (1, 18, 37)}
+            columns = (Column(name, Kind.DECIMAL, precision=n) for name, n in digits.items())
+            whole = Schema((*SCHEMA.select(["Id"]).columns, *columns), SCHEMA.key)
+            rows = [{"Id": sign} | {name: Decimal(sign + "9" * n) for name, n in digits.items()} for sign in "+-"]
             bench.load(batch(rows, schema=whole), schema=whole)
             assert _sorted(bench.destination.rows(TARGET, self.plan(schema=whole)), whole) == rows
 

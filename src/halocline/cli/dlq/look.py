@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from halocline.cli import options as shared
-from halocline.cli.answer import out, say_json, told
+from halocline.cli.answer import cell, out, say_json, told
 from halocline.cli.dlq import options
 from halocline.cli.dlq.counted import say_left, say_unseen
 from halocline.quantity import quantity
@@ -85,7 +85,6 @@ def _is(letter: Letter, begun: str) -> bool:
 
 def _show(place: Opened, found: list[Letter], *, most: int) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     name, folder = place.name, getattr(place.queue, "folder", None)
     if not found:
@@ -96,7 +95,7 @@ def _show(place: Opened, found: list[Letter], *, most: int) -> None:
     for one in found[:most]:
         reason = " ".join((one.delivery.failure or one.reason or "its queue's own policy").split())
         reason = reason if len(reason) <= _SHOWN else f"{reason[: _SHOWN - 3]}..."
-        table.add_row(*(Text(text) for text in (one.id, _when(one), one.source or "-", str(one.receives), reason)))
+        table.add_row(*(cell(text) for text in (one.id, _when(one), one.source or "-", str(one.receives), reason)))
     out.print(table)
     if len(found) > most:
         out.print(f"... and more; --limit shows so many, `halocline dlq export {name} FILE` writes them all.", markup=False)

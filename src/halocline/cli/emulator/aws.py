@@ -97,7 +97,8 @@ def _announce(url: str, variables: dict[str, str], *, as_json: bool) -> None:
     out.print("An AWS is listening. In another terminal:\n")
     for name, value in variables.items():
         out.print(f"  export {name}={shlex.quote(value)}", markup=False)
-    out.print('\nor eval "$(halocline emulator aws env)". Stop it with Ctrl-C.', markup=False)
+    out.print()
+    out.print('or eval "$(halocline emulator aws env)". Stop it with Ctrl-C.', markup=False)
 
 
 def _running(port: int | None) -> dict[str, str]:

@@ -169,4 +169,5 @@ def _tell(found: Imported, notes: list[str], folder: Path, *, as_json: bool) -> 
         out.print(f"They replace what the emulator brings along of: {', '.join(found.replaced)}", markup=False)
     for note in notes:
         out.print(f"Not taken over: {note}", markup=False)
-    out.print(f"\n  halocline emulator --schema {folder} --records 100", markup=False)
+    out.print()
+    out.print(f"  halocline emulator --schema {folder} --records 100", markup=False)

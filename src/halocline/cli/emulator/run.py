@@ -231,7 +231,7 @@ def _seed(running: Emulator, start: _Start) -> None:
     named = {name.lower() for name in start.counts}
     counts = {**{name: count for name, count in starting.items() if name.lower() not in named}, **start.counts}
     if counts:
-        err.print(f"Making {', '.join(f'{n:,} {name}' for name, n in counts.items())} ...")
+        err.print(f"Making {', '.join(f'{n:,} {name}' for name, n in counts.items())} ...", markup=False)
         running.seed(counts, number=start.number)
 
 

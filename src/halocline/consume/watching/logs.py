@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from halocline.consume.handling.masking import told
 from halocline.consume.watching.observer import Note, Snapshot, What
-from halocline.hiding import visible
+from halocline.hiding import one_line
 from halocline.queues import Delivery
 from halocline.trace import places
 
@@ -129,7 +129,7 @@ def _working(queue: str, delivery: Delivery) -> Iterator[None]:
 def _sentence(fields: dict[str, object]) -> str:
     rest = [f"{name}={_short(value)}" for name, value in fields.items() if name not in {"what", "queue"}]
     told = f"{fields['queue']}: {fields['what']} {' '.join(rest)}".rstrip()
-    return visible(told).replace("\n", "\\n")  # a key may hold a line that looks like another record
+    return one_line(told)  # a key may hold a line that looks like another record
 
 
 def _short(value: object) -> object:
