@@ -32,9 +32,7 @@ class Exporter:
         self.s3 = servers.beside("s3")
         self.bucket = servers.new_name("bucket")
         self.s3.create_bucket(Bucket=self.bucket)
-        desk.client.update_continuous_backups(
-            TableName=desk.table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-        )
+        self.keep()
         self.arn = desk.client.describe_table(TableName=desk.table)["Table"]["TableArn"]
         self.reached = self.now
 
@@ -47,6 +45,11 @@ class Exporter:
     def now(self) -> datetime:
         """The instant by the clock of AWS, a whole second."""
         return datetime.fromtimestamp(int(self.desk.fake.clock.now()), UTC)
+
+    def keep(self) -> None:
+        """Have DynamoDB keep what an export is made of."""
+        told = {"PointInTimeRecoveryEnabled": True}
+        self.desk.client.update_continuous_backups(TableName=self.desk.table, PointInTimeRecoverySpecification=told)
 
     def wait(self, minutes: float = 20) -> None:
         """Time passes."""
@@ -216,6 +219,35 @@ def test_exports_of_nothing_and_of_another_table_are_refused(desk: Desk) -> None
     desk.make([made(1)])
     with pytest.raises(FixConfig, match="is of another table"):
         desk.run(from_export=exports.place)
+
+
+def test_exports_of_an_earlier_table_of_the_name_are_left_out(desk: Desk) -> None:
+    """A table that was made anew is another one: its warehouse does not go back to what the one before was."""
+    desk.make([made(1), made(2)])
+    exports = Exporter(desk)
+    exports.full()
+    desk.run(from_export=exports.place)
+    desk.put(made(1, version=2))
+    exports.incremental()
+    desk.run(from_export=exports.place)
+    before = desk.rows()
+    told = desk.client.describe_table(TableName=desk.table)["Table"]
+    desk.client.delete_table(TableName=desk.table)
+    desk.client.create_table(
+        TableName=desk.table,
+        BillingMode="PAY_PER_REQUEST",
+        **{name: told[name] for name in ("KeySchema", "AttributeDefinitions")},
+    )
+    exports.keep()
+    desk.put(made(7))
+    with pytest.raises(FixConfig, match="2 exports are there, of an earlier table of this name"):
+        desk.run(from_export=exports.place)
+    assert desk.rows() == before
+    exports.full()
+    run = desk.run(from_export=exports.place)
+    assert run.plan is not None
+    assert "Left out: 2 exports of an earlier table of this name." in run.plan.reasons
+    assert versions(desk.rows()) == versions(desk.there()) == {("item-007", 7): 0}
 
 
 def test_builders_take_items_of_an_export_and_no_changes(desk: Desk) -> None:

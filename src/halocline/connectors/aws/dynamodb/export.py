@@ -54,7 +54,10 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """An export whose manifests fit together. `start` is None of a full one; it ends at (and without) `end`."""
+    """An export whose manifests fit together. `start` is None of a full one; it ends at (and without) `end`.
+
+    `table_id` tells the table from one that was made anew under its name (None: the manifest does not say it).
+    """
 
     arn: str
     table: str
@@ -63,6 +66,7 @@ class Export:
     end: datetime
     items: int
     files: tuple[DataFile, ...] = field(repr=False)
+    table_id: str | None = None
 
     @property
     def is_full(self) -> bool:
@@ -163,7 +167,14 @@ def _export(store: Store, bucket: str, key: str) -> Export:
         start = told.get("exportFromTime")
         end = _instant(told["exportTime"] if start is None else told["exportToTime"])
         made = Export(
-            told["exportArn"], told["tableArn"], bucket, None if start is None else _instant(start), end, told["itemCount"], files
+            told["exportArn"],
+            told["tableArn"],
+            bucket,
+            None if start is None else _instant(start),
+            end,
+            told["itemCount"],
+            files,
+            told.get("tableId"),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Stop(doing, f"its manifest cannot be read ({error!r})", hint="Export it anew.") from error

@@ -25,6 +25,7 @@ from halocline.connectors.aws.dynamodb.shape import Chosen, Shape
 from halocline.connectors.aws.dynamodb.tally import Tally
 from halocline.connectors.aws.dynamodb.wanted import Wanted
 from halocline.errors import FixConfig, SchemaConflict
+from halocline.quantity import quantity
 from halocline.spool import Spool, discard
 
 
@@ -72,10 +73,7 @@ class ExportSource:
         table = self._dynamodb.describe(self._wanted.table)
         exports = exports_below(self._buckets, self._place)
         self._calls += 2 + 4 * len(exports)
-        other = next((one for one in exports if one.table != table.arn), None)
-        if other is not None:
-            hint = "Name the prefix of this table's exports."
-            raise FixConfig(f"Reading exports of {table.name}", f"{other.arn} is of another table", hint=hint)
+        exports, notes = _own(exports, table)
         known = since is not None and since.get("id") == table.id and since.get("scope") == self._wanted.scope
         until = datetime.fromisoformat(str(since["until"])) if since is not None and known else None
         before = since if since is not None and known else {}
@@ -99,7 +97,7 @@ class ExportSource:
             next_position=self._position(seen, end),
             query=", ".join(one.arn for one in found),
             full_reason=reason,
-            notes=(f"{len(found)} of {len(exports)} exports below {self._place} are read.",),
+            notes=(f"{len(found)} of {len(exports)} exports below {self._place} are read.", *notes),
         )
 
     def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:  # noqa: ARG002 - the contract's
@@ -273,3 +271,20 @@ class ExportSource:
         with engine.threads() as executor:
             for _ in engine.each(executor, parts, work=work):
                 pass
+
+
+def _own(exports: list[Export], table: Table) -> tuple[list[Export], list[str]]:
+    """The exports of this very table, and what is told of the others: a table that is made anew has its name from the one before.
+
+    Raises: FixConfig where one is of a table of another name, or none is of this one.
+    """
+    doing = f"Reading exports of {table.name}"
+    other = next((one for one in exports if one.table != table.arn), None)
+    if other is not None:
+        raise FixConfig(doing, f"{other.arn} is of another table", hint="Name the prefix of this table's exports.")
+    own = [one for one in exports if one.table_id in (None, table.id)]
+    if not own:
+        cause = f"{quantity(len(exports), 'export is')} there, of an earlier table of this name"
+        raise FixConfig(doing, cause, hint="Export the table that there is now, or name the prefix of its exports.")
+    left = len(exports) - len(own)
+    return own, [f"Left out: {quantity(left, 'export')} of an earlier table of this name."] if left else []
