@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,20 @@ def test_logs_are_children(here: Here) -> None:
     found = [tuple(row[name] for name in columns) for row in here.of("IntegrationLog__c", ", ".join(columns))]
     mine = client.execution_object_id
     assert sorted(found) == [(mine, "Another", "INFO", None, None), (mine, "Some message", "WARNING", 404, "001")]
+
+
+def test_a_level_of_a_log_goes_by_its_name_too(here: Here) -> None:
+    """In any case; another is told with those that there are, and a member of one's own enumeration says what it says."""
+
+    class OfTheOrg(Enum):
+        FATAL = "Fatal"
+
+    client = here.made()
+    for level in ("ERROR", "warning", OfTheOrg.FATAL):
+        client.log("x", level)  # type: ignore[arg-type]  # another enumeration is what is tested
+    with pytest.raises(FixConfig, match=r"there is no level 'grave'.* ERROR, WARNING, INFO, DEBUG"):
+        client.log("x", "grave")
+    assert sorted(row["LogLevel__c"] for row in here.of("IntegrationLog__c", "LogLevel__c")) == ["ERROR", "Fatal", "WARNING"]
 
 
 def test_a_missing_integration_is_told_or_made(here: Here) -> None:

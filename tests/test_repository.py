@@ -369,7 +369,7 @@ DOCUMENTED = {
     *{"download_file", "upload_file", "move_file", "timestamp_s3_key", "build_archive_s3_key", "cache_data_in_s3"},
     *{"pull_cached_data_from_s3", "sync_sobject_intelligent", "sync_sobject", "verify", "upsert", "insert", "delete"},
     *{"log_batch", "parse_sfdc_results", "hard_delete", "submit_dml", "restful", "apexecute", "toolingexecute"},
-    *{"transform", "transform_batch"},
+    *{"transform", "transform_batch", "receive_messages", "from_name"},
 }
 PYTHONS_OWN = {"__exit__", "__aexit__", "__setitem__", "__call__", "find_spec"}
 SENTENCES = {

@@ -12,6 +12,7 @@ import pytest
 
 from halocline import registry
 from halocline.buckets import Buckets
+from halocline.compat.kicksaw import step_function_helpers
 from halocline.compat.kicksaw.s3_helpers import build_date_divided_s3_prefix, parse_kinesis_record, parse_s3_event_record
 from halocline.config import Settings
 from halocline.consume.aws.s3_events import Handling, S3Events
@@ -381,6 +382,17 @@ def test_a_payload_comes_back_as_it_was(name: str, data: Any) -> None:
     assert pull_cached_data_from_s3(name, "my.json", delete=True) == data
     with pytest.raises(NotFound, match="delete=True has taken it"):
         pull_cached_data_from_s3(name, "my.json")
+
+
+def test_a_payload_goes_by_the_older_names_too(name: str) -> None:
+    """There the bucket is `bucket`, and a key may be a Path."""
+    key = step_function_helpers.cache_data_in_s3([1], bucket=name, s3_key=Path("x/y.json"))
+    assert key == "x/y.json"
+    assert step_function_helpers.pull_cached_data_from_s3(bucket=name, s3_key=Path("x/y.json"), delete=True) == [1]
+    with pytest.raises(NotFound, match=r"x/y\.json"):
+        pull_cached_data_from_s3(name, Path("x/y.json"))
+    fresh = step_function_helpers.cache_data_in_s3([2], name)
+    assert step_function_helpers.pull_cached_data_from_s3(name, fresh) == [2]
 
 
 def test_what_is_no_json_is_told(name: str, store: Buckets) -> None:

@@ -118,14 +118,17 @@ class Execution:
     def log(
         self,
         message: str,
-        level: LogLevel = LogLevel.INFO,
+        level: LogLevel | str = LogLevel.INFO,
         *,
         status_code: int | None = None,
         associated_entity: str | None = None,
     ) -> str:
-        """Record a message as a child of the execution; its id."""
-        known = self._names
-        record: dict[str, Any] = {known.log_execution: self.id, known.log_message: message, known.log_level: level.value}
+        """Record a message as a child of the execution; its id. A level may be said by its name.
+
+        Raises: FixConfig for a name that no level has.
+        """
+        known, grave = self._names, _level(level)
+        record: dict[str, Any] = {known.log_execution: self.id, known.log_message: message, known.log_level: grave}
         if status_code is not None:
             record[known.status_code] = status_code
         if associated_entity is not None:
@@ -222,6 +225,17 @@ def _integration(sf: SfClient, name: str, *, names: ExecutionNames, create: bool
 def _object(sf: SfClient, name: str) -> SfType:
     found: SfType = getattr(sf, name)
     return found
+
+
+def _level(level: Enum | str) -> object:
+    """What the record says; members of another enumeration are their own value, for an org may have more levels."""
+    if isinstance(level, Enum):
+        return level.value
+    try:
+        return LogLevel(str(level).upper()).value
+    except ValueError:
+        hint = f"There are {', '.join(one.value for one in LogLevel)}."
+        raise FixConfig("Recording a log", f"there is no level {level!r}", hint=hint) from None
 
 
 def _json(value: object) -> str:

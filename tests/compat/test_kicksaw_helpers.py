@@ -77,11 +77,18 @@ def test_instants_are_as_they_were() -> None:
         ("acme.com:80/a", {}, "acme.com"),
         ("https://www.acme.com", {"remove_www": False}, "www.acme.com"),
         ("https://shop.eu.acme.com", {"remove_subdomains": True}, "acme.com"),
-        ("", {}, ""),
+        ("www.acme.com", {}, "acme.com"),
+        ("https://acme.com.", {}, None),
+        ("https://.acme.com", {}, None),
+        ("https://localhost/a.b", {}, None),
+        ("acme", {}, None),
+        ("https://", {}, None),
+        ("", {}, None),
+        (None, {"remove_subdomains": True}, None),
     ],
 )
-def test_a_domain_is_the_host(url: str, options: dict[str, Any], expected: str) -> None:
-    """Without what is around it, and with as much of it as was asked for."""
+def test_a_domain_is_the_host(url: str | None, options: dict[str, Any], expected: str | None) -> None:
+    """Without what is around it, and with as much of it as was asked for; None where there is none."""
     assert extract_domain(url, **options) == expected
 
 

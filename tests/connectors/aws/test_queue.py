@@ -111,6 +111,26 @@ def test_one_message_there_and_back(queue: SQSQueue[Job]) -> None:
     assert queue.receive_message(0) == (None, None)
 
 
+def test_the_handle_of_no_message_is_told(queue: SQSQueue[Job], aws_now: FakeAWS) -> None:
+    """What `receive_message` gives of an empty queue: the error says so, and nothing else is deleted."""
+    queue.send_message(Job(1))
+    handle, _ = queue.receive_message(0)
+    nothing, _ = queue.receive_message(0)
+    for deed in (queue.delete_messages, queue.hand_back, lambda handles: queue.extend(handles, 5)):
+        with pytest.raises(FixConfig, match="None is no handle"):
+            deed([handle, nothing])  # type: ignore[list-item]  # what is tested
+    with pytest.raises(FixConfig, match=f"Deleting from the queue {queue.name}: None is no handle"):
+        queue.delete_message(nothing)  # type: ignore[arg-type]  # likewise
+    assert len(aws_now.messages(queue.name)) == 1
+
+
+def test_polls_may_be_asked_for_by_position(queue: SQSQueue[Job]) -> None:
+    """As kicksaw-integration-utils has it: how many, how long a poll, how many more; and the account of a queue."""
+    queue.send_messages(jobs(3))
+    same: SQSQueue[Job] = SQSQueue.from_name(queue.name, Job, None)
+    assert len(same.receive_messages(3, 0, 2)[0]) == 3
+
+
 @pytest.mark.parametrize("asked", [1, 3, 10, 15, 25, 40])
 def test_never_more_than_asked(queue: SQSQueue[Job], asked: int) -> None:
     """As many as there are, and no more than asked for; the others stay in the queue."""

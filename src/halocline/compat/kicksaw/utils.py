@@ -52,8 +52,14 @@ def unix_timestamp_in_future(hours: float) -> int:
     return int((datetime.now(UTC) + timedelta(hours=hours)).timestamp())
 
 
-def extract_domain(url: str, remove_subdomains: bool = False, remove_www: bool = True) -> str:
-    """The host of an address; `remove_subdomains` leaves its last two names, which is wrong for `.co.uk` and the like."""
-    host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
+def extract_domain(url: str | None, remove_subdomains: bool = False, remove_www: bool = True) -> str | None:
+    """The host of an address, also of one without `https://`; None where there is no address, or no dot within its host.
+
+    `remove_subdomains` leaves its last two names, which is wrong for `.co.uk` and the like.
+    """
+    address = url or ""
+    host = urlsplit(address if "://" in address else f"//{address}").hostname or ""
     host = host.removeprefix("www.") if remove_www else host
+    if "." not in host.strip(".") or host != host.strip("."):
+        return None
     return ".".join(host.split(".")[-2:]) if remove_subdomains else host

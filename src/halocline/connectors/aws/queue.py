@@ -86,8 +86,8 @@ class SQSQueue(Generic[Model]):
         cls,
         name: str,
         message_model: type[_Named],
-        *,
         account_id: str | None = None,
+        *,
         group: str | Callable[[_Named], str] | None = None,
         dedupe: Callable[[_Named], str] | None = None,
         offload: Offload | str | None = None,
@@ -171,8 +171,8 @@ class SQSQueue(Generic[Model]):
         self,
         max_messages: int = 10_000,
         wait_time_seconds: int = _POLL_S,
-        *,
         max_poll_attempts: int = 0,
+        *,
         visibility_timeout: int | None = None,
     ) -> tuple[list[str], list[Model | Invalid]]:
         """At most `max_messages` messages, and as many handles: `handles[i]` is the one to delete `messages[i]` with.
@@ -192,15 +192,23 @@ class SQSQueue(Generic[Model]):
 
     def delete_messages(self, handles: Sequence[str]) -> list[Reply]:
         """Delete messages that were dealt with, and return for each whether it is gone."""
-        return self.queue.delete(handles)
+        return self.queue.delete(self._handles(handles, "Deleting from"))
 
     def extend(self, handles: Sequence[str], seconds: int) -> list[Reply]:
         """Hide messages from now on for so long (0 to 43,200), because there is more to do."""
-        return self.queue.extend(handles, seconds)
+        return self.queue.extend(self._handles(handles, "Changing visibility in"), seconds)
 
     def hand_back(self, handles: Sequence[str]) -> list[Reply]:
         """Let messages be handed out again at once."""
-        return self.queue.hand_back(handles)
+        return self.queue.hand_back(self._handles(handles, "Changing visibility in"))
+
+    def _handles(self, handles: Sequence[str], doing: str) -> list[str]:
+        """Raises: FixConfig for what is no text, before anything is done with the others."""
+        given: list[object] = list(handles)
+        if wrong := [one for one in given if not isinstance(one, str)]:
+            hint = "Where no message came receive_message gives None in the handle's place: look at it first."
+            raise FixConfig(f"{doing} the queue {self.name}", f"{wrong[0]!r} is no handle", hint=hint)
+        return [*handles]
 
     def _message(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import UTC, datetime
+from pathlib import PurePath
 
 from halocline import registry
 from halocline.buckets import Buckets
@@ -20,7 +21,7 @@ _JSON = "application/json"
 def cache_data_in_s3(
     data: object,
     bucket_name: str,
-    s3_key: str | None = None,
+    s3_key: PurePath | str | None = None,
     *,
     buckets: Buckets | None = None,
 ) -> str:
@@ -28,7 +29,7 @@ def cache_data_in_s3(
 
     Raises: FixConfig for what JSON cannot hold; what the bucket raises.
     """
-    key = s3_key or f"data-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex}.json"
+    key = _text(s3_key or "") or f"data-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex}.json"
     doing = f"Keeping a payload as s3://{bucket_name}/{key}"
     try:
         body = json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
@@ -42,7 +43,7 @@ def cache_data_in_s3(
 
 def pull_cached_data_from_s3(
     bucket_name: str,
-    s3_key: str,
+    s3_key: PurePath | str,
     delete: bool = False,  # noqa: FBT001, FBT002 - the documented signature
     *,
     buckets: Buckets | None = None,
@@ -51,10 +52,10 @@ def pull_cached_data_from_s3(
 
     Raises: NotFound; FixConfig for an object that is no JSON; what the bucket raises.
     """
-    store = buckets or registry.open_buckets()
-    doing = f"Fetching the payload s3://{bucket_name}/{s3_key}"
+    store, key = buckets or registry.open_buckets(), _text(s3_key)
+    doing = f"Fetching the payload s3://{bucket_name}/{key}"
     try:
-        body = store.read(bucket_name, s3_key)
+        body = store.read(bucket_name, key)
     except NotFound as error:
         hint = "A step that ran before with delete=True has taken it."
         raise NotFound(doing, error.cause, hint=hint, code=error.code) from error
@@ -63,5 +64,9 @@ def pull_cached_data_from_s3(
     except ValueError as error:
         raise FixConfig(doing, f"it is no JSON ({error})") from error
     if delete:
-        store.delete(bucket_name, s3_key)
+        store.delete(bucket_name, key)
     return data
+
+
+def _text(s3_key: PurePath | str) -> str:
+    return s3_key if isinstance(s3_key, str) else s3_key.as_posix()

@@ -103,9 +103,13 @@ class KicksawSalesforce(SfClient):
         self._execution.update_payload(payload)
 
     def log(
-        self, log: str, level: LogLevel = LogLevel.INFO, status_code: int | None = None, associated_entity: str | None = None
+        self,
+        log: str,
+        level: LogLevel | str = LogLevel.INFO,
+        status_code: int | None = None,
+        associated_entity: str | None = None,
     ) -> None:
-        """Record a message below the execution."""
+        """Record a message below the execution. Raises: FixConfig for the name of no level."""
         self._execution.log(log, level, status_code=status_code, associated_entity=associated_entity)
 
     def handle_exception(self, message: str) -> None:
