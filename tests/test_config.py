@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from halocline import registry
 from halocline.config import Settings, secret
 from halocline.errors import FixConfig
 
@@ -27,6 +28,30 @@ def test_the_ledger_may_lie_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "uri").chmod(0o600)
     assert Settings.from_env({**env, "HALOCLINE_LEDGER": f"file:{tmp_path / 'uri'}"}).ledger == "postgresql://host/db"
     assert Settings.from_env({**env, "HALOCLINE_LEDGER": "/books/ledger.sqlite"}).ledger == Path("/books/ledger.sqlite")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"password": "hunter2"}',
+        ' {"password": "hunter2", "uri": "postgresql://db/w"}',
+        "host=db password=hunter2",
+        '["hunter2"]',
+    ],
+)
+def test_a_secret_of_several_keys_is_no_place_of_the_ledger(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused without being repeated; a file of such a name would tell the password to whoever lists the folder."""
+    monkeypatch.setenv("WAREHOUSE", text)
+    for given in ("env:WAREHOUSE", text):
+        with pytest.raises(FixConfig, match="aws-sm:NAME#KEY") as raised:
+            _ = Settings.from_env({"HALOCLINE_LEDGER": given}).ledger
+        assert "hunter2" not in str(raised.value)
+
+
+def test_what_stands_before_a_uri_is_shown_as_a_scheme_alone() -> None:
+    """In JSON it may be a password."""
+    assert registry.shown('{"password": "hunter2", "uri": "postgresql://db/w"}') == "a text that is no URI"
+    assert registry.shown("mysql://me:hunter2@db/w") == "mysql://"
 
 
 def test_a_reference_within_the_ledgers_uri_is_refused() -> None:

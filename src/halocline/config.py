@@ -16,6 +16,7 @@ from halocline.refresh import time_of
 
 LEASE_S = 60.0  # seconds without a sign of life after which a run counts as dead, where its process cannot be looked at
 _LONGEST_LEASE_S = 86_400.0
+_NO_PLACE = re.compile(r"\s*[{\[]|\s*(?:host|port|user|password|dbname)\s*=")  # a file of such a name would tell the password
 _REFERENCE_WITHIN = re.compile(r"://[^/@]*:(env|file|aws-sm):")
 
 
@@ -93,11 +94,17 @@ class Settings:
     def ledger(self) -> Path | str:
         """The ledger's file, or the URI of its database.
 
-        Raises: FixConfig when `ledger_at` refers to something that is not there, or holds a reference within a URI.
+        Raises: FixConfig when `ledger_at` refers to something that is not there, leads to neither, or holds a reference within a
+        URI.
         """
         if self.ledger_at is None:
             return self.home / "ledger.sqlite"
         place = secret(self.ledger_at)
+        if _NO_PLACE.match(place):
+            hint = "Of a secret with several keys name the one that holds the URI: aws-sm:NAME#KEY."
+            raise FixConfig(
+                "Reading HALOCLINE_LEDGER", "it leads to JSON or to single settings, not to a path or a URI", hint=hint
+            )
         if _REFERENCE_WITHIN.search(place):
             hint = "Put the whole URI where HALOCLINE_LEDGER=env:NAME leads; or leave its password out, and set PGPASSWORD."
             raise FixConfig(

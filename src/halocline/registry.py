@@ -35,6 +35,7 @@ _DEEPER = {"dynamodb": "aws.dynamodb"}  # connectors in the folder of another
 _TAKES_ROWS = ("salesforce",)
 _CLAIMED = {"redis": ("redis", "rediss", "valkey", "valkeys"), "aws": ("dynamodb",)}
 _SECRETS = {"aws-sm": "aws"}
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")  # what stands before :// in JSON may be a password; Source: RFC 3986, 3.1
 _PLAIN_PATH = re.compile(r"[\w./\\-]*")  # a forgotten scheme; a DSN with a password has blanks, = or @
 _EXTRA_OF_DRIVER = {
     "duckdb": "duckdb",
@@ -366,7 +367,7 @@ def shown(session: object) -> str:
     if not isinstance(session, str):
         return type(session).__name__
     scheme, separator, _ = session.partition("://")
-    if separator:
+    if separator and _SCHEME.fullmatch(scheme):
         return f"{scheme}://"
     scheme, separator, _ = session.partition(":")
     if separator and any(_able_with("accepts", session)):  # `file:folder`

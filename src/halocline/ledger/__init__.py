@@ -9,7 +9,7 @@ from halocline.ledger.ledger import Clock, Ending, Ledger, utc_now
 from halocline.ledger.memory import MemoryLedger
 from halocline.ledger.retention import DAILY_S, Pruned
 from halocline.ledger.sqlite import SqliteLedger
-from halocline.registry import missing_extra
+from halocline.registry import missing_extra, shown
 
 __all__ = ["Clock", "Ending", "Ledger", "MemoryLedger", "Pruned", "SqliteLedger", "open_ledger", "utc_now"]
 
@@ -38,7 +38,7 @@ def _opened(place: Path | str, clock: Clock | None) -> Ledger:
         return SqliteLedger(place, clock=clock or utc_now)
     if scheme.lower() not in {"postgres", "postgresql"}:
         hint = "Give HALOCLINE_LEDGER a file's path or postgresql://user:password@host/database."
-        raise FixConfig("Opening the ledger", f"there is none for {scheme}://", hint=hint)
+        raise FixConfig("Opening the ledger", f"there is none for {shown(str(place))}", hint=hint)
     try:
         from halocline.ledger.postgres import PostgresLedger
     except ModuleNotFoundError as error:
