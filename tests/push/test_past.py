@@ -282,9 +282,11 @@ def test_a_failed_run_is_taken_up_like_a_dead_one(tmp_path: Path) -> None:
     destination.failing = fail
     with pytest.raises(NetworkFailed, match="`halocline resume first`"):
         execute(Push(world.order, ListRows(FIRST), destination, "flow"), PushRun("first"), ledger=world.ledger, home=tmp_path)
-    heard = Heard()
-    assert world.resume(watch=heard).written == 5
+    before, heard = world.ledger.get("first").api_calls, Heard()
+    run = world.resume(watch=heard)
+    assert run.written == 5
     assert [told.again for told in heard.tolds] == [True, False, False]
+    assert (before, run.api_calls, world.ledger.get("first").api_calls) == (1, 2, 3)
 
 
 def test_an_upsert_is_not_taken_up_once_another_run_wrote(tmp_path: Path) -> None:

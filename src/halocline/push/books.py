@@ -30,7 +30,7 @@ class Books:
 
     `records` gives the source's rows by number; without it, results have none. `reopened`: the ledger may hold outcomes of this
     very run from before. `stops`: the push ends at the first error. Without a ledger nothing is durable: that is enough for a
-    look. `calls` counts the destination's.
+    look. `calls` counts the destination's from now on; `calls_before` were booked for the run before it was reopened.
     """
 
     run: PushRun
@@ -44,6 +44,7 @@ class Books:
     reopened: bool = False
     stops: bool = False
     calls: Callable[[], int] = lambda: 0
+    calls_before: int = 0
     _began_s: float = field(default_factory=time.monotonic)
 
     def hear(self, told: Told) -> None:
@@ -94,7 +95,7 @@ class Books:
                 method=None if run.plan is None else f"{run.plan.api}_{self.mode}",
                 rows_read=run.total,
                 counts=run.counts,
-                api_calls=run.api_calls,
+                api_calls=self.calls_before + run.api_calls,
                 error=error,
             )
 

@@ -138,6 +138,7 @@ def reopen(dead: Dead, *, ledger: Ledger, sink: Sink, watch: Watch = UNWATCHED) 
     marks = Marks.load(dead.folder.marks)
     stops = note.order.stop_on_error
     books = Books(run, note.order.mode, ledger, sink, marks=marks, watch=watch, reopened=True, stops=stops)
+    books.calls_before = ledger.get(dead.run).api_calls
     watch.begun(run.total)
     refused = (result_of(rejection) for rejection in ledger.each_rejection(dead.run) if rejection.part == STAGING)
     piece = 0
