@@ -6,6 +6,7 @@ import csv
 import json
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -37,6 +38,21 @@ def test_csv_has_our_columns_then_those_of_the_source_as_they_came_up(tmp_path: 
     assert head == ["run", "row", "code", "message", "fields", "key", "n", "extra", "ok"]
     assert first == [RUN, "3", "REQUIRED_FIELD_MISSING", "Required fields are missing: [Name]", "Name", "a", "-5", "", ""]
     assert second == [RUN, "0", "MAPPING_FAILED", "no", "A B", "", "", '{"x": [1]}', "true"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("name", ["e.csv", "e.jsonl"])
+def test_a_full_disk_under_a_named_file_is_told(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to try is about that file: no setting of ours moves it."""
+
+    @contextmanager
+    def full(_: Path) -> Iterator[Path]:
+        yield Path("/dev/full")
+
+    monkeypatch.setattr(report, "arriving", full)
+    with pytest.raises(StorageFailed, match="No space left on device") as told:
+        report.write(lambda: TWO, tmp_path / name, run=RUN)
+    assert str(told.value).endswith("Free some space, or write it to another disk.")
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from halocline.errors import StorageFailed
-from halocline.spool import SWEEP_AFTER_S, Spool, arriving, discard, storage, sweep
+from halocline.spool import IN_HOME, IN_SPOOL, SWEEP_AFTER_S, WHERE_NAMED, Spool, arriving, discard, storage, sweep
 
 
 def test_a_spool_is_a_folder_of_its_owner_alone(tmp_path: Path) -> None:
@@ -80,6 +80,15 @@ def test_a_failure_of_storage_is_told(code: int, hinted: bool) -> None:
         raise OSError(code, os.strerror(code))
     assert failure.value.facts["errno"] == code
     assert ("Free some space" in str(failure.value)) is hinted
+
+
+@pytest.mark.parametrize(
+    ("room", "says"), [(IN_SPOOL, "HALOCLINE_SPOOL"), (IN_HOME, "HALOCLINE_HOME"), (WHERE_NAMED, "write it to another disk")]
+)
+def test_a_full_disk_is_told_with_what_moves_the_file(room: str, says: str) -> None:
+    """Each place has a setting of its own, and a file that a user named has none."""
+    with pytest.raises(StorageFailed, match=f"Free some space, or .*{says}"), storage("Writing", hint="no", room=room):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_what_cannot_be_discarded_is_left_to_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING
 
 from halocline.errors import FixConfig
 from halocline.outcome import Rejection
-from halocline.spool import arriving, prove, storage
+from halocline.spool import WHERE_NAMED, arriving, prove, storage
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
@@ -223,7 +223,7 @@ def arriving_text(path: Path, *, encoding: str, what: str = "refused") -> Iterat
     Raises: StorageFailed.
     """
     with (
-        storage(f"Writing the {what} rows to {path}"),
+        storage(f"Writing the {what} rows to {path}", room=WHERE_NAMED),
         arriving(path) as half,
         half.open("w", encoding=encoding, errors="backslashreplace", newline="") as file,
     ):

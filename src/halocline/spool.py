@@ -18,6 +18,8 @@ from halocline.private import own_folder
 
 _NAME = "halocline-{}.spool"  # an ending of its own: a sweep must not take a demo, a ledger or an emulator for a spool
 SWEEP_AFTER_S = 2 * 86_400.0  # what put nothing aside for two days is dead; pages kept for a next run are fetched again then
+IN_SPOOL, IN_HOME = (f"point {name} at a larger disk" for name in ("HALOCLINE_SPOOL", "HALOCLINE_HOME"))
+WHERE_NAMED = "write it to another disk"
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -53,13 +55,16 @@ class Spool:
 
 
 @contextmanager
-def storage(doing: str, *, hint: str = "") -> Iterator[None]:
-    """Turn an OSError of local storage into StorageFailed, with what was being done, and what to try where space is not all."""
+def storage(doing: str, *, hint: str = "", room: str = IN_SPOOL) -> Iterator[None]:
+    """Turn an OSError of local storage into StorageFailed, with what was being done, and what to try where space is not all.
+
+    `room` is where there may be more space: another spool or home, or, for a file that a user has named, another disk.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in _OUT_OF_SPACE:
-            hint = "Free some space, or point HALOCLINE_SPOOL at a larger disk."
+            hint = f"Free some space, or {room}."
         raise StorageFailed(doing, error.strerror or str(error), hint=hint, errno=error.errno) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -12,11 +13,12 @@ import pytest
 from tests.connectors.postgres.server import Place, Server
 
 from halocline.claims import KEPT_S, Clock
-from halocline.errors import RetryLater, StorageFailed
+from halocline.errors import FixConfig, RetryLater, StorageFailed
 from halocline.idempotency import IdempotencyStore
 from halocline.ledger import database as database_module
 from halocline.ledger.claims_postgres import SWEPT_EVERY, PostgresStore
 from halocline.ledger.claims_sqlite import SqliteStore
+from halocline.ledger.database import LEDGER, STORE, gate
 from halocline.testing.idempotency import KEEP_S, LEASE_S, WORDS, IdempotencySuite, Seconds, hold, take
 
 
@@ -87,6 +89,23 @@ def test_a_file_that_is_locked_for_long_is_busy_not_broken(tmp_path: Path, monke
     other.close()
     assert store.done([(held, "hash")], keep_s=KEEP_S) == [True]
     store.close()
+
+
+def test_a_store_is_told_as_the_store_that_it_is(tmp_path: Path) -> None:
+    """Errors name the setting that moves it, which is not that of the ledger, whose tables it has."""
+    path = tmp_path / "claims.sqlite"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE theirs (a)")
+    with pytest.raises(FixConfig, match=r"Opening the store .*another program's.*Point `store` \(HALOCLINE_IDEMPOTENCY\)"):
+        SqliteStore(path)
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StorageFailed, match=r"Opening the store .*claims\.sqlite"):
+        SqliteStore(path)
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorname = "SQLITE_FULL"
+    for named, setting in ((STORE, "`store`"), (LEDGER, "HALOCLINE_HOME")):
+        with pytest.raises(StorageFailed, match=f"Free some space, or point {setting}"), gate("Opening it", named=named):
+            raise full
 
 
 def test_leases_end_by_the_servers_clock(database: Place) -> None:

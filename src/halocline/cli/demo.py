@@ -21,7 +21,7 @@ from rich.markup import escape
 from halocline.cli.answer import err, out, told
 from halocline.errors import Stop
 from halocline.quantity import quantity
-from halocline.spool import storage
+from halocline.spool import WHERE_NAMED, storage
 
 if TYPE_CHECKING:
     from halocline.cli.progress import ProgressBar
@@ -107,7 +107,7 @@ def _fresh(folder: Path) -> Path:
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise Stop("Making the demo folder", f"{folder} exists and is not a demo's", hint="Name another with --folder.")
     shutil.rmtree(folder, ignore_errors=True)
-    with storage(f"Making the demo folder {folder}", hint="Name another with --folder."):
+    with storage(f"Making the demo folder {folder}", hint="Name another with --folder.", room=WHERE_NAMED):
         folder.mkdir(parents=True)
         marker.touch()
     return folder.resolve() / "lake.duckdb"

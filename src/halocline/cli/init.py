@@ -41,7 +41,7 @@ def init(
     """Write a halocline.yaml to begin with, as the options say, or by asking; a commented sample where nobody can be asked."""
     from halocline.flows.draft import Draft, kind_of
     from halocline.flows.reading import place, understood
-    from halocline.spool import storage
+    from halocline.spool import WHERE_NAMED, storage
 
     path = place(config)
     if path.exists() and not force:
@@ -61,7 +61,7 @@ def init(
         else:
             text = files("halocline.flows").joinpath("sample.yaml").read_text(encoding="utf-8")
         ((flow, one),) = understood(text).flows.items()
-        with storage(f"Writing {path}"):
+        with storage(f"Writing {path}", room=WHERE_NAMED):
             path.write_text(text, encoding="utf-8")
     verb = "listen" if one.kind == "listen" else "run"
     out.print(f"{path} is written; `halocline check` tells what is missing, `halocline {verb} {flow}` does it.", markup=False)

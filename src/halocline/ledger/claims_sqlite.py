@@ -17,7 +17,7 @@ from halocline.claims import KEPT_S, Clock, Record, micros
 from halocline.errors import RetryLater, StorageFailed
 from halocline.idempotency import Entry
 from halocline.ledger import database
-from halocline.ledger.database import opened, queries, transaction
+from halocline.ledger.database import STORE, opened, queries, transaction
 from halocline.ledger.ledger import stamp
 
 SWEPT_EVERY = 200  # changes, until records that are over are deleted; a change adds some ten records at most
@@ -36,8 +36,8 @@ class SqliteStore(DecidingStore):
         self._clock = clock
         self._lock = threading.Lock()  # one connection for all threads: every write ends in an fsync anyway
         self._changes = 0
-        with _gate(f"Opening the ledger {self._path}"):
-            self._db = opened(self._path, now=stamp(datetime.fromtimestamp(clock(), UTC)))
+        with _gate(f"Opening the store {self._path}"):
+            self._db = opened(self._path, now=stamp(datetime.fromtimestamp(clock(), UTC)), named=STORE)
 
     def close(self) -> None:
         """See `IdempotencyStore.close`."""
@@ -82,7 +82,7 @@ class SqliteStore(DecidingStore):
 def _gate(doing: str) -> Iterator[None]:
     """The ledger's gate, for calls that are made again: what is only locked is free later."""
     try:
-        with database.gate(doing):
+        with database.gate(doing, named=STORE):
             yield
     except StorageFailed as error:
         if (error.code or "").startswith("SQLITE_BUSY"):

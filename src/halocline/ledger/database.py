@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from halocline.errors import FixConfig, StorageFailed
 from halocline.private import refuse_planted
@@ -20,7 +21,7 @@ from halocline.sql_transaction import in_transaction
 BUSY_S = 30.0  # seconds to wait for another process's write; ours take milliseconds each, so a longer wait means a stuck one
 _WAL_RETRY_S = 0.01  # its busy time-out does not cover the switch to WAL under another's write lock (measured, SQLite 3.40.1)
 _SIZES = ("page_count", "freelist_count", "page_size")
-_NO_ACCESS = "Give this user write access to the file and its folder, or point HALOCLINE_HOME elsewhere."
+_NO_ACCESS = "Give this user write access to the file and its folder, or point {setting} elsewhere."
 _DAMAGED = "Move the file away and run again: a new one is made. Positions that a destination holds are not lost."
 _HINTS = {
     "SQLITE_READONLY": _NO_ACCESS,
@@ -28,7 +29,7 @@ _HINTS = {
     "SQLITE_PERM": _NO_ACCESS,
     "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_NOTADB": _DAMAGED,
-    "SQLITE_FULL": "Free some space, or point HALOCLINE_HOME at a larger disk.",
+    "SQLITE_FULL": "Free some space, or point {setting} at a larger disk.",
     "SQLITE_IOERR": "Look at the disk: it is full or failing.",
     "SQLITE_BUSY": "Another process has been writing to it for long; look for one that hangs.",
 }
@@ -37,38 +38,50 @@ Migration = tuple[int, str, str]
 """The number, the name and the SQL text of one step."""
 
 
-def migrate(db: sqlite3.Connection, steps: Sequence[Migration], *, now: str) -> None:
+class Named(NamedTuple):
+    """What errors call the file, the setting that says where it is, and what that names."""
+
+    what: str
+    setting: str
+    kind: str
+
+
+LEDGER = Named("the ledger", "HALOCLINE_HOME", "folder")
+STORE = Named("the store", "`store` (HALOCLINE_IDEMPOTENCY)", "file")
+
+
+def migrate(db: sqlite3.Connection, steps: Sequence[Migration], *, now: str, named: Named = LEDGER) -> None:
     """Bring a ledger's file up to the last of `steps`, each step and the note that it ran in one transaction.
 
     Raises: FixConfig when the file holds something else than a ledger, or a later step than we know.
     """
-    if _applied(db) == steps[-1][0]:
+    if _applied(db, named) == steps[-1][0]:
         return
     for number, name, text in steps:
         with transaction(db):
-            done = _applied(db)  # asked inside the transaction: another process may have just done it
+            done = _applied(db, named)  # asked inside the transaction: another process may have just done it
             if done > steps[-1][0]:
-                raise _newer(db, done, steps[-1][0])
+                raise _newer(db, done, steps[-1][0], named=named)
             if done < number:
                 _run(db, text)
                 db.execute("INSERT INTO migrations (number, name, ran) VALUES (?, ?, ?)", (number, name, now))
 
 
-def _applied(db: sqlite3.Connection) -> int:
+def _applied(db: sqlite3.Connection, named: Named) -> int:
     """The number of the last step that ran on this file; 0 for an empty one."""
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
         return 0
     if "migrations" not in tables or "leases" not in tables:
-        hint = "Point HALOCLINE_HOME at a folder of its own."
-        raise FixConfig(f"Opening the ledger {_file(db)}", "the file is another program's database", hint=hint)
+        hint = f"Point {named.setting} at a {named.kind} of its own."
+        raise FixConfig(f"Opening {named.what} {_file(db)}", "the file is another program's database", hint=hint)
     return int(db.execute("SELECT max(number) FROM migrations").fetchone()[0])
 
 
-def _newer(db: sqlite3.Connection, found: int, known: int) -> FixConfig:
+def _newer(db: sqlite3.Connection, found: int, known: int, *, named: Named) -> FixConfig:
     cause = f"a newer Halocline wrote it (its version is {found}, this one knows {known})"
-    hint = "Upgrade Halocline here, or point HALOCLINE_HOME at another folder."
-    return FixConfig(f"Opening the ledger {_file(db)}", cause, hint=hint)
+    hint = f"Upgrade Halocline here, or point {named.setting} at another {named.kind}."
+    return FixConfig(f"Opening {named.what} {_file(db)}", cause, hint=hint)
 
 
 def _file(db: sqlite3.Connection) -> str:
@@ -101,12 +114,13 @@ def queries() -> Mapping[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def create(path: Path) -> None:
+def create(path: Path, *, named: Named = LEDGER) -> None:
     """Make the file, and its folder, for the owner alone; one that is there is closed to others.
 
     Raises: StorageFailed when it cannot be made; as `refuse_planted`.
     """
-    with storage(f"Making the ledger {path}", hint="Let HALOCLINE_HOME name a folder that you may write to."):
+    hint = f"Let {named.setting} name a {named.kind} that you may write to."
+    with storage(f"Making {named.what} {path}", hint=hint, room=f"point {named.setting} at a larger disk"):
         path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         refuse_planted(path)
         try:
@@ -116,15 +130,15 @@ def create(path: Path) -> None:
             return
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, named: Named = LEDGER) -> sqlite3.Connection:
     """A connection for any thread, in autocommit, on which a commit is on disk before it returns.
 
     Raises: FixConfig when the file is another program's, StorageFailed when its disk cannot carry WAL, sqlite3.Error.
     """
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
     try:
-        _applied(db)  # before anything is changed: the file may be another program's
-        _to_wal(db, deadline=time.monotonic() + BUSY_S)
+        _applied(db, named)  # before anything is changed: the file may be another program's
+        _to_wal(db, deadline=time.monotonic() + BUSY_S, named=named)
         db.execute("PRAGMA synchronous = FULL")  # in WAL mode, NORMAL may lose the last commits when the power fails
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA secure_delete = ON")  # rows that were pruned are not left in the file, where its room is used again
@@ -134,16 +148,16 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def opened(path: Path, *, now: str) -> sqlite3.Connection:
+def opened(path: Path, *, now: str, named: Named = LEDGER) -> sqlite3.Connection:
     """A connection, as `connect` says, to a ledger that is made, and brought up to date, where need be.
 
     Raises: as `create`, `connect` and `migrate`.
     """
-    create(path)
-    with gate(f"Opening the ledger {path}"):
-        db = connect(path)
+    create(path, named=named)
+    with gate(f"Opening {named.what} {path}", named=named):
+        db = connect(path, named=named)
         try:
-            migrate(db, migrations(), now=now)
+            migrate(db, migrations(), now=now, named=named)
         except BaseException:
             db.close()
             raise
@@ -167,7 +181,7 @@ def shrunk(db: sqlite3.Connection, *, thorough: bool) -> tuple[int, int] | None:
     return pages * page_bytes, left * page_bytes
 
 
-def _to_wal(db: sqlite3.Connection, *, deadline: float) -> None:
+def _to_wal(db: sqlite3.Connection, *, deadline: float, named: Named) -> None:
     while True:
         try:
             mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -177,9 +191,9 @@ def _to_wal(db: sqlite3.Connection, *, deadline: float) -> None:
             time.sleep(_WAL_RETRY_S)
             continue
         if mode != "wal":
-            hint = "Point HALOCLINE_HOME at a local disk."
+            hint = f"Point {named.setting} at a local disk."
             raise StorageFailed(
-                f"Opening the ledger {_file(db)}", f"its disk offers no shared memory (journal {mode})", hint=hint
+                f"Opening {named.what} {_file(db)}", f"its disk offers no shared memory (journal {mode})", hint=hint
             )
         return
 
@@ -192,14 +206,14 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def gate(doing: str) -> Iterator[None]:
+def gate(doing: str, *, named: Named = LEDGER) -> Iterator[None]:
     """Turn a failure of SQLite into StorageFailed; above this nobody sees the driver's errors."""
     try:
         yield
     except sqlite3.Error as error:
         code = _code(error)
         hint = next((hint for start, hint in _HINTS.items() if code.startswith(start)), "")
-        raise StorageFailed(doing, str(error), hint=hint, code=code or None) from error
+        raise StorageFailed(doing, str(error), hint=hint.format(setting=named.setting), code=code or None) from error
     except UnicodeDecodeError as error:  # of a name in its schema, which the driver takes for text
         raise StorageFailed(doing, f"it is damaged ({error})", hint=_DAMAGED) from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from halocline.errors import LeaseHeld
 from halocline.private import refuse_planted
-from halocline.spool import storage
+from halocline.spool import IN_HOME, storage
 
 KEPT_S = 30 * 86_400.0  # whoever has not looked at the rows of a run for a month does not miss them
 _ABORTED_S = 86_400.0  # a folder without marks was left while rows were put aside: nothing of it was ever sent
@@ -53,7 +53,7 @@ class RunFolder:
 
         Raises: StorageFailed, also for one that somebody else has put there.
         """
-        with storage(f"Making the run's folder {self.path}"):
+        with storage(f"Making the run's folder {self.path}", room=IN_HOME):
             self.path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
             refuse_planted(self.path)
             self.path.mkdir(mode=0o700, exist_ok=True)
@@ -82,7 +82,7 @@ def hold(path: Path, *, doing: str, cause: str) -> int | None:
 
     Raises: LeaseHeld, which says `doing` and `cause`, when another process, or another thread, holds it; StorageFailed.
     """
-    with storage(f"Locking {path}"):
+    with storage(f"Locking {path}", room=IN_HOME):
         try:
             lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except (FileNotFoundError, NotADirectoryError):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from halocline.spool import arriving, storage, to_disk
+from halocline.spool import IN_HOME, arriving, storage, to_disk
 
 _STAGED = b"\1"  # and 0: no such row to send; 2: told
 
@@ -33,7 +33,7 @@ class Marks:
 
         Raises: StorageFailed.
         """
-        with storage(f"Writing {path}"):
+        with storage(f"Writing {path}", room=IN_HOME):
             with arriving(path) as partial, partial.open("wb") as file:
                 file.write(self._marks)
                 file.flush()

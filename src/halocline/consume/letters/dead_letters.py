@@ -22,7 +22,7 @@ from halocline.consume.letters.quarantine import Quarantine, quarantine
 from halocline.errors import AccessDenied, FixConfig, HaloclineError, Stop, StorageFailed
 from halocline.idempotency import IdempotencyStore, State
 from halocline.queues import Counted, Delivery, Identified, Message, Queue, Redriven, Reply, Value
-from halocline.spool import arriving, storage, to_disk
+from halocline.spool import WHERE_NAMED, arriving, storage, to_disk
 
 MARK = "halocline_buried"
 """The attribute that says why a message was set aside."""
@@ -331,7 +331,11 @@ class DeadLetters:
         Raises: StorageFailed.
         """
         tally = Tally()
-        with storage(f"Writing {path}"), arriving(path) as partial, self.looked_at(wanted, limit=limit) as letters:
+        with (
+            storage(f"Writing {path}", room=WHERE_NAMED),
+            arriving(path) as partial,
+            self.looked_at(wanted, limit=limit) as letters,
+        ):
             partial.touch(mode=0o600)
             with partial.open("w", encoding="utf-8") as file:
                 for letter in letters:
@@ -387,12 +391,12 @@ def _kept(path: Path | None) -> Iterator[Callable[[Sequence[Letter]], None]]:
         yield lambda _: None
         return
     doing = f"Writing {path}"
-    with storage(doing):
+    with storage(doing, room=WHERE_NAMED):
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
 
         def keep(letters: Sequence[Letter]) -> None:
-            with storage(doing):
+            with storage(doing, room=WHERE_NAMED):
                 for letter in letters:
                     write_line(file, letter, tally=Tally())
                 file.flush()

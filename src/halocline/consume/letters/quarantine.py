@@ -66,7 +66,7 @@ class Quarantine:
 
     def send(self, messages: Sequence[Message]) -> list[Reply]:
         """Keep messages: each is on the disk when this returns. Not in a folder that somebody else has put there."""
-        with storage(f"Putting messages aside in {self.folder}"):
+        with storage(f"Putting messages aside in {self.folder}", room="put them on a larger one"):
             self.folder.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
             refuse_planted(self.folder)
             self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)

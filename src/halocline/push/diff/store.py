@@ -26,7 +26,7 @@ from halocline.private import refuse_planted
 from halocline.push.diff.digests import places
 from halocline.push.folder import hold
 from halocline.push.keys import Alike
-from halocline.spool import storage
+from halocline.spool import IN_HOME, storage
 
 FORGOTTEN = -1  # a digest that stands for none; a row that really has it is sent every time
 VERSION = 1
@@ -335,7 +335,7 @@ def _places(keys: Sequence[str], alike: Alike) -> list[int]:
 
 
 def _create(path: Path) -> None:
-    with storage(f"Making {path}"):
+    with storage(f"Making {path}", room=IN_HOME):
         path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         refuse_planted(path)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # before SQLite sees it, so that it is never readable by others

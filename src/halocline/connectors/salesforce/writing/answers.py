@@ -17,7 +17,7 @@ from typing import Any
 
 from halocline.connectors.salesforce.ingest_jobs import JobInfo
 from halocline.outcome import Fate, RowResult
-from halocline.spool import arriving, storage, to_disk
+from halocline.spool import IN_HOME, arriving, storage, to_disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def keep_json(path: Path, data: object) -> None:
 
     Raises: StorageFailed.
     """
-    with storage(f"Writing {path.name} to the run's folder"):
+    with storage(f"Writing {path.name} to the run's folder", room=IN_HOME):
         with arriving(path) as partial:
             partial.write_text(json.dumps(data, separators=(",", ":")), encoding="utf-8")
             to_disk(partial)

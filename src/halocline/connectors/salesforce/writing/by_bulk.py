@@ -25,7 +25,7 @@ from halocline.connectors.salesforce.writing.telling import Telling
 from halocline.errors import HaloclineError, JobFailed, NotFound, StillRunning
 from halocline.quantity import quantity
 from halocline.retry import Pace
-from halocline.spool import storage, to_disk
+from halocline.spool import IN_HOME, storage, to_disk
 
 JOBS = 8  # ours, unfinished at a time; that an org works on few at once, and the rest would only wait there, is unverified
 _EVERY_LOOK = 4
@@ -213,7 +213,7 @@ class ByBulk:
         if not info.stands(before):
             return None
         for path in self._telling.results(chunk, info).fetch():
-            with storage(f"Writing {path.name} to the run's folder"):
+            with storage(f"Writing {path.name} to the run's folder", room=IN_HOME):
                 to_disk(path)
         intent = self._intents.of(chunk.id)
         answer = Answer(job=info, again=intent is not None and intent.again)

@@ -58,7 +58,7 @@ from halocline.outcome import RowResult
 from halocline.push.destination import RowBatch, WritePlan
 from halocline.push.order import Api, SyncMode, WriteOrder
 from halocline.quantity import quantity
-from halocline.spool import arriving, storage
+from halocline.spool import IN_HOME, arriving, storage
 
 _FIRST_ROWS = 3  # that are enough to see a mistake
 PLAN_FILE, FOLDED_FILE = "plan.json", "folded.bin"
@@ -321,7 +321,7 @@ class Cargo:
         source, numbers = self.sheet(self._again[chunk.id].source), self.numbers(chunk)
         path = self._folder / f"{chunk.id}.csv"
         if not path.exists():
-            with storage(f"Writing {path.name} to the run's folder"), arriving(path) as partial:
+            with storage(f"Writing {path.name} to the run's folder", room=IN_HOME), arriving(path) as partial:
                 _write(source, numbers, path=partial)
         return Sheet(path, source.columns, chunk.rows, numbers[0].as_py(), numbers=numbers)
 

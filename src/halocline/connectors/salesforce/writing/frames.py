@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halocline.spool import storage, to_disk
+from halocline.spool import IN_HOME, storage, to_disk
 
 ROW = "\0row"  # no field's name holds a NUL
 KIND = "\0kind"
@@ -64,7 +64,7 @@ class Frames:
         """Write rows behind those that are there; what an earlier process left under that name is gone."""
         if not batch.num_rows:
             return
-        with storage(f"Writing staged rows to {self.path}"):
+        with storage(f"Writing staged rows to {self.path}", room=IN_HOME):
             if self._out is None:
                 self._out = pa.OSFile(str(self.path), "wb")
             span = pc.min_max(batch.column(ROW)).as_py()
@@ -76,7 +76,7 @@ class Frames:
 
     def finish(self) -> int:
         """Make what was written durable, and say how many bytes it is."""
-        with storage(f"Writing staged rows to {self.path}"):
+        with storage(f"Writing staged rows to {self.path}", room=IN_HOME):
             if self._out is None:
                 self._out = pa.OSFile(str(self.path), "wb")
             self._out.close()
@@ -214,7 +214,7 @@ class _Buckets:
         if self._count == 1:
             self._held.append(batch)
             return
-        with storage(f"Sorting staged rows in {self._paths[number]}"):
+        with storage(f"Sorting staged rows in {self._paths[number]}", room=IN_HOME):
             if number not in self._open:
                 file = pa.OSFile(str(self._paths[number]), "wb")
                 self._open[number] = (file, pa.ipc.new_stream(file, self._schema))

@@ -11,7 +11,7 @@ import pyarrow as pa
 from halocline.connectors.salesforce.writing.cargo import PLAN_FILE, Prepared
 from halocline.connectors.salesforce.writing.frames import ROW, Frames
 from halocline.push.destination import RowBatch
-from halocline.spool import arriving, storage, to_disk
+from halocline.spool import IN_HOME, arriving, storage, to_disk
 
 LEFT_FILE, DOUBT_FILE = "left.arrow", "doubt.arrow"
 
@@ -37,7 +37,7 @@ def keep_left(prepared: Prepared, numbers: Sequence[int], *, doubtful: Sequence[
 
 
 def _keep(prepared: Prepared, numbers: Sequence[int], *, path: Path) -> None:
-    with storage(f"Writing {path}"), arriving(path) as partial, Frames(partial) as frames:
+    with storage(f"Writing {path}", room=IN_HOME), arriving(path) as partial, Frames(partial) as frames:
         for batch in prepared.rows(numbers):
             assert isinstance(batch.rows, pa.RecordBatch)
             columns, names = [pa.array(batch.numbers, pa.int64()), *batch.rows.columns], [ROW, *batch.rows.schema.names]

@@ -25,7 +25,7 @@ from halocline.errors import FixConfig, HaloclineError, Stop
 from halocline.outcome import RowResult
 from halocline.push.destination import RowBatch, Told, WritePlan
 from halocline.push.order import SyncMode, WriteOrder
-from halocline.spool import storage
+from halocline.spool import IN_HOME, storage
 
 _OPERATIONS = {
     SyncMode.INSERT: Operation.INSERT,
@@ -61,7 +61,7 @@ class SalesforceLoad:
         self._deadline_s = deadline_s
         self._staging: Staging | None = None
         self._sending: Sending | None = None
-        with storage(f"Making the folder {folder}"):
+        with storage(f"Making the folder {folder}", room=IN_HOME):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._prepared = Prepared.open(folder)
         if self._prepared is not None and self._prepared.order != order:

@@ -35,7 +35,7 @@ from halocline.connectors.salesforce.writing.frames import (
 from halocline.push.destination import WritePlan
 from halocline.push.keys import alike
 from halocline.push.order import Api, WriteOrder
-from halocline.spool import storage, to_disk
+from halocline.spool import IN_HOME, storage, to_disk
 
 STAGED = "staged.arrow"  # the rows as they were put aside
 CALL_BYTES = 10_000_000  # ours, of texts in a call: its memory here, while several are in flight
@@ -129,7 +129,7 @@ class Planning:
 
     def _kept(self, path: Path) -> Frames:
         """The staged rows under another name."""
-        with storage(f"Keeping staged rows in {path}"):
+        with storage(f"Keeping staged rows in {path}", room=IN_HOME):
             return Frames(self._staged.path.replace(path), self._staged.index)
 
     def _has_rows_apart(self) -> bool:
@@ -161,7 +161,7 @@ class Planning:
             "sheets": files.sheets,
             "folded": plan.folded,
         }
-        with storage(f"Writing the plan to {self._folder}"):
+        with storage(f"Writing the plan to {self._folder}", room=IN_HOME):
             if folded is not None and plan.folded:
                 with (self._folder / FOLDED_FILE).open("wb") as file:
                     for numbers in (folded.into, folded.rows):
@@ -275,7 +275,7 @@ class _SheetFiles:
 
     def _add(self, batch: pa.RecordBatch) -> None:
         for rows, data in self._texts(cells(batch, self._columns)):
-            with storage(f"Writing a sheet to {self._folder}"):
+            with storage(f"Writing a sheet to {self._folder}", room=IN_HOME):
                 if self._rows + rows > self._most or self._bytes + len(data) > sheets.MAX_BYTES:
                     self.finish()
                 if self._file is None:
@@ -288,7 +288,7 @@ class _SheetFiles:
         """End the sheet that is being written."""
         if self._file is None:
             return
-        with storage(f"Writing {self._file.name}"):
+        with storage(f"Writing {self._file.name}", room=IN_HOME):
             self._file.close()
             to_disk(Path(self._file.name))
         self.sizes.append((self._rows, self._bytes))

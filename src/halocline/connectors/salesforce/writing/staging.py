@@ -64,7 +64,7 @@ from halocline.outcome import RowResult
 from halocline.push.destination import RowBatch
 from halocline.push.keys import alike
 from halocline.push.order import Nulls, SyncMode, WriteOrder
-from halocline.spool import storage
+from halocline.spool import IN_HOME, storage
 
 _SHAPES = 4_096  # sets of names that are remembered; rows that all differ must not fill the memory
 NOTHING_TO_SEND = "NOTHING_TO_SEND"  # ours: the row changes nothing
@@ -82,7 +82,7 @@ class Staging:
         if (folder / PLAN_FILE).exists():
             raise StorageFailed(f"Staging rows in {folder}", "there is a plan already", hint="Open it, or take another folder.")
         self._order, self._folder, self._describe = order, folder, describe
-        with storage(f"Making the folder {folder}"):
+        with storage(f"Making the folder {folder}", room=IN_HOME):
             folder.mkdir(parents=True, mode=0o700, exist_ok=True)
             for sheet in folder.glob("sheet-*.csv"):  # of a planning that died
                 sheet.unlink()
