@@ -862,11 +862,13 @@ BAD_CONFIGS = [
     ({"sobject": "A", "mapping": "no such.yaml"}, "no such.yaml"),
     ({"sobject": "A", "mapping": {"n": ("Name", "no such transform")}}, "no such transform"),
     ({"sobject": 7}, "sobject is 7. It is a text"),
+    (None, "config is a NoneType. Give a dict"),
+    ("config.yaml", "config is a str. Give a dict"),
 ]
 
 
 @pytest.mark.parametrize(("config", "words"), BAD_CONFIGS, ids=[words for _, words in BAD_CONFIGS])
-def test_a_wrong_config_is_told_with_what_was_meant(config: dict[str, Any], words: str) -> None:
+def test_a_wrong_config_is_told_with_what_was_meant(config: Any, words: str) -> None:
     """Before anybody is asked."""
     with pytest.raises(FixConfig, match=words):
         SyncPipeline.from_config(config, {})

@@ -138,6 +138,9 @@ class SyncPipeline:
         `mapping` is a dict of any form that FieldMapper knows, the path of a YAML file, or a mapper.
         Raises: FixConfig for a name that is not known, or a value that cannot be.
         """
+        if not isinstance(config, Mapping):
+            hint = 'Give a dict such as {"sobject": "Account"}, or what yaml.safe_load makes of a file.'
+            raise FixConfig(_READING, f"config is a {type(config).__name__}", hint=hint)
         for name in config:
             if name not in _CONFIG:
                 meant = near(str(name), _CONFIG)

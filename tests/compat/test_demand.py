@@ -113,8 +113,10 @@ def test_a_table_of_another_account_is_read_in_its_role(aws: FakeAWS, tmp_path: 
     assert table.access["role"] == "arn:aws:iam::123456789012:role/DataScienceCrossAccountDDBAccess"
     assert len(scan_dynamo_table(table)) == 1
     assert aws.calls.count("sts.AssumeRole") == 1
-    with pytest.raises(FixConfig, match="no number of an account"):
-        get_dynamo_table("t", "prod")
+    assert get_dynamo_table("t", 123456789012).access == table.access
+    for account in ("prod", 12345678901, "12345678901\u0663"):
+        with pytest.raises(FixConfig, match="no number of an account"):
+            get_dynamo_table("t", account)
     monkeypatch.setenv("SOURCE_ENV", "sandbox")
     assert "role" not in get_dynamo_table("t", "123456789012").access
     monkeypatch.delenv("SOURCE_ENV")

@@ -65,6 +65,15 @@ def test_what_is_no_table_is_refused(scan: Callable[[Any], list[Any]], odd: obje
         scan(odd)
 
 
+@pytest.mark.parametrize("name", ["total_segments", "global_max_rows", "limit", "max_items"])
+@pytest.mark.parametrize("odd", ["5", 2.5, True])
+def test_what_is_no_number_is_refused(name: str, odd: Any) -> None:
+    """A text of the environment was a TypeError, or worse, compared as one."""
+    scan = scan_dynamo_table if name == "max_items" else parallel_scan_dynamo_table
+    with pytest.raises(FixConfig, match=f"{name} is {odd!r}"):
+        scan(get_dynamo_table("t"), **{name: odd})
+
+
 def test_an_emptied_source_empties_its_table(place: Place) -> None:
     """Trap 3: without data nothing was deleted, and the count that followed rolled back all tables for ever."""
     place.run("CREATE TABLE one (id integer); INSERT INTO one VALUES (1); CREATE TABLE two (id integer)")
@@ -173,6 +182,11 @@ def test_a_name_is_a_name(place: Place) -> None:
             insert_data_into_table(connection, name, ["id"], [(1,)])
         with pytest.raises(NotFound, match="there is no table"):
             insert_data_into_table(connection, "bare; DROP TABLE bare", ["id"], [])
+        for name, meant in (("t", "s.t"), ("T1", "s.t"), ("bar", "bare"), ("s.tt", "s.t")):
+            with pytest.raises(NotFound) as caught:
+                insert_data_into_table(connection, name, ["id"], [])
+            assert caught.value.suggestions[:1] == (meant,), "a name that leads there, with its schema where it needs one"
+            assert name not in caught.value.suggestions
     assert place.rows('SELECT count(*) FROM "a; drop", s.t, bare') == [(1,)]
 
 

@@ -126,7 +126,7 @@ def test_an_event_has_one_handler(event: Any) -> None:
     assert handlers.events == ("A.b", "A.*")
 
 
-@pytest.mark.parametrize("event", ["", "*", "A.*.b", [], ["A.b", ""], [None], [7], "*.b"])
+@pytest.mark.parametrize("event", ["", "*", "A.*.b", [], ["A.b", ""], [None], [7], "*.b", 5, object()])
 def test_what_is_no_event_is_refused(event: Any) -> None:
     """At registration, not when a message comes."""
     with pytest.raises(ValueError, match=r"is no event|no events"):

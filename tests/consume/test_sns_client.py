@@ -102,7 +102,9 @@ def test_the_name_of_the_service_is_in_an_event_once(event: str) -> None:
     assert made.event == "Superuser.user"
 
 
-@pytest.mark.parametrize(("message", "body"), [("text", "text"), (b"\xc3\xa4", "ä"), ([1], "[1]"), (Order(1), '{"number":1}')])
+@pytest.mark.parametrize(
+    ("message", "body"), [("text", "text"), (b"\xc3\xa4", "ä"), ([1], "[1]"), (None, "null"), (Order(1), '{"number":1}')]
+)
 def test_anything_with_a_json_can_be_said(message: object, body: str) -> None:
     """Texts as they are, the rest as JSON; `raw_event` leaves the event as it was given."""
     made = SNSClient(MISSING, service_name="user").create_message(event="A", message=message, raw_event=True)
@@ -112,12 +114,13 @@ def test_anything_with_a_json_can_be_said(message: object, body: str) -> None:
 @pytest.mark.parametrize(
     ("message", "told"),
     [
-        (object(), "is no type of messages"),
+        (object(), "Making an event: the message, of type object, is no text"),
+        (5, "of type int"),
         ({"a": object()}, "a dict, has no JSON"),
         ([float("nan")], "a list, has no JSON"),
         (b"\xff", "no UTF-8"),
     ],
-    ids=["type", "member", "nan", "bytes"],
+    ids=["type", "number", "member", "nan", "bytes"],
 )
 def test_what_has_no_json_is_refused_before_anything_is_sent(message: object, told: str) -> None:
     """The error says what it is."""

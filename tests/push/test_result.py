@@ -42,6 +42,13 @@ def test_a_result_has_not_begun() -> None:
     assert (result.errors, result.salesforce_ids, result.failed_records) == ([], [], [])
 
 
+def test_a_result_can_be_made_at_any_stage() -> None:
+    """As a test of one's own makes it."""
+    result = SyncResult(status=SyncStatus.IN_PROGRESS, total_records=2)
+    result.add_success("001")
+    assert (result.status, result.success_rate) == (SyncStatus.IN_PROGRESS, 50.0)
+
+
 def test_what_is_told_in_any_order_is_listed_in_the_sources() -> None:
     """Ids and errors come by row, with the very record, the text that people read and the parts that programs do."""
     refused, doubtful = other(4, Fate.REFUSED, "BAD"), other(1, Fate.IN_DOUBT, "IN_DOUBT")

@@ -80,6 +80,13 @@ def test_a_refused_query_is_told_in_the_databases_words(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("sql", [None, b"SELECT 1", 5])
+def test_sql_that_is_no_text_is_refused(sql: Any) -> None:
+    """When the query is made, so that whatever takes one is spared it."""
+    with pytest.raises(FixConfig, match=f"the query is a {type(sql).__name__}"):
+        Query(None, sql)
+
+
 class OperationalError(Exception):
     pass
 

@@ -33,8 +33,14 @@ class SyncResult:
     send, because they have not changed, are in `metadata["unchanged"]`. `metadata` is filled as the sync goes on.
     """
 
-    def __init__(self, total_records: int = 0, *, metadata: Mapping[str, Any] | None = None) -> None:
-        self.status = SyncStatus.PENDING
+    def __init__(
+        self,
+        total_records: int = 0,
+        *,
+        status: SyncStatus = SyncStatus.PENDING,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.status = status
         self.total_records = total_records
         self.success_count = 0
         self.error_count = 0

@@ -27,11 +27,16 @@ class Query:
     reading only, a connection or a cursor of any DB-API 2 driver (sqlite3, psycopg2, ADBC, ...), or a function that makes one,
     such as that of a named cursor of psycopg2, which keeps the result on the server. Connections stay open; what their
     transactions are is left to their owner.
+    Raises: FixConfig for SQL that is no text.
     """
 
     connection: object
     sql: str
     parameters: Sequence[object] | Mapping[str, object] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sql, str):
+            raise FixConfig(_DOING, f"the query is a {type(self.sql).__name__}", hint="Pass SQL as a text: SELECT ...")
 
     @property
     def name(self) -> str:

@@ -576,6 +576,14 @@ def test_half_an_access_info_is_refused(info: Mapping[str, object], missing: str
     assert CANARY not in str(caught.value)
 
 
+@pytest.mark.parametrize("odd", [None, CANARY, 5, object(), SessionAuthenticator])
+def test_what_is_no_login_is_told(odd: object) -> None:
+    """By what it is, and not what it holds; and what would be one."""
+    with pytest.raises(FixConfig, match=r"is no login\. Give an authenticator") as caught:
+        session_from(odd)  # type: ignore[arg-type]  # that it is wrong is the point
+    assert CANARY not in str(caught.value)
+
+
 def test_the_package_exports_what_it_says() -> None:
     """Every exported name of this part is there, none loads before it is used, unknown names are errors."""
     names = [name for name in salesforce.__all__ if name != "SalesforceSource"]

@@ -78,7 +78,7 @@ class Settings:
             raise FixConfig(doing, f"{name} is not set", hint="Set it in the environment, or in .env.")
         return self.said[name]
 
-    def access(self, account_id: str | None = None) -> dict[str, str]:
+    def access(self, account_id: str | int | None = None) -> dict[str, str]:
         """The settings of a login to AWS, in the role that another account gives, where one is named; an empty text names none.
 
         What `.env` says of the login is passed on; what the environment says, boto3 finds.
@@ -88,10 +88,11 @@ class Settings:
         told["region"] = self.region
         if not account_id or self.local or self.said.get("SOURCE_ENV") == "sandbox":
             return told
-        if not (account_id.isascii() and account_id.isdigit() and len(account_id) == 12):
-            hint = "Give its twelve digits as a text."
+        account = str(account_id)
+        if not (account.isascii() and account.isdigit() and len(account) == 12):
+            hint = "Give its twelve digits as a text: a number has lost the zeros that it began with."
             raise FixConfig("Reading a table of another account", f"{account_id!r} is no number of an account", hint=hint)
-        return {**told, "role": f"arn:aws:iam::{account_id}:role/{self.said.get('DYNAMO_ROLE', _ROLE)}"}
+        return {**told, "role": f"arn:aws:iam::{account}:role/{self.said.get('DYNAMO_ROLE', _ROLE)}"}
 
     def _is_files(self, name: str) -> bool:
         """Whether the environment has no other value; a login is taken from one of the two as a whole."""

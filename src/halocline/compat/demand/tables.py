@@ -34,7 +34,7 @@ class DynamoTable:
         return self.name
 
 
-def get_dynamo_table(table_name: str, account_id: str | None = None) -> DynamoTable:
+def get_dynamo_table(table_name: str, account_id: str | int | None = None) -> DynamoTable:
     """The table of that name, in REGION; nothing is asked of AWS yet.
 
     With an account (an empty text is none) it is read in the role `DataScienceCrossAccountDDBAccess` there (DYNAMO_ROLE names
@@ -49,6 +49,7 @@ def scan_dynamo_table(table: DynamoTable, max_items: int | None = None) -> list[
 
     Raises: NotFound for a table that is not there, AccessDenied, LoginRefused, NetworkFailed, ... Never a part of the table.
     """
+    _refuse_no_number(max_items=max_items)
     return _scanned(table, segments=1, limit=max_items)
 
 
@@ -70,6 +71,7 @@ def parallel_scan_dynamo_table(
     a projection that are plain may be DynamoDB's reserved words.
     Raises: as `scan_dynamo_table`; BadQuery for an expression that DynamoDB does not take.
     """
+    _refuse_no_number(total_segments=total_segments, global_max_rows=global_max_rows, limit=limit)
     if limit < 1:
         raise FixConfig("Scanning a table", f"limit={limit} reads nothing", hint="It counts items of a page, from 1 up.")
     known, bound = dict(names or {}), dict(values or {})
@@ -88,6 +90,13 @@ def parallel_scan_dynamo_table(
         names=known,
         values=bound,
     )
+
+
+def _refuse_no_number(**given: object) -> None:
+    """Raises: FixConfig for what counts something and is no whole number, such as a text of the environment."""
+    for name, value in given.items():
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise FixConfig("Scanning a table", f"{name} is {value!r}", hint=f"It is a whole number: int({name}).")
 
 
 def _projection(asked: str | Sequence[str] | None) -> tuple[str | None, dict[str, str]]:

@@ -112,12 +112,24 @@ def look(cursor: Cursor, name: str, *, doing: str) -> tuple[Table, bool]:
     is_text = not any("\ud800" <= char <= "\udfff" for char in name)  # half of a character is in no name, and cannot be asked for
     found = rows(cursor, sql, values=spelt) if is_text else []
     if not found:
-        known = "SELECT format('%s.%s', schemaname, tablename) FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)'"
-        names = [str(one_name) for (one_name,) in rows(cursor, known)]
-        names += [] if dot else [one_name.partition(".")[2] for one_name in names]
-        raise NotFound(doing, f"there is no table {name!r}", suggestions=near(name, names))
+        raise NotFound(doing, f"there is no table {name!r}", suggestions=_meant(cursor, name))
     oid, in_schema, called, is_plain = found[0]
     return Table(str(in_schema), str(called), int(oid), _columns(cursor, int(oid))), bool(is_plain)
+
+
+def _meant(cursor: Cursor, name: str) -> list[str]:
+    """Names of tables that are near; one that the search path does not lead to is named with its schema."""
+    sql = (
+        "SELECT n.nspname, c.relname, pg_table_is_visible(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema)' ORDER BY 3, 1"
+    )
+    named = dict[str, str]()
+    for schema, table, is_visible in rows(cursor, sql):
+        whole = f"{schema}.{table}"
+        named[whole] = whole
+        if "." not in name:
+            named[str(table)] = str(table) if is_visible else whole
+    return list(dict.fromkeys(named[one] for one in near(name, named)))
 
 
 def hold(cursor: Cursor, database: Database, *, target: Target) -> Table:

@@ -397,11 +397,14 @@ def later(login: Callable[[], Authenticator]) -> Session:
 def session_from(access_info: Mapping[str, object] | Session | Authenticator) -> Session:
     """The session of whatever describes one: a session, an authenticator, or a dict with `access_token` and `instance_url`.
 
-    Raises: FixConfig when the dict lacks one of the two; what `authenticate` raises.
+    Raises: FixConfig when the dict lacks one of the two, and for what describes none; what `authenticate` raises.
     """
     if isinstance(access_info, Session):
         return access_info
     if not isinstance(access_info, Mapping):
+        if isinstance(access_info, type) or not callable(getattr(access_info, "authenticate", None)):
+            hint = "Give an authenticator, a session, or a dict with access_token and instance_url."
+            raise FixConfig("Reading access_info", f"what was given, a {type(access_info).__name__}, is no login", hint=hint)
         return access_info.authenticate()
     missing = [name for name in ("access_token", "instance_url") if not access_info.get(name)]
     if missing:

@@ -417,7 +417,7 @@ def _events(event: Any) -> list[str | None]:
     """
     if event is None:
         return [None]
-    events = [event] if isinstance(event, str) else list(event)
+    events = list(event) if isinstance(event, Iterable) and not isinstance(event, str) else [event]
     if not events:
         raise ValueError("a list of no events: leave it out, for a default handler")
     for one in events:

@@ -52,10 +52,15 @@ def outgoing(
 
 def _written(message: object) -> str:
     hint = "Give a text (bytes as base64), or what has a JSON."
+    if message is None:
+        return "null"  # its JSON
     try:
         return message.decode() if isinstance(message, bytes) else codec_of(type(message)).encode(message)
     except UnicodeDecodeError as error:
         raise FixConfig(_DOING, f"the message is bytes that are no UTF-8 ({error})", hint=hint) from error
+    except FixConfig as error:
+        cause = f"the message, of type {type(message).__name__}, is no text, dict, list or model, nor None"
+        raise FixConfig(_DOING, cause, hint=hint) from error
     except (TypeError, ValueError, RecursionError) as error:
         raise FixConfig(_DOING, f"the message, a {type(message).__name__}, has no JSON ({error})", hint=hint) from error
 
