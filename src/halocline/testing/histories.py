@@ -19,6 +19,7 @@ from halocline.errors import Refused, SchemaConflict
 from halocline.outcome import Counts
 from halocline.schema import Column, Kind, Schema
 from halocline.testing.destinations import SCHEMA, Bench, Row, account, batch, deletions, raises, stamp
+from halocline.testing.naming import ROW_NUMBERS, numbered
 from halocline.versions import VALID_FROM, VALID_TO
 
 LATE = 10_000  # seconds: where the window of a test ends, unless it says otherwise
@@ -278,6 +279,30 @@ class HistoryLaws:
                 annals.whole(batch([account(1, Count__c="7")], schema=other), schema=other)
             assert "Count__c" in str(caught[0])
             assert "force_full_sync" not in str(caught[0])
+
+    def test_columns_called_as_row_numbers_are_columns_as_any_in_a_history(self, tmp_path: Path) -> None:
+        """Neither nulls nor equal values in such a column mix up versions, duplicates in one load included."""
+        numbers = dict.fromkeys(ROW_NUMBERS)
+        schema: dict[str, Any] = {"schema": numbered(ROW_NUMBERS)}
+
+        def rows(*some: Row) -> Batch:
+            return batch([{**numbers, **row} for row in some], **schema)
+
+        with self.bench(tmp_path) as bench:
+            annals = _Annals(bench)
+            annals.whole(batch([_named(1, "a", 5), _named(2, "b", 5)]))
+            annals.whole(rows(_named(1, "a", 5), _named(2, "b", 5), _named(3, "c", 5), _named(4, "d", 5)), **schema)
+            twice = rows(_named(1, "a", 6)), rows(_named(1, "e", 7, oid=7)), rows(_named(2, "b", 5))
+            counts = annals.merge(*twice, deletions((3, 8)), **schema)
+            assert (counts.inserted, counts.updated, counts.deleted, counts.unchanged) == (0, 1, 1, 2)
+            assert annals.merge(rows(_named(2, "f", 5, rowid=7)), now=20, **schema).updated == 1
+            assert annals.merge(batch([_named(1, "g", 9)])).updated == 1
+            assert annals.whole(rows(_named(1, "g", 9, oid=7), _named(2, "f", 5, rowid=7)), now=30, **schema).vanished == 1
+            assert annals.versions(1) == [("a", False, 5, 7), ("e", False, 7, 9), ("g", False, 9, None)]
+            assert annals.versions(2) == [("b", False, 5, 20), ("f", False, 20, None)]
+            assert annals.versions(3) == [("c", False, 5, 8), ("c", True, 8, None)]
+            assert annals.versions(4) == [("d", False, 5, 30), ("d", True, 30, None)]
+            assert [row["oid"] for row in annals.current()] == [7, None, None, None]
 
     def test_duplicates_in_one_load_are_one_version(self, tmp_path: Path) -> None:
         """Of rows with one key the newest counts, whichever part it came in; versions between two syncs are not made up."""

@@ -15,6 +15,7 @@ from halocline.spool import Spool
 from halocline.standard_sql import quoted
 from halocline.testing.destinations import DestinationSuite
 from halocline.testing.histories import HistoryLaws
+from halocline.testing.naming import NamingLaws
 from halocline.testing.standing import AlteredLaws
 from halocline.testing.together import TogetherLaws
 
@@ -38,7 +39,7 @@ class _Suite(DestinationSuite):
         cursor.execute(f"ALTER TABLE {quoted(target.schema or 'main', target.table)} DROP COLUMN {quoted(column)}")
 
 
-class TestFile(_Suite, HistoryLaws, AlteredLaws, TogetherLaws):
+class TestFile(_Suite, HistoryLaws, AlteredLaws, NamingLaws, TogetherLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         return open_destination(f"duckdb:///{folder}/lake.duckdb", spool=spool, memory_limit="200MB", threads=1)
 

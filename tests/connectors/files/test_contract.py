@@ -20,11 +20,12 @@ from halocline.connectors.files.layout import Folder
 from halocline.errors import NotFound
 from halocline.spool import Spool
 from halocline.testing.destinations import DestinationSuite
+from halocline.testing.naming import NamingLaws
 from halocline.testing.standing import StandingLaws
 from halocline.testing.together import TogetherLaws
 
 
-class _Suite(DestinationSuite, StandingLaws):
+class _Suite(DestinationSuite, StandingLaws, NamingLaws):
     options: ClassVar[str]
 
     def uri(self, folder: Path) -> str:

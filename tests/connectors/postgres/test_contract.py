@@ -20,6 +20,7 @@ from halocline.connectors.postgres import open_destination
 from halocline.spool import Spool
 from halocline.testing.destinations import SCHEMA, DestinationSuite
 from halocline.testing.histories import HistoryLaws
+from halocline.testing.naming import NamingLaws
 from halocline.testing.standing import AlteredLaws
 from halocline.testing.together import TogetherLaws
 
@@ -62,7 +63,7 @@ class _Suite(DestinationSuite):
         return self.__dict__.setdefault("_opened", [])
 
 
-class TestUri(_Suite, HistoryLaws, AlteredLaws, TogetherLaws):
+class TestUri(_Suite, HistoryLaws, AlteredLaws, NamingLaws, TogetherLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         with self.server.place(folder) as place:
             destination = open_destination(place.uri(), spool=spool)

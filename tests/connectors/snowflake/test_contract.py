@@ -18,15 +18,19 @@ from halocline.connector import Destination, Target
 from halocline.connectors.snowflake import open_destination
 from halocline.spool import Spool
 from halocline.testing.destinations import SCHEMA, DestinationSuite, Way
+from halocline.testing.naming import ROW_NUMBERS, NamingLaws
 from halocline.testing.standing import AlteredLaws
 from halocline.testing.together import TogetherLaws
 
-_SPELLED = {name.upper(): name for name in (*SCHEMA.names, "New__c")}
+_SPELLED = {name.upper(): name for name in (*SCHEMA.names, "New__c", *ROW_NUMBERS)}
 
 
-class TestSnowflake(DestinationSuite, AlteredLaws, TogetherLaws):
+class TestSnowflake(DestinationSuite, AlteredLaws, NamingLaws, TogetherLaws):
     """The suite names columns as the source does; in Snowflake they are upper case."""
 
+    row_numbers: ClassVar = (
+        ("_rowid_", "oid"),
+    )  # the emulation is a DuckDB, whose `rowid` its MERGE goes by; Snowflake has none
     LATER: ClassVar = frozenset(
         {
             "test_a_commit_outlives_the_destination",  # test_crash looks by a connection of its own

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import ClassVar
 
 from halocline.connector import Destination, Target
 from halocline.connectors.sqlite import open_destination
@@ -15,6 +16,7 @@ from halocline.connectors.sqlite.types import array_of
 from halocline.spool import Spool
 from halocline.standard_sql import quoted
 from halocline.testing.destinations import DestinationSuite
+from halocline.testing.naming import ROW_NUMBERS, NamingLaws
 from halocline.testing.standing import AlteredLaws
 from halocline.testing.together import TogetherLaws
 
@@ -38,7 +40,9 @@ class _Suite(DestinationSuite):
             beside.execute(f"ALTER TABLE {quoted(name_of(target))} DROP COLUMN {quoted(column)}")
 
 
-class TestFile(_Suite, AlteredLaws, TogetherLaws):
+class TestFile(_Suite, AlteredLaws, NamingLaws, TogetherLaws):
+    row_numbers: ClassVar = (ROW_NUMBERS, ("_rowid_",), ("_rowid_", "rowid"), ("rowid", "oid"))  # SQLite has three names for one
+
     def open(self, folder: Path, spool: Spool) -> Destination:
         return open_destination(f"sqlite:///{folder}/lake.sqlite", spool=spool, memory_limit="200MB")
 

@@ -18,7 +18,7 @@ import duckdb
 import pytest
 
 from halocline.config import Settings
-from halocline.connector import Mode, Part, Target
+from halocline.connector import Deletes, Mode, Part, Target
 from halocline.connectors import sqlite as connector
 from halocline.connectors.sqlite import client
 from halocline.connectors.sqlite.client import path_of
@@ -31,7 +31,7 @@ from halocline.schema import Column, Kind, Schema
 from halocline.spool import Spool
 from halocline.sync import IntelligentSync
 from halocline.tables import TableCopy, copy
-from halocline.testing.destinations import FLOW, SCHEMA, TARGET, Bench, DestinationSuite, account, batch
+from halocline.testing.destinations import FLOW, SCHEMA, TARGET, Bench, DestinationSuite, account, batch, deletions
 from halocline.wanted import holding_back
 
 EVERY_KIND = """
@@ -198,6 +198,31 @@ def test_a_table_of_other_words_is_merged_into_where_it_holds_the_values(bench: 
     asked(file, f"CREATE TABLE 'raw.Accounts' ({columns}, Amount__c NUMERIC)")
     with pytest.raises(SchemaConflict, match="Amount__c is NUMERIC there"):
         bench.merge(batch([account(1)]))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "Id TEXT PRIMARY KEY, mine INTEGER DEFAULT 7) WITHOUT ROWID",
+        "Id TEXT, mine INTEGER DEFAULT 7, _ROWID_ AS (NULL), rowid AS (1), oid INTEGER)",
+        "Id TEXT, mine INTEGER DEFAULT 7, _rowid_ AS (NULL))",
+        "_rowid_ INTEGER PRIMARY KEY, Id TEXT UNIQUE, mine INTEGER DEFAULT 7)",
+    ],
+)
+def test_a_table_is_merged_into_whatever_it_calls_the_numbers_of_its_rows(bench: Bench, file: Path, made: str) -> None:
+    """One that has none, computed columns that hide them, and one whose key is the number: rows are met, changed and removed."""
+    asked(file, f"CREATE TABLE 'raw.Accounts' ({made}")
+    bench.merge(batch([account(n) for n in range(5)]))
+    changed = [account(1, at=5, Name="b"), account(2, at=5, IsDeleted=True), account(5)]
+    counts = bench.merge(batch([account(0), *changed]), deletions((3, 6)))
+    assert (counts.inserted, counts.updated, counts.deleted, counts.unchanged) == (1, 1, 2, 1)
+    assert bench.merge(deletions((0, 6), (4, 6)), deletes=Deletes.HARD).deleted == 2
+    rows = [*changed[:2], account(3, at=6, IsDeleted=True), changed[2]]
+    for mode in Mode:
+        bench.load(batch(rows), mode=mode)
+        found = [row for some in bench.destination.rows(TARGET, bench.suite.plan()) for row in some.to_pylist()]
+        assert sorted(found, key=lambda row: str(row["Id"])) == rows
+        assert asked(file, "SELECT count(*), sum(mine) FROM 'raw.Accounts'") == [(4, 28)]
 
 
 def test_every_kind_goes_there_and_back(app: duckdb.DuckDBPyConnection, file: Path) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from halocline.connector import Plan
 from halocline.connectors.duckdb.client import Cursor, number, rows
 from halocline.connectors.duckdb.load import CSV
+from halocline.connectors.duckdb.row_numbers import hides_number
 from halocline.connectors.duckdb.types import csv_type, csv_value
 from halocline.errors import Truncated
 from halocline.identity import keyless
@@ -36,6 +37,7 @@ VERDICTS = quoted("temp", "main", "_halocline_verdicts")
 GONE = "_halocline_delete"
 """The temporary tables of a merge: the staged rows, deletions marked in the column GONE, and what becomes of each."""
 
+_FIRST = quoted("temp", "main", "_halocline_first")
 _ARROW_VIEW = "_halocline_arrow"
 _CSV_OPTIONS = (
     "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\n',"
@@ -93,7 +95,18 @@ def deduplicate(cursor: Cursor, table: str, *, plan: Plan, last: Sequence[str]) 
     key = ", ".join(quoted(name) for name in plan.key)
     order = [f"{quoted(name)} DESC NULLS LAST" for name in plan.cursor_columns] + list(last)
     rank = f"row_number() OVER (PARTITION BY {key} ORDER BY {', '.join(order) or '1'})"
+    if hides_number(plan.schema.names):
+        return _keep_first(cursor, table, rank)
     return number(cursor, f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} QUALIFY {rank} > 1)")
+
+
+def _keep_first(cursor: Cursor, table: str, rank: str) -> int:
+    """As `deduplicate`, of rows that no number tells apart."""
+    cursor.execute(f"CREATE TEMP TABLE {_FIRST} AS SELECT * FROM {table} QUALIFY {rank} = 1")
+    before = number(cursor, f"DELETE FROM {table}")
+    kept = number(cursor, f"INSERT INTO {table} SELECT * FROM {_FIRST}")
+    cursor.execute(f"DROP TABLE {_FIRST}")
+    return before - kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from halocline import guards
 from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb.client import Cursor, number
+from halocline.connectors.duckdb.row_numbers import is_numbered, staged_row, table_row
 from halocline.connectors.duckdb.staging import GONE, STAGE, VERDICTS
 from halocline.connectors.duckdb.tables import Table, expect
 from halocline.standard_sql import quoted
@@ -29,17 +30,20 @@ _CURRENT = f"{_TO} IS NULL"
 
 @dataclass(frozen=True, slots=True)
 class _Current(Table):
-    """The current rows of a table, for reading: it stands where a table may stand, and keeps the table's `rowid`."""
+    """The current rows of a table, for reading: it stands where a table may stand, and keeps the numbers of rows if any."""
+
+    numbered: bool = True
 
     @property
     def sql(self) -> str:
         """A query in brackets."""
-        return f"(SELECT rowid, * FROM {quoted(self.catalog, self.schema, self.name)} WHERE {_CURRENT})"
+        columns = "rowid, *" if self.numbered else "*"
+        return f"(SELECT {columns} FROM {quoted(self.catalog, self.schema, self.name)} WHERE {_CURRENT})"
 
 
-def current(table: Table) -> Table:
-    """The current rows of a table that keeps history, as what staged rows meet."""
-    return _Current(table.catalog, table.schema, table.name, table.columns)
+def current(table: Table, plan: Plan) -> Table:
+    """The current rows of a table that keeps history and has all columns of the plan, as what staged rows meet."""
+    return _Current(table.catalog, table.schema, table.name, table.columns, numbered=is_numbered(table, plan))
 
 
 def refuse_loss(cursor: Cursor, table: Table, *, plan: Plan) -> None:
@@ -85,7 +89,7 @@ class _Versions:
         planned = number(
             self.cursor,
             f"CREATE TEMP TABLE {_NEXT} AS SELECT v.stage_row, v.table_row, v.verdict, {starts} AS starts FROM {VERDICTS} v"
-            f" JOIN {STAGE} s ON s.rowid = v.stage_row LEFT JOIN {self.table.sql} t ON t.rowid = v.table_row"
+            f" JOIN {STAGE} s ON {self._staged} = v.stage_row LEFT JOIN {self.table.sql} t ON {self._row} = v.table_row"
             f" LEFT JOIN {ended} e ON {self._same_key('e')} WHERE v.verdict <> 'same'",
         )
         expect(self.table, planned, wanted=wanted)
@@ -96,7 +100,7 @@ class _Versions:
         starts = start_after(self.plan, stamp=None, known="", since=f"t.{_FROM}")
         lacking = f"NOT EXISTS (SELECT 1 FROM {STAGE} s WHERE {self._same_key('t')})"
         where = f"t.{_CURRENT}{live} AND {lacking}"
-        sql = f"INSERT INTO {_NEXT} SELECT NULL, t.rowid, 'absent', {starts} FROM {self.table.sql} t WHERE {where}"
+        sql = f"INSERT INTO {_NEXT} SELECT NULL, {self._row}, 'absent', {starts} FROM {self.table.sql} t WHERE {where}"
         absent = number(self.cursor, sql)
         if self.plan.deletes is Deletes.SOFT:
             guards.refuse_unmarkable(self.table.label, self.plan, deletions=absent)
@@ -118,7 +122,7 @@ class _Versions:
     def close(self) -> None:
         """Close the versions that have ended."""
         ended = self._count("n.table_row IS NOT NULL")
-        sql = f"UPDATE {self.table.sql} t SET {_TO} = n.starts FROM {_NEXT} n WHERE t.rowid = n.table_row"
+        sql = f"UPDATE {self.table.sql} t SET {_TO} = n.starts FROM {_NEXT} n WHERE {self._row} = n.table_row"
         expect(self.table, number(self.cursor, sql), wanted=ended)
 
     @property
@@ -127,13 +131,22 @@ class _Versions:
         own = {column.name for column in COLUMNS}
         return [name for name in self.table.only_here(self.plan.schema) if name.lower() not in own]
 
+    @property
+    def _staged(self) -> str:
+        return staged_row(self.plan, "s")
+
+    @property
+    def _row(self) -> str:
+        return table_row(self.table, self.plan, side="t")
+
     def _insert(self, values: dict[str, str], *, verdicts: Sequence[str]) -> None:
         chosen = f"n.verdict IN ({', '.join(repr(verdict) for verdict in verdicts)})"
         wanted = self._count(chosen)
         if wanted == 0:
             return
         names = ", ".join(quoted(name) for name in values)
-        source = f"{_NEXT} n LEFT JOIN {STAGE} s ON s.rowid = n.stage_row LEFT JOIN {self.table.sql} t ON t.rowid = n.table_row"
+        source = f"{_NEXT} n LEFT JOIN {STAGE} s ON {self._staged} = n.stage_row"
+        source += f" LEFT JOIN {self.table.sql} t ON {self._row} = n.table_row"
         picked = f"SELECT {', '.join(values.values())}, n.starts FROM {source} WHERE {chosen}"
         expect(self.table, number(self.cursor, f"INSERT INTO {self.table.sql} ({names}, {_FROM}) {picked}"), wanted=wanted)
 

@@ -9,6 +9,7 @@ from halocline.connector import Plan
 from halocline.connectors.sqlite.client import number, touched
 from halocline.connectors.sqlite.staging import (
     GONE,
+    ROW,
     STAGE,
     deduplicate,
     refuse_moved_keys,
@@ -17,7 +18,7 @@ from halocline.connectors.sqlite.staging import (
     same_key,
     stage,
 )
-from halocline.connectors.sqlite.tables import FULL_SYNC, Table, check_types, expect, index, make, widen
+from halocline.connectors.sqlite.tables import FULL_SYNC, Table, check_types, expect, index, make, row_number, widen
 from halocline.errors import SchemaConflict
 from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
@@ -26,7 +27,7 @@ from halocline.standard_sql import listed, quoted
 from halocline.verdicts import Tally, rules
 
 _VERDICTS = "temp._halocline_verdicts"
-_MET = f"{STAGE} s JOIN {_VERDICTS} v ON v.stage_row = s.rowid"
+_MET = f"{STAGE} s JOIN {_VERDICTS} v ON v.stage_row = s.{ROW}"
 
 
 def merge(connection: sqlite3.Connection, table: Table, *, plan: Plan, files: Sequence[StagedFile]) -> Counts:
@@ -47,12 +48,13 @@ def merge(connection: sqlite3.Connection, table: Table, *, plan: Plan, files: Se
     repeated = _settle(connection, plan) if staged.repeats else 0
     if plan.own_key and all(table.type_of(name) is not None for name in plan.own_key):
         refuse_moved_keys(connection, plan, into=table.sql)
-    tally = _judge(connection, table, plan, staged=staged.rows - repeated)
+    row = row_number(connection, table)
+    tally = _judge(connection, table, plan, row=row, staged=staged.rows - repeated)
     there = number(connection, f"SELECT count(*) FROM {table.sql}")
     refuse_mass_delete(table.name, plan, deletions=tally.deletions, there=there)
     refuse_emptied(table.name, plan, removed=tally.remove, left=there + tally.insert - tally.remove)
     if tally.touched:
-        _apply(connection, table, plan, tally=tally)
+        _apply(connection, table, plan, row=row, tally=tally)
     for temporary in (_VERDICTS, STAGE):
         connection.execute(f"DROP TABLE {temporary}")
     return tally.counts(unchanged=tally.same + repeated, highest=staged.highest)
@@ -72,15 +74,16 @@ def _settle(connection: sqlite3.Connection, plan: Plan) -> int:
     return gone + deduplicate(connection, plan)
 
 
-def _judge(connection: sqlite3.Connection, table: Table, plan: Plan, *, staged: int) -> Tally:
+def _judge(connection: sqlite3.Connection, table: Table, plan: Plan, *, row: str | None, staged: int) -> Tally:
     """Give every staged row its verdict; how many there are of each.
 
     Key, stamp and flag decide about most rows: another stamp is another row. Only rows of equal stamp are compared in full.
     """
-    decided = rules(plan, listed, gone=f"s.{GONE}", absent="t._rowid_ IS NULL", differs=_differs(plan))
+    absent = f"{listed(plan.key[:1], 't')} IS NULL"  # no staged row is without it, and so none that meets one
+    decided = rules(plan, listed, gone=f"s.{GONE}", absent=absent, differs=_differs(plan))
     cases = " ".join(f"WHEN {condition} THEN '{verdict}'" for condition, verdict in decided)
     connection.execute(
-        f"CREATE TABLE {_VERDICTS} AS SELECT s.rowid AS stage_row, t._rowid_ AS table_row,"
+        f"CREATE TABLE {_VERDICTS} AS SELECT s.{ROW} AS stage_row, {f't.{row}' if row else 'NULL'} AS table_row,"
         f" CASE {cases} ELSE 'same' END AS verdict FROM {STAGE} s LEFT JOIN {table.sql} t ON {same_key(plan, of='st')}"
     )
     tally = dict(connection.execute(f"SELECT verdict, count(*) FROM {_VERDICTS} GROUP BY verdict").fetchall())
@@ -98,12 +101,12 @@ def _differs(plan: Plan) -> str:
     return f"({listed(names, 's')}) IS NOT ({listed(names, 't')})"
 
 
-def _apply(connection: sqlite3.Connection, table: Table, plan: Plan, *, tally: Tally) -> None:
-    _mark(connection, table, plan, wanted=tally.mark)
-    chosen = f"SELECT table_row FROM {_VERDICTS} WHERE verdict = 'remove'"
-    expect(table, touched(connection, f"DELETE FROM {table.sql} WHERE _rowid_ IN ({chosen})"), wanted=tally.remove)
+def _apply(connection: sqlite3.Connection, table: Table, plan: Plan, *, row: str | None, tally: Tally) -> None:
+    met = _met(plan, row)
+    _mark(connection, table, plan, met=met, wanted=tally.mark)
+    expect(table, _remove(connection, table, plan, row=row), wanted=tally.remove)
     sets = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in plan.schema.names)
-    where = "WHERE t._rowid_ = v.table_row AND v.verdict IN ('update', 'flag')"
+    where = f"WHERE {met} AND v.verdict IN ('update', 'flag')"
     updated = touched(connection, f"UPDATE {table.sql} AS t SET {sets} FROM {_MET} {where}")
     expect(table, updated, wanted=tally.update + tally.flag)
     names = ", ".join(map(quoted, plan.schema.names))
@@ -112,7 +115,21 @@ def _apply(connection: sqlite3.Connection, table: Table, plan: Plan, *, tally: T
     expect(table, touched(connection, new), wanted=tally.insert)
 
 
-def _mark(connection: sqlite3.Connection, table: Table, plan: Plan, *, wanted: int) -> None:
+def _met(plan: Plan, row: str | None) -> str:
+    """The condition that a row of the table is the one that a staged row met: by its number where it has one, else by key."""
+    return f"t.{row} = v.table_row" if row else same_key(plan, of="st")
+
+
+def _remove(connection: sqlite3.Connection, table: Table, plan: Plan, *, row: str | None) -> int:
+    if row:
+        chosen = f"{row} IN (SELECT table_row FROM {_VERDICTS} WHERE verdict = 'remove')"
+    else:
+        key = ", ".join(f"t.{quoted(name)} COLLATE BINARY" for name in plan.key)  # as the stage's columns, by which rows met
+        chosen = f"({key}) IN (SELECT {listed(plan.key, 's')} FROM {_MET} WHERE v.verdict = 'remove')"
+    return touched(connection, f"DELETE FROM {table.sql} AS t WHERE {chosen}")
+
+
+def _mark(connection: sqlite3.Connection, table: Table, plan: Plan, *, met: str, wanted: int) -> None:
     """Set the flag of rows deleted at the source, and raise their stamp to the deletion's."""
     if wanted == 0:
         return
@@ -120,5 +137,5 @@ def _mark(connection: sqlite3.Connection, table: Table, plan: Plan, *, wanted: i
     sets = [f"{quoted(name)} = true" for name in plan.flag_columns]
     stamps = map(quoted, plan.cursor_columns)
     sets += [f"{name} = max(coalesce(t.{name}, s.{name}), coalesce(s.{name}, t.{name}))" for name in stamps]
-    sql = f"UPDATE {table.sql} AS t SET {', '.join(sets)} FROM {_MET} WHERE t._rowid_ = v.table_row AND v.verdict = 'mark'"
+    sql = f"UPDATE {table.sql} AS t SET {', '.join(sets)} FROM {_MET} WHERE {met} AND v.verdict = 'mark'"
     expect(table, touched(connection, sql), wanted=wanted)

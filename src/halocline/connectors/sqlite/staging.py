@@ -21,7 +21,8 @@ from halocline.standard_sql import listed, quoted
 
 STAGE = "temp._halocline_stage"
 GONE = "_halocline_delete"
-"""The staged rows, deletions marked in the column GONE."""
+ROW = "_halocline_row"
+"""The staged rows, deletions marked in the column GONE, each with its number: a column of the source may hide SQLite's own."""
 
 _AT_ONCE = 10_000  # rows that are Python values at one time
 
@@ -42,7 +43,7 @@ def stage(connection: sqlite3.Connection, plan: Plan, *, files: Sequence[StagedF
     its column cannot hold.
     """
     columns = ", ".join(f"{quoted(column.name)} {sql_type(column)}" for column in plan.schema)
-    connection.execute(f"CREATE TABLE {STAGE} ({columns}, {GONE} BOOLEAN)")
+    connection.execute(f"CREATE TABLE {STAGE} ({columns}, {GONE} BOOLEAN, {ROW} INTEGER PRIMARY KEY)")
     for file in files:
         schema = plan.schema.select(file.columns)
         names = ", ".join([*map(quoted, schema.names), GONE])
@@ -63,8 +64,8 @@ def deduplicate(connection: sqlite3.Connection, plan: Plan, *, rows_only: str = 
     order = [f"{quoted(name)} DESC NULLS LAST" for name in plan.cursor_columns]
     order += [GONE, *(f"{quoted(name)} NULLS FIRST" for name in plan.flag_columns)]
     rank = f"row_number() OVER (PARTITION BY {key} ORDER BY {', '.join(order)})"
-    ranked = f"SELECT rowid AS r, {rank} AS n FROM {STAGE} WHERE {rows_only}"
-    return touched(connection, f"DELETE FROM {STAGE} WHERE rowid IN (SELECT r FROM ({ranked}) WHERE n > 1)")
+    ranked = f"SELECT {ROW}, {rank} AS n FROM {STAGE} WHERE {rows_only}"
+    return touched(connection, f"DELETE FROM {STAGE} WHERE {ROW} IN (SELECT {ROW} FROM ({ranked}) WHERE n > 1)")
 
 
 def refuse_repeats(connection: sqlite3.Connection, plan: Plan) -> None:

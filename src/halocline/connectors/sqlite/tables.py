@@ -19,6 +19,15 @@ from halocline.standard_sql import quoted
 
 FULL_SYNC = "Run a full sync (--full, force_full_sync=True; for a flow's table `mode: replace`), which builds the table anew."
 MAIN = "main"
+_ROW_NUMBERS = ("_rowid_", "rowid", "oid")
+"""What SQLite calls a row's number, unless a column has the name.
+
+Source: "ROWIDs and the INTEGER PRIMARY KEY", https://sqlite.org/lang_createtable.html#rowid, read November 2026."""
+_WITHOUT_ROWID = """
+    SELECT count(*) FROM pragma_index_list(?) AS i
+    WHERE i.origin = 'pk' AND NOT EXISTS (SELECT 1 FROM main.sqlite_schema s WHERE s.type = 'index' AND s.name = i.name)
+"""
+"""Source: "Determining If An Existing Table Is WITHOUT ROWID", https://sqlite.org/withoutrowid.html (unverified)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,14 @@ def columns_of(connection: sqlite3.Connection, name: str) -> Schema:
     found = connection.execute(told, (name,)).fetchall()
     columns = tuple(described(str(column), str(kind), nullable=not required) for column, kind, required, _ in found)
     return Schema(columns, tuple(str(column) for column, _, _, place in sorted(found, key=lambda one: one[3]) if place))
+
+
+def row_number(connection: sqlite3.Connection, table: Table) -> str | None:
+    """The name by which a statement finds the number of a row; None where the table numbers none, or columns took all names."""
+    ((unnumbered,),) = connection.execute(_WITHOUT_ROWID, (table.name,)).fetchall()
+    names = connection.execute("SELECT lower(name) FROM pragma_table_xinfo(?)", (table.name,)).fetchall()  # computed ones, too
+    free = (name for name in _ROW_NUMBERS if (name,) not in names)
+    return None if unnumbered else next(free, None)
 
 
 def check_types(table: Table, plan: Plan, *, doing: str) -> None:
