@@ -122,6 +122,28 @@ def test_rows_that_are_refused_are_counted_and_told(place: Place) -> None:
         assert ledger.get(told["run"]).rows_read == 31
 
 
+@pytest.mark.parametrize("field", ["Phone", "Opens__c", "Founded__c", "Seen__c"])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("TIME '24:00:00'", "24:00:00"),
+        ("DATE '0044-03-15 (BC)'", "-0043-03-15"),
+        ("DATE '100000-01-01'", "100000-01-01"),
+        ("TIMESTAMPTZ '32768-01-01 00:00:00+00'", "32768-01-01T00:00:00Z"),
+        ("TIMESTAMPTZ '294000-01-01 00:00:00.000001+00'", "294000-01-01T00:00:00.000001Z"),
+    ],
+)
+def test_a_time_or_a_day_that_salesforce_does_not_have_is_a_row_that_is_not_sent(
+    place: Place, field: str, value: str, text: str
+) -> None:
+    """No other value goes in its place, not even into a field of text, and the answer tells what it was."""
+    rows = f"SELECT 'a' AS \"Ext__c\", 'A' AS \"Name\", {value} AS \"{field}\" UNION ALL SELECT 'b', 'B', NULL ORDER BY 1"
+    told = place.upsert(rows)
+    assert (told["records_processed"], told["records_failed"]) == (1, 1)
+    assert [(one["code"], one["fields"], one["record"][field]) for one in told["errors"]] == [("CANNOT_BE_SENT", [field], text)]
+    assert place.accounts() == {"b": ("B", None)}
+
+
 def test_rows_that_are_not_sent_are_a_failed_batch(place: Place) -> None:
     """Whoever looks at `failed_batches`, as LHT's users do, sees them; the jobs beside them are what they are."""
     told = place.call(retl.insert, "SELECT 'q' AS \"Name\" UNION ALL SELECT NULL")

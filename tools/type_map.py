@@ -30,7 +30,8 @@ escapes. A null is nothing at all in CSV (an empty text is `""`), and `null` in 
 _REACH = """
 ## How far days reach
 
-What a destination cannot hold exactly stops the load, with the column's name, before anything is written.
+What a destination cannot hold exactly stops the load, with the column's name, before anything is written; of a push, the row
+alone is not sent, and its answer tells the value.
 
 | | days and instants, in years | `24:00:00` as a time |
 | --- | --- | --- |
@@ -38,9 +39,11 @@ What a destination cannot hold exactly stops the load, with the column's name, b
 | PostgreSQL | 1 to 32767 | kept |
 | SQLite, CSV, JSON Lines, and the folders of `partition_by` | 1 to 9999 | kept |
 | Snowflake | 1 to 9999 | refused |
+| a push into Salesforce | 1 to 9999 | refused |
 
 A table's copy as CSV (`csv`) has the years -32767 to 32767. As a source, PostgreSQL and SQLite give the years 1 to 9999, DuckDB
-all of them; days without end (`infinity`) have no form on the way from either.
+all of them; days without end (`infinity`) have no form on the way from either. A column of stamps (`cursor`) has the years 1 to
+9999. Python has no value for `24:00:00`, nor for other years than these: functions of yours are given their text.
 """
 _EXAMPLES = {
     Kind.STRING: 'Ünïcode, "quoted"',

@@ -23,6 +23,7 @@ from halocline.connector import Journal, Manifest, Part, Plan, Source, Survey, U
 from halocline.errors import BadMessage, FixConfig, HaloclineError, RejectRecord
 from halocline.fitting import Misfit, arrays, fitted_row
 from halocline.located import function_at
+from halocline.moments import rows_of
 from halocline.outcome import Rejection
 from halocline.schema import Kind, Schema
 
@@ -261,7 +262,7 @@ def _items_of(batch: Batch | Items, schema: Schema | None) -> Iterator[Sequence[
     numbers = [one.name for one in schema or () if one.kind is Kind.STRING and one.source_type.partition("(")[0] in _NUMBERS]
     for rows in batch.arrow():
         for start in range(0, rows.num_rows, _ROWS):
-            items = rows.slice(start, _ROWS).to_pylist()
+            items = rows_of(rows.slice(start, _ROWS))
             for name in held:
                 for item in items:
                     text = item.get(name)

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halocline.exact_json import Digits, NoJSON, held_to_limits, json_text, see_json, value_of, whole
+from halocline.moments import DAY_US, is_end_of_day
 from halocline.quantity import quantity
 from halocline.schema import Column, Kind, Schema
 
@@ -353,7 +354,9 @@ def _date(value: object, column: Column) -> date:  # noqa: ARG001 - as the other
     return parsed
 
 
-def _time(value: object, column: Column) -> time:  # noqa: ARG001 - as the others
+def _time(value: object, column: Column) -> time | int:  # noqa: ARG001 - as the others
+    if isinstance(value, str) and is_end_of_day(value):
+        return DAY_US  # which `time` cannot say
     found = value if isinstance(value, time) else _parsed(value, time.fromisoformat, "time")
     if found.tzinfo is not None:
         raise _Not("has a time zone")

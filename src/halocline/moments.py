@@ -8,7 +8,8 @@ Seen in Arrow 26.0.1, whose years are numbers of 16 bits.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +24,8 @@ OF_OUR_ERA = (1, SPELLED[1])
 """Those of them before which no sign stands."""
 DAY_US = 86_400_000_000
 """The end of a day, 24:00:00, as a time of day in microseconds."""
+END_OF_DAY = "24:00:00"
+"""Likewise, as a text."""
 _END_OF_DAY = r"^24:00(:00(\.0*)?)?$"
 _HINT = "Correct it at the source, or leave the column out; nothing was published."
 _ERA_YEARS, _ERA_DAYS = 400, 146_097  # after which the calendar repeats itself
@@ -44,18 +47,31 @@ def misfit(values: pa.Array | pa.ChunkedArray, *, years: tuple[int, int] = PLAIN
     if not low.is_valid:
         return None
     if pa.types.is_time(kind):
-        day = _DAY_SECONDS * _UNITS[kind.unit]
-        within = low.value >= 0 and high.value < day + midnight
-        return None if within else "the time of day 24:00:00" if high.value == day else "a time beyond the hours of a day"
+        day = _per_day(kind)
+        fits = low.value >= 0 and high.value < day + midnight
+        return None if fits else "the time of day 24:00:00" if high.value == day else "a time beyond the hours of a day"
     first, beyond = _bounds(kind, years)
     return None if first <= low.value and high.value < beyond else f"a year outside of {years[0]} to {years[1]}"
 
 
-def within(values: pa.Array | pa.ChunkedArray, years: tuple[int, int]) -> pa.Array | pa.ChunkedArray:
-    """Which of a column's instants are within these years."""
+def within(values: pa.Array | pa.ChunkedArray, years: tuple[int, int] = PLAIN) -> pa.Array | pa.ChunkedArray:
+    """Which of a column's days or instants are within these years, or of its times of day before 24:00:00."""
     first, beyond = _bounds(values.type, years)
-    numbers = pc.cast(values, pa.int64())
+    numbers = pc.cast(values, _number(values.type))
     return pc.and_(pc.greater_equal(numbers, first), pc.less(numbers, beyond))
+
+
+def rows_of(rows: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows as Python's values; what Python has no value for, other years than 1 to 9999 and 24:00:00, as its text."""
+    odd = [(at, column) for at, column in enumerate(rows.columns) if misfit(column, midnight=False)]
+    for at, column in odd:
+        rows = rows.set_column(at, rows.schema.field(at), pc.if_else(within(column), column, pa.scalar(None, column.type)))
+    made: list[dict[str, Any]] = rows.to_pylist()
+    for at, column in odd:
+        name, numbers = rows.schema.names[at], pc.cast(column, _number(column.type))
+        for place in pc.indices_nonzero(pc.invert(within(column))).to_pylist():
+            made[place][name] = _told(numbers[place].as_py(), column.type)
+    return made
 
 
 def refuse_misfits(
@@ -97,7 +113,7 @@ def times_of(spelled: pa.Array) -> pa.Array:
 
 def end_of_day(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | None:
     """Where a column of times of day holds 24:00:00; None where it does nowhere."""
-    day = _DAY_SECONDS * _UNITS[values.type.unit]
+    day = _per_day(values.type)
     highest = pc.max(values)
     if not highest.is_valid or highest.value < day:
         return None
@@ -110,19 +126,38 @@ def is_end_of_day(text: str) -> bool:
 
 
 def _number(kind: pa.DataType) -> pa.DataType:
-    return pa.int32() if pa.types.is_time32(kind) else pa.int64()
+    return pa.int32() if pa.types.is_time32(kind) or pa.types.is_date32(kind) else pa.int64()
 
 
 def _bounds(kind: pa.DataType, years: tuple[int, int]) -> tuple[int, int]:
-    """The first number of these years, and the first one beyond them, of days or instants of that type."""
+    """The first number of these years, and the first one beyond them, of days or instants of that type; of a day, of times."""
+    if pa.types.is_time(kind):
+        return 0, _per_day(kind)
     return _day_of(years[0]) * _per_day(kind), _day_of(years[1] + 1) * _per_day(kind)
 
 
 def _per_day(kind: pa.DataType) -> int:
     """How many of a column's numbers are a day."""
-    if pa.types.is_timestamp(kind):
+    if pa.types.is_timestamp(kind) or pa.types.is_time(kind):
         return _DAY_SECONDS * _UNITS[kind.unit]
     return 1 if pa.types.is_date32(kind) else _DAY_SECONDS * _UNITS["ms"]
+
+
+def _told(number: int, kind: pa.DataType) -> str:
+    """A value that Python does not have, in the manner of ISO 8601."""
+    if pa.types.is_time(kind):
+        return END_OF_DAY if number == _per_day(kind) else str(number)
+    days, rest = divmod(number, _per_day(kind))
+    eras, within_era = divmod(days - _day_of(1), _ERA_DAYS)
+    day = date.fromordinal(within_era + 1)
+    year = day.year + eras * _ERA_YEARS
+    text = f"{'-' if year < 0 else ''}{abs(year):04}-{day:%m-%d}"
+    if not pa.types.is_timestamp(kind):
+        return text
+    seconds, part = divmod(rest, _UNITS[kind.unit])
+    fraction = f".{part:0{len(str(_UNITS[kind.unit])) - 1}}" if part else ""
+    clock = f"{seconds // 3_600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+    return f"{text}T{clock}{'' if kind.tz is None else 'Z'}"
 
 
 def _day_of(year: int) -> int:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from halocline.batch import JSON, Batch, Op, Raw, fitted
 from halocline.connector import Manifest, Part, Plan, Target
 from halocline.errors import Truncated
+from halocline.moments import refuse_misfits
 from halocline.outcome import Outcome
 from halocline.quantity import quantity
 from halocline.schema import Schema
@@ -23,6 +24,7 @@ from halocline.spool import Spool, arriving, storage
 from halocline.staged import manifest_of, pieces_of, wanted
 
 _ARROW = "arrow"
+_NO_STAMP = "Name another column as the cursor, correct it at the source, or leave such rows out; nothing was published."
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,8 @@ class Aside:
     def put(self, batch: Batch) -> None:
         """Put a batch aside.
 
-        Raises: SchemaConflict when it lacks a column or has one of another type, StorageFailed when the disk is full.
+        Raises: SchemaConflict when it lacks a column, has one of another type, or a stamp outside of the years 1 to 9999;
+        StorageFailed when the disk is full.
         """
         for rows in batch.arrow():
             with storage(self.doing):
@@ -186,6 +189,7 @@ class Aside:
 
     def _see(self, rows: pa.RecordBatch) -> None:
         for name in self.plan.cursor_columns:
+            refuse_misfits(rows.select([name]), doing=self.doing, hint=_NO_STAMP)
             ends = pc.min_max(rows.column(name)).as_py()
             if ends["min"] is None:
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,32 @@ def test_snowflake_is_given_no_time_or_year_that_it_has_not(tmp_path: Path) -> N
             continue
         with pytest.raises(SchemaConflict, match=rf"Staging: the column {name} holds"):
             written([rows], schema, file=tmp_path / "x.csv.gz", doing="Staging")
+
+
+@pytest.mark.parametrize("value", ["TIMESTAMPTZ '10000-01-01 00:00:00+00'", "DATE '0044-03-15 (BC)'"])
+@pytest.mark.parametrize("kind", LOCAL)
+def test_a_stamp_beyond_the_years_is_refused_by_name(world: World, kind: str, value: str) -> None:
+    """By such a cursor nobody could say what is new: it ends in an error of ours, and nothing is written."""
+    world.app.execute(f"CREATE TABLE src AS SELECT 1 AS id, {value} AS v")
+    asked = TableCopy("src", "page", mode="merge", key="id", cursor="v")
+    with pytest.raises(SchemaConflict, match=r"column v holds a year outside of 1 to 9999.*another column as the cursor"):
+        copy(world.app, world.uri(kind), asked, ledger=world.ledger)
+
+
+def same(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What a builder gets, given on."""
+    return dict(item)
+
+
+def test_a_builder_is_not_given_the_beginning_of_a_day_for_its_end(world: World) -> None:
+    """It gets the text of what Python has no value for; given on, that is the same time, and a far day is a rejection."""
+    world.app.execute("CREATE TABLE src AS SELECT 1 AS id, TIME '24:00' AS v, DATE '2026-01-01' AS day")
+    world.app.execute("INSERT INTO src VALUES (2, '08:00', DATE '10000-01-01')")
+    columns = {"id": "integer not null", "v": "time", "day": "date"}
+    asked = TableCopy("src", "page", key="id", build=same, schema=columns, max_rejected=1.0)
+    run = copy(world.app, world.uri("duckdb"), asked, ledger=world.ledger)
+    assert world.back("duckdb", "v::VARCHAR, id") == [("24:00:00", 1)]
+    assert (run.rows_read, len(world.ledger.rejections(run.id))) == (2, 1)
 
 
 def test_postgresql_to_sqlite_keeps_the_end_of_a_day(world: World) -> None:

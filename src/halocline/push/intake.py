@@ -105,8 +105,9 @@ def _dicts(batch: RowBatch) -> Sequence[object]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise FixConfig("Mapping rows", f"the source has several columns named {twice!r}", hint="Name them apart.")
-    dicts: list[object] = batch.rows.to_pylist()
-    return dicts
+    from halocline.moments import rows_of  # loads Arrow, which dicts do not need here
+
+    return rows_of(batch.rows)
 
 
 def _until_first(mapped: RowBatch, refused: Sequence[RowResult]) -> tuple[RowBatch, list[RowResult]]:

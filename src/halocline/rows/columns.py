@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from halocline.errors import FixConfig
+from halocline.moments import rows_of
 from halocline.push.destination import RowBatch
 from halocline.push.order import Nulls
 from halocline.quantity import quantity
@@ -65,7 +66,7 @@ class ColumnRows:
             wanted.setdefault(index, []).append((place, number - self._starts[index]))
         told: list[Mapping[str, object]] = [{}] * len(numbers)
         for index, places in wanted.items():
-            rows = self._piece(index).take(pa.array([row for _, row in places], pa.int64())).to_pylist()
+            rows = rows_of(self._piece(index).take(pa.array([row for _, row in places], pa.int64())))
             for (place, _), row in zip(places, rows, strict=True):
                 told[place] = row
         return told

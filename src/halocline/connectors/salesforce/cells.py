@@ -23,6 +23,7 @@ from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.results import not_sent
 from halocline.connectors.salesforce.spelling import ATTRIBUTES, CLEARED, CannotSpell, cell, flat_record
 from halocline.errors import FixConfig, NotFound
+from halocline.moments import misfit, within
 from halocline.outcome import RowResult
 from halocline.quantity import quantity
 from halocline.rows.texts import TextCsv
@@ -209,13 +210,30 @@ def _column_of_floats(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]
 
 def _column_of_moments(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
     """Instants in UTC to the millisecond; what is finer is cut."""
-    millis = pc.cast(pc.floor_temporal(column, unit="millisecond"), pa.timestamp("ms", "UTC"))
-    return pc.strftime(millis, format="%Y-%m-%dT%H:%M:%SZ"), []
+    near, bad = _near(column)
+    millis = pc.cast(pc.floor_temporal(near, unit="millisecond"), pa.timestamp("ms", "UTC"))
+    return pc.strftime(millis, format="%Y-%m-%dT%H:%M:%SZ"), bad
 
 
 def _column_of_times(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
-    texts = column.cast(pa.time32("ms"), safe=False).cast(pa.string())
-    return pc.binary_join_element_wise(texts, "Z", ""), []
+    near, bad = _near(column)
+    texts = near.cast(pa.time32("ms"), safe=False).cast(pa.string())
+    return pc.binary_join_element_wise(texts, "Z", ""), bad
+
+
+def _column_of_days(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
+    near, bad = _near(column)
+    return near.cast(pa.string()), bad
+
+
+def _near(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
+    """The column with null in place of what cannot be spelled, and where that was, with the reason."""
+    found = misfit(column, midnight=False)
+    if found is None:
+        return column, []
+    there = within(column)
+    bad = [(at, f"{found}, which Salesforce does not have; cast it to text, or make it null") for at in places(pc.invert(there))]
+    return pc.if_else(there, column, pa.scalar(None, column.type)), bad
 
 
 def _column_as_cast(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
@@ -239,9 +257,10 @@ _COLUMNS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], tuple[
     (pa.types.is_floating, _column_of_floats),
     (lambda t: pa.types.is_timestamp(t) and t.tz is not None, _column_of_moments),
     (pa.types.is_time, _column_of_times),
+    (pa.types.is_date32, _column_of_days),
     (pa.types.is_decimal, _column_of_decimals),
     (
-        lambda t: any(is_kind(t) for is_kind in (pa.types.is_boolean, pa.types.is_integer, pa.types.is_date32, pa.types.is_null)),
+        lambda t: any(is_kind(t) for is_kind in (pa.types.is_boolean, pa.types.is_integer, pa.types.is_null)),
         _column_as_cast,
     ),
 )

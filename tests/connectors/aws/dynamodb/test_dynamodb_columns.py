@@ -92,6 +92,7 @@ def test_a_value_that_fits_is_exact(column: Column, value: dict[str, Any], expec
         (Column("a", Kind.BINARY), {"B": "?"}, "B '?', its column is binary."),
         (Column("a", Kind.BINARY), {"S": "AA=="}, "S 'AA==', its column is binary."),
         (Column("a", Kind.DATE), {"S": "2026-02-30"}, "S '2026-02-30', its column is date."),
+        (Column("a", Kind.TIME), {"S": "24:00:01"}, "S '24:00:01', its column is time."),
         (Column("a", Kind.TIME), {"S": "25:00"}, "S '25:00', its column is time."),
         (Column("a", Kind.DATETIME), {"S": "2026-01-01T00:00:00"}, "S '2026-01-01T00:00:00', its column is datetime."),
         (Column("a", Kind.DATETIME), {"S": "2026-01-01T00:00:00.1234567Z"}, "S '2026-01-01T00:00:00.1234567Z', its column is"),

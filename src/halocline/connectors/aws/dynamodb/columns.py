@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from halocline.connectors.aws.dynamodb.nested import check, texts
 from halocline.connectors.aws.dynamodb.values import number
 from halocline.fitting import limits
+from halocline.moments import DAY_US, is_end_of_day
 from halocline.schema import Column, Kind
 
 TAKES: dict[Kind, tuple[str, ...]] = {
@@ -180,7 +181,9 @@ def _instant(text: str) -> datetime:
     return value.astimezone(UTC)
 
 
-def _time(text: str) -> time:
+def _time(text: str) -> time | int:
+    if is_end_of_day(text):
+        return DAY_US  # which `time` cannot say
     value = time.fromisoformat(text)
     if value.tzinfo is not None or _FINER.search(text):
         raise ValueError("an offset, or finer than a microsecond")
