@@ -32,6 +32,8 @@ WRONG: list[tuple[str, object, str]] = [
     ("lookback", "10", "lookback_s='10' is no number of seconds"),
     ("lookback", -1, "is no number of seconds"),
     ("lookback", float("inf"), "is no number of seconds"),
+    ("lookback", 99_999_999_999, "is no number of seconds"),
+    ("lookback", 1e300, "from 0 to 3155760000, a hundred years"),
     ("rename", ["Name=x"], "{'Name': 'account_name'}"),
     ("rename", {"Name": None}, "leads from no column's name to a text"),
     ("mask", "Email=hash", "{'Email': 'hash'}"),
@@ -45,6 +47,13 @@ def test_a_value_that_an_option_cannot_have_is_refused(name: str, value: object,
     with pytest.raises(FixConfig) as caught:
         sound(SobjectSync("Contact", "RAW", "C", **options))
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["10", -1, float("nan"), float("inf"), 1e300])
+def test_a_copy_looks_back_for_seconds(value: Any) -> None:
+    """As a sync: what no instant can be reached by is refused when the copy is declared."""
+    with pytest.raises(FixConfig, match=r"overlap_s=.* is no number of seconds"):
+        TableCopy("a", overlap_s=value)
 
 
 @pytest.mark.parametrize("value", ["10", -1, None, True, float("nan")])

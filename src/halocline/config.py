@@ -12,6 +12,7 @@ from pathlib import Path
 
 from halocline.errors import FixConfig
 from halocline.private import secret_bytes
+from halocline.quantity import MOST
 from halocline.refresh import time_of
 
 LEASE_S = 60.0  # seconds without a sign of life after which a run counts as dead, where its process cannot be looked at
@@ -193,9 +194,11 @@ def resolved(session: object) -> object:
 def _budget(text: str) -> int | None:
     if not text.strip():
         return None
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise FixConfig("Reading HALOCLINE_API_BUDGET", f"{text!r} is no number of calls", hint="Give a whole number from 1 up.")
-    return int(text)
+    digits = text.strip()
+    if not digits.isdecimal() or len(digits) > len(str(MOST)) or not 1 <= int(digits) <= MOST:
+        hint = f"Give a whole number from 1 to {MOST}."
+        raise FixConfig("Reading HALOCLINE_API_BUDGET", f"{text!r:.80} is no number of calls", hint=hint)
+    return int(digits)
 
 
 def _lease(text: str) -> float:
@@ -222,5 +225,5 @@ def age(text: str, option: str) -> float:
     """
     found = time_of(text)
     if found is None:
-        raise FixConfig(f"Reading {option}", f"{text!r} is no time", hint="Write 90d, 12w or 36h.")
+        raise FixConfig(f"Reading {option}", f"{text!r} is no time", hint="Write 90d, 12w or 36h; at most 36525d.")
     return found

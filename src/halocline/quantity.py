@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+MOST = 10**12  # of what an option counts: more than there are of anything here, and a number that any database takes
 _VERBS = {"is": "are", "was": "were", "has": "have", "stays": "stay", "goes": "go", "shares": "share", "differs": "differ"}
 _HISSES = ("s", "x", "ch")
 

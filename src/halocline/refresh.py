@@ -6,6 +6,7 @@ import re
 
 from halocline.errors import FixConfig
 
+LONGEST_S = 36_525 * 86_400  # a hundred years: what is counted back from now stays a date
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", re.IGNORECASE)
 
@@ -21,15 +22,16 @@ def seconds(wanted: str) -> float | None:
         return 0.0
     found = time_of(wanted)
     if found is None:
-        hint = "Write never, always, or a time: 30m, 24h, 7d."
+        hint = "Write never, always, or a time: 30m, 24h, 7d; at most 36525d."
         raise FixConfig("Reading the options", f"formula_refresh={wanted!r} is no time", hint=hint)
     return found
 
 
 def time_of(text: str) -> float | None:
-    """The seconds of `30m`, `24h`, `7d` or `2w`; None for a text that says no time, or none at all."""
+    """The seconds of `30m`, `24h`, `7d` or `2w`; None for a text that says no time, none at all, or more than LONGEST_S."""
     found = _TIME.fullmatch(text)
-    return None if found is None else float(found[1]) * _UNITS[found[2].lower()] or None
+    time_s = 0.0 if found is None else float(found[1]) * _UNITS[found[2].lower()]
+    return time_s if 0 < time_s <= LONGEST_S else None
 
 
 def words(time_s: float) -> str:

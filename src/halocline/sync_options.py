@@ -12,6 +12,7 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 from halocline.errors import FixConfig
+from halocline.refresh import LONGEST_S
 
 if TYPE_CHECKING:
     from halocline.sync import SobjectSync
@@ -42,9 +43,13 @@ def sound(job: SobjectSync) -> SobjectSync:
 
 
 def check_seconds(name: str, value: object, *, endless: bool = False) -> None:
-    """Raises: FixConfig for what is no number of seconds from 0 up; infinity is one where a wait may be without end."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0 or (value == math.inf and not endless):
-        raise _refused(name, value, "is no number of seconds", "Give a number from 0 up.")
+    """Raises: FixConfig for what is no number of seconds from 0 to a hundred years; any from 0 up, and infinity, is one where a
+    wait may be without end.
+    """
+    most = math.inf if endless else LONGEST_S
+    if isinstance(value, bool) or not isinstance(value, Real) or value < 0 or not value <= most:
+        hint = "Give a number from 0 up." if endless else f"Give a number from 0 to {LONGEST_S}, a hundred years."
+        raise _refused(name, value, "is no number of seconds", hint)
 
 
 def _refused(name: str, value: object, cause: str, hint: str) -> FixConfig:

@@ -85,6 +85,8 @@ class TableCopy:
             raise FixConfig(_DOING, "a query has no name", hint="Say which table its rows go to.")
         if self.cursor is not None and self.mode != Mode.MERGE:
             raise FixConfig(_DOING, "a cursor finds what changed, which is merged", hint="Say mode=merge, or leave it out.")
+        if self.overlap_s is not None:
+            check_seconds("overlap_s", self.overlap_s)
         if self.max_rejected < 0 or (not isinstance(self.max_rejected, int) and self.max_rejected > 1):
             raise FixConfig(_DOING, f"max_rejected={self.max_rejected} is neither a count nor a share of 0 to 1")
 

@@ -10,6 +10,7 @@ import pytest
 
 from halocline.config import Settings
 from halocline.emulator.server import Emulator
+from halocline.errors import FixConfig
 from tests.cli.test_left import short
 from tests.system.push_desk import PushDesk, desk_at, push_org
 
@@ -68,6 +69,7 @@ def test_the_age_has_to_be_said(desk: PushDesk, monkeypatch: pytest.MonkeyPatch)
     assert "'soon' is no time" in desk.type("runs", "prune", "--older-than", "soon").err
     monkeypatch.setitem(desk.env, "HALOCLINE_LEDGER_KEEP", "90d")
     assert desk.type("runs", "prune").exit_code == 0
+    assert desk.type("runs", "prune", "--older-than", "36525d").exit_code == 0
 
 
 def test_with_the_setting_a_run_prunes_what_is_old(desk: PushDesk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,5 +94,6 @@ def test_a_verb_in_the_place_of_a_run_is_no_run(desk: PushDesk) -> None:
 def test_the_setting_is_a_time() -> None:
     """In days, weeks, hours; anything else is refused."""
     assert Settings.from_env({"HALOCLINE_LEDGER_KEEP": "2w"}).keep_s == 14 * 86_400.0
-    with pytest.raises(Exception, match="HALOCLINE_LEDGER_KEEP"):
-        Settings.from_env({"HALOCLINE_LEDGER_KEEP": "90"})
+    for text in ("90", "0d", "36526d", "99999999999d", f"{'9' * 400}d"):
+        with pytest.raises(FixConfig, match=r"HALOCLINE_LEDGER_KEEP.*at most 36525d"):
+            Settings.from_env({"HALOCLINE_LEDGER_KEEP": text})

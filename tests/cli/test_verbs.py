@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from functools import cache
@@ -12,6 +13,8 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from halocline.cli.verbs import VERBS, Verb, program, typed
+from halocline.config import Settings
+from halocline.errors import FixConfig
 from tests.command_line import app
 
 MODULES = {verb.place.partition(":")[0] for verb in VERBS}
@@ -80,7 +83,34 @@ def test_a_demo_whose_folder_cannot_be_made_says_so(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_time_before_the_position_is_not_negative() -> None:
-    """The option is named as it was typed."""
-    done = CliRunner().invoke(app, ["sync", "Account", "--to", "duckdb:///lake.duckdb", "--lookback", "-1"])
-    assert (done.exit_code, "--lookback" in done.output) == (2, True)
+SYNC = ("sync", "Account", "--to", "duckdb:///lake.duckdb")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *((*SYNC, "--lookback", value) for value in ("-1", "99999999999", "1e300")),
+        (*SYNC, "--api-budget", "9" * 30),
+        ("runs", "--limit", "9" * 23),
+        ("errors", "last", "--limit", "9" * 23),
+        ("runs", "prune", "--older-than", "99999999999d"),
+        ("dlq", "ls", "orders", "--limit", "9" * 23),
+    ],
+    ids=" ".join,
+)
+def test_a_number_that_nobody_can_mean_is_bad_use(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The option is named as it was typed, and with --json that is one document; no traceback of a date or a database."""
+    monkeypatch.setenv("HALOCLINE_HOME", str(tmp_path))
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, words[-2] in done.output) == (2, True)
+    document = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert (document["exit_code"], words[-2] in document["error"]) == (2, True)
+
+
+@pytest.mark.parametrize("calls", ["0", "-1", "many", "9" * 30, "9" * 5_000])
+def test_a_budget_is_a_number_of_calls(calls: str) -> None:
+    """That a ledger can count; another is refused when the settings are read."""
+    with pytest.raises(FixConfig, match=r"HALOCLINE_API_BUDGET.*is no number of calls"):
+        Settings.from_env({"HALOCLINE_API_BUDGET": calls})

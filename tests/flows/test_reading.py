@@ -209,7 +209,7 @@ SYNC = f"{LAKE}    kind: sync\n    to: lake\n    objects: [Account]\n"
         ("connections:\n  no: duckdb:///x", 2, "the name 'no' is no text to YAML; put it in quotes"),
         ("lambda:\n  margin: 0", 2, "greater than or equal to 1"),
         ("ledger:\n  keep: 90", 2, "'keep' in 'ledger' is no text"),
-        ("ledger:\n  keep: soon", 2, "'soon' is no time; write 90d, 12w or 36h"),
+        ("ledger:\n  keep: soon", 2, "'soon' is no time; write 90d, 12w or 36h, at most 36525d"),
         ("ledger:\n  keeps: 90d", 2, "Did you mean keep"),
         ("flows: 3", 1, "no mapping"),
         ("- flows", 1, "the file is no mapping"),

@@ -17,7 +17,7 @@ from halocline.cli.answer import cell, err, out, refuse, told
 from halocline.cli.apart import keep_apart
 from halocline.cli.left import standing
 from halocline.cli.system import the_rows
-from halocline.quantity import quantity
+from halocline.quantity import MOST, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,7 +38,7 @@ def errors(
     jsonl: Annotated[
         Path | None, typer.Option("--jsonl", metavar="FILE", help="Write them to a JSONL file, exactly; - prints it.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="How many to show.", min=1)] = 50,
+    limit: Annotated[int, typer.Option(help="How many to show.", min=1, max=MOST)] = 50,
     as_json: options.Json = False,
 ) -> None:
     """Show the rows of a run that were refused, never sent or are in doubt; rows are counted from 0 in the source."""

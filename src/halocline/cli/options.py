@@ -9,6 +9,8 @@ import typer
 
 from halocline.cli.answer import in_json, warn
 from halocline.errors import FixConfig
+from halocline.quantity import MOST
+from halocline.refresh import LONGEST_S
 
 _INSTEAD = {"postgresql": "PGPASSWORD", "postgres": "PGPASSWORD", "snowflake": "SNOWFLAKE_PASSWORD"}
 
@@ -65,7 +67,9 @@ History = Annotated[
 ]
 Lookback = Annotated[
     float | None,
-    typer.Option("--lookback", min=0, metavar="SECONDS", help="How far before the last position to read again (600)."),
+    typer.Option(
+        "--lookback", min=0, max=LONGEST_S, metavar="SECONDS", help="How far before the last position to read again (600)."
+    ),
 ]
 FormulaRefresh = Annotated[
     str,
@@ -76,7 +80,8 @@ FormulaRefresh = Annotated[
     ),
 ]
 ApiBudget = Annotated[
-    int | None, typer.Option("--api-budget", metavar="N", help="API calls a day (UTC) to this org, over all runs.", min=1)
+    int | None,
+    typer.Option("--api-budget", metavar="N", help="API calls a day (UTC) to this org, over all runs.", min=1, max=MOST),
 ]
 Wait = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for another run of the same object to end.", min=0)

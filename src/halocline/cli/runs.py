@@ -12,7 +12,7 @@ from halocline.cli.answer import cell, out, say_json, told
 from halocline.cli.left import left_of
 from halocline.cli.prune import prune
 from halocline.cli.system import the_run
-from halocline.quantity import quantity
+from halocline.quantity import MOST, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def runs(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run, by how its name begins, or `last`.")] = None,
     *,
     flow: Annotated[str | None, typer.Option(help="Only runs of this flow.")] = None,
-    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 20,
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=MOST)] = 20,
     as_json: options.Json = False,
 ) -> None:
     """List past runs, newest first; with RUN, show one with its plan and reasons. The word `list` may be left out."""

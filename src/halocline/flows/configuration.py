@@ -39,7 +39,7 @@ class Lambda(Model):
 
 def _as_time(text: str) -> str:
     if time_of(text) is None:
-        raise ValueError(f"{text!r} is no time; write 90d, 12w or 36h")
+        raise ValueError(f"{text!r} is no time; write 90d, 12w or 36h, at most 36525d")
     return text
 
 

@@ -19,6 +19,7 @@ from halocline.flows.connected import Connected
 from halocline.flows.connections import open_org, uri_of
 from halocline.flows.model import Model
 from halocline.place import schema_in
+from halocline.refresh import LONGEST_S
 from halocline.several import PARALLEL, Columns, Ended, Looked
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class SyncFlow(Model):
     """Deleted rows: soft keeps them, flagged, hard removes them, ignore leaves them as they are."""
     history: bool = False
     """Keep every version of a row, with valid_from and valid_to; nothing is replaced."""
-    lookback: Annotated[float, Field(ge=0)] | None = None
+    lookback: Annotated[float, Field(ge=0, le=LONGEST_S)] | None = None
     """Seconds before the last position to read again."""
     formula_refresh: str = "never"
     """How often formulas, which change without a stamp, are read for all rows: never, always, 24h, 7d."""

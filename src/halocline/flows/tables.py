@@ -13,6 +13,7 @@ from halocline.errors import FixConfig
 from halocline.flows.connected import Connected
 from halocline.flows.connections import uri_of
 from halocline.flows.model import Model
+from halocline.refresh import LONGEST_S
 
 if TYPE_CHECKING:
     from halocline.connector import Plan, Survey
@@ -45,7 +46,7 @@ class OneTable(Model):
     """The columns that tell rows apart (without it the source's own primary key); a merge goes by them."""
     cursor: str | None = None
     """The column that says when a row was last written: a merge then reads only what is newer."""
-    overlap: Annotated[float, Field(ge=0)] | None = None
+    overlap: Annotated[float, Field(ge=0, le=LONGEST_S)] | None = None
     """Seconds before the last position to read again."""
     filter: str | None = None
     """Which rows are read, in the source's own words."""

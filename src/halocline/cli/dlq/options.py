@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from halocline.cli.options import address
+from halocline.quantity import MOST
 
 Place = Annotated[
     str,
@@ -18,7 +19,7 @@ Place = Annotated[
 ]
 Ids = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this message. Repeatable.")]
 Match = Annotated[str, typer.Option("--match", metavar="TEXT", help="Only those whose reason, queue or key has this in it.")]
-Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="At most so many.", min=1)]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="At most so many.", min=1, max=MOST)]
 Store = Annotated[
     str | None,
     typer.Option(
