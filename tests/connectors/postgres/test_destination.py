@@ -206,6 +206,16 @@ def test_a_name_that_would_be_cut_is_refused(destination: PostgresDestination) -
         load(destination, [], schema)
 
 
+@pytest.mark.parametrize("name", ["xmin", "CTID", "tableoid"])
+def test_a_column_called_as_one_of_the_system_is_refused_with_a_way_out(destination: PostgresDestination, name: str) -> None:
+    """PostgreSQL makes no such column: the load is refused when it is opened, and the message says what to change."""
+    schema = text_schema(Column(name, Kind.INTEGER))
+    for mode in Mode:
+        with pytest.raises(FixConfig, match=f'"{name.lower()}" conflicts with a system column name.* another name') as refused:
+            load(destination, [], schema, mode=mode)
+        assert refused.value.code == "42701"
+
+
 # ---- rights
 
 

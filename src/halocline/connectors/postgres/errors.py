@@ -121,6 +121,7 @@ _RULES = (
     _Rule(("53300",), RetryLater, "The server takes no more connections; run this again later."),
     _Rule(("53",), StorageFailed, "The server lacks memory or another resource; nothing was published."),
     _Rule(("57P", "08"), NetworkFailed, _AGAIN),
+    _Rule(("42701",), FixConfig, "Give the column another name (--rename, AS in a query), or leave it out (exclude)."),
     _Rule(("2BP01",), FixConfig, "Drop what depends on the table first."),
     _Rule(
         ("23",), SchemaConflict, "A constraint of the table stands against it; drop the constraint, loads bring what they bring."
