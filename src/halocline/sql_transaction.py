@@ -25,6 +25,13 @@ def in_transaction(cursor: C, *, begin: str, failure: type[Exception]) -> Iterat
     themselves where they cannot go on.
     """
     cursor.execute(begin)
+    with begun(cursor, failure=failure):
+        yield cursor
+
+
+@contextmanager
+def begun(cursor: C, *, failure: type[Exception]) -> Iterator[C]:
+    """As `in_transaction`, in a transaction that is open."""
     try:
         yield cursor
         cursor.execute("COMMIT")

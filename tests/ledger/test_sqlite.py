@@ -20,8 +20,9 @@ from typing import TypeVar
 import pytest
 from tests.examples import stride
 
+from halocline.budget import Budget
 from halocline.errors import FixConfig, StorageFailed
-from halocline.ledger import Ledger, SqliteLedger, database, open_ledger
+from halocline.ledger import Ledger, SqliteLedger, database, open_ledger, turn
 from halocline.ledger.database import migrate, migrations
 from halocline.outcome import Counts, Outcome, Rejection
 from halocline.testing.ledgers import HERE, HandClock, LedgerSuite, begin, ended_process
@@ -459,6 +460,29 @@ def test_a_lock_that_is_never_given_back_is_told(file: Path, monkeypatch: pytest
     told = pytest.raises(StorageFailed, match=r"locked.*look for one that hangs")
     with SqliteLedger(file) as hog, SqliteLedger(file) as other, hog._writing(), told:
         begin(other, "r1")
+
+
+def test_a_wait_is_told_and_not_made_twice(file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """What a command waits for is in its log before it gives up; what it books on its way out then waits no second time."""
+    monkeypatch.setattr(database, "BUSY_S", 0.4)
+    monkeypatch.setattr(turn, "TOLD_AFTER_S", 0.1)
+    locked = partial(pytest.raises, StorageFailed, match="locked")
+    waits: list[float] = []
+    with SqliteLedger(file) as hog, SqliteLedger(file) as other:
+        other._db.set_trace_callback(lambda sql: waits.append(float(sql.split()[-1])) if "busy_timeout" in sql else None)
+        with hog._writing():
+            with locked():
+                begin(other, "r1")
+            assert [one.message for one in caplog.records] == [
+                f"Waiting for the ledger {file.resolve()}: another process is writing to it."
+            ]
+            with locked(), Budget(other) as budget:
+                budget.spend("org", "looking")
+                begin(other, "r2")
+        begin(other, "r3")
+        begin(other, "r4")
+    assert waits == [100, 300, 50, 50, 50, 100]
+    assert len(caplog.records) == 1
 
 
 def test_the_dead_of_one_host_are_found_by_another_process(file: Path) -> None:

@@ -186,7 +186,7 @@ def _to_wal(db: sqlite3.Connection, *, deadline: float, named: Named) -> None:
         try:
             mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         except sqlite3.OperationalError as error:
-            if not _code(error).startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+            if not is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(_WAL_RETRY_S)
             continue
@@ -216,6 +216,11 @@ def gate(doing: str, *, named: Named = LEDGER) -> Iterator[None]:
         raise StorageFailed(doing, str(error), hint=hint.format(setting=named.setting), code=code or None) from error
     except UnicodeDecodeError as error:  # of a name in its schema, which the driver takes for text
         raise StorageFailed(doing, f"it is damaged ({error})", hint=_DAMAGED) from error
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection kept it from its work."""
+    return _code(error).startswith("SQLITE_BUSY")
 
 
 def _code(error: sqlite3.Error) -> str:

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from halocline.ledger.database import gate, opened, queries, shrunk, transaction
+from halocline.ledger.database import gate, opened, queries, shrunk
 from halocline.ledger.ledger import Clock, stamp, utc_now
 from halocline.ledger.pruning import Put
 from halocline.ledger.sql import SqlLedger
+from halocline.ledger.turn import Turn
+from halocline.sql_transaction import begun
 
 
 class SqliteLedger(SqlLedger):
@@ -27,6 +29,7 @@ class SqliteLedger(SqlLedger):
         self._lock = threading.RLock()  # one connection for all threads: every write ends in an fsync anyway
         self._doing = f"Using the ledger {self.path}"
         self._db = opened(self.path, now=stamp(clock()))
+        self._turn = Turn(self._db, self.path)
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -40,8 +43,10 @@ class SqliteLedger(SqlLedger):
 
     @contextmanager
     def _writing(self, about: str = "") -> Iterator[Put]:  # noqa: ARG002 - a file has one writer at a time anyway
-        with self._lock, gate(self._doing), transaction(self._db):
-            yield _Statements(self._db, self._clock)
+        with self._lock, gate(self._doing):
+            self._turn.take()
+            with begun(self._db, failure=sqlite3.Error):
+                yield _Statements(self._db, self._clock)
 
     def _shrunk(self, *, thorough: bool) -> tuple[int, int] | None:
         with self._lock:
