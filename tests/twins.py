@@ -101,6 +101,9 @@ class TwinDestination:
     def position(self, flow: str, target: Target) -> Position | None:
         return self.positions.get(flow)
 
+    def columns(self, target: Target) -> Schema | None:
+        return SCHEMA if self.positions else None
+
     def recover(self, journal: Journal) -> Iterator[Outcome]:
         return iter(())
 

@@ -42,6 +42,7 @@ from halocline.outcome import Counts, Outcome
 from halocline.place import within
 from halocline.quantity import quantity
 from halocline.unfinished import SourceJournal, belonging, is_spoilt, left_by, settle
+from halocline.versions import table_schema
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
@@ -210,10 +211,11 @@ def _owner(run: Run) -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{run.id}"
 
 
-def survey_and_plan(flow: Flow) -> tuple[Survey, Plan]:
+def survey_and_plan(flow: Flow, *, sink: Sink = silent) -> tuple[Survey, Plan]:
     """Look and decide, without reading a row or changing anything.
 
     A table that has lost a column since its last load is read for anew: else all its old rows would have nulls there.
+    Columns that a load of everything does not fill are among the plan's reasons, and `sink` is told of them.
     Raises: FixConfig for a column that is called as those which loads need for themselves.
     """
     position = None if flow.fresh else flow.destination.position(flow.name, flow.target)
@@ -224,7 +226,22 @@ def survey_and_plan(flow: Flow) -> tuple[Survey, Plan]:
     if reason is not None:
         survey = replace(flow.source.survey(None), full_reason=reason)
         plan = flow.decide(survey, flow.destination.abilities)
+    note = _left_as_they_were(flow, plan)
+    if note is not None:
+        sink(Noticed(note))
+        plan = replace(plan, reasons=(*plan.reasons, note))
     return survey, plan
+
+
+def _left_as_they_were(flow: Flow, plan: Plan) -> str | None:
+    """What is to be told of the columns which a table keeps with their values although all of its rows are loaded."""
+    there = flow.destination.columns(flow.target) if plan.whole else None
+    known = table_schema(plan)
+    kept = [column.name for column in there or () if known.column(column.name) is None]
+    if not kept:
+        return None
+    told = f"{flow.target} has columns that this load does not fill, and that keep their values"
+    return f"{told}: {', '.join(kept)}. Drop those that nobody is to see."
 
 
 def lost_columns(flow: Flow, plan: Plan, *, fresh: Sequence[str]) -> str | None:
@@ -254,7 +271,7 @@ def _carry(
 ) -> None:
     plans = []
     for one, leg in _legs(flow, run):
-        leg.survey, plan = survey_and_plan(one)
+        leg.survey, plan = survey_and_plan(one, sink=sink)
         plans.append(plan)
     ledger.renew(right)  # one that stood still must not let go of a job that whoever took over reads by now
     _go_on(flow, run, plans, ledger, left=left)

@@ -26,6 +26,8 @@ from halocline.schema import Column, Kind, Schema
 
 MASKS = ("hash", "null")
 _DIGEST_CHARS = 64
+_MASKED = {None: "not masked", "hash": "hashed", "null": "nulled"}
+_LESS = {(None, "hash"), (None, "null"), ("hash", "null")}  # before and now, where what was loaded before shows more
 _DOING = "Reading the options"
 _WITHHELD = "what came is withheld here, because columns are masked"
 
@@ -87,6 +89,52 @@ class Shaping:
         coded = values.cast(pa.string()).dictionary_encode()
         hashes = pa.array([None if text is None else self.hashed(text) for text in coded.dictionary.to_pylist()], pa.string())
         return hashes.take(coded.indices)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What `Shaping.scope` wrote of names and masks, as a position keeps it: columns in lower case."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    masks: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, scope: object) -> Shape:
+        """The shape in a scope; of none, and of one that cannot be read, that nothing was shaped."""
+        try:
+            told = json.loads(scope) if isinstance(scope, str) else {}
+            return cls(dict(told.get("rename", {})), dict(told.get("mask", {})))
+        except (ValueError, AttributeError, TypeError):
+            return cls()
+
+    def name(self, column: str) -> str:
+        """What a column of the source is called in the table, but for a number that another's name may cost it."""
+        return self.names.get(column.lower()) or column.replace(".", "_")
+
+    def mask(self, column: str) -> str | None:
+        """How it is masked."""
+        return self.masks.get(column.lower())
+
+    def other_names(self, before: Shape, columns: Sequence[str]) -> tuple[str, ...]:
+        """In words, which of these columns had other names."""
+        told = ((name, before.name(name), self.name(name)) for name in columns)
+        return tuple(f"{name} was called {was} and is called {now}" for name, was, now in told if was.lower() != now.lower())
+
+    def other_masks(self, before: Shape, columns: Sequence[str]) -> tuple[str, ...]:
+        """In words, which of these columns were masked in another way."""
+        told = ((name, before.mask(name), self.mask(name)) for name in columns)
+        return tuple(
+            f"{name} was {_MASKED.get(was, was)} and is {_MASKED.get(now, now)}" for name, was, now in told if was != now
+        )
+
+    def hidden(self, before: Shape, columns: Sequence[str]) -> tuple[str, ...]:
+        """Which of these columns are to show less than before."""
+        return tuple(name for name in columns if (before.mask(name), self.mask(name)) in _LESS)
+
+    def exposed(self, before: Shape, columns: Sequence[str]) -> tuple[str, ...]:
+        """Which of them do so under another name, where no other fills the column that had their values: they would stay."""
+        filled = {self.name(name).lower() for name in columns}
+        return tuple(name for name in self.hidden(before, columns) if before.name(name).lower() not in filled)
 
 
 def _refuse_twice(names: Mapping[str, str]) -> None:

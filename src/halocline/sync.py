@@ -390,6 +390,7 @@ class IntelligentSync:
             query=job.soql,
             contract=_contract(job),
             shape=shaping.scope,
+            history=job.history,
             flow=within(job.flow, place),
             keep_pages=not shaping.masks,  # what is masked does not outlive the run
             formula_refresh_s=refresh.seconds(job.formula_refresh),

@@ -18,7 +18,7 @@ import duckdb
 import pytest
 
 from halocline.errors import FixConfig, NotFound, SchemaConflict
-from halocline.events import Event, JobProgress, RunStarted
+from halocline.events import Event, JobProgress, Noticed, RunStarted
 from halocline.sync import IntelligentSync, SobjectSync
 from tests.command_line import app
 from tests.system.laptop import Laptop, laptop
@@ -360,6 +360,55 @@ def test_new_columns_are_added_or_left_out_as_the_contract_says(here: Laptop, tm
         assert run.plan is not None
         assert run.plan.full
         assert "Site" in run.plan.schema.names
+
+
+def test_a_renamed_column_is_a_new_one_and_leaves_the_old_one(here: Laptop, tmp_path: Path) -> None:
+    """Freeze and discard refuse it before a row is read; evolve adds it, and says that the old one keeps its values."""
+    job = SobjectSync("Account", "raw", "a", fields=["Name", "Site"])
+    other, heard = replace(job, rename={"Site": "place"}), list[Event]()
+    told = "raw.a has columns that this load does not fill, and that keep their values: Site. Drop those that nobody is to see."
+    with system(here, tmp_path) as made:
+        made.run(job)
+        before = lake(tmp_path, "SELECT * FROM raw.a ORDER BY Id")
+        for contract in ("freeze", "discard"):
+            here.org.calls.clear()
+            with pytest.raises(SchemaConflict, match="Site was called Site and is called place"):
+                made.run(replace(other, contract=contract))
+            assert not {"query", "queryAll"} & set(here.kinds())
+        assert lake(tmp_path, "SELECT * FROM raw.a ORDER BY Id") == before
+        assert told in made.plan(other)[1].reasons
+        run = made.run(other, sink=heard.append)
+        assert run.plan is not None
+        assert told in run.plan.reasons
+        assert [event.message for event in heard if isinstance(event, Noticed)] == [told]
+        assert made.run(replace(other, contract="freeze")).rows_read < len(before)
+    assert lake(tmp_path, "SELECT count(*) FROM raw.a WHERE Site IS DISTINCT FROM place") == [(0,)]
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_a_column_that_is_masked_later_leaves_no_plain_values_unsaid(here: Laptop, tmp_path: Path, *, history: bool) -> None:
+    """Under another name, and in a history under any, it is refused before a row is read; a full sync accepts it, and tells."""
+    job = SobjectSync("Contact", "raw", "c", fields=["LastName", "Email"], history=history)
+    renamed = replace(job, mask={"Email": "hash"}, rename={"Email": "email_hash"})
+    masked, heard = replace(job, mask={"Email": "hash"}), list[Event]()
+    with system(here, tmp_path, mask_key=SECRET) as made:
+        made.run(job)
+        before = lake(tmp_path, "SELECT * FROM raw.c ORDER BY Id")
+        for other in (renamed, masked) if history else (renamed,):
+            here.org.calls.clear()
+            with pytest.raises(SchemaConflict, match="Email is to be masked") as caught:
+                made.run(other)
+            assert caught.value.exit_code == 2
+            assert not {"query", "queryAll"} & set(here.kinds())
+        assert lake(tmp_path, "SELECT * FROM raw.c ORDER BY Id") == before
+        made.run(replace(renamed, force_full_sync=True), sink=heard.append)
+        assert "keep their values: Email." in str([event for event in heard if isinstance(event, Noticed)])
+        made.run(renamed)
+        if not history:
+            made.run(replace(masked, table="again"))
+            made.run(replace(job, table="plain"))
+            made.run(replace(masked, table="plain"))
+            assert lake(tmp_path, "SELECT * FROM raw.plain ORDER BY Id") == lake(tmp_path, "SELECT * FROM raw.again ORDER BY Id")
 
 
 def test_the_lookback_is_what_is_asked(here: Laptop, tmp_path: Path) -> None:

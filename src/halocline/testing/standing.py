@@ -14,8 +14,10 @@ from typing import Any
 from halocline.batch import Position
 from halocline.connector import Abilities, Destination, Mode, Survey, Target
 from halocline.errors import SchemaConflict
+from halocline.events import Event, Noticed
 from halocline.plan import Wish, decide
 from halocline.run import Flow, survey_and_plan
+from halocline.schema import Schema
 from halocline.testing.destinations import FLOW, SCHEMA, TARGET, Bench, Way, account, batch, raises
 
 
@@ -46,6 +48,20 @@ class StandingLaws:
                 bench.merge(batch([account(1, at=6, Name="c")]))
                 assert bench.rows() == [account(1, at=6, Name="c"), account(2, Name="a")]
 
+    def test_columns_that_a_load_of_everything_leaves_are_told(self, tmp_path: Path) -> None:
+        """They keep their values, which somebody may think gone: the plan says so, and whoever watches; and of no others."""
+        with self.bench(tmp_path) as bench:
+            bench.load(batch([account(1), account(2)]))
+            for without in ((), ("Name", "At__c")):
+                source: Any = _Stamped(SCHEMA.select([name for name in SCHEMA.names if name not in without]))
+                flow = Flow(FLOW, "Account", source, bench.destination, TARGET, partial(decide, wish=Wish(FLOW)), fresh=True)
+                heard: list[Event] = []
+                _, plan = survey_and_plan(flow, sink=heard.append)
+                told = [event.message for event in heard if isinstance(event, Noticed)]
+                assert told == [reason for reason in plan.reasons if "does not fill" in reason]
+                ends = [line.lower().partition("keep their values: ")[2].partition(". drop")[0] for line in told]
+                assert ends == ([", ".join(without).lower()] if without else [])
+
 
 class AlteredLaws(StandingLaws):
     """And these where somebody can alter a table behind the destination's back."""
@@ -57,7 +73,7 @@ class AlteredLaws(StandingLaws):
     def test_a_column_that_the_table_lost_is_read_for_all_rows(self, tmp_path: Path) -> None:
         """A table that lacks a column which it had is read for anew; what changed alone would leave nulls in its old rows."""
         rows = [account(1), account(2)]
-        source: Any = _Stamped()
+        source: Any = _Stamped(SCHEMA)
         with self.bench(tmp_path) as bench:
             flow = Flow(FLOW, "Account", source, bench.destination, TARGET, partial(decide, wish=Wish(FLOW)))
             bench.load(batch(rows))
@@ -73,11 +89,14 @@ class AlteredLaws(StandingLaws):
 class _Stamped:
     """A source that reads what changed where it is given a position, as far as planning asks it."""
 
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+
     def survey(self, since: Position | None) -> Survey:
         """See `Source.survey`."""
         return Survey(
             object="Account",
-            schema=SCHEMA,
+            schema=self._schema,
             estimated_rows=2,
             server_time="2026-03-02T00:00:00Z",
             complete_until=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from halocline.connector import Deletes
 from halocline.connectors.salesforce import window
-from halocline.errors import Refused
+from halocline.errors import Refused, SchemaConflict
+from halocline.shaping import Shaping
 
 NOW = datetime(2026, 11, 21, 10, 20, 30, tzinfo=UTC)
 SCOPE = window.Scope(
@@ -51,6 +53,78 @@ def test_another_scope_is_read_from_the_beginning(changes: dict[str, Any], word:
     start = begun(SCOPE.position(NOW), replace(SCOPE, **changes))
     assert start.low is None
     assert word in (start.reason or "")
+
+
+SHAPED = replace(SCOPE, fields=("Id", "Name", "Email", "Owner.Name"), kinds=("id", "text", "text", "text"))
+
+
+def shaped(renames: dict[str, str] | None = None, masks: dict[str, str] | None = None) -> window.Scope:
+    return replace(SHAPED, shape=Shaping(renames or {}, masks or {}, secret="a long secret").scope)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "frozen", "discards"),
+    [
+        (shaped(), shaped({"email": "mail"}), "Email was called Email and is called mail", True),
+        (shaped({"Email": "mail"}), shaped(), "Email was called mail and is called Email", True),
+        (shaped({"Email": "mail"}), shaped({"Email": "post"}), "Email was called mail and is called post", True),
+        (shaped(), shaped({"Owner.Name": "owner"}), "Owner.Name was called Owner_Name and is called owner", True),
+        (shaped(), shaped({"Email": "Name", "Name": "Email"}), "Name was called Name and is called Email", True),
+        (shaped(), shaped(masks={"email": "hash"}), "Email was not masked and is hashed", False),
+        (shaped(masks={"Email": "hash"}), shaped(masks={"Email": "null"}), "Email was hashed and is nulled", False),
+        (shaped(masks={"Email": "null"}), shaped(), "Email was nulled and is not masked", False),
+    ],
+)
+def test_other_names_and_masks_are_other_columns(before: window.Scope, now: window.Scope, frozen: str, discards: bool) -> None:
+    """Freeze refuses both, discard the names, which it can neither add nor leave out; a table without a position takes all."""
+    since = before.position(NOW)
+    with pytest.raises(SchemaConflict, match=frozen):
+        window.refuse_drift(since, now)
+    if discards:
+        with pytest.raises(SchemaConflict, match=frozen):
+            window.refuse_other_names(since, now)
+    else:
+        window.refuse_other_names(since, now)
+    for same in (None, now.position(NOW)):
+        window.refuse_drift(same, now)
+        window.refuse_other_names(same, now)
+
+
+def test_a_name_in_another_case_is_the_same_column() -> None:
+    """As it is in every destination."""
+    window.refuse_drift(shaped().position(NOW), shaped({"Email": "EMAIL"}))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "alone", "versions"),
+    [
+        (shaped(), shaped({"Email": "mail"}, {"Email": "hash"}), True, True),
+        (shaped(), shaped({"Email": "mail"}, {"EMAIL": "null"}), True, True),
+        (shaped({"Email": "mail"}), shaped({}, {"Email": "hash"}), True, True),
+        (shaped({}, {"Email": "hash"}), shaped({"Email": "mail"}, {"Email": "null"}), True, True),
+        (shaped(), shaped({"Email": "Name", "Name": "Email"}, {"Email": "hash"}), False, True),
+        (shaped(), shaped({}, {"Email": "hash"}), False, True),
+        (shaped(), shaped({"Email": "mail"}), False, False),
+        (shaped({}, {"Email": "hash"}), shaped({"Email": "mail"}, {"Email": "hash"}), False, False),
+        (shaped({}, {"Email": "null"}), shaped({"Email": "mail"}, {"Email": "hash"}), False, False),
+        (shaped({}, {"Email": "hash"}), shaped(), False, False),
+    ],
+)
+def test_masks_leave_no_plain_value_behind(before: window.Scope, now: window.Scope, alone: bool, versions: bool) -> None:
+    """A column that is to show less is refused where old values would stay: under its old name, or in ended versions."""
+    since = before.position(NOW)
+    for refused, kept in ((alone, False), (versions, True)):
+        with pytest.raises(SchemaConflict, match="Email is to be masked") if refused else nullcontext():
+            window.refuse_exposed(since, now, versions=kept)
+        window.refuse_exposed(None, now, versions=kept)
+
+
+@pytest.mark.parametrize("shape", ["", "{", "[]", '{"rename": 3}', 7])
+def test_a_shape_that_cannot_be_read_is_none(shape: object) -> None:
+    """Positions of other versions end nothing; everything is read, because the shape is another."""
+    since = {**SHAPED.position(NOW), "shape": shape}
+    window.refuse_exposed(since, SHAPED)
+    assert begun(since, SHAPED).low is None
 
 
 def test_fewer_fields_need_no_new_read() -> None:

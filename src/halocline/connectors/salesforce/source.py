@@ -68,7 +68,8 @@ class SalesforceSource:
     exact decimals. `overlap_s` is read again before the position; `deadline_s` bounds the wait for the Bulk job. Result pages
     are downloaded into `spool`. `query` is a whole SELECT in the place of `fields`, `exclude` and `where`; columns of parents are
     then named by their path (`Owner.Name`). `contract` says what becomes of columns that differ from the last read; `shape` is
-    what becomes of columns behind this source: a position is only good for the same. Result pages are kept for the next run of
+    what becomes of columns behind this source, where with `history` ended versions of rows are kept: a position is only good for
+    the same. Result pages are kept for the next run of
     `flow`, until their rows are durable; without a name, or where they may not outlive the run (`keep_pages`), they are not.
     `spend` is asked before each call, and `halt` ends them.
     """
@@ -89,6 +90,7 @@ class SalesforceSource:
         query: str | None = None,
         contract: Contract = Contract.EVOLVE,
         shape: str | None = None,
+        history: bool = False,
         formula_refresh_s: float | None = None,
         flow: str | None = None,
         keep_pages: bool = True,
@@ -105,7 +107,7 @@ class SalesforceSource:
         self._selection = _selection(query, sobject, fields=fields, exclude=exclude, where=where)
         self._fields, self._exclude = (self._selection.fields if self._selection else fields), exclude
         self._where = soql.condition(self._selection.where if self._selection else where)
-        self._contract, self._shape = Contract(contract), shape
+        self._contract, self._shape, self._history = Contract(contract), shape, history
         self._deletes = Deletes(deletes)
         self._numbers = types.check_numbers(numbers)
         self._overlap_s = overlap_s
@@ -145,6 +147,9 @@ class SalesforceSource:
         window.refuse_other_org(since, scope)
         if self._contract is Contract.FREEZE:
             window.refuse_drift(since, scope)
+        if self._contract is Contract.DISCARD:
+            window.refuse_other_names(since, scope)
+        window.refuse_exposed(since, scope, versions=self._history)
         start = window.start(since, scope, now=now, overlap_s=self._overlap_s)
         self._deletions = self._deleted(sobject, low=start.low, now=now)
         if start.low is not None and self._matters(sobject) and self._deletions.refused:

@@ -18,12 +18,15 @@ from halocline.connector import Deletes
 from halocline.connectors.salesforce import soql
 from halocline.errors import Refused, SchemaConflict
 from halocline.refresh import words
+from halocline.shaping import Shape
 
 LAG_S = 600.0  # seconds that the position stays behind the clock where Salesforce does not say what is complete
 COVER_S = 3_600.0  # seconds that getDeleted looks back at least: only changes begun inside its range hold latestDateCovered back
 DELETED_REACH = timedelta(days=15) - timedelta(hours=1)  # of getDeleted, with some room; SOAP API Developer Guide, "getDeleted()"
 
 
+_ACCEPT = "Choose columns (fields, exclude), let the table follow (contract evolve), or accept them by a full sync (--full)."
+_HIDE = "Choose another table; or accept it by a full sync (--full, force_full_sync=True), and clear what was there yourself."
 MOVING = ("stamp", "formulas")  # what a position says of time, and so differs from one read to the next
 
 
@@ -89,7 +92,7 @@ def refuse_other_org(since: Position | None, scope: Scope) -> None:
 def refuse_drift(since: Position | None, scope: Scope) -> None:
     """Hold the columns against those of the last read, under a contract that freezes them; without a last read all are welcome.
 
-    Raises: SchemaConflict naming each column that is new, gone or of another type.
+    Raises: SchemaConflict naming each column that is new, gone, of another type or name, or masked in another way.
     """
     before = known_columns(since)
     if before is None:
@@ -97,16 +100,52 @@ def refuse_drift(since: Position | None, scope: Scope) -> None:
     now = dict(zip((name.lower() for name in scope.fields), scope.kinds, strict=True))
     told = [f"{name} is new" for name in scope.fields if name.lower() not in before]
     told += [f"{name} is gone" for name in before if name not in now]
+    was, shaped, known = _shapes(since, scope)
     told += [
         f"{name} was {before[name.lower()]} and is {now[name.lower()]}"
         for name in scope.fields
         if before.get(name.lower()) and before[name.lower()] != now[name.lower()]
     ]
+    told += [*shaped.other_names(was, known), *shaped.other_masks(was, known)]
     if told:
-        hint = "Choose columns (fields, exclude), let the table follow (contract evolve), or accept them by a full sync (--full)."
         raise SchemaConflict(
-            f"Holding {scope.object} to its contract", f"columns are not as frozen: {'; '.join(told)}", hint=hint
+            f"Holding {scope.object} to its contract", f"columns are not as frozen: {'; '.join(told)}", hint=_ACCEPT
         )
+
+
+def refuse_other_names(since: Position | None, scope: Scope) -> None:
+    """Hold the names of the columns in the table against those of the last read, under a contract that adds none.
+
+    Raises: SchemaConflict naming each that has another: its new name would be a new column, and its old one be filled no more.
+    """
+    before, now, known = _shapes(since, scope)
+    told = now.other_names(before, known)
+    if told:
+        cause = f"columns have other names, which can neither be added nor left out: {'; '.join(told)}"
+        raise SchemaConflict(f"Holding {scope.object} to its contract", cause, hint=_ACCEPT)
+
+
+def refuse_exposed(since: Position | None, scope: Scope, *, versions: bool = False) -> None:
+    """Hold the masks against those of the last read: under its own name a column's masked values take the place of the others.
+
+    Raises: SchemaConflict for one that is masked from now on under another name, and with `versions`, which are never written
+    again, for any that is: in the table the values of before would stay.
+    """
+    before, now, known = _shapes(since, scope)
+    doing = f"Masking columns of {scope.object}"
+    for name in now.exposed(before, known):
+        cause = f"{name} is to be masked and called {now.name(name)}, and the column {before.name(name)} would keep its values"
+        raise SchemaConflict(doing, cause, hint=f"Leave the rename out: masked values take their place. {_HIDE}", column=name)
+    for name in now.hidden(before, known) if versions else ():
+        cause = f"{name} is to be masked, and the versions that have ended would keep its values"
+        raise SchemaConflict(doing, cause, hint=_HIDE, column=name)
+
+
+def _shapes(since: Position | None, scope: Scope) -> tuple[Shape, Shape, tuple[str, ...]]:
+    """What became of columns at the last read, what is to become of them now, and the columns of both reads."""
+    before = known_columns(since) or {}
+    known = tuple(name for name in scope.fields if name.lower() in before)
+    return Shape.read((since or {}).get("shape")), Shape.read(scope.shape), known
 
 
 def known_columns(since: Position | None) -> dict[str, str] | None:
