@@ -43,7 +43,8 @@ alone is not sent, and its answer tells the value.
 
 A table's copy as CSV (`csv`) has the years -32767 to 32767. As a source, PostgreSQL and SQLite give the years 1 to 9999, DuckDB
 all of them; days without end (`infinity`) have no form on the way from either. A column of stamps (`cursor`) has the years 1 to
-9999. Python has no value for `24:00:00`, nor for other years than these: functions of yours are given their text.
+9999, into PostgreSQL those of the table above. Python has no value for `24:00:00`, nor for other years than 1 to 9999: functions
+of yours are given their text.
 """
 _EXAMPLES = {
     Kind.STRING: 'Ünïcode, "quoted"',

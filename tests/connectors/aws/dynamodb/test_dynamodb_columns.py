@@ -20,6 +20,7 @@ from halocline.connectors.aws.dynamodb.reader import Frame, Reader
 from halocline.connectors.aws.dynamodb.shape import Chosen, Shape
 from halocline.connectors.aws.dynamodb.wanted import Wanted
 from halocline.errors import FixConfig, Stop
+from halocline.moments import rows_of
 from halocline.outcome import Rejection
 from halocline.schema import Column, Kind, Schema
 
@@ -31,7 +32,7 @@ def decoded(column: Column, *values: dict[str, Any] | None) -> tuple[list[Any], 
     items = [{"pk": {"S": str(row)}} | ({} if value is None else {"a": value}) for row, value in enumerate(values)]
     schema = Schema((Column("pk", Kind.STRING, nullable=False), column), ("pk",))
     results = [Pages(Shape.declared(schema, only=only)).decode(page(items), part="p") for only in (False, True)]
-    first, second = (one.batch.column("a").to_pylist() for one in results)
+    first, second = ([row["a"] for row in rows_of(one.batch)] for one in results)
     assert first == second
     assert [one.message for one in results[0].rejected] == [one.message for one in results[1].rejected]
     assert len(first) + len(results[0].rejected) == len(values)
@@ -58,6 +59,7 @@ def decoded(column: Column, *values: dict[str, Any] | None) -> tuple[list[Any], 
         (Column("a", Kind.BINARY), {"B": ""}, b""),
         (Column("a", Kind.DATE), {"S": "2026-02-28"}, date(2026, 2, 28)),
         (Column("a", Kind.TIME), {"S": "23:59:59.000001"}, time(23, 59, 59, 1)),
+        (Column("a", Kind.TIME), {"S": "24:00"}, "24:00:00"),
         (Column("a", Kind.DATETIME), {"S": "2026-01-01T00:00:00.000001+02:00"}, datetime(2025, 12, 31, 22, 0, 0, 1, UTC)),
         (Column("a", Kind.DATETIME), {"S": "20260101T000000Z"}, datetime(2026, 1, 1, tzinfo=UTC)),
         (Column("a", Kind.JSON), {"S": ""}, '""'),
