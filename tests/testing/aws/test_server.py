@@ -54,6 +54,18 @@ SERVER = """
     """
 
 
+# One that may have few files open, of which each connection is one.
+CROWDED = """
+    import resource, sys
+    from halocline.testing.aws import FakeAWS
+    with FakeAWS() as aws:
+        open_ones = 24
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_ones, open_ones))
+        print(aws.url, flush=True)
+        sys.stdin.read()
+    """
+
+
 def run(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
     """Put the files down and start pytest there, as its owner would."""
     for name, text in files.items():
@@ -77,6 +89,35 @@ def test_a_server_has_an_end() -> None:
     server.stop()
     with pytest.raises(RuntimeError, match="not running"):
         _ = server.url
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on open files to lower")
+def test_a_server_without_room_for_a_connection_says_so_once(tmp_path: Path) -> None:
+    """In one line and not in a hundred tracebacks; who waits is answered when others have left."""
+    script = tmp_path / "server.py"
+    script.write_text(textwrap.dedent(CROWDED), encoding="utf-8")
+    said = tmp_path / "said"
+    with (
+        said.open("wb") as errors,
+        subprocess.Popen(
+            [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        at = ("127.0.0.1", int(process.stdout.readline().rpartition(":")[2]))
+        crowd = [socket.create_connection(at, timeout=60) for _ in range(40)]
+        while not said.stat().st_size:
+            time.sleep(0.01)
+        for one in crowd[:-1]:
+            one.close()
+        crowd[-1].sendall(b"GET /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert crowd[-1].recv(8) == b"HTTP/1.1"
+        crowd[-1].close()
+        process.stdin.close()
+        assert process.wait(60) == 0
+    (line,) = said.read_text(encoding="utf-8").splitlines()
+    assert "No more connections are taken until some are closed: Too many open files." in line
 
 
 def test_a_port_that_is_taken_is_an_error() -> None:

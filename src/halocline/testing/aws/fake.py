@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import logging
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -26,8 +28,27 @@ from halocline.testing.aws.queue import Counts
 from halocline.testing.aws.request import REGION
 
 _T = TypeVar("_T")
+_LOGGER = logging.getLogger("halocline.testing.aws")
+_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _SECONDS = 30.0  # for what the server's thread is asked
 _FILLED = 2_000  # items that are put into a table at a time: between them the server answers
+
+
+class _Crowded:
+    """What a loop does with errors of its own: that there is no room for another connection it says a hundred times a second."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
+            loop.default_exception_handler(context)
+        elif not self._is_told:
+            self._is_told = True
+            _LOGGER.warning(
+                "No more connections are taken until some are closed: %s. `ulimit -n` raises the limit.", error.strerror
+            )
 
 
 class FakeAWS:
@@ -77,6 +98,7 @@ class FakeAWS:
         self._folder = tempfile.TemporaryDirectory(prefix="halocline-aws-", dir=self._parent)
         folder = Path(self._folder.name)
         self._loop = loop = asyncio.new_event_loop()
+        loop.set_exception_handler(_Crowded())
         self._thread = threading.Thread(target=loop.run_forever, name="halocline-aws", daemon=True)
         self._thread.start()
 
