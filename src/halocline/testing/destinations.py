@@ -578,8 +578,7 @@ class DestinationSuite:
             assert {"Id": rows[0]["Id"], "At__c": rows[0]["At__c"], "New__c": None} in found
             assert _sorted(bench.destination.rows(TARGET, self.plan(), keys=["no such key"]), SCHEMA) in ([], bench.rows())
             digits = {f"W{n}": n for n in (1, 18, 37)}
-            columns = (Column(name, Kind.DECIMAL, precision=n) for name, n in digits.items())
-            whole = Schema((*SCHEMA.select(["Id"]).columns, *columns), SCHEMA.key)
+            whole = Schema((SCHEMA.columns[0], *(Column(w, Kind.DECIMAL, precision=n) for w, n in digits.items())), SCHEMA.key)
             rows = [{"Id": sign} | {name: Decimal(sign + "9" * n) for name, n in digits.items()} for sign in "+-"]
             bench.load(batch(rows, schema=whole), schema=whole)
             assert _sorted(bench.destination.rows(TARGET, self.plan(schema=whole)), whole) == rows

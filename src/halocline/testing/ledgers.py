@@ -223,8 +223,7 @@ class LedgerSuite(RetentionLaws):
 
     def test_whoever_knows_it_may_abandon_a_run(self, ledger: Ledger) -> None:
         """Also one of another host; its lease is free, its work named."""
-        lease = ledger.claim("Account", "far", ttl_s=TTL_S)
-        ledger.start("Account", run="r1", pid=7, host=ELSEWHERE, lease=lease)
+        ledger.start("Account", run="r1", pid=7, host=ELSEWHERE, lease=ledger.claim("Account", "far", ttl_s=TTL_S))
         ledger.journal("r1").intend("c1")
         assert ledger.process("r1").host == ELSEWHERE
         ledger.abandon("r1", error="its host is gone")
