@@ -31,6 +31,8 @@ from typing import IO, Any, Self
 import pyarrow as pa
 
 from halocline.ledger import sqlite
+from halocline.ledger.turn import Turn
+from halocline.sql_transaction import begun
 
 
 class When(StrEnum):
@@ -322,14 +324,17 @@ class _Handle:
 @contextmanager
 def watching_ledger(operations: Operations) -> Iterator[None]:
     """Count the transactions of ledgers in SQLite (kind `ledger`)."""
-    books: Any = vars(sqlite)["transaction"]  # as the ledger itself finds it: that is what is replaced
+    take, books = Turn.take, begun
+
+    def taken(turn: Turn) -> None:
+        operations.moment(When.BEFORE, "transaction", seam=LEDGER)
+        take(turn)
 
     @contextmanager
-    def booked(db: sqlite3.Connection) -> Iterator[None]:
-        operations.moment(When.BEFORE, "transaction", seam=LEDGER)
-        with books(db):
-            yield
+    def booked(db: sqlite3.Connection, *, failure: type[Exception]) -> Iterator[sqlite3.Connection]:
+        with books(db, failure=failure):
+            yield db
         operations.moment(When.AFTER, "transaction", seam=LEDGER)
 
-    with replaced(sqlite, "transaction", by=booked):
+    with replaced(Turn, "take", by=taken), replaced(sqlite, "begun", by=booked):
         yield
