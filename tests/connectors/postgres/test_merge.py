@@ -29,7 +29,7 @@ def merging(place: Place) -> Iterator[Any]:
         known: dict[str, dict[str, object]] = {}
         for changes in loads:
             flags = {"cursor": "Stamp", "delete_flag": "IsDeleted", "deletes": deletes}
-            counts = load(destination, _batches(changes), SCHEMA, mode=Mode.MERGE, **flags)
+            counts = load(destination, _batches(changes, SCHEMA), SCHEMA, mode=Mode.MERGE, **flags)
             known = _model(known, changes, deletes)
             assert table(place) == [{name.lower(): value for name, value in known[key].items()} for key in sorted(known)]
             assert counts.accounted == len(changes)

@@ -416,7 +416,7 @@ def test_a_client_stays_its_owners(desk: Desk) -> None:
         rows = registry.open_rows(session)
         assert rows.describe("Account")["name"] == "Account"
         rows.close()
-        with pytest.raises(RuntimeError):
+        with pytest.raises(FixConfig, match="its client is closed"):
             rows.describe("Contact")
     with pytest.raises(FixConfig, match="push rows to int"):
         registry.open_rows(3)
