@@ -30,8 +30,12 @@ def died_on_poda(home: Path, monkeypatch: pytest.MonkeyPatch, mode: SyncMode = S
     with monkeypatch.context() as there:
         there.setattr(socket, "gethostname", lambda: "poda")
         made.die_sending()
-    assert (made.ledger.get("first").state, made.ledger.process("first").host) == ("running", "poda")
+    assert (made.ledger.get("first").state, made.ledger.running()["first"].host) == ("running", "poda")
     return made
+
+
+def told_dead(world: World) -> str | None:
+    return death(world.ledger.get("first"), world.ledger.running()["first"], home=world.home)
 
 
 def lost(world: World) -> None:
@@ -44,7 +48,7 @@ def lost(world: World) -> None:
 def test_on_the_same_volume_it_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: SyncMode, by: str) -> None:
     """Nobody holds its folder, so it is dead whatever its host is called now."""
     world = died_on_poda(tmp_path, monkeypatch, mode)
-    assert "process " in str(death(world.ledger.get("first"), ledger=world.ledger, home=world.home))
+    assert "process " in str(told_dead(world))
     if by == "pushed again":
         assert world.push().continues == "first"
     elif by == "resumed":
@@ -60,7 +64,7 @@ def test_on_the_same_volume_it_is_taken_up(tmp_path: Path, monkeypatch: pytest.M
 def test_one_whose_folder_is_held_is_alive(world: World) -> None:
     """Two containers at once: the later one waits, and no word of anybody's ends the first."""
     with RunFolder.of("first", world.home).held():
-        assert death(world.ledger.get("first"), ledger=world.ledger, home=world.home) is None
+        assert told_dead(world) is None
         with pytest.raises(LeaseHeld, match=r"process .* of poda, since"):
             world.push()
         for anyway in (False, True):
@@ -102,3 +106,17 @@ def test_what_is_no_push_is_not_ended_so(world: World) -> None:
     with pytest.raises(LeaseHeld, match=r"still at work: process .* of poda"):
         world.discard("sync", anyway=True)
     assert world.ledger.get("sync").state == "running"
+
+
+@pytest.mark.parametrize("folder", ["/" + "x" * 300, "locked"], ids=["cannot be looked at", "cannot be locked"])
+def test_a_folder_of_which_nothing_can_be_told_is_no_evidence(world: World, folder: str) -> None:
+    """As another user's, where two hosts have one ledger and the same paths: the run may live, and nothing fails for it."""
+    lost(world)
+    if folder == "locked":
+        (world.home / folder / "lock").mkdir(parents=True)
+    plan = {**(world.ledger.get("first").plan or {}), "folder": str(world.home / folder)}
+    world.ledger.note("first", plan=plan)  # type: ignore[arg-type]  # it is JSON
+    assert told_dead(world) is None
+    assert open_runs(world.ledger, home=world.home) == []
+    with pytest.raises(LeaseHeld, match="still at work"):
+        world.resume()

@@ -80,12 +80,12 @@ def _dead(records: list[RunRecord], ledger: Ledger) -> Mapping[str, str]:
     from halocline.config import Settings
     from halocline.push.elsewhere import death
 
-    running = [record for record in records if record.state == "running"]
+    running = {record.run: record for record in records if record.state == "running"}
     if not running:
         return {}
-    home = Settings.from_env().home
-    far = {one.run: why for one in running if (why := death(one, ledger=ledger, home=home)) is not None}
-    return {**ledger.dead(), **far}
+    home, at_work = Settings.from_env().home, ledger.running()
+    far = {run: death(record, at_work[run], home=home) for run, record in running.items() if run in at_work}
+    return {**ledger.dead(), **{run: why for run, why in far.items() if why is not None}}
 
 
 def _heirs(records: list[RunRecord]) -> dict[str, str]:

@@ -107,11 +107,8 @@ class Aftermath(Protocol):
         Raises: NotFound for an unknown run.
         """
 
-    def process(self, run: str) -> Process:
-        """The process that a run was started in.
-
-        Raises: NotFound for an unknown run.
-        """
+    def running(self, flow: str | None = None) -> Mapping[str, Process]:
+        """The runs of a flow, or of all, that are booked as running, oldest first, with the process that each was started in."""
 
     def dead(self) -> Mapping[str, str]:
         """The runs of all flows that `abandon_dead` would book as abandoned, each with the reason; nothing is booked."""

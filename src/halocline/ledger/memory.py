@@ -211,10 +211,11 @@ class MemoryLedger:
             if (book := self._book(run)).record.state == "running":
                 self._book_as_abandoned(book, error)
 
-    def process(self, run: str) -> Process:
-        """See `Aftermath.process`."""
+    def running(self, flow: str | None = None) -> Mapping[str, Process]:
+        """See `Aftermath.running`."""
         with self._lock:
-            return self._book(run).process
+            running = [book for book in self._books.values() if book.record.state == "running"]
+            return {book.record.run: book.process for book in running if flow in {None, book.record.flow}}
 
     def dead(self) -> Mapping[str, str]:
         """See `Aftermath.dead`."""

@@ -142,13 +142,9 @@ class SqlLedger(ABC):
             if put("abandon", run=run, now=now, error=printable(error)).rowcount:
                 put("free_lease", run=run, now=now)
 
-    def process(self, run: str) -> Process:
-        """See `Aftermath.process`."""
-        rows = self._read("process", run=run)
-        if not rows:
-            raise unknown_run(run)
-        pid, host, born = rows[0]
-        return Process(pid, host, born)
+    def running(self, flow: str | None = None) -> Mapping[str, Process]:
+        """See `Aftermath.running`."""
+        return {run: Process(pid, host, born) for run, pid, host, born in self._read("at_work", flow=flow)}
 
     def dead(self) -> Mapping[str, str]:
         """See `Aftermath.dead`."""

@@ -7,17 +7,17 @@ process lives, whatever its host is called.
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from halocline.errors import LeaseHeld
+from halocline.errors import LeaseHeld, StorageFailed
 from halocline.outcome import RunRecord
 from halocline.push.folder import RunFolder
 from halocline.push.note import Note
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
+    from halocline.ledger.process import Process
 
 LOOKED_BACK = 1_000  # runs; a run that is further back counts as overtaken
 
@@ -27,40 +27,39 @@ WAY_OUT = "Where that host is gone for good: `halocline resume RUN --discard --a
 def place(note: Note, *, run: str, home: Path) -> RunFolder:
     """Where the folder of a run is, also after the home was moved."""
     noted = RunFolder(note.folder)
-    return noted if noted.path.exists() else RunFolder.of(run, home)
+    return noted if is_there(noted) else RunFolder.of(run, home)
 
 
-def is_elsewhere(run: str, ledger: Ledger) -> bool:
-    """Whether a run was begun on another host."""
-    return ledger.process(run).host != socket.gethostname()
+def is_there(folder: RunFolder) -> bool:
+    """Whether the folder of a run can be seen here: a path that another host noted may be somebody else's."""
+    try:
+        return folder.path.exists()
+    except OSError:
+        return False
 
 
-def death(record: RunRecord, *, ledger: Ledger, home: Path) -> str | None:
+def is_elsewhere(process: Process) -> bool:
+    """Whether a process is one of another host."""
+    return process.host != socket.gethostname()
+
+
+def death(record: RunRecord, process: Process, *, home: Path) -> str | None:
     """Why a push that is booked as running on another host is dead; None where it may be alive, or is no such push."""
-    if record.state != "running" or (note := Note.from_json(record.plan)) is None or not is_elsewhere(record.run, ledger):
+    if not is_elsewhere(process) or (note := Note.from_json(record.plan)) is None:
         return None
     folder = place(note, run=record.run, home=home)
-    if not folder.path.is_dir():
+    if not is_there(folder):
         return None
     try:
         with folder.held():
-            process = ledger.process(record.run)
             return f"process {process.pid} of {process.host} is gone: nobody holds {folder.path}"
-    except LeaseHeld:
+    except (LeaseHeld, StorageFailed):  # it lives; or nobody can tell, as of a folder that one may not write to
         return None
 
 
 def abandon_dead(flow: str, *, ledger: Ledger, home: Path) -> list[str]:
-    """As `Ledger.abandon_dead`, and of pushes that were begun elsewhere those whose folder tells that they are dead.
-
-    Raises: StorageFailed where a folder cannot be looked at.
-    """
-    for record in ledger.runs(flow, limit=LOOKED_BACK):
-        if (error := death(record, ledger=ledger, home=home)) is not None:
-            ledger.abandon(record.run, error=error)
+    """As `Ledger.abandon_dead`, and of pushes that were begun elsewhere those whose folder tells that they are dead."""
+    for run, process in ledger.running(flow).items():
+        if (error := death(ledger.get(run), process, home=home)) is not None:
+            ledger.abandon(run, error=error)
     return ledger.abandon_dead(flow)
-
-
-def told_of(records: Sequence[RunRecord], *, ledger: Ledger) -> str:
-    """Runs that are booked as running elsewhere, in words: which, on which host, since when."""
-    return ", ".join(f"{one.run[:8]} on {ledger.process(one.run).host}, begun {one.started}" for one in records)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from halocline.push.elsewhere import LOOKED_BACK, WAY_OUT, abandon_dead, is_elsewhere, told_of
+from halocline.push.elsewhere import LOOKED_BACK, WAY_OUT, abandon_dead, is_elsewhere
 from halocline.push.note import Note
 from halocline.push.past import unsettled
 
@@ -24,10 +24,13 @@ def open_runs(ledger: Ledger, *, home: Path) -> list[str]:
 
 def still_running(ledger: Ledger) -> str:
     """The pushes that are booked as running, in words, with the way out for those of another host; "" where there is none."""
-    running = [one for one in ledger.runs(limit=LOOKED_BACK) if one.state == "running" and Note.from_json(one.plan) is not None]
-    if not running:
-        return ""
-    lines = [f"Nothing can be taken up here. Booked as running: {told_of(running, ledger=ledger)}."]
-    if any(is_elsewhere(one.run, ledger) for one in running):
+    told, far = [], False
+    for run, process in ledger.running().items():
+        record = ledger.get(run)
+        if Note.from_json(record.plan) is not None:
+            told.append(f"{run[:8]} on {process.host}, begun {record.started}")
+            far = far or is_elsewhere(process)
+    lines = [f"Nothing can be taken up here. Booked as running: {', '.join(told)}."] if told else []
+    if far:
         lines.append(f"What died on another host is taken up there. {WAY_OUT}")
     return " ".join(lines)

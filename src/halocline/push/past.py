@@ -99,14 +99,14 @@ def refuse_twin(note: Note, flow: str, *, ledger: Ledger, but: str) -> None:
 
     Both have noted their work before they look for the other, so at least one of two sees its twin; it may be both.
     """
-    for record in ledger.runs(flow, limit=LOOKED_BACK):
-        other = Note.from_json(record.plan) if record.state == "running" and record.run != but else None
+    for run, process in ledger.running(flow).items():
+        record = ledger.get(run)
+        other = Note.from_json(record.plan) if run != but else None
         if other is not None and other.same_work(note):
-            process = ledger.process(record.run)
-            cause = f"run {record.run} is sending the same rows: process {process.pid} of {process.host}, since {record.started}"
+            cause = f"run {run} is sending the same rows: process {process.pid} of {process.host}, since {record.started}"
             hint = "Wait until it has ended; to send them twice on purpose, give one of the pushes a flow name of its own."
-            hint += f" {WAY_OUT}" if is_elsewhere(record.run, ledger) else ""
-            raise LeaseHeld(f"Sending rows to {note.order.sobject}", cause, hint=hint, other=record.run)
+            hint += f" {WAY_OUT}" if is_elsewhere(process) else ""
+            raise LeaseHeld(f"Sending rows to {note.order.sobject}", cause, hint=hint, other=run)
 
 
 def sifted_in(run: str, ledger: Ledger, *, retries: str | None) -> str:

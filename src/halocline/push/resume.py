@@ -13,7 +13,7 @@ from halocline.events import RunStarted, Sink, silent
 from halocline.outcome import Fate, RowResult
 from halocline.push.books import Books, calls_since_now
 from halocline.push.destination import RowDestination, Told
-from halocline.push.elsewhere import WAY_OUT, abandon_dead, is_elsewhere, place
+from halocline.push.elsewhere import WAY_OUT, abandon_dead, is_elsewhere, is_there, place
 from halocline.push.note import Note
 from halocline.push.order import SyncMode
 from halocline.push.past import Dead, ask, bury, overtaken, reopen, sifted_in, unsettled
@@ -89,7 +89,7 @@ def discard(
     """
     if anyway:
         dead = _dead(run_id, ledger=ledger, home=home, doing=DISCARDING, believed_dead=True)
-        if not dead.folder.path.exists():
+        if not is_there(dead.folder):
             _refuse_settled(dead, ledger, doing=f"{DISCARDING} run {dead.run}")
             return bury(dead, ledger=ledger, sink=sink)
     with _opened(run_id, destination, ledger=ledger, home=home, doing=DISCARDING, sieve=sieve) as dead:
@@ -142,9 +142,10 @@ def _dead(run_id: str, *, ledger: Ledger, home: Path, doing: str, believed_dead:
     record = ledger.get(run_id)
     abandon_dead(record.flow, ledger=ledger, home=home)
     note = Note.from_json(record.plan)
-    if ledger.get(run_id).state == "running":
-        process, far = ledger.process(run_id), is_elsewhere(run_id, ledger)
-        here = note is not None and place(note, run=run_id, home=home).path.exists()
+    process = ledger.running(record.flow).get(run_id)
+    if process is not None:
+        far = is_elsewhere(process)
+        here = note is not None and is_there(place(note, run=run_id, home=home))
         if here or note is None or not (far and believed_dead):
             hint = f"Wait until it has ended.{f' {WAY_OUT}' if far and not here else ''}"
             cause = f"it is still at work: process {process.pid} of {process.host}, since {record.started}"

@@ -225,9 +225,9 @@ class LedgerSuite(RetentionLaws):
         """Also one of another host; its lease is free, its work named."""
         ledger.start("Account", run="r1", pid=7, host=ELSEWHERE, lease=ledger.claim("Account", "far", ttl_s=TTL_S))
         ledger.journal("r1").intend("c1")
-        assert ledger.process("r1").host == ELSEWHERE
+        assert (ledger.running("Account")["r1"].host, ledger.running("Contact")) == (ELSEWHERE, {})
         ledger.abandon("r1", error="its host is gone")
-        assert (ledger.get("r1").state, ledger.get("r1").error) == ("abandoned", "its host is gone")
+        assert (ledger.get("r1").state, ledger.get("r1").error, ledger.running()) == ("abandoned", "its host is gone", {})
         assert (ledger.abandon_dead("Account"), ledger.claim("Account", "next", ttl_s=TTL_S).fence) == (["r1"], 2)
 
     def test_a_run_that_has_ended_is_not_abandoned(self, ledger: Ledger) -> None:

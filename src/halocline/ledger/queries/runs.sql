@@ -39,8 +39,10 @@ ORDER BY r.seq;
 -- name: abandon
 UPDATE runs SET state = 'abandoned', finished = :now, error = :error WHERE run = :run AND state = 'running';
 
--- name: process
-SELECT pid, host, born FROM runs WHERE run = :run;
+-- name: at_work
+SELECT run, pid, host, born FROM runs
+WHERE state = 'running' AND (CAST(:flow AS TEXT) IS NULL OR flow = :flow)
+ORDER BY seq;
 
 -- name: free_lease
 UPDATE leases
