@@ -46,7 +46,7 @@ class Named(NamedTuple):
     kind: str
 
 
-LEDGER = Named("the ledger", "HALOCLINE_HOME", "folder")
+LEDGER = Named("the ledger", "HALOCLINE_HOME (or HALOCLINE_LEDGER)", "place")
 STORE = Named("the store", "`store` (HALOCLINE_IDEMPOTENCY)", "file")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +32,7 @@ from halocline.errors import (
     SchemaConflict,
 )
 from halocline.events import Event, Noticed
+from halocline.ledger.postgres import PostgresLedger
 from halocline.schema import Column, Kind, Schema
 from halocline.testing.destinations import NoJournal
 
@@ -381,6 +383,23 @@ def test_a_view_is_no_target(destination: PostgresDestination, place: Place, pag
     place.run("CREATE SCHEMA raw; CREATE VIEW raw.page AS SELECT 1 AS id")
     with pytest.raises(FixConfig, match="that is a view"):
         load(destination, [page], text_schema())
+
+
+@pytest.mark.parametrize("mode", [Mode.REPLACE, Mode.MERGE])
+def test_no_table_of_a_ledger_is_a_target(place: Place, page: Batch, mode: Mode) -> None:
+    """Its runs stay; a table of such a name in another schema, and another table in that schema, are taken."""
+    with PostgresLedger(f"{place.uri()}&schema=books") as ledger:
+        before = place.rows("SELECT count(*) FROM books.migrations")
+        with closing(PostgresDestination(place.uri())) as destination:
+            unit = destination.begin(destination.claim(FLOW, "test"))
+            for name in ("runs", "Migrations"):
+                with pytest.raises(FixConfig, match=r"the schema books is a ledger of Halocline.*HALOCLINE_LEDGER"):
+                    unit.open(Target("books", name), plan(text_schema(), mode=mode), NoJournal())
+            unit.open(Target("books", "page"), plan(text_schema(), mode=mode), NoJournal())
+            unit.open(Target("raw", "runs"), plan(text_schema(), mode=mode), NoJournal())
+            unit.close()
+        assert place.rows("SELECT count(*) FROM books.migrations") == before
+        assert ledger.runs() == []
 
 
 # ---- values that do not fit

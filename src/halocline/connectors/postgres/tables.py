@@ -18,6 +18,7 @@ from halocline.versions import COLUMNS, refuse_other_kind
 FULL_SYNC = "Run a full sync (--full, force_full_sync=True; for a flow's table `mode: replace`), which builds the table anew."
 CAPITALS = "A load writes names in lower case (docs/postgres.md, Names): rename it there, or load into a table of its own."
 _INSTANT = sql_type(COLUMNS[0])
+_LEDGER = frozenset({"migrations", "leases", "runs", "intents", "rejections"})  # tables that no other schema has all of
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "i": "an index", "c": "a type"}
 
 
@@ -48,8 +49,8 @@ class Table(standing_table.OneCaseTable):
 def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
     """The table that `target` names, as it stands now. Names are looked for in lower case.
 
-    Raises: FixConfig when the name belongs to a view or to something else that is no table, or to a table when it is spelled with
-    capitals, or no schema is named.
+    Raises: FixConfig when the name belongs to a view or to something else that is no table, to a table when it is spelled with
+    capitals, or to one of a ledger, or no schema is named.
     """
     doing = f"Looking at the table {target}"
     schema = target.schema or database.schema
@@ -67,8 +68,22 @@ def find(cursor: Cursor, database: Database, *, target: Target) -> Table:
     oid, kind = int(found[0][0]), str(found[0][1])
     if kind not in ("r", "p"):
         raise FixConfig(doing, f"that is {_KINDS.get(kind, 'no table')}", hint="Name another table, or drop the view.")
+    _refuse_ledger(cursor, name, doing=doing)
     unique = _unique(cursor, oid) if kind == "r" else frozenset()  # of partitions no system column can be asked, see `merge`
     return Table(name.schema, name.name, oid, _columns(cursor, oid), unique)
+
+
+def _refuse_ledger(cursor: Cursor, table: Table, *, doing: str) -> None:
+    """See that a table that is to be written to is none of a ledger of ours: rows of somebody else would take its place.
+
+    Raises: FixConfig.
+    """
+    if table.name not in _LEDGER:
+        return
+    found = rows(cursor, "SELECT tablename FROM pg_tables WHERE schemaname = $1", values=(table.schema,))
+    if {str(name) for (name,) in found} >= _LEDGER:
+        cause = f"the schema {table.schema} is a ledger of Halocline, and {table.name} one of its tables"
+        raise FixConfig(doing, cause, hint="Name another schema, or keep the ledger elsewhere (HALOCLINE_LEDGER).")
 
 
 def _refuse_twin(cursor: Cursor, table: Table, *, doing: str) -> None:
