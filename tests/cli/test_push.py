@@ -172,6 +172,17 @@ def test_the_other_modes_write_by_id(desk: PushDesk) -> None:
     assert len(desk.accounts()) == 1
 
 
+def test_a_delete_takes_no_records_of_another_object(desk: PushDesk) -> None:
+    """Salesforce would: a call that deletes names no object. The other rows go, and a dry run tells so before."""
+    account, contact = desk.emulator.create("Account", {"Name": "A"}), desk.emulator.create("Contact", {"LastName": "C"})
+    file = desk.file("gone.csv", f"Id\n{contact}\n{account}\n")
+    told = desk.push(file, "--mode", "delete", "--dry-run")
+    assert f"'{contact}' is a record of another object" in " ".join(told.out.split()), told
+    told = desk.push(file, "--mode", "delete")
+    assert (told.exit_code, desk.accounts()) == (3, []), told
+    assert desk.emulator.query("SELECT Id FROM Contact") == [{"Id": contact}]
+
+
 def test_a_push_that_stops_at_the_first_error_says_where(desk: PushDesk) -> None:
     """Rows before it are written, none after its call; the row is named; code 3; the rest counts as not sent."""
     told = desk.push(desk.file("some.csv", accounts(6, bad=(3,))), "--stop-on-error", "--batch-size", "2")

@@ -184,6 +184,20 @@ def test_an_id_that_is_none_is_refused(make: Make, order: WriteOrder, value: str
     assert numbers(made) == [1]
 
 
+@pytest.mark.parametrize("prefix", ["003", "a0X", None])
+def test_ids_of_another_object_are_not_deleted(make: Make, prefix: str | None) -> None:
+    """Where the describe says how this object's ids begin; an update is refused by Salesforce itself."""
+    rows = [{"Id": ID, "LastName": "x"}, {"Id": "001000000000001AAA", "LastName": "x"}, {"Id": "A0x000000000001", "LastName": "x"}]
+    told = {**DESCRIBE, "keyPrefix": prefix}
+    for order in (DELETE, by(DELETE, mode=SyncMode.HARD_DELETE)):
+        made, refused = make(rows, order, describe=told)
+        wrong = {"003": [1, 2], "a0X": [0, 1, 2], None: []}[prefix]
+        assert [(one.row, one.code, one.fields) for one in refused] == [(row, "CANNOT_BE_SENT", ("Id",)) for row in wrong]
+        assert all(f"is a record of another object: ids of this one begin with {prefix}" in one.message for one in refused)
+        assert numbers(made) == [row for row in range(3) if row not in wrong]
+    assert make(rows, UPDATE, describe=told)[1] == []
+
+
 def test_a_row_that_says_nothing_is_refused_where_it_would_change_nothing(make: Make) -> None:
     """An insert without a value, an update with its id alone; an upsert's key alone makes sure that the record is there."""
     assert [one.code for one in make([{}, {"LastName": "x"}], INSERT)[1]] == ["NOTHING_TO_SEND"]

@@ -63,7 +63,7 @@ from halocline.errors import FixConfig, StorageFailed
 from halocline.outcome import RowResult
 from halocline.push.destination import RowBatch
 from halocline.push.keys import alike
-from halocline.push.order import Nulls, SyncMode, WriteOrder
+from halocline.push.order import DELETES, Nulls, SyncMode, WriteOrder
 from halocline.spool import IN_HOME, storage
 
 _SHAPES = 4_096  # sets of names that are remembered; rows that all differ must not fill the memory
@@ -89,6 +89,7 @@ class Staging:
         self._columns = _Columns(order, parents.Nesting(describe))
         self._types = types_of(describe)
         self._alike = alike(describe, order.needed)
+        self._prefix = str(describe.get("keyPrefix") or "") if order.mode in DELETES else ""
         self._filled: dict[str, None] = {}  # the fields, in order, that any staged row has
         self._staged = Frames(folder / STAGED)
         self._waiting: list[pa.RecordBatch] = []
@@ -104,7 +105,7 @@ class Staging:
         for spelled, unspelled in self._columns.staged(batch):
             judged, mistyped = typed(spelled, self._types)
             staged = _settled(judged, parents.targets(fields_of(spelled.schema), self._describe))
-            doubts = {**mistyped, **_doubts_of(staged, self._order), **unspelled}
+            doubts = {**mistyped, **_doubts_of(staged, self._order, prefix=self._prefix), **unspelled}
             refused += (doubts[place] for place in sorted(doubts))
             self._put(_without(staged, doubts))
         return refused
@@ -418,13 +419,22 @@ def _doubt(row: int, name: str, message: str) -> RowResult:
     return not_sent(row, results.CANNOT_BE_SENT, message=told, fields=(name,) if name else ())
 
 
-def _doubts_of(batch: pa.RecordBatch, order: WriteOrder) -> dict[int, RowResult]:
-    """The rows that can never be sent, by their place in the batch, each with the first reason found."""
+def _doubts_of(batch: pa.RecordBatch, order: WriteOrder, *, prefix: str) -> dict[int, RowResult]:
+    """The rows that can never be sent, by their place in the batch, each with the first reason found.
+
+    `prefix`: how ids of records to delete begin, "" where any may.
+    """
     found: dict[int, RowResult] = {}
     needed = order.needed
     key = None if needed is None else next((name for name in fields_of(batch.schema) if name.lower() == needed.lower()), None)
     numbers = batch.column(ROW)
-    checks = [_without_key(batch, needed, key=key), _no_ids(batch, key), _says_nothing(batch, order, key=key), _says_two(batch)]
+    checks = [
+        _without_key(batch, needed, key=key),
+        _no_ids(batch, key),
+        _others(batch, key, prefix=prefix),
+        _says_nothing(batch, order, key=key),
+        _says_two(batch),
+    ]
     for index, code, message, fields in (told for check in checks for told in check):
         if index not in found:
             found[index] = not_sent(numbers[index].as_py(), code, message=message, fields=fields)
@@ -472,6 +482,19 @@ def _no_ids(batch: pa.RecordBatch, key: str | None) -> Iterator[_Told]:
     for index in places(pc.invert(pc.match_substring_regex(ids, _ONLY_AN_ID))):
         shown = ids[index].as_py()[:_SHOWN_CHARS]
         yield index, results.CANNOT_BE_SENT, f"{shown!r} is no id of a record", (key,)
+
+
+def _others(batch: pa.RecordBatch, key: str | None, *, prefix: str) -> Iterator[_Told]:
+    """A call that deletes names no object: Salesforce deletes whatever the ids are of, where a job of Bulk refuses them.
+
+    Source: REST API Developer Guide, "Delete Multiple Records": the records may be of different objects. Read November 2026.
+    """
+    if key is None or not prefix:
+        return
+    ids = batch.column(key)
+    for index in places(pc.invert(pc.fill_null(pc.starts_with(ids, prefix), fill_value=True))):
+        shown = ids[index].as_py()[:_SHOWN_CHARS]
+        yield index, results.CANNOT_BE_SENT, f"{shown!r} is a record of another object: ids of this one begin with {prefix}", (key,)
 
 
 def _says_nothing(batch: pa.RecordBatch, order: WriteOrder, *, key: str | None) -> Iterator[_Told]:
