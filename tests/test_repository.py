@@ -85,7 +85,7 @@ DRIVER_HOMES = {
     "httpx2": {"connectors.salesforce"},
     "isal": {"connectors.salesforce", "connectors.snowflake", "emulator", CORE},
     "jwt": {"connectors.salesforce", "emulator"},
-    "cryptography": {"connectors.salesforce", "connectors.aws", "emulator"},
+    "cryptography": {"connectors.salesforce", "connectors.snowflake", "connectors.aws", "emulator"},
     "duckdb": {"connectors.duckdb"},
     "psycopg": {"connectors.postgres", "ledger"},
     "snowflake": {"connectors.snowflake"},

@@ -173,6 +173,27 @@ def secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
     return reference
 
 
+def is_key(text: str) -> bool:
+    """Whether a text is a private key in PEM itself, and no path to one."""
+    return "-----BEGIN " in text
+
+
+def private_key(place: str | os.PathLike[str], *, doing: str, hint: str) -> bytes:
+    """The private key at `place`: a file's path, a reference to the key or to such a path, or the key itself in PEM.
+
+    Raises: FixConfig when it cannot be read, which names `place` and nothing that is behind it; as `secret`.
+    """
+    named = os.fspath(place)
+    behind = secret(place) if isinstance(place, str) else named
+    if is_key(behind):
+        return behind.encode()
+    try:
+        return secret_bytes(Path(behind).expanduser(), doing)
+    except (OSError, ValueError) as error:
+        cause = f"{named}: {getattr(error, 'strerror', None) or 'it is no path of a file'}"
+        raise FixConfig(doing, cause, hint=hint) from (error if behind == named else None)
+
+
 def _in_file(name: str) -> str:
     doing = "Resolving a secret"
     try:

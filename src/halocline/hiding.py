@@ -46,6 +46,7 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
 
 def scrub(text: str, secrets: Sequence[str] = ()) -> str:
     """As `hidden`, and without what has the looks of a secret, or is half of one of these; cut to a readable length."""
+    text = hidden(text, (secret for secret in secrets if len(secret) > SHOWN_CHARS))  # a key may be longer than what is looked at
     text = hidden(_SHAPES.sub(HIDDEN, text[:_LOOKED_AT_CHARS]), secrets)
     parts = (part for secret in secrets for part in _BETWEEN.split(secret) if len(part) >= _LONG)
     return hidden(text, parts)[:SHOWN_CHARS]
@@ -67,8 +68,8 @@ def quiet(error: BaseException, secrets: Sequence[str] = ()) -> BaseException | 
     """The error to raise another one from; None where it, or what it came from, tells a secret: a traceback would show it."""
     one: BaseException | None = error
     while one is not None:
-        said = str(one)[:_LOOKED_AT_CHARS]
-        if hidden(_SHAPES.sub(HIDDEN, said), secrets) != said:
+        said = str(one)
+        if hidden(said, secrets) != said or _SHAPES.search(said[:_LOOKED_AT_CHARS]):
             return None
         one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
     return error

@@ -65,4 +65,7 @@ def test_a_secret_is_hidden_in_every_notation(shape: str) -> None:
     )
     assert scrub("at postgresql://me:word@host/db") == "at postgresql://***host/db"
     assert quiet(ValueError("fine")) is not None
+    long = "canary " * 1_500  # a key or a token of many groups may be longer than what is told of a message
+    assert quiet(ValueError(f"no such file: {long}"), [long]) is None
+    assert "canary" not in scrub(f"no such file: {long}", [long])
     assert quiet(ValueError(f"it was {shape}"), [shape]) is None

@@ -103,7 +103,7 @@ class Org(Model):
     security_token: Secret | None = None
     """What Salesforce wants after the password, from an address that it does not know."""
     private_key_path: str | None = None
-    """The file of the private key (JWT)."""
+    """The file of the private key (JWT), or a reference to it or to the key."""
     refresh_token: Secret | None = None
     """With `client_id`: the refresh token flow."""
     access_token: Secret | None = None

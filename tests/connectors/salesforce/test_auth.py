@@ -141,6 +141,36 @@ def test_a_key_that_cannot_sign_is_told_without_showing_it(bad: str) -> None:
     assert not any(line and line in shown for line in text.splitlines()[1:-1])
 
 
+@pytest.mark.parametrize("said", ["/k/server.key", "file:{file}", "env:KEY", "env:KEY_FILE", "{pem}"])
+def test_the_variable_of_the_key_may_lead_to_the_key_itself(
+    said: str, key: rsa.RSAPrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file, a reference to that or to the key, and the key in the place of its file: each signs."""
+    file, text = tmp_path / "server.key", pem(key).decode()
+    file.touch(mode=0o600)
+    file.write_text(text)
+    monkeypatch.setenv("KEY", text)
+    monkeypatch.setenv("KEY_FILE", str(file))
+    place = said.format(file=file, pem=text).replace("/k/server.key", str(file))
+    with serving(granting(lambda: server.url)) as server:
+        environ = {"SF_CLIENT_ID": "a", "SF_USERNAME": "u", "SF_PRIVATE_KEY_PATH": place, "SF_LOGIN_URL": server.url}
+        made = from_env(environ)
+        made.authenticate()
+        jwt.decode(server.asked[0].form["assertion"], key.public_key(), algorithms=["RS256"], audience=server.url)
+    assert text.splitlines()[1] not in repr(made)
+
+
+@pytest.mark.parametrize("behind", ["key-canary", "key-canary" * 600, "key-\0canary", "no-dir/key-canary"])
+def test_what_is_behind_a_reference_to_a_key_is_never_told(behind: str, tmp_path: Path) -> None:
+    """It may be a key in another spelling, that is taken for a path: the reference is named."""
+    (tmp_path / "held").touch(mode=0o600)
+    (tmp_path / "held").write_text(behind)
+    place = f"file:{tmp_path / 'held'}"
+    with pytest.raises(FixConfig, match=rf"Reading the private key: {place}: .*SF_PRIVATE_KEY_PATH") as caught:
+        JWTAuthenticator("a", "u", private_key_path=place).authenticate()
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_key_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The path is no secret, and is what must be corrected."""
     with pytest.raises(FixConfig, match=r"missing\.key: No such file"):

@@ -187,7 +187,11 @@ def test_an_id_that_is_none_is_refused(make: Make, order: WriteOrder, value: str
 @pytest.mark.parametrize("prefix", ["003", "a0X", None])
 def test_ids_of_another_object_are_not_deleted(make: Make, prefix: str | None) -> None:
     """Where the describe says how this object's ids begin; an update is refused by Salesforce itself."""
-    rows = [{"Id": ID, "LastName": "x"}, {"Id": "001000000000001AAA", "LastName": "x"}, {"Id": "A0x000000000001", "LastName": "x"}]
+    rows = [
+        {"Id": ID, "LastName": "x"},
+        {"Id": "001000000000001AAA", "LastName": "x"},
+        {"Id": "A0x000000000001", "LastName": "x"},
+    ]
     told = {**DESCRIBE, "keyPrefix": prefix}
     for order in (DELETE, by(DELETE, mode=SyncMode.HARD_DELETE)):
         made, refused = make(rows, order, describe=told)

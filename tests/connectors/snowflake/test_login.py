@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from snowflake.connector.errors import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 
 from halocline.connectors.snowflake.client import connected
@@ -129,6 +132,37 @@ def test_a_key_that_cannot_be_used_is_told_by_its_path(held: str | None, tmp_pat
         path.write_text(held)
     with pytest.raises(FixConfig, match=f"private key {path} cannot be used.*PRIVATE_KEY_PATH"):
         connected(f"snowflake://me@acc/db?private_key_path={path}")
+
+
+@pytest.mark.parametrize("phrase", [None, "phrase"])
+def test_a_reference_to_the_key_itself_is_followed(phrase: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connector gets the key; behind a reference may also be the path of its file."""
+    key, pem = _key(phrase)
+    monkeypatch.setenv("THE_KEY", pem)
+    monkeypatch.setenv("ITS_FILE", "/run/key.p8")
+    around = {"SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": phrase} if phrase else {}
+    told = login_of("snowflake://me@acc/db?private_key_path=env:THE_KEY", around).arguments(5)
+    assert serialization.load_der_private_key(told["private_key"], None).private_numbers() == key.private_numbers()
+    assert not {"private_key_file", "private_key_file_pwd"} & set(told)
+    told = login_of("snowflake://me@acc/db?private_key_path=env:ITS_FILE", {}).arguments(5)
+    assert (told["private_key_file"], told["authenticator"]) == ("/run/key.p8", "SNOWFLAKE_JWT")
+
+
+@pytest.mark.parametrize(
+    "held", ["key-canary", "key-canary" * 600, "-----BEGIN PRIVATE KEY-----\nkey-canary\n-----END PRIVATE KEY-----\n"]
+)
+def test_what_is_behind_a_reference_to_a_key_is_never_told(held: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a key in another spelling, that is taken for a path."""
+    monkeypatch.setenv("THE_KEY", held)
+    with pytest.raises(FixConfig, match=r"private key .*cannot be used.*private_key_path") as caught:
+        connected("snowflake://me@acc/db?private_key_path=env:THE_KEY")
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def _key(phrase: str | None) -> tuple[rsa.RSAPrivateKey, str]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    kept = serialization.BestAvailableEncryption(phrase.encode()) if phrase else serialization.NoEncryption()
+    return key, key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, kept).decode()
 
 
 def test_a_key_that_everybody_can_write_is_refused(tmp_path: Path) -> None:

@@ -15,17 +15,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import httpx2
 
-from halocline.config import environment, secret
+from halocline.config import environment, private_key, secret
 from halocline.connectors.salesforce.errors import login_refusal
 from halocline.connectors.salesforce.transport import http_client, reaching
 from halocline.errors import FixConfig, LoginRefused, MissingExtra, RetryLater
-from halocline.private import secret_bytes
 from halocline.retry import Policy, always, retry
 
 LOGIN_URL = "https://login.salesforce.com"
@@ -37,7 +35,9 @@ LEGACY_NOTICE = (
 _LOGIN_POLICY = Policy(attempts=4, budget_s=120.0)
 _DOING = "Logging in to Salesforce"
 _SECRET_FIELDS = ("client_secret", "password", "refresh_token", "assertion")
-_LOOKED_UP_LATER = {"SF_CLIENT_SECRET", "SF_PASSWORD", "SF_SECURITY_TOKEN", "SF_REFRESH_TOKEN"}  # by the authenticator
+_LOOKED_UP_LATER = {  # by the authenticator
+    *("SF_CLIENT_SECRET", "SF_PASSWORD", "SF_SECURITY_TOKEN", "SF_REFRESH_TOKEN", "SF_PRIVATE_KEY_PATH"),
+}
 _DOMAINS = (
     *(".salesforce.com", ".force.com", ".cloudforce.com", ".database.com", ".salesforce.mil", ".crmforce.mil"),
     *(".sfcrmapps.cn", ".sfcrmproducts.cn"),
@@ -164,6 +164,7 @@ class ClientCredentialsAuthenticator:
 class JWTAuthenticator:
     """The OAuth JWT bearer flow: the app signs for `username` with its private key (RSA, PEM), given or in a file.
 
+    `private_key_path` may be a reference too (`aws-sm:name#key`), to the path or to the key itself.
     `audience` is for orgs where it differs from `login_url`.
     Source: Salesforce Help, "OAuth 2.0 JWT Bearer Flow for Server-to-Server Integration", read November 2026.
     """
@@ -171,7 +172,7 @@ class JWTAuthenticator:
     client_id: str
     username: str
     private_key: str | bytes | None = field(default=None, repr=False, kw_only=True)
-    private_key_path: str | os.PathLike[str] | None = field(default=None, kw_only=True)
+    private_key_path: str | os.PathLike[str] | None = field(default=None, repr=False, kw_only=True)
     login_url: str = field(default=LOGIN_URL, kw_only=True)
     audience: str | None = field(default=None, kw_only=True)
 
@@ -203,11 +204,8 @@ class JWTAuthenticator:
             return secret(self.private_key).encode() if isinstance(self.private_key, str) else self.private_key
         if self.private_key_path is None:
             raise FixConfig(_DOING, "the JWT flow has no private key", hint="Give private_key_path (SF_PRIVATE_KEY_PATH).")
-        try:
-            return secret_bytes(Path(self.private_key_path).expanduser(), "Reading the private key")
-        except OSError as error:
-            cause = f"{self.private_key_path}: {error.strerror or error}"
-            raise FixConfig("Reading the private key", cause, hint="Check SF_PRIVATE_KEY_PATH and the file's rights.") from error
+        hint = "Check SF_PRIVATE_KEY_PATH and the file's rights."
+        return private_key(self.private_key_path, doing="Reading the private key", hint=hint)
 
 
 class RefreshTokenAuthenticator:

@@ -8,7 +8,10 @@ VARIABLES = (
     Variable("SF_LOGIN_URL", "The org's My Domain, `https://<name>.my.salesforce.com`.", "https://login.salesforce.com"),
     Variable("SF_CLIENT_ID", "The consumer key of the connected app."),
     Variable("SF_CLIENT_SECRET", "Its consumer secret; with SF_CLIENT_ID and SF_LOGIN_URL: client credentials."),
-    Variable("SF_PRIVATE_KEY_PATH", "The file of a private key; with SF_CLIENT_ID and SF_USERNAME: JWT bearer."),
+    Variable(
+        "SF_PRIVATE_KEY_PATH",
+        "The file of a private key, or a reference to the key; with SF_CLIENT_ID and SF_USERNAME: JWT bearer.",
+    ),
     Variable("SF_REFRESH_TOKEN", "A refresh token; with SF_CLIENT_ID: the refresh token flow."),
     Variable("SF_ACCESS_TOKEN", "A session that is there already; with SF_INSTANCE_URL. It is not renewed."),
     Variable("SF_INSTANCE_URL", "Where SF_ACCESS_TOKEN is good for."),

@@ -200,10 +200,12 @@ def _connection_of(session: object) -> Any:
 
 def _logged_in(login: Login) -> Any:
     told = login.arguments(int(snowflake.connector.__version__.partition(".")[0]))
-    key = login.options.get("private_key_path")
-    with login_gate([str(told[name]) for name in SECRETS if name in told], key=key):
-        if key is not None:
-            secret_bytes(Path(key), "Opening Snowflake")
+    file, said = told.get("private_key_file"), login.options.get("private_key_path")
+    secrets = [str(told[name]) for name in SECRETS if name in told]
+    secrets += [str(file)] if file != said else []  # a reference may lead to a secret that is no path
+    with login_gate(secrets, key=said if file is not None else None):
+        if file is not None:
+            secret_bytes(Path(str(file)), "Opening Snowflake")
         return snowflake.connector.connect(**told)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
-from halocline.config import Variable, secret, variables
+from halocline.config import Variable, is_key, secret, variables
 from halocline.errors import FixConfig
 
 LOCK_TIMEOUT_S = 300  # seconds that a statement waits for others' locks; Snowflake's own default is twelve hours
@@ -37,7 +37,10 @@ VARIABLES = (
     Variable(
         "SNOWFLAKE_AUTHENTICATOR", "How to log in, in the connector's words.", "by password; with a private key SNOWFLAKE_JWT"
     ),
-    Variable("SNOWFLAKE_PRIVATE_KEY_PATH", "The file of a private key; SNOWFLAKE_PRIVATE_KEY_FILE is the same."),
+    Variable(
+        "SNOWFLAKE_PRIVATE_KEY_PATH",
+        "The file of a private key, or a reference to the key; SNOWFLAKE_PRIVATE_KEY_FILE is the same.",
+    ),
     Variable("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", "Its passphrase, or a reference; SNOWFLAKE_PRIVATE_KEY_FILE_PWD is the same."),
     Variable("SNOWFLAKE_TOKEN", "A token for `authenticator=oauth` and the like, or a reference to it."),
     Variable("SNOWFLAKE_QUERY_TAG", "What Snowflake's history of queries shows.", QUERY_TAG),
@@ -78,11 +81,7 @@ class Login:
         told |= {name: said[name] for name in ("warehouse", "role", "authenticator", "token", "host", "protocol") if name in said}
         told |= {name: secret(str(told[name])) for name in ("password", "token") if name in told}
         told |= {"port": int(said["port"])} if "port" in said else {}
-        if "private_key_path" in said:
-            told["private_key_file"] = said["private_key_path"]
-            told |= {"authenticator": "SNOWFLAKE_JWT"} if "authenticator" not in said else {}
-        if "private_key_passphrase" in said:
-            told["private_key_file_pwd"] = secret(said["private_key_passphrase"])
+        told |= _key(said)
         told["login_timeout"] = int(said.get("login_timeout", LOGIN_TIMEOUT_S))
         limit = said.get("network_timeout")
         names = ("query_timeout", "request_timeout") if major >= 5 else ("network_timeout",)
@@ -97,6 +96,34 @@ class Login:
             "TIMEZONE": "UTC",
         }
         return told
+
+
+def _key(said: Mapping[str, str]) -> dict[str, object]:
+    """What the connector is told of the private key: its file, or, where a reference leads to the key itself, the key."""
+    told: dict[str, object] = {}
+    if "private_key_passphrase" in said:
+        told["private_key_file_pwd"] = secret(said["private_key_passphrase"])
+    if "private_key_path" not in said:
+        return told
+    told |= {"authenticator": "SNOWFLAKE_JWT"} if "authenticator" not in said else {}
+    behind = secret(said["private_key_path"])
+    if not is_key(behind):
+        return {**told, "private_key_file": behind}
+    phrase = told.pop("private_key_file_pwd", None)
+    return {**told, "private_key": _der(behind, None if phrase is None else str(phrase))}
+
+
+def _der(pem: str, phrase: str | None) -> bytes:
+    """The key as the connector takes one that lies in no file."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization  # the connector stands on it
+
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), None if phrase is None else phrase.encode())
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        cause = f"the private key cannot be used ({type(error).__name__})"
+        raise FixConfig("Opening Snowflake", cause, hint="Look at private_key_path, and at the passphrase.") from None
+    return key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 def login_of(uri: str, environ: Mapping[str, str] | None = None) -> Login:

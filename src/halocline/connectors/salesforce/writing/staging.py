@@ -494,7 +494,12 @@ def _others(batch: pa.RecordBatch, key: str | None, *, prefix: str) -> Iterator[
     ids = batch.column(key)
     for index in places(pc.invert(pc.fill_null(pc.starts_with(ids, prefix), fill_value=True))):
         shown = ids[index].as_py()[:_SHOWN_CHARS]
-        yield index, results.CANNOT_BE_SENT, f"{shown!r} is a record of another object: ids of this one begin with {prefix}", (key,)
+        yield (
+            index,
+            results.CANNOT_BE_SENT,
+            f"{shown!r} is a record of another object: ids of this one begin with {prefix}",
+            (key,),
+        )
 
 
 def _says_nothing(batch: pa.RecordBatch, order: WriteOrder, *, key: str | None) -> Iterator[_Told]:
