@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 import pytest
 from tests.rows.reading import all_of
 
+from halocline.connectors.salesforce.cells import texts_of
 from halocline.errors import FixConfig, StorageFailed
 from halocline.push.order import Nulls
 from halocline.rows.of import rows_of
@@ -130,6 +132,19 @@ def test_polars_tables(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(FixConfig, match="must be collected first"):
         rows_of(frame.lazy(), folder=tmp_path)
+
+
+def test_polars_columns_of_python_objects_are_taken_by_value(tmp_path: Path) -> None:
+    """To Arrow polars hands them as addresses in memory: other keys in every run."""
+    polars = pytest.importorskip("polars")
+    values: dict[str, list[object]] = {"id": [UUID(int=1), None], "mixed": ["x", 5], "n": [1, 2]}
+    frame = polars.DataFrame(values, schema_overrides={"mixed": polars.Object})
+    assert frame.dtypes == [polars.Object, polars.Object, polars.Int64]
+    wanted = [{"id": UUID(int=1), "mixed": "x", "n": 1}, {"id": None, "mixed": 5, "n": 2}]
+    assert all_of(rows_of(frame, folder=tmp_path)) == wanted
+    (first,) = texts_of(frame.select("id"), "id")
+    assert first.batch.column("id").to_pylist() == [str(UUID(int=1)), "#N/A"]
+    assert all_of(rows_of(frame.clear(), folder=tmp_path)) == []
 
 
 def test_pandas_tables(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from halocline.errors import FixConfig
+from halocline.polars_frame import by_value, is_frame
 from halocline.push.destination import RowBatch
 from halocline.push.order import Nulls
 from halocline.rows.columns import spooled, table_rows
@@ -41,6 +42,7 @@ def rows_of(
         return file_rows(path_of(source), folder, name=name, options=options)
     if isinstance(source, Query):
         return query_rows(source, folder, name=name, memory_limit=memory_limit)
+    source = by_value(source)
     table = _table_rows(source, folder, name=name or _NAME)
     if table is not None:
         return table
@@ -55,7 +57,7 @@ def _table_rows(source: Any, folder: Path, *, name: str) -> Rows | None:
     """The rows of what is made of columns; None for anything else."""
     if isinstance(source, (pa.Table, pa.RecordBatch)):
         return table_rows(source, name=name)
-    if _is_frame(source, "pandas"):
+    if is_frame(source, "pandas"):
         return frame_rows(source, name=name)
     if not hasattr(source, "__arrow_c_stream__"):
         return None
@@ -64,13 +66,9 @@ def _table_rows(source: Any, folder: Path, *, name: str) -> Rows | None:
         reader = source if isinstance(source, pa.RecordBatchReader) else pa.RecordBatchReader.from_stream(source)
     except pa.ArrowInvalid as error:  # the stream of a single column
         raise FixConfig(DOING, f"a {type(source).__name__} is no table ({error})", hint=HINT) from error
-    if _is_frame(source, "polars"):
+    if is_frame(source, "polars"):
         return table_rows(reader.read_all(), name=name)
     return spooled(reader, reader.schema, folder=folder, name=name)
-
-
-def _is_frame(source: object, package: str) -> bool:
-    return any(kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == package for kind in type(source).__mro__)
 
 
 def _refuse(source: object) -> None:

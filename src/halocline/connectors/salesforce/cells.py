@@ -25,6 +25,7 @@ from halocline.connectors.salesforce.spelling import ATTRIBUTES, CLEARED, Cannot
 from halocline.errors import FixConfig, NotFound
 from halocline.moments import misfit, within
 from halocline.outcome import RowResult
+from halocline.polars_frame import by_value
 from halocline.quantity import quantity
 from halocline.rows.texts import TextCsv
 
@@ -55,6 +56,7 @@ def texts_of(rows: Rows, needed: str | None, *, refusal: Refusal = anywhere) -> 
 
     Raises: FixConfig for a file or a table that cannot be read or sent as a whole; NotFound.
     """
+    rows = by_value(rows)
     if isinstance(rows, (str, Path)):
         yield from _of_file(Path(rows))
     elif isinstance(rows, pa.RecordBatch):

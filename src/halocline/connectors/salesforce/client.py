@@ -322,7 +322,10 @@ class SalesforceClient:
         return self.collections().write_all(Order(Operation.UPSERT, _name(sobject), _name(external_id_field)), rows)
 
     def delete_many(self, sobject: str, rows: Iterable[Mapping[str, Any] | str]) -> list[RowResult]:
-        """What became of each row; each is an id, or names its record by `Id`. See `create_many`."""
+        """What became of each row; each is an id, or names its record by `Id`. See `create_many`.
+
+        Salesforce deletes whatever the ids are of: nothing holds them against `sobject` here, as a push does.
+        """
         return self.collections().write_all(Order(Operation.DELETE, _name(sobject)), rows)
 
     def deleted(self, sobject: str, start: datetime | str, end: datetime | str) -> tuple[list[tuple[str, str]], str]:

@@ -28,6 +28,7 @@ from halocline.connectors.salesforce.spelling import CannotSpell, json_record
 from halocline.connectors.salesforce.transport import Transport
 from halocline.errors import FixConfig, HaloclineError, RetryLater
 from halocline.outcome import Fate, RowResult
+from halocline.polars_frame import by_value
 from halocline.quantity import quantity
 from halocline.retry import PACE, Pace, Policy
 
@@ -250,6 +251,7 @@ def _dicts(records: Iterable[Mapping[str, Any] | str]) -> Iterable[Mapping[str, 
     if isinstance(records, (str, Mapping)):
         hint = "Give a list of records; a CSV file can be loaded by client.bulk."
         raise FixConfig("Writing by collections", f"a {type(records).__name__} is no list of records", hint=hint)
+    records = by_value(records)
     if not hasattr(records, "__arrow_c_stream__"):
         return records
     import pyarrow as pa
