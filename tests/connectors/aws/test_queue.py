@@ -18,10 +18,10 @@ from tests.connectors.aws.servers import BOTH, SERVERS, beside, fake, new_bucket
 from halocline import Invalid, SQSQueue, registry
 from halocline.connectors.aws import SQS, Offload, intake
 from halocline.connectors.aws.batches import Batches, Entry, Watch, pack, spread
-from halocline.connectors.aws.offload import SIZE
 from halocline.connectors.aws.sqs import MAX_BYTES, open_queue
 from halocline.errors import AccessDenied, FixConfig, HaloclineError, LoginRefused, NetworkFailed, NotFound, RetryLater, Stop
 from halocline.flows.policy import _POLLED
+from halocline.pointers import SIZE
 from halocline.queues import Delivery, Message, Queue, Reply
 from halocline.retry import Pace, Policy
 from halocline.testing.aws import FakeAWS
@@ -607,14 +607,12 @@ def test_a_pointer_elsewhere_is_not_followed(aws_now: FakeAWS) -> None:
     queue = SQSQueue(name=new_queue(), message_model=str, offload=bucket)
     for where, key in ((other, "k"), (bucket, "none"), (bucket, "b"), (bucket, "")):
         _pointer(queue, where, key)
-    beside("sqs").send_message(
-        QueueUrl=queue.url,
-        MessageBody="{}",
-        MessageAttributes={"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "1"}},
-    )
+    for body in ("{}", "[" * 100_000):
+        size = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "1"}}
+        beside("sqs").send_message(QueueUrl=queue.url, MessageBody=body, MessageAttributes=size)
     handles, messages = queue.receive_messages(wait_time_seconds=0)
     told = [message.error for message in messages if isinstance(message, Invalid)]
-    words = ("trusted", "NoSuchKey", "UTF-8", "Key", "no pointer")
+    words = ("trusted", "NoSuchKey", "UTF-8", "Key", "no pointer", "no pointer")
     assert [word for word, error in zip(words, told, strict=True) if word not in error] == []
     queue.hand_back(handles)
     assert {type(one) for one in SQSQueue(queue.url, str).receive_messages(wait_time_seconds=0)[1]} == {Invalid}

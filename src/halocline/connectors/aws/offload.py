@@ -1,64 +1,13 @@
-"""Offload: large messages as objects in S3, with a pointer in the queue, as Amazon's extended clients write and read them.
-
-Source: "Managing large Amazon SQS messages using the Extended Client Library for Python and Amazon S3",
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/extended-client-library-python.html;
-its code, https://github.com/awslabs/amazon-sqs-python-extended-client-lib, read November 2026.
-"""
+"""Offload: large messages as objects in S3, with a pointer in the queue, as Amazon's extended clients write and read them."""
 
 from __future__ import annotations
 
-import json
-import re
 import uuid
 from dataclasses import dataclass, field
 
 from halocline.buckets import Buckets
 from halocline.errors import FixConfig
-
-SIZE = "ExtendedPayloadSize"
-OLD_SIZE = "SQSLargePayloadSize"
-"""The attribute that says that a body is a pointer; the second name is that of older clients."""
-_POINTER = "software.amazon.payloadoffloading.PayloadS3Pointer"
-_BUCKET_MARK = "-..s3BucketName..-"
-_KEY_MARK = "-..s3Key..-"
-_MARKED = re.compile(
-    f"^{re.escape(_BUCKET_MARK)}(?P<bucket>.*?){re.escape(_BUCKET_MARK)}{re.escape(_KEY_MARK)}(?P<key>.*?){re.escape(_KEY_MARK)}"
-    "(?P<handle>.*)$",
-    re.DOTALL,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """The object that holds a message's body."""
-
-    bucket: str
-    key: str
-
-    @property
-    def body(self) -> str:
-        """What stands in the queue in place of the message."""
-        return json.dumps([_POINTER, {"s3BucketName": self.bucket, "s3Key": self.key}])
-
-    def marked(self, handle: str) -> str:
-        """The handle of a message with its object, by which a later delete finds both."""
-        return f"{_BUCKET_MARK}{self.bucket}{_BUCKET_MARK}{_KEY_MARK}{self.key}{_KEY_MARK}{handle}"
-
-    @classmethod
-    def read(cls, body: str) -> Pointer | None:
-        """The pointer that a body is, or None."""
-        try:
-            name, place = json.loads(body)
-            bucket, key = place["s3BucketName"], place["s3Key"]
-        except (ValueError, TypeError, KeyError):
-            return None
-        return cls(bucket, key) if all(isinstance(one, str) for one in (name, bucket, key)) else None
-
-
-def unmarked(handle: str) -> tuple[str, Pointer | None]:
-    """A handle as SQS gave it, and the object that goes with it."""
-    match = _MARKED.match(handle)
-    return (handle, None) if match is None else (match["handle"], Pointer(match["bucket"], match["key"]))
+from halocline.pointers import Pointer
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from typing import Any
 from halocline.attributes import typed
 from halocline.connectors.aws.attributes import from_wire, size_of, to_wire
 from halocline.connectors.aws.batches import MOST, Batches, Entry
-from halocline.connectors.aws.offload import OLD_SIZE, SIZE, Offload, Pointer, unmarked
+from halocline.connectors.aws.offload import Offload
 from halocline.connectors.aws.s3 import S3
 from halocline.connectors.aws.session import Access, session_of
 from halocline.connectors.aws.wire import Wire
 from halocline.errors import AccessDenied, FixConfig, HaloclineError, LoginRefused, RetryLater
+from halocline.pointers import OLD_SIZE, SIZE, Pointer, is_marked, unmarked, why_missing
 from halocline.queues import Delivery, Message, Move, Reply, Typed, Value, is_fifo, name_of
 
 MAX_BYTES = 1_048_576
@@ -300,7 +301,7 @@ class SQS:
         """The deliveries with the bodies of large messages; without those that are to come again, for errors of `aside`, and in
         a FIFO queue without what comes behind them in their group.
         """
-        if not any(SIZE in one.attributes or OLD_SIZE in one.attributes for one in deliveries):
+        if not any(is_marked(one.attributes) for one in deliveries):
             return deliveries
         whole: list[Delivery] = []
         kept_back: HaloclineError | None = None
@@ -333,13 +334,11 @@ class SQS:
 
         Raises: RetryLater, LoginRefused, AccessDenied, after which another try may have it.
         """
-        if SIZE not in delivery.attributes and OLD_SIZE not in delivery.attributes:
+        if not is_marked(delivery.attributes):
             return delivery
         pointer = Pointer.read(delivery.body)
-        if pointer is None:
-            return replace(delivery, failure="it is marked as a large message, and its body is no pointer to S3")
-        if self._offload is None:
-            return replace(delivery, failure="it is a large message in S3; open the queue with the bucket that it lies in")
+        if pointer is None or self._offload is None:
+            return replace(delivery, failure=why_missing(delivery.body, delivery.attributes))
         kept = {name: value for name, value in delivery.attributes.items() if name not in (SIZE, OLD_SIZE)}
         try:
             body = self._offload.fetch(pointer)

@@ -14,6 +14,7 @@ from halocline.attributes import flat, typed
 from halocline.consume.handling.decoding import decoder_of
 from halocline.consume.handling.envelope import Content, Wrap, unwrap
 from halocline.errors import Unreadable
+from halocline.pointers import NAMED, is_marked, why_missing
 from halocline.queues import Delivery, Value
 
 EVENT_KEY = "iniesta_pass"
@@ -109,9 +110,14 @@ class Message:
             raise Unreadable(self._doing, f"its body is no {name} ({type(error).__name__}: {error})") from error
 
     def refuse_missing(self) -> None:
-        """Raises: Unreadable for a large body that could not be fetched: what is there in its place is not the message."""
+        """Raises: Unreadable for a large body that was not fetched, whoever received it: what is there in its place is not the
+        message.
+        """
+        content = self.content
         if self.delivery.failure:
             raise Unreadable(self._doing, self.delivery.failure)
+        if is_marked(content.attributes) or NAMED.match(content.body):
+            raise Unreadable(self._doing, why_missing(content.body, content.attributes))
 
     @property
     def _doing(self) -> str:
