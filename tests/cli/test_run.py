@@ -9,8 +9,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 from halocline.emulator.server import Emulator
+from halocline.flows import run as run_module
+from tests.command_line import app
 from tests.system.push_desk import PushDesk, desk_at, push_org
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -131,6 +134,59 @@ def test_a_flow_that_fails_stops_no_other(desk: PushDesk) -> None:
     first, second = desk.documents("run", "from_file", "from_query")
     assert (first["flow"], first["success"], first["exit_code"], first["kind"]) == ("from_file", False, 2, "NotFound")
     assert (second["flow"], second["success"]) == ("from_query", True)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_nobody_thought_of_stops_no_other_flow(desk: PushDesk, monkeypatch: pytest.MonkeyPatch, *, as_json: bool) -> None:
+    """It is told with its flow and its place, and the command fails with 1; the traceback goes to standard error."""
+    real = run_module.run_flow
+
+    def run_flow(name: str, *given: object, **more: object) -> object:
+        if name == "from_file":
+            raise ZeroDivisionError("a defect")
+        return real(name, *given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_module, "run_flow", run_flow)
+    told = CliRunner().invoke(app, ["run", "from_file", "from_query", *(["--json"] if as_json else [])], env=desk.env)
+    assert (told.exit_code, desk.accounts()) == (1, [("q", "Query")]), told
+    assert "Traceback (most recent call last)" in told.stderr
+    said = "Running the command: something unforeseen came up (ZeroDivisionError: a defect (" + __file__
+    if as_json:
+        first, second = [json.loads(line) for line in told.stdout.splitlines()]
+        assert (first["flow"], first["success"], first["exit_code"], second["flow"]) == ("from_file", False, 1, "from_query")
+        assert first["error"].startswith(said)
+    else:
+        assert f"Failed: from_file: {said}" in told.stderr
+
+
+def test_an_object_that_is_not_there_is_told_with_its_flow(desk: PushDesk) -> None:
+    """In JSON and in words; and a file of a flow with its name."""
+    desk.file("halocline.yaml", FLOWS.replace("[Account]", "[Account, Nope__c]"))
+    (document,) = [one for one in desk.documents("run", "accounts") if one["exit_code"]]
+    assert (document["flow"], document["sobject"], document["success"], document["exit_code"]) == (
+        "accounts",
+        "Nope__c",
+        False,
+        2,
+    )
+    assert "Please check: accounts: " in desk.type("run", "accounts").err
+
+
+def test_a_value_with_its_own_mind_on_equality_is_refused_with_its_row(desk: PushDesk) -> None:
+    """As a NumPy array, or the NA of pandas, whose == is neither true nor false."""
+    text = "    kind: push\n    object: Account\n    key: Ext__c\n    rows: odd:rows\n    to: org\n"
+    desk.file("halocline.yaml", f"{FLOWS}  odd:\n{text}")
+    desk.file(
+        "odd.py",
+        "class NAType:\n    __hash__ = None\n    def __eq__(self, other): return self\n"
+        "    def __bool__(self): raise TypeError('ambiguous')\n"
+        "def rows(): return [{'Ext__c': 'a', 'Name': 'A'}, {'Ext__c': 'b', 'Name': 'B', 'n': NAType()}]\n".replace(
+            "'n'", "'Description'"
+        ),
+    )
+    (document,) = desk.documents("run", "odd")
+    assert (document["exit_code"], document["written"], document["not_sent"]) == (3, 1, 1), document
+    assert desk.accounts() == [("a", "A")]
 
 
 def test_a_push_that_breaks_off_tells_what_is_written(desk: PushDesk) -> None:

@@ -162,6 +162,8 @@ SYNC = f"{LAKE}    kind: sync\n    to: lake\n    objects: [Account]\n"
         (f"{LAKE}    - kind: sync", 3, "no mapping"),
         (f"{LAKE}    kind: push\n    object: A\n    key: E__c", 3, "give a query, a file or rows, one of the three"),
         (f"{LAKE}    kind: push\n    object: A\n    file: x.csv", 3, "an upsert needs a key"),
+        (f"{LAKE}    kind: push\n    object: A\n    file: x.csv\n    mode: insert\n    mirror: true", 3, "need a diff_key"),
+        (f"{LAKE}    kind: push\n    object: A\n    file: x.csv\n    mode: delete\n    diff: true", 3, "no state to compare"),
         (f"{LAKE}    kind: push\n    key: E__c\n    file: x.csv", 3, "the flow 'f' lacks 'object'"),
         (
             f"{LAKE}    kind: file\n    from: lake\n    object: A\n    key: E__c",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -114,12 +115,23 @@ def told(*, as_json: bool) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def say_error(error: HaloclineError, *, as_json: bool) -> None:
-    """Print one error: a paragraph on standard error, or one JSON line on standard output."""
+def unforeseen(error: BaseException) -> HaloclineError:
+    """An error as one of ours: what nobody thought of is a defect, whose traceback goes to standard error."""
+    if isinstance(error, HaloclineError):
+        return error
+    traceback.print_exception(error)
+    at = "".join(f" ({place})" for place in places(error)[:1])
+    cause = f"something unforeseen came up ({type(error).__name__}: {error}{at})"
+    return Stop("Running the command", cause, hint="Unless it is code of yours, it is a defect: report it with the lines above.")
+
+
+def say_error(error: HaloclineError, *, as_json: bool, about: str = "") -> None:
+    """Print one error: a paragraph on standard error, which says what it is `about`, or one JSON line on standard output."""
     if as_json:
         say_json(error_json(error))
     else:
-        err.print(Text.assemble((_kind(error), "bold red"), " ", " ".join(str(error).splitlines())))
+        said = f"{about}: {error}" if about else str(error)
+        err.print(Text.assemble((_kind(error), "bold red"), " ", " ".join(said.splitlines())))
 
 
 def error_json(error: HaloclineError) -> dict[str, object]:

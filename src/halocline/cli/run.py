@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, error_json, out, refuse, say_error, say_json, told
+from halocline.cli.answer import err, error_json, out, refuse, say_error, say_json, told, unforeseen
 from halocline.cli.pushed import PARTLY, resumable, say, say_so_far
 from halocline.cli.sync import tell as tell_synced
 from halocline.cli.system import worst
@@ -79,8 +80,10 @@ def _run(name: str, configuration: Configuration, *, file: str | None, as_json: 
         try:
             files = None if file is None else [_lying(name, configuration, around, file=file)]
             codes = [_tell(done, bar, as_json=as_json) for done in run_flow(name, configuration, around=around, files=files)]
-        except HaloclineError as error:
-            return _say_failed(name, error, as_json=as_json)
+        except typer.Exit:  # what cannot be meant is refused
+            raise
+        except Exception as error:  # noqa: BLE001 - a flow that fails stops no other, whatever it failed by
+            return _say_failed(name, unforeseen(error), as_json=as_json)
     if not codes and not as_json:
         out.print(f"{name}: nothing to do", markup=False)
     return worst(codes)
@@ -97,11 +100,11 @@ def _lying(name: str, configuration: Configuration, around: Connected, *, file: 
     return lying(file, open_bucket_store(around.connection(flow.source)))
 
 
-def _say_failed(name: str, error: HaloclineError, *, as_json: bool, **more: object) -> int:
+def _say_failed(name: str, error: HaloclineError, *, as_json: bool, file: str = "", more: Mapping[str, object] = {}) -> int:
     if as_json:
-        say_json({"flow": name, **more, **error_json(error)})
+        say_json({"flow": name, **({"file": file} if file else {}), **more, **error_json(error)})
     else:
-        say_error(error, as_json=False)
+        say_error(error, as_json=False, about=f"{name}: {file}" if file else name)
     return error.exit_code
 
 
@@ -127,7 +130,7 @@ def _tell_pushed(done: PushDone, bar: ProgressBar, *, as_json: bool) -> int:
     told = {} if done.result is None else done.result.metadata
     if done.error is not None:
         so_far = say_so_far(str(told.get("run") or ""), as_json=as_json)
-        return _say_failed(done.flow, done.error, as_json=as_json, **so_far)
+        return _say_failed(done.flow, done.error, as_json=as_json, more=so_far)
     if done.result is None or (not done.result.total_records and "mirrored" not in told):
         if as_json:
             say_json({**done.to_json(), "exit_code": 0})
@@ -144,9 +147,7 @@ def _tell_pushed(done: PushDone, bar: ProgressBar, *, as_json: bool) -> int:
 
 def _tell_tables(done: TablesDone, *, as_json: bool) -> int:
     if done.error is not None:
-        if not isinstance(done.error, HaloclineError):
-            raise done.error
-        return _say_failed(done.flow, done.error, as_json=as_json, **({"run": done.run.id} if as_json else {}))
+        return _say_failed(done.flow, unforeseen(done.error), as_json=as_json, more={"run": done.run.id})
     code = 0 if done.is_whole else PARTLY
     if as_json:
         say_json({**done.to_json(), "exit_code": code})
@@ -169,9 +170,8 @@ def _tell_tables(done: TablesDone, *, as_json: bool) -> int:
 
 def _tell_file(done: FileDone, *, as_json: bool) -> int:
     if done.outcome is None:
-        if not isinstance(done.error, HaloclineError):
-            raise done.error or AssertionError("a file without an outcome says why")
-        return _say_failed(done.flow, done.error, as_json=as_json, file=str(done.where))
+        error = done.error or AssertionError("a file without an outcome says why")
+        return _say_failed(done.flow, unforeseen(error), as_json=as_json, file=str(done.where))
     code = 0 if done.is_whole else PARTLY
     if as_json:
         say_json({**done.to_json(), "exit_code": code})

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, error_json, out, say_error, say_json
+from halocline.cli.answer import err, error_json, out, say_error, say_json, unforeseen
 from halocline.cli.jobs import Asked, tell_each
-from halocline.errors import HaloclineError
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
@@ -71,20 +70,16 @@ def sync(
 
 
 def tell(ended: Ended, related: Mapping[str, object], *, as_json: bool, flow: str = "") -> int:
-    """Say how one object of a `flow` went; the exit code that it deserves. `related` are further keys of the JSON answer.
-
-    Raises: an error that is none of ours, which is a defect.
-    """
+    """Say how one object of a `flow` went; the exit code that it deserves. `related` are further keys of the JSON answer."""
     from halocline.sync import answer
 
-    job, run, error = ended.job, ended.run, ended.error
-    if error is not None:
-        if not isinstance(error, HaloclineError):
-            raise error
+    job, run = ended.job, ended.run
+    if ended.error is not None:
+        error = unforeseen(ended.error)
         if as_json:
-            say_json({**answer(job, run, error=error), **error_json(error)})
+            say_json({**answer(job, run, error=error), **error_json(error), **related})
         else:
-            say_error(error, as_json=False)
+            say_error(error, as_json=False, about=flow)
         return error.exit_code
     if as_json:
         say_json({**answer(job, run, error=None), **_details(run), **related, "exit_code": 0})

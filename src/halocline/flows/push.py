@@ -143,6 +143,16 @@ class PushFlow(Writing):
             raise ValueError("results_to writes its tables beside the source of a query; leave it out")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_compared(self) -> Self:
+        if not (self.diff or self.mirror or self.diff_key is not None):
+            return self
+        if self.mode in ("delete", "hard_delete"):
+            raise ValueError("deletes have no state to compare; leave diff, diff_key and mirror out")
+        if self.mode == "insert" and self.diff_key is None:
+            raise ValueError("an insert has no key by which a row could be known again; diff and mirror need a diff_key")
+        return self
+
     def find_functions(self, around: Connected) -> None:
         """Look for the mapping and for every function that the flow names; none is called.
 

@@ -62,7 +62,7 @@ def of_kind(step: Step, field: Mapping[str, Any], *, source: Schema | None) -> I
 
 def _refusal(value: object, field: Mapping[str, Any]) -> str:
     """Why the field cannot hold the value, or nothing."""
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value):
         return "" if field.get("nillable", True) else "would clear a field that must have a value"
     told = str(field["type"])
     if told in ("int", "long", "double", "currency", "percent"):

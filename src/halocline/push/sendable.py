@@ -19,8 +19,9 @@ def sends(batch: RowBatch, name: str, *, order: WriteOrder) -> bool:
 
 
 def _is_sent(value: object, order: WriteOrder) -> bool:
-    is_empty = value is None or (isinstance(value, str) and value == "")
-    return not is_empty or order.nulls is Nulls.CLEAR or (value is not None and value == order.clears)
+    is_text = isinstance(value, str)
+    is_empty = value is None or (is_text and value == "")
+    return not is_empty or order.nulls is Nulls.CLEAR or (is_text and value == order.clears)
 
 
 def _column_is_sent(column: pa.Array, order: WriteOrder) -> bool:

@@ -42,7 +42,7 @@ def upsert(transport: Transport, sobject: str, *, record: Mapping[str, Any], key
     """
     given = {name.lower(): told for name, told in record.items()}.get(key.lower()) if value is None else value
     doing = f"Upserting {sobject} by {key}"
-    if given is None or given == "":
+    if given is None or (isinstance(given, str) and not given):
         hint = "Give the value, or put it in the record."
         raise RejectRecord(doing, f"there is no value for {key}", row=0, hint=hint, code="MISSING_KEY")
     text = str(json_record({key: given})[key]) if not isinstance(given, str) else given

@@ -74,9 +74,9 @@ def cell(field: str, value: object) -> str:
 
     Raises: CannotSpell, also for the text `#N/A`, which Bulk would take as the order to clear the field.
     """
-    if value is None or value == "":
+    if _is_empty(value):
         return CLEARED
-    if value == CLEARED:
+    if isinstance(value, str) and value == CLEARED:
         raise CannotSpell(field, f"the text {CLEARED} cannot be sent by Bulk, where it clears the field; REST can send it")
     if isinstance(value, (bytes, bytearray)):
         raise CannotSpell(field, "Bulk takes no files in a cell; REST can send it")
@@ -127,7 +127,7 @@ def _flattened(name: str, value: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def _json(field: str, value: object) -> Any:
-    if value is None or value == "":
+    if _is_empty(value):
         return None
     if isinstance(value, (bool, int)):
         return value
@@ -140,6 +140,10 @@ def _json(field: str, value: object) -> Any:
     if isinstance(value, Mapping):
         return {key: inner if key == ATTRIBUTES else _json(f"{field}.{key}", inner) for key, inner in value.items()}
     return _text(field, value)
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value)  # what else has an opinion on == may answer anything
 
 
 def number(value: Decimal) -> int | float | str:
