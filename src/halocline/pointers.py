@@ -14,6 +14,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+from halocline.queues import Delivery
+from halocline.topics import is_notification
 
 SIZE = "ExtendedPayloadSize"
 OLD_SIZE = "SQSLargePayloadSize"
@@ -74,5 +78,34 @@ def why_missing(body: str, attributes: Mapping[str, object]) -> str:
     if is_marked(attributes):
         if Pointer.read(body) is None:
             return "it is marked as a large message, and its body is no pointer to S3"
-        return "it is a large message in S3; open the queue with the bucket that it lies in"
+        return "it is a large message in S3; open the queue with the bucket that it lies in, as `offload`"
     return f"it is a large message in S3 without the attribute {SIZE}; receive it with all of its attributes"
+
+
+def wrapped(body: str) -> Mapping[str, Any] | None:
+    """The notification of a topic that a body is, where the message in it is marked as a pointer; None for any other."""
+    if SIZE not in body and OLD_SIZE not in body:
+        return None
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    attributes = told.get("MessageAttributes") if is_notification(told) else None
+    return told if isinstance(attributes, Mapping) and is_marked(attributes) else None
+
+
+class Follows(Protocol):
+    """Follows pointers to the bodies of large messages. Threads may share it."""
+
+    def follow(self, delivery: Delivery) -> Delivery:
+        """The delivery with its body in place of the pointer, also of one in the envelope of a topic; with `failure` where nobody
+        can have the body; as it is where it is no pointer. Where the object goes with the message, the handle names it.
+
+        Raises: RetryLater, LoginRefused, AccessDenied: another try may have it.
+        """
+
+    def remove(self, pointer: Pointer) -> None:
+        """Delete the body of a message that was deleted, where it is ours to delete.
+
+        Raises: as `halocline.buckets.Buckets`.
+        """

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from halocline.buckets import Buckets
     from halocline.halt import Halt
     from halocline.idempotency import IdempotencyStore
+    from halocline.pointers import Follows
     from halocline.push.destination import RowDestination
     from halocline.push.tables import ResultTables
     from halocline.queues import Queue
@@ -263,6 +264,15 @@ def open_queue(place: str, **settings: object) -> Queue:
     """
     queue: Queue = connector("aws").open_queue(place, **settings)
     return queue
+
+
+def open_offload(given: Follows | str, **settings: object) -> Follows:
+    """What follows large messages into the bucket of that name, or what is given for it; `settings` as of `open_buckets`.
+
+    Raises: as `open_buckets`.
+    """
+    large: Follows = connector("aws").open_offload(given, **settings)
+    return large
 
 
 def open_topic(arn: str, **settings: object) -> Topic:

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from halocline.queues import Message, Reply
+
+
+def is_notification(found: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether this is the envelope of SNS, and not a message of somebody who has such names too: the ARN of its topic tells."""
+    return (
+        isinstance(found, Mapping)
+        and found.get("Type") == "Notification"
+        and isinstance(found.get("Message"), str)
+        and isinstance(found.get("MessageId"), str)
+        and str(found.get("TopicArn", "")).startswith("arn:")
+    )
 
 
 class Topic(Protocol):

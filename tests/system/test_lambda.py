@@ -61,10 +61,11 @@ LISTENS = """  orders:
     handlers: my_project.events:Orders
     dead_letters: orders-dead
     known_as: orders
+    offload: big
 """
 LINE = (
     "from halocline import aws_lambda; from my_project.events import Orders; "
-    "handler = aws_lambda.handles(Orders.handlers, dead_letters='orders-dead', known_as='orders')"
+    "handler = aws_lambda.handles(Orders.handlers, dead_letters='orders-dead', known_as='orders', offload='big')"
 )
 
 
@@ -87,7 +88,7 @@ def test_what_is_for_handlers_is_told_with_the_line_that_takes_it(desk: FlowDesk
 def test_where_all_flows_listen_any_event_is_told_so(desk: FlowDesk) -> None:
     """Also one that comes without a queue."""
     flow = LISTENS.replace(":Orders", "").replace(
-        "    dead_letters: orders-dead\n    known_as: orders\n", "    store: env:CLAIMS\n"
+        "    dead_letters: orders-dead\n    known_as: orders\n    offload: big\n", "    store: env:CLAIMS\n"
     )
     desk.desk.file("halocline.yaml", f"flows:\n{flow}")
     _configuration.cache_clear()

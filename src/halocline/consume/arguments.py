@@ -27,13 +27,16 @@ _KINDS = {
     "dead_letters": _Kind(
         "a queue", ("send",), f"{_OPEN_QUEUE}, or for a folder halocline.consume.letters.quarantine.Quarantine(path)."
     ),
+    "offload": _Kind(
+        "a bucket's name or an Offload", ("follow",), "Give the name, or halocline.connectors.aws.Offload(...) to say more."
+    ),
     "store": _Kind("an idempotency store", ("claim", "done"), "Open it: halocline.consume.stores.open_store(URI)."),
 }
 
 
 def refuse_other(doing: str, *, handlers: object, **given: object) -> None:
-    """Refuse handlers that are no `Handlers`, and a `queue`, `store` or `dead_letters` that cannot work as such. No store
-    and no dead letters (None) is a choice, no queue is not.
+    """Refuse handlers that are no `Handlers`, and a `queue`, `store`, `dead_letters` or `offload` that cannot work as such. No
+    store, no dead letters and no bucket (None) is a choice, no queue is not.
 
     Raises: FixConfig, with what it is and how to come by one.
     """

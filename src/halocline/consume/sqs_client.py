@@ -25,6 +25,7 @@ from typing import Any, Protocol, Self, TypeVar, overload
 
 from halocline.config import Settings
 from halocline.consume.arguments import refuse_other
+from halocline.consume.handling.following import followed
 from halocline.consume.handling.handlers import Handlers
 from halocline.consume.handling.message import Message, delivery_of
 from halocline.consume.handling.sqs_message import SQSMessage
@@ -42,8 +43,9 @@ from halocline.consume.work.thread_call import ThreadCall
 from halocline.consume.work.worker import Worker
 from halocline.errors import FixConfig, RetryLater, SetAside
 from halocline.idempotency import IdempotencyStore
+from halocline.pointers import Follows
 from halocline.queues import Delivery, Queue, is_fifo, name_of
-from halocline.registry import open_queue, open_subscriptions
+from halocline.registry import open_offload, open_queue, open_subscriptions
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -88,9 +90,11 @@ class SQSClient:
     INIESTA_CACHES, else the ledger; None for none. `dead_letters` (a queue, its name or URL, or `file:///folder`) is where
     messages that cannot be handled are set aside; without it, where the queue's own policy puts them, else a folder. `queue` is
     one that is open already. `known_as` is what messages are remembered by, and set aside for (None: the queue's name): for the
-    newer of two queues of one name, in two regions or accounts. `observer` is told what happens (None: it is logged).
+    newer of two queues of one name, in two regions or accounts. `observer` is told what happens (None: it is logged). `offload`
+    is the bucket of large messages, those that are set aside too, or an `Offload`; a `queue` that is open has its own.
 
-    Raises: FixConfig for handlers, a store, dead letters or a queue that are something else.
+    Raises: FixConfig for handlers, a store, dead letters, a queue or a bucket that are something else, and for a `queue` with
+    `offload`.
 
     A store that is opened by its address is kept for all messages, until `aclose`, the end of `async with`, or the stop.
     """
@@ -123,10 +127,14 @@ class SQSClient:
         observer: Observer | None = None,
         queue: Queue | None = None,
         known_as: str | None = None,
+        offload: Follows | str | None = None,
     ) -> None:
-        given = {"store": store, "dead_letters": dead_letters} | ({} if queue is None else {"queue": queue})
+        given = {"store": store, "dead_letters": dead_letters, "offload": offload} | ({} if queue is None else {"queue": queue})
         others = {name: one for name, one in given.items() if not isinstance(one, str) or name == "queue"}
         refuse_other("Making a client of a queue", handlers=type(self).handlers if handlers is None else handlers, **others)
+        if queue is not None and offload is not None:
+            hint = "Open the queue with it: halocline.registry.open_queue(name or URL, offload=...)."
+            raise FixConfig("Making a client of a queue", "offload is given with a queue that is open already", hint=hint)
         said = EventSettings.from_env()
         self._said = said
         more: dict[str, object] = {
@@ -137,7 +145,7 @@ class SQSClient:
         }
         more |= {"store": "none" if store is None else store or None, "dead_letters": dead_letters}
         more |= {"observer": observer, "queue": queue}
-        more |= {"known_as": known_as}
+        more |= {"known_as": known_as, "offload": offload}
         self.says = tuple(name for name, value in more.items() if value is not None)
         self._of_client = type(self).handlers if handlers is None else handlers
         self._is_own = handlers is None  # of the class
@@ -148,6 +156,7 @@ class SQSClient:
         self._limits = limits
         self._observer = Logs() if observer is None else observer
         self._queue = queue
+        self._large = getattr(queue, "offload", None) if offload is None else offload
         own = None if queue is None else getattr(queue, "name", None)
         self._place = str(queue_name or own or self.default_queue_name())
         self.queue_name = name_of(self._place)
@@ -267,29 +276,34 @@ class SQSClient:
         """Handle one message that somebody else received, once, and return it with what its handler returned (None where it was
         handled before). To delete it is the caller's: what came back was handled. Async handlers run on the running loop.
 
-        `message` is a `Delivery`, or what boto3 or Lambda make of one. Raises: why it was not handled; SetAside, with that as its
-        cause, where it is kept elsewhere and is to be deleted.
+        `message` is a `Delivery`, or what boto3 or Lambda make of one. A large one is followed to its body; by the
+        `receipt_handle` of what is returned, `queue.delete` deletes its object too. Raises: why it was not handled; SetAside,
+        with that as its cause and that handle among its `facts`, where it is kept elsewhere and is to be deleted.
         """
         delivery = message if isinstance(message, Delivery) else delivery_of(message)
         queue = self._known
         self._check()
-        attempts, release = await ThreadCall(lambda _: self._used(), late=lambda used: used[1]()).done()
+        attempts, delivery, release = await ThreadCall(lambda _: self._used(delivery), late=lambda used: used[-1]()).done()
         found = await attempts.attempt_async(delivery, after=release)
         self._take()
         if found.end is End.ASIDE:
             doing = f"Handling the message {delivery.id} of {queue}"
-            raise SetAside(doing, "it is kept elsewhere", hint="Delete it.") from found.error
+            raise SetAside(doing, "it is kept elsewhere", hint="Delete it.", receipt_handle=delivery.handle) from found.error
         if isinstance(found.error, SystemExit):  # it ends a message, and not the event loop of whoever called
             raise RetryLater(f"Handling the message {delivery.id} of {queue}", "its handler raised SystemExit") from found.error
         if found.error is not None and found.end is not End.DONE:
             raise found.error
         return self.handlers.message(delivery, queue), found.result
 
-    def _used(self) -> tuple[Attempts, Callable[[], object]]:
-        """What handles single messages, and what says that it does so no more: the store is open until then."""
+    def _used(self, delivery: Delivery) -> tuple[Attempts, Delivery, Callable[[], object]]:
+        """What handles single messages, this one with its body, and what says that it does so no more: the store is open until
+        then.
+        """
         with ExitStack() as stack:
             attempts = self._attempts(stack.enter_context(self._store.used()))
-            return attempts, stack.pop_all().close
+            if isinstance(self._large, str):
+                self._large = open_offload(self._large, **self._settings)
+            return attempts, followed(delivery, self._large), stack.pop_all().close
 
     def _attempts(self, store: IdempotencyStore | None) -> Attempts:
         """What handles single messages: one for all, for it knows what was set aside."""
@@ -381,7 +395,7 @@ class SQSClient:
         return replace(given, batch=batch, lease_s=lease_s, fifo=fifo, records=store is not None)
 
     def _open(self) -> Queue:
-        return open_queue(self._place, **self._settings)
+        return open_queue(self._place, offload=self._large, **self._settings)
 
     def _aside(self) -> Queue:
         given = self._dead_letters
@@ -391,7 +405,7 @@ class SQSClient:
             return given
 
         def opened(place: str) -> Queue:
-            return open_queue(place, **self._settings)
+            return open_queue(place, offload=self._large, **self._settings)
 
         home = Settings.from_env().home
         return place_of(self.queue, given, name=self._known, home=home, open_queue=opened)

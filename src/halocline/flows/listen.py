@@ -167,7 +167,9 @@ class ListenFlow(Model):
         module, _, place = self.handlers.partition(":")
         place = place or "handlers"
         found = f"{place}.handlers" if place.rpartition(".")[2][:1].isupper() else place  # of a class, by how it is spelled
-        said = {key: value for key in ("store", "dead_letters", "known_as") if (value := getattr(self, key)) is not None}
+        said = {
+            key: value for key in ("store", "dead_letters", "known_as", "offload") if (value := getattr(self, key)) is not None
+        }
         if said.get("dead_letters", "").startswith("file:"):  # no folder of a function lasts
             del said["dead_letters"]
         given = ", ".join([found, *(f"{key}={value!r}" for key, value in said.items())])

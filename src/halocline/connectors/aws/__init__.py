@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from halocline.connectors.aws.dynamodb.conditions import expressed
     from halocline.connectors.aws.dynamodb_claims import open_claims
     from halocline.connectors.aws.models import Invalid
-    from halocline.connectors.aws.offload import Offload
+    from halocline.connectors.aws.offload import Offload, open_offload
     from halocline.connectors.aws.queue import SQSQueue
     from halocline.connectors.aws.s3 import S3, open_buckets
     from halocline.connectors.aws.secrets import secret_of
@@ -31,7 +31,7 @@ VARIABLES = (
 _HOME = {
     "Access": "session",
     "Invalid": "models",
-    "Offload": "offload",
+    **dict.fromkeys(("Offload", "open_offload"), "offload"),
     "expressed": "dynamodb.conditions",
     "open_claims": "dynamodb_claims",
     **dict.fromkeys(("S3", "open_buckets"), "s3"),
@@ -56,6 +56,7 @@ __all__ = [
     "expressed",
     "open_buckets",
     "open_claims",
+    "open_offload",
     "open_queue",
     "open_subscriptions",
     "open_topic",

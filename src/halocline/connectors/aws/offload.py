@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from halocline.buckets import Buckets
-from halocline.errors import FixConfig
-from halocline.pointers import Pointer
+from halocline.connectors.aws.s3 import open_buckets
+from halocline.errors import AccessDenied, FixConfig, HaloclineError, LoginRefused, RetryLater
+from halocline.pointers import OLD_SIZE, SIZE, Pointer, is_marked, why_missing, wrapped
+from halocline.queues import Delivery
+
+Given = TypeVar("Given")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,33 @@ class Offload:
         self.buckets.put(body.encode(), pointer.bucket, pointer.key, content_type="text/plain; charset=utf-8")
         return pointer
 
+    def follow(self, delivery: Delivery) -> Delivery:
+        """The delivery with its body in place of the pointer, or why there is none; also of one that a topic wrapped, whose
+        object is left: others may have got the same pointer.
+
+        Raises: RetryLater, LoginRefused, AccessDenied, after which another try may have it.
+        """
+        told = None
+        if not is_marked(delivery.attributes):
+            told = wrapped(delivery.body)
+            if told is None:
+                return delivery
+        text = delivery.body if told is None else told["Message"]
+        pointer = Pointer.read(text)
+        if pointer is None:
+            return replace(delivery, failure=why_missing(text, {SIZE: 0}))
+        try:
+            body = self.fetch(pointer)
+        except (RetryLater, LoginRefused, AccessDenied):
+            raise
+        except HaloclineError as error:
+            return replace(delivery, failure=str(error))
+        if told is not None:
+            whole = {**told, "Message": body, "MessageAttributes": _plain(told["MessageAttributes"])}
+            return replace(delivery, body=json.dumps(whole))
+        attributes, typed = _plain(delivery.attributes), _plain(delivery.typed)
+        return replace(delivery, body=body, handle=pointer.marked(delivery.handle), attributes=attributes, typed=typed)
+
     def fetch(self, pointer: Pointer) -> str:
         """The body behind a pointer.
 
@@ -54,3 +88,16 @@ class Offload:
 
     def _is_own(self, pointer: Pointer) -> bool:
         return pointer.bucket == self.bucket and pointer.key.startswith(self.prefix)
+
+
+def open_offload(given: Offload | str, **settings: object) -> Offload:
+    """What follows large messages into the bucket of that name; `settings` are those of `Access`, by our names or boto3's.
+
+    Raises: FixConfig for settings that cannot be meant.
+    """
+    return Offload(open_buckets(**settings), given) if isinstance(given, str) else given
+
+
+def _plain(attributes: Mapping[str, Given]) -> dict[str, Given]:
+    """Attributes without the mark."""
+    return {name: value for name, value in attributes.items() if name not in (SIZE, OLD_SIZE)}

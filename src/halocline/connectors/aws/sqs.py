@@ -22,7 +22,7 @@ from halocline.connectors.aws.s3 import S3
 from halocline.connectors.aws.session import Access, session_of
 from halocline.connectors.aws.wire import Wire
 from halocline.errors import AccessDenied, FixConfig, HaloclineError, LoginRefused, RetryLater
-from halocline.pointers import OLD_SIZE, SIZE, Pointer, is_marked, unmarked, why_missing
+from halocline.pointers import SIZE, Pointer, is_marked, unmarked, why_missing
 from halocline.queues import Delivery, Message, Move, Reply, Typed, Value, is_fifo, name_of
 
 MAX_BYTES = 1_048_576
@@ -82,6 +82,11 @@ class SQS:
     def name(self) -> str:
         """The queue's name."""
         return name_of(self.url)
+
+    @property
+    def offload(self) -> Offload | None:
+        """Where its large messages go."""
+        return self._offload
 
     @property
     def is_fifo(self) -> bool:
@@ -301,7 +306,7 @@ class SQS:
         """The deliveries with the bodies of large messages; without those that are to come again, for errors of `aside`, and in
         a FIFO queue without what comes behind them in their group.
         """
-        if not any(is_marked(one.attributes) for one in deliveries):
+        if self._offload is None and not any(is_marked(one.attributes) for one in deliveries):
             return deliveries
         whole: list[Delivery] = []
         kept_back: HaloclineError | None = None
@@ -334,19 +339,11 @@ class SQS:
 
         Raises: RetryLater, LoginRefused, AccessDenied, after which another try may have it.
         """
+        if self._offload is not None:
+            return self._offload.follow(delivery)
         if not is_marked(delivery.attributes):
             return delivery
-        pointer = Pointer.read(delivery.body)
-        if pointer is None or self._offload is None:
-            return replace(delivery, failure=why_missing(delivery.body, delivery.attributes))
-        kept = {name: value for name, value in delivery.attributes.items() if name not in (SIZE, OLD_SIZE)}
-        try:
-            body = self._offload.fetch(pointer)
-        except (RetryLater, LoginRefused, AccessDenied):
-            raise
-        except HaloclineError as error:
-            return replace(delivery, failure=str(error))
-        return replace(delivery, body=body, handle=pointer.marked(delivery.handle), attributes=kept)
+        return replace(delivery, failure=why_missing(delivery.body, delivery.attributes))
 
 
 def _delivery(found: Mapping[str, Any]) -> Delivery:

@@ -15,13 +15,14 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import finalize
 
 from halocline.consume.arguments import refuse_other
 from halocline.consume.aws.invocation import Invocation, TimeLeft, refuse_no_event
-from halocline.consume.handling.envelope import is_bridged, is_notification
+from halocline.consume.handling.envelope import is_bridged
+from halocline.consume.handling.following import followed
 from halocline.consume.handling.handlers import Handlers
 from halocline.consume.handling.masking import told
 from halocline.consume.handling.message import delivery_of
@@ -29,9 +30,11 @@ from halocline.consume.letters.dead_letters import refuse_unfit
 from halocline.consume.limits import Limits
 from halocline.consume.work.attempt import Attempt, Attempts, End
 from halocline.consume.work.own_loop import OwnLoop
-from halocline.errors import FixConfig, NotAllHandled, RetryLater
+from halocline.errors import FixConfig, HaloclineError, NotAllHandled, RetryLater
 from halocline.idempotency import IdempotencyStore
+from halocline.pointers import Follows, unmarked
 from halocline.queues import Delivery, Queue, is_fifo, name_of
+from halocline.topics import is_notification
 from halocline.trace import places
 
 _DOING = "Handling an event in Lambda"
@@ -50,6 +53,7 @@ def handles(
     margin_s: float = _MARGIN_S,
     name: str | None = None,
     known_as: str | None = None,
+    offload: Follows | str | None = None,
 ) -> LambdaHandler:
     """The function that AWS is to call for each event; tests call it with None for the context.
 
@@ -58,25 +62,38 @@ def handles(
     without it they come again, until the queue's own policy sets them aside. `margin_s` of the time is kept for the end. Of a
     topic or a rule each function gets every message: what this one did is remembered as `name`'s (None: that of the function,
     without version and alias). `known_as` is what messages of its queue are remembered by, and set aside for (None: the
-    queue's name): for the newer of two queues of one name, in two regions or accounts.
+    queue's name): for the newer of two queues of one name, in two regions or accounts. `offload` is the bucket of large
+    messages, those that are set aside too, or an `Offload`. The object of a queue's message that is done with is deleted, that of
+    a topic's never.
 
-    Raises: FixConfig for handlers, a store or dead letters that are something else.
+    Raises: FixConfig for handlers, a store, dead letters or a bucket that are something else.
     """
-    given = {"store": store, "dead_letters": dead_letters}
+    given = {"store": store, "dead_letters": dead_letters, "offload": offload}
     opens = {name: one for name, one in given.items() if not isinstance(one, str)}  # a text is opened with the first event
     refuse_other("Making a function of Lambda", handlers=handlers, **opens)
-    opened: list[tuple[IdempotencyStore | None, Queue | None]] = []
+    opened: list[tuple[IdempotencyStore | None, Queue | None, Follows | None]] = []
     loop = OwnLoop()
     booked = set[str]()
 
     def handler(event: Mapping[str, Any], context: Invocation | None) -> dict[str, Any]:
         if not opened:  # a warm function keeps them
-            opened.append((_store(store), _queue(dead_letters)))
+            opened.append((_store(store), _queue(dead_letters, offload), _large(offload)))
             if isinstance(store, str) and opened[0][0] is not None:
                 finalize(handler, opened[0][0].close)  # it is nobody else's
-        known, aside = opened[0]
+        known, aside, large = opened[0]
         left, who = TimeLeft.of(context, margin_s=margin_s), name or _function(context)
-        batch = Batch(handlers, known, aside, limits=limits, left=left, consumer=who, known_as=known_as, booked=booked, loop=loop)
+        batch = Batch(
+            handlers,
+            known,
+            aside,
+            limits=limits,
+            left=left,
+            consumer=who,
+            known_as=known_as,
+            booked=booked,
+            loop=loop,
+            large=large,
+        )
         return batch.respond(event)
 
     return handler
@@ -100,7 +117,8 @@ class Item:
 @dataclass(slots=True)
 class Batch:
     """One invocation, with the time that there is, by the clock. `consumer` is whose it is, for what others get too; `known_as`
-    and `booked` are as for `handles` and `Attempts`.
+    and `booked` are as for `handles` and `Attempts`. `large` follows large messages, `emptied` are those that are done with, each
+    with the handle that names its object.
     """
 
     handlers: Handlers
@@ -115,6 +133,8 @@ class Batch:
     loop: OwnLoop | None = None
     slowest_s: float = 0.0
     attempts: dict[str, Attempts] = field(default_factory=dict)
+    large: Follows | None = None
+    emptied: list[tuple[Item, str]] = field(default_factory=list)
 
     def respond(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Handle what the event brings, and answer in the form that its sender understands.
@@ -125,6 +145,7 @@ class Batch:
         records = event.get("Records")
         if isinstance(records, list) and records and all(_is_of(one, "eventSource", "aws:sqs") for one in records):
             again = self._work([_of_queue(one) for one in records])
+            self._remove_objects()
             return {"batchItemFailures": [{"itemIdentifier": item.id} for item, _ in again]}
         again = self._work(list(_others(event)))
         if again:
@@ -144,25 +165,47 @@ class Batch:
             if item.group and lane in stopped:
                 again.append((item, _waits(f"one before it in the group {item.group!r} was not handled")))
                 continue
-            error = self._handle(item)
+            whole, error = self._handle(item)
             if error is not None:
-                again.append((item, error))
+                again.append((whole, error))
                 stopped.add(lane)
         return again
 
-    def _handle(self, item: Item) -> BaseException | None:
-        """Why a message is to come again; None where it is done with."""
+    def _handle(self, item: Item) -> tuple[Item, BaseException | None]:
+        """A message as it was handled, with its whole body, and why it is to come again; None where it is done with."""
         if item.delivery is None:
-            return _why(item, Attempt(End.AGAIN, error=item.error))
+            return item, _why(item, Attempt(End.AGAIN, error=item.error))
         began = self.clock()
         if began + self.slowest_s * _LONGER >= self.left.ends_at:
-            return _waits("there is no time left for it")
+            return item, _waits("there is no time left for it")
         if item.place not in self.attempts:
             self.attempts[item.place] = self._attempts(item)
-        found = self.attempts[item.place].attempt(item.delivery, left=self.left)
+        try:
+            delivery = followed(item.delivery, self.large)
+        except HaloclineError as error:
+            return item, _why(item, Attempt(End.AGAIN, error=error))
+        found = self.attempts[item.place].attempt(delivery, left=self.left)
         if found.was_run:
             self.slowest_s = max(self.slowest_s, self.clock() - began)
-        return _why(item, found)
+        if found.end is not End.AGAIN and delivery.handle != item.delivery.handle:
+            self.emptied.append((item, delivery.handle))
+        whole = replace(item, delivery=delivery)
+        return whole, _why(whole, found)
+
+    def _remove_objects(self) -> None:
+        """Delete the bodies of large messages that are done with, which Lambda deletes; at the end, for what comes again because
+        the function ended in the middle is to find them. One that is left is told, and fails nothing.
+        """
+        for item, handle in self.emptied:
+            _, pointer = unmarked(handle)
+            assert self.large is not None, "it was followed"
+            assert pointer is not None, "its handle names it"
+            try:
+                if self.clock() >= (self.left.ends_at + self.left.gone_at) / 2:
+                    raise RetryLater(_DOING, "there is no time left to delete its object in S3", hint="A lifecycle rule does.")
+                self.large.remove(pointer)
+            except HaloclineError as error:
+                _log(item, "object_left", error=error, text=str(error))
 
     def _attempts(self, item: Item) -> Attempts:
         """Raises: FixConfig where nothing tells this function from others that get the same message; as `refuse_unfit`."""
@@ -191,11 +234,14 @@ def _why(item: Item, attempt: Attempt) -> BaseException | None:
     """The error of a message that is to come again; every error is a line of JSON in the log, without the body."""
     if attempt.error is None:
         return None
-    kind, text, at = type(attempt.error).__name__, told(attempt.error, item.delivery), places(attempt.error)
-    line = {"message": item.id, "queue": item.place, "end": attempt.end, "failed": kind, "error": text, "at": at}
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    _log(item, attempt.end, error=attempt.error, text=told(attempt.error, item.delivery))
     return attempt.error if attempt.end is End.AGAIN else None
+
+
+def _log(item: Item, end: str, *, error: BaseException, text: str) -> None:
+    line = {"message": item.id, "queue": item.place, "end": end, "failed": type(error).__name__, "error": text}
+    sys.stdout.write(json.dumps({**line, "at": places(error)}) + "\n")
+    sys.stdout.flush()
 
 
 def _waits(cause: str) -> RetryLater:
@@ -248,7 +294,13 @@ def _store(given: IdempotencyStore | str | None) -> IdempotencyStore | None:
     return open_store(given or None) if isinstance(given, str) else given
 
 
-def _queue(given: Queue | str | None) -> Queue | None:
+def _queue(given: Queue | str | None, offload: Follows | str | None) -> Queue | None:
     from halocline.registry import open_queue
 
-    return open_queue(given) if isinstance(given, str) else given
+    return open_queue(given, offload=offload) if isinstance(given, str) else given
+
+
+def _large(given: Follows | str | None) -> Follows | None:
+    from halocline.registry import open_offload
+
+    return None if given is None else open_offload(given)

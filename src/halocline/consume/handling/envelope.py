@@ -21,6 +21,7 @@ from typing import Any, TypeGuard
 
 from halocline.attributes import flat
 from halocline.queues import Value
+from halocline.topics import is_notification
 
 _BRIDGED = {"id", "detail-type", "source", "account", "time", "region", "resources", "detail"}
 """What every event of EventBridge has; `version` too, which says nothing."""
@@ -87,17 +88,6 @@ def notification(told: Mapping[str, Any], own: Mapping[str, Value] | None = None
         id=str(told.get("MessageId") or ""),
         origin=str(told.get("TopicArn") or ""),
         subject=str(told.get("Subject") or ""),
-    )
-
-
-def is_notification(found: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether this is the envelope of SNS, and not a message of somebody who has such names too: the ARN of its topic tells."""
-    return (
-        isinstance(found, Mapping)
-        and found.get("Type") == "Notification"
-        and isinstance(found.get("Message"), str)
-        and isinstance(found.get("MessageId"), str)
-        and str(found.get("TopicArn", "")).startswith("arn:")
     )
 
 
