@@ -154,7 +154,7 @@ def _configure(folder: Path, config: Path, *, also: Iterable[str] = ()) -> None:
         sys.exit(f"make lambda: {error}")
     home, copied = config.resolve().parent, set[Path]()
     named = [(f"the flow {name}", path) for name, flow in flows.items() for path in (*_files_of(flow), *_modules_of(flow, home))]
-    named += [("--also", path) for one in also for path in _sources(home, one)]
+    named += [("--also", path) for one in also for path in _sources(home, _below(home, one))]
     shutil.copyfile(config, folder / "halocline.yaml")
     for name, path in named:
         source, target = home / path, folder / path
@@ -184,6 +184,12 @@ def _modules_of(flow: object, home: Path) -> list[str]:
         places += [*flow.callbacks.values(), *([] if flow.rows_of is None else [flow.rows_of])]
     tops = dict.fromkeys(re.split("[.:]", place)[0] for place in places)
     return [path for top in tops for path in _sources(home, top if (home / top).is_dir() else f"{top}.py")]
+
+
+def _below(home: Path, name: str) -> str:
+    """The place from `home` of what a whole path names there; else the name as it is."""
+    path = Path(name)
+    return path.resolve().relative_to(home).as_posix() if path.is_absolute() and path.resolve().is_relative_to(home) else name
 
 
 def _sources(home: Path, name: str) -> list[str]:

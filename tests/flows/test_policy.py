@@ -220,3 +220,45 @@ def test_an_assumed_role_has_a_policy_of_its_own(configuration: Configuration) -
     own, roles = statements("file", configuration), statements("file", configuration, assumed=True)
     assert own["AssumeRole"] == (["sts:AssumeRole"], ["arn:aws:iam::1:role/files"])
     assert (set(own), set(roles)) == ({"AssumeRole", "ReadSecrets"}, {"TakeFiles", "ArchiveAndReport", "FindFiles"})
+
+
+ROLE = "arn:aws:iam::1:role/tables"
+OF_TABLES = """
+connections:
+  rolled: {{kind: database, uri: "dynamodb://?region=eu-west-1&role={role}"}}
+flows:
+  t: {{kind: tables, from: "{source}", to: s3://lake/raw, tables: [{tables}]}}
+"""
+
+
+def of_tables(tables: str, source: str = "dynamodb://orders?region=eu-west-1") -> Configuration:
+    return understood(OF_TABLES.format(source=source, tables=tables, role=ROLE))
+
+
+@pytest.mark.parametrize("source", ["dynamodb://orders?region=eu-west-1", "env:SRC", "dynamodb://orders?region=eu-west-1&role=r"])
+def test_a_table_is_read_by_what_its_options_say(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its index and stream have resources of their own, and an export is read from its bucket, without a scan."""
+    monkeypatch.setenv("SRC", "dynamodb://orders?region=eu-west-1")
+    arn = "arn:aws:dynamodb:eu-west-1:*:table/"
+    asked = "{from: orders}, {from: b, options: {index: byx}}, {from: c, options: {streams: true}}"
+    found = statements("t", of_tables(asked, source), assumed="role=" in source)
+    assert found["DescribeTables"] == (["dynamodb:DescribeTable"], [f"{arn}b", f"{arn}c", f"{arn}orders"])
+    assert found["ReadTables"] == (["dynamodb:Scan"], [f"{arn}b/index/byx", f"{arn}c", f"{arn}orders"])
+    assert found["ReadStreams"][1] == [f"{arn}c/stream/*"]
+    assert "ReadExport" not in found
+    found = statements(
+        "t", of_tables('{from: orders, options: {from_export: "s3://exports/of/orders"}}', source), assumed="role=" in source
+    )
+    assert found["DescribeTables"][1] == [f"{arn}orders"]
+    assert (found["ReadExport"], found["FindExport"][1]) == (
+        (["s3:GetObject"], ["arn:aws:s3:::exports/of/orders*"]),
+        ["arn:aws:s3:::exports"],
+    )
+    assert not {"ReadTables", "ReadStreams"} & set(found)
+
+
+def test_a_role_of_the_tables_has_their_rights_and_no_others() -> None:
+    """Who runs the flow may assume it, and write where the flow itself does."""
+    own, role = (statements("t", of_tables("{from: a}", "rolled"), assumed=assumed) for assumed in (False, True))
+    assert (set(own), set(role)) == ({"Tables", "FindFiles", "AssumeRole"}, {"DescribeTables", "ReadTables"})
+    assert own["AssumeRole"][1] == [ROLE]

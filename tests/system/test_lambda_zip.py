@@ -139,7 +139,7 @@ def test_what_a_flow_builds_with_is_packed(tmp_path: Path) -> None:
         f"{{from: t{n}, build: '{build}'}}" for n, build in enumerate(("builders.a:f", "builders.deep.b:g", "alone:f"))
     )
     (home / "halocline.yaml").write_text(flow.format(tables))
-    tool()._configure(folder, home / "halocline.yaml", also=["main.py", "builders"])
+    tool()._configure(folder, home / "halocline.yaml", also=[str(home / "main.py"), "builders"])
     packed = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert packed == {"halocline.yaml", "builders/__init__.py", "builders/a.py", "builders/deep/b.py", "alone.py", "main.py"}
     (home / "halocline.yaml").write_text(flow.format("{from: t, build: 'other:f'}"))

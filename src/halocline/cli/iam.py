@@ -14,7 +14,7 @@ from halocline.cli.answer import told
 def iam(
     flow: Annotated[str, typer.Argument(metavar="FLOW", help="A flow of halocline.yaml.")],
     *,
-    assumed: Annotated[bool, typer.Option("--assumed", help="That of the role which the bucket's connection assumes.")] = False,
+    assumed: Annotated[bool, typer.Option("--assumed", help="That of the role which a connection assumes.")] = False,
     config: options.Config = None,
 ) -> None:
     """Print the least that AWS must allow to whoever runs a flow, as an IAM policy."""

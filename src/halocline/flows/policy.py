@@ -7,14 +7,15 @@ read November 2026. Keys of KMS are not in it, nor the right to write a log: tho
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from halocline.config import Settings
 from halocline.flows.configuration import AnyFlow, Configuration
 from halocline.flows.connected import Connected
-from halocline.flows.connections import Bucket, Connection, bucket_of, leads_to_bucket, secrets_of
+from halocline.flows.connections import Bucket, Connection, bucket_of, leads_to_bucket, secrets_of, uri_of
 from halocline.flows.files import FileFlow
 from halocline.flows.listen import ListenFlow
 from halocline.flows.push import PushFlow
@@ -46,7 +47,6 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsq
 _SET_ASIDE = ("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage")
 _LARGE = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")  # what is set aside is put there anew
 _TABLE_OF_CLAIMS = "dynamodb://"
-_READ_BY_SCAN = ("dynamodb:DescribeTable", "dynamodb:Scan")
 _READ_BY_STREAM = ("dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords")
 """Source: "Actions, resources, and condition keys for Amazon DynamoDB", read November 2026,
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html."""
@@ -63,15 +63,28 @@ def policy(name: str, configuration: Configuration, *, around: Connected, assume
     """
     flow = configuration.flow(name)
     if isinstance(flow, ListenFlow):
-        role, statements = flow.role, list(_listening(flow))
+        places = [_Place(flow.role, list(_listening(flow)))]
     else:
         store, statements = _store(flow, around)
-        role = store.role if isinstance(store, Bucket) else None
+        places = [_Place(store.role if isinstance(store, Bucket) else None, statements)]
+    if isinstance(flow, TablesFlow):
+        places.append(_source(flow, around))
+    roles = {one.role: None for one in places if one.role is not None}
     if assumed:
-        told = statements
+        told = [said for one in places if one.role is not None or not roles for said in one.statements]
     else:
-        told = [*(statements if role is None else [_statement("AssumeRole", ["sts:AssumeRole"], [role])]), *_beside(flow, around)]
+        told = [said for one in places if one.role is None for said in one.statements]
+        told += [_statement("AssumeRole", ["sts:AssumeRole"], roles)] if roles else []
+        told += _beside(flow, around)
     return {"Version": VERSION, "Statement": told}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What must be allowed at one place, and the role that is to be allowed it; None: whoever runs the flow."""
+
+    role: str | None
+    statements: Sequence[Statement]
 
 
 def _store(flow: SyncFlow | PushFlow | FileFlow | TablesFlow, around: Connected) -> tuple[Connection | None, list[Statement]]:
@@ -97,8 +110,6 @@ def _beside(flow: AnyFlow, around: Connected) -> Iterator[Statement]:
     """What must be allowed beside the bucket: the queue, and the secrets of the flow's connections and of the settings."""
     if isinstance(flow, FileFlow) and flow.queue is not None:
         yield _statement("ReceiveEvents", _POLLED, [flow.queue])
-    if isinstance(flow, TablesFlow):
-        yield from _scanned(flow, around)
     if isinstance(flow, ListenFlow) and (flow.store or "").startswith(_TABLE_OF_CLAIMS):
         parts = urlsplit(flow.store or "")
         region = dict(parse_qsl(parts.query)).get("region", "*")
@@ -137,24 +148,33 @@ def _listening(flow: ListenFlow) -> Iterator[Statement]:
         yield _statement("FindLargeMessages", ["s3:ListBucket"], [f"arn:aws:s3:::{flow.offload}"])
 
 
-def _scanned(flow: TablesFlow, around: Connected) -> Iterator[Statement]:
-    """What reading tables of DynamoDB takes; where the connection names a role, that role must be allowed it."""
+def _source(flow: TablesFlow, around: Connected) -> _Place:
+    """What reading tables of DynamoDB takes, by scans, streams and exports."""
     connection = around.connection(flow.source)
-    if not isinstance(connection, str) or not connection.lower().startswith(_TABLE_OF_CLAIMS):
-        return
-    parts = urlsplit(connection)
+    uri = "" if isinstance(connection, Bucket) else uri_of(connection)
+    if not uri.lower().startswith(_TABLE_OF_CLAIMS):
+        return _Place(None, [])
+    parts = urlsplit(uri)
     asked = dict(parse_qsl(parts.query))
-    if "role" in asked:
-        yield _statement("AssumeRole", ["sts:AssumeRole"], [asked["role"]])
-        return
-    names = {one.source or parts.netloc: bool(one.options.get("streams")) for one in flow.tables}
-    arns = {
-        name: name if name.startswith("arn:") else f"arn:aws:dynamodb:{asked.get('region', '*')}:*:table/{name}" for name in names
-    }
-    yield _statement("ReadTables", _READ_BY_SCAN, sorted(arns.values()))
-    streams = sorted(f"{arns[name]}/stream/*" for name, followed in names.items() if followed)
-    if streams:
-        yield _statement("ReadStreams", _READ_BY_STREAM, streams)
+    described, scanned, followed, exports = set[str](), set[str](), set[str](), dict[str, None]()
+    for one in flow.tables:
+        name = one.source or parts.netloc
+        arn = name if name.startswith("arn:") else f"arn:aws:dynamodb:{asked.get('region', '*')}:*:table/{name}"
+        export, index = one.options.get("from_export"), one.options.get("index")
+        described.add(arn)
+        if export:
+            exports[str(export)] = None
+            continue
+        scanned.add(f"{arn}/index/{index}" if index else arn)
+        followed |= {f"{arn}/stream/*"} if one.options.get("streams") else set()
+    found = [_statement("DescribeTables", ["dynamodb:DescribeTable"], sorted(described))]
+    found += [_statement("ReadTables", ["dynamodb:Scan"], sorted(scanned))] if scanned else []
+    found += [_statement("ReadStreams", _READ_BY_STREAM, sorted(followed))] if followed else []
+    for at, place in enumerate(exports):
+        bucket, _, prefix = place.removeprefix("s3://").partition("/")
+        found.append(_statement(f"ReadExport{at or ''}", ["s3:GetObject"], [_objects(bucket, prefix)]))
+        found.append({**_listing(bucket, [prefix]), "Sid": f"FindExport{at or ''}"})
+    return _Place(asked.get("role"), found)
 
 
 def _queue(place: str, flow: ListenFlow) -> str:
