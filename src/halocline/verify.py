@@ -302,6 +302,7 @@ def _told(sides: _Sides, found: _Found, *, level: Level, elapsed_s: float) -> Ve
         notes=tuple(_notes(sides, found)),
         carried_until=sides.now.carried_until,
         elapsed_s=elapsed_s,
+        due_in_full=sides.position is None or bool(sides.now.full_reason),
     )
 
 

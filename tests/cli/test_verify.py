@@ -118,6 +118,29 @@ def test_no_repair_is_offered_for_rows_that_share_a_key(shell: Shell) -> None:
     assert (told.code, "1 inserted" in told.out, "nothing was changed" in told.out) == (3, True, False)
 
 
+def test_a_table_under_a_contract_is_verified_and_repaired_under_it(shell: Shell) -> None:
+    """A new column that `discard` leaves out is no difference; without the option the next sync is what sets it right."""
+    org, wanted = shell.here.org.org, ("Lead", "--contract", "discard")
+    shell.here.add("Lead", 3, LastName="L{n}", Company="C", Title="Dr.")
+    org.hide(["Lead.Title"])
+    try:
+        assert shell.type("sync", *wanted).code == 0
+        shell.here.days_pass()
+        assert shell.type("sync", *wanted).code == 0
+    finally:
+        org.show()
+    told = shell.type("verify", *wanted, "--full")
+    assert (told.code, "Lead -> main.Lead: the same" in told.out) == (0, True)
+    told = shell.type("verify", "Lead", "--full")
+    assert (told.code, "The next sync reads everything: fields are new" in told.out) == (3, True)
+    assert told.out.endswith("  nothing was changed; the next sync, which reads everything, sets it right\n")
+    assert shell.type("verify", "Lead", "--full", "--json").documents[0]["due_in_full"] is True
+    shell.run("DELETE FROM main.Lead WHERE Id = (SELECT min(Id) FROM main.Lead)")
+    told = shell.type("verify", *wanted, "--repair")
+    assert (told.code, "1 inserted, 0 updated" in told.out) == (0, True)
+    assert shell.type("verify", *wanted, "--full", "--json").documents[0]["due_in_full"] is False
+
+
 def test_json_tells_all_of_it(shell: Shell) -> None:
     """One document for each object, with counts, keys, columns, the repair's own counts, and the code."""
     shell.run("UPDATE main.Account SET Name = 'x' WHERE Id = (SELECT max(Id) FROM main.Account)")

@@ -46,6 +46,7 @@ def verify(
     exclude: options.Exclude = None,
     rename: options.Rename = None,
     mask: options.Mask = None,
+    contract: options.Contract = "evolve",
     deletes: options.Deletes = "soft",
     history: options.History = False,
     numbers: options.Numbers = "decimal",
@@ -115,7 +116,8 @@ def _show(found: Verification) -> None:
 
 
 def _mendable(found: Verification) -> str:
-    """What a repair would do; rows that share a key it leaves, so where one was asked for, there is nothing else here."""
+    """What would set it right; rows that share a key a repair leaves, so where one was asked for, there is nothing else here."""
+    what = "the next sync, which reads everything," if found.due_in_full else "--repair"
     if not found.doubled:
-        return "; --repair sets it right"
-    return "; --repair sets the others right" if found.doubled < found.differences else ""
+        return f"; {what} sets it right"
+    return f"; {what} sets the others right" if found.doubled < found.differences else ""

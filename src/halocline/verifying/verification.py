@@ -38,7 +38,8 @@ class Verification:
     `source_rows` and `table_rows` were read; of those, `compared` rows are on both sides and due, and the values of `looked_at`
     were compared. Rows differ as `compare` says: `missing`, `extra`, `stale`, `different`, `doubled`; `examples` has the first
     keys of each, `columns` how many of the values compared differ in each column. Left out: `not_due`, which the next sync
-    brings, and `kept`, which only the table has because the setting for deletes says so.
+    brings, and `kept`, which only the table has because the setting for deletes says so. `due_in_full`: the next sync reads
+    everything, and so sets right what differs; a repair is refused then.
     """
 
     object: str
@@ -62,6 +63,7 @@ class Verification:
     api_calls: int = 0
     elapsed_s: float = 0.0
     repair: Repair | None = None
+    due_in_full: bool = False
 
     @property
     def differences(self) -> int:
