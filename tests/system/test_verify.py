@@ -186,6 +186,22 @@ def forget_deletions(here: Laptop) -> None:
     store.database.apply([lambda: store.run("DELETE FROM _purged")])
 
 
+def test_deletions_that_nobody_tells_of_are_found_and_repaired(lake: Bench) -> None:
+    """A sync leaves the rows, as its plan says; the comparison finds them, and the repair removes them."""
+    job, here = SobjectSync("Group", "raw", "groups"), lake.here
+    groups = here.add("Group", 4, Name="G{n}", Type="Regular")
+    lake.sync(job)
+    here.days_pass()
+    for one in groups[:2]:
+        here.delete("Group", one)
+    run = lake.system.run(job)
+    assert run.plan is not None
+    assert (run.plan.full, run.durable_rows, lake.rows("SELECT count(*) FROM raw.groups")) == (False, 0, [(4,)])
+    assert any("a later sync sees none" in reason for reason in run.plan.reasons)
+    found = lake.verify(job, repair=True)
+    assert (counts(found), found.good, lake.rows("SELECT count(*) FROM raw.groups")) == ({"extra": 2}, True, [(2,)])
+
+
 @on("postgres")
 def test_what_the_next_sync_brings_is_no_difference(bench: Bench) -> None:
     """New, changed, deleted and purged records since the last sync are left out and counted; the sync then brings them."""

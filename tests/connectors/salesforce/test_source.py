@@ -407,6 +407,24 @@ def test_a_deletion_leaves_a_creation_date_alone(org: tuple[Emulator, Salesforce
     assert later.deleted == [{"Id": gone}]
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Account", ""),
+        ("Untold", "keeps no list of this object's deletions; rows that vanish from the recycle bin are not seen"),
+        ("Group", "neither flags nor lists this object's deletions, so a later sync sees none"),
+        ("Bare", ""),
+    ],
+)
+def test_deletions_that_nobody_sees_are_told(org: tuple[Emulator, SalesforceClient], spool: Spool, name: str, told: str) -> None:
+    """Those that vanish from the bin, or all of them; not where everything is read each time, or deletes do not matter."""
+    for deletes in Deletes:
+        notes = SalesforceSource(org[1], name, spool=spool, deletes=deletes).survey(None).notes
+        found = [note for note in notes if "deletions" in note]
+        assert len(found) == (1 if told and deletes is not Deletes.IGNORE else 0)
+        assert all(told in note for note in found)
+
+
 def test_a_condition_that_records_may_cease_to_meet_is_told(org: tuple[Emulator, SalesforceClient], spool: Spool) -> None:
     """A windowed read does not see them go, and the survey says so; without a condition there is nothing to say."""
     with_where = SalesforceSource(org[1], "Account", spool=spool, where="Name != 'x'").survey(None).notes

@@ -48,6 +48,11 @@ from halocline.spool import Spool, discard
 DELETIONS_AT_ONCE = 50_000  # in one part
 _WHERE_HINT = "Look at the where clause: one SOQL condition is wanted, such as Industry = 'Energy' OR Rating = 'Hot'."
 _REMOVES = "a full sync removes its row, and so does `halocline verify --repair`"
+_UNLISTED = "Salesforce keeps no list of this object's deletions; rows that vanish from the recycle bin are not seen."
+_UNFLAGGED = (
+    "Salesforce neither flags nor lists this object's deletions, so a later sync sees none: rows of deleted records stay until a "
+    "full sync (--full) or `halocline verify --repair`."
+)
 _TOO_LONG = "QUERY_TIMEOUT"
 _NO_DELETIONS = frozenset({"INVALID_REPLICATION_DATE", "EXCEEDED_ID_LIMIT"})
 
@@ -343,8 +348,8 @@ class SalesforceSource:
             return self._client.record_count(query.sobject)
 
     def _notes(self, sobject: Sobject) -> Iterator[str]:
-        if self._deletes is not Deletes.IGNORE and not sobject.replicateable:
-            yield "Salesforce keeps no list of this object's deletions; rows that vanish from the recycle bin are not seen."
+        if self._deletes is not Deletes.IGNORE and not sobject.replicateable and sobject.cursor:
+            yield _UNFLAGGED if sobject.delete_flag is None else _UNLISTED
         last = window.formulas_read(self._since)
         if last and self._formula_refresh_s and any(column.calculated for column in sobject.schema):
             yield f"Formulas were last read for all rows at {soql.instant(last)} (formula_refresh)."
