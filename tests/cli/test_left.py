@@ -12,7 +12,7 @@ import pytest
 
 from halocline.cli.left import left_of, standing
 from halocline.emulator.server import Emulator
-from halocline.ledger import Ledger, open_ledger
+from halocline.ledger import Ledger, open_ledger, process
 from halocline.testing.ledgers import ended_process
 from tests.cli.test_push import accounts
 from tests.system.push_desk import PushDesk, desk_at, push_org
@@ -138,6 +138,15 @@ def test_a_run_that_was_killed_does_not_seem_to_be_at_work(desk: PushDesk, ledge
     }
     assert [one["dead"] for one in desk.documents("runs", "killed")] == [why]
     assert [one.state for one in ledger.runs()] == ["running", "running"]
+
+
+def test_a_run_of_another_container_is_not_called_dead(desk: PushDesk, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it has the host's name, and no process of here has its number."""
+    with monkeypatch.context() as there:
+        there.setattr(process, "_world", lambda: "another boot:pid:[1]")
+        ledger.start("flow", run="there", pid=ended_process(), host=socket.gethostname())
+    assert [(one["state"], one["dead"]) for one in desk.runs()] == [("running", None)]
+    assert "dead" not in desk.type("runs").out
 
 
 def test_a_run_that_is_no_push_leaves_nothing(ledger: Ledger) -> None:

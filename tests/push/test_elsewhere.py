@@ -1,15 +1,17 @@
-"""Laws of pushes that were begun on another host, as in a container: taken up where their folder is, ended elsewhere."""
+"""Laws of pushes that were begun on another host, in another container, or before a restart: taken up where their folder is."""
 
 from __future__ import annotations
 
 import os
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from tests.push.test_past import FIRST, World
 
 from halocline.errors import FixConfig, LeaseHeld
+from halocline.ledger import process
 from halocline.push.elsewhere import death
 from halocline.push.folder import RunFolder
 from halocline.push.open_runs import open_runs, still_running
@@ -17,25 +19,62 @@ from halocline.push.order import SyncMode
 from halocline.push.resume import check
 
 MODES = pytest.mark.parametrize("mode", [SyncMode.INSERT, SyncMode.UPSERT])
+HARMLESS = [SyncMode.UPSERT, SyncMode.UPDATE, SyncMode.DELETE]
+HERE = socket.gethostname()
+
+
+@pytest.fixture(autouse=True)
+def _boot(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A boot and a PID namespace, as Linux tells them, on any machine."""
+    in_world(tmp_path_factory.mktemp("here"), monkeypatch, boot="b1", namespace="pid:[1]")
+
+
+def in_world(folder: Path, patch: pytest.MonkeyPatch, *, boot: str, namespace: str) -> None:
+    (folder / "boot").write_text(boot)
+    (folder / "pid").symlink_to(namespace)
+    patch.setattr(process, "_BOOT", folder / "boot")
+    patch.setattr(process, "_NAMESPACE", folder / "pid")
+
+
+def go(where: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Be on the host `poda`, or in another container of this one's name, or on this host before it was restarted."""
+    if where == "host":
+        patch.setattr(socket, "gethostname", lambda: "poda")
+    else:
+        folder.mkdir(parents=True)
+        boot, namespace = ("b1", "pid:[2]") if where == "container" else ("b0", "pid:[1]")
+        in_world(folder, patch, boot=boot, namespace=namespace)
+
+
+@pytest.fixture(params=["host", "container", "before the restart"])
+def where(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """One whose push died on the host `poda` when its second chunk went out."""
-    return died_on_poda(tmp_path, monkeypatch)
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> World:
+    """One whose push died elsewhere when its second chunk went out."""
+    return died_elsewhere(tmp_path, monkeypatch, where)
 
 
-def died_on_poda(home: Path, monkeypatch: pytest.MonkeyPatch, mode: SyncMode = SyncMode.UPSERT) -> World:
+def died_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch, where: str, mode: SyncMode = SyncMode.UPSERT) -> World:
     made = World(home, mode)
     with monkeypatch.context() as there:
-        there.setattr(socket, "gethostname", lambda: "poda")
+        go(where, home / "there", there)
         made.die_sending()
-    assert (made.ledger.get("first").state, made.ledger.running()["first"].host) == ("running", "poda")
+    assert (made.ledger.get("first").state, made.ledger.running()["first"].elsewhere) == ("running", True)
+    assert made.ledger.dead() == {}
     return made
 
 
 def told_dead(world: World) -> str | None:
     return death(world.ledger.get("first"), world.ledger.running()["first"], home=world.home)
+
+
+def made(world: World) -> list[str]:
+    """The ids of the records that an earlier push made."""
+    world.push()
+    return list(world.org.records)
 
 
 def lost(world: World) -> None:
@@ -45,9 +84,11 @@ def lost(world: World) -> None:
 
 @MODES
 @pytest.mark.parametrize("by", ["pushed again", "resumed", "discarded"])
-def test_on_the_same_volume_it_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: SyncMode, by: str) -> None:
+def test_on_the_same_volume_it_is_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, mode: SyncMode, by: str
+) -> None:
     """Nobody holds its folder, so it is dead whatever its host is called now."""
-    world = died_on_poda(tmp_path, monkeypatch, mode)
+    world = died_elsewhere(tmp_path, monkeypatch, where, mode)
     assert "process " in str(told_dead(world))
     if by == "pushed again":
         assert world.push().continues == "first"
@@ -65,23 +106,26 @@ def test_one_whose_folder_is_held_is_alive(world: World) -> None:
     """Two containers at once: the later one waits, and no word of anybody's ends the first."""
     with RunFolder.of("first", world.home).held():
         assert told_dead(world) is None
-        with pytest.raises(LeaseHeld, match=r"process .* of poda, since"):
+        with pytest.raises(LeaseHeld, match=rf"process .* of (poda|{HERE}), since"):
             world.push()
         for anyway in (False, True):
-            with pytest.raises(LeaseHeld, match=r"still at work: process .* of poda"):
+            with pytest.raises(LeaseHeld, match=rf"still at work: process .* of (poda|{HERE})"):
                 world.discard(anyway=anyway)
     assert world.ledger.get("first").state == "running"
 
 
-def test_without_its_folder_nobody_can_tell(world: World) -> None:
+@MODES
+def test_without_its_folder_nobody_can_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, mode: SyncMode) -> None:
     """It is no past of which all is well, and each refusal says how it is ended where the host is gone for good."""
+    world = died_elsewhere(tmp_path, monkeypatch, where, mode)
     lost(world)
+    assert told_dead(world) is None
     assert open_runs(world.ledger, home=world.home) == []
     told = still_running(world.ledger)
-    assert "first on poda, begun " in told
+    assert f"first on {world.ledger.running()['first'].host}, begun " in told
     assert "halocline resume RUN --discard --anyway" in told
     for ask in (world.push, world.resume, world.discard):
-        with pytest.raises(LeaseHeld, match=r"poda.* --discard --anyway"):
+        with pytest.raises(LeaseHeld, match=r" --discard --anyway"):
             ask()
     assert world.org.names() == ["a", "b"]
 
@@ -106,6 +150,26 @@ def test_what_is_no_push_is_not_ended_so(world: World) -> None:
     with pytest.raises(LeaseHeld, match=r"still at work: process .* of poda"):
         world.discard("sync", anyway=True)
     assert world.ledger.get("sync").state == "running"
+
+
+@pytest.mark.parametrize("state", ["free", "held", "just made", "never held"])
+def test_one_that_noted_nothing_is_dead_where_its_folder_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, state: str
+) -> None:
+    """It died while its rows were put aside, and nothing of it was sent; one that is only making its folder is left alone."""
+    world, folder = World(tmp_path), RunFolder.of("staging", tmp_path)
+    with monkeypatch.context() as there:
+        go(where, tmp_path / "there", there)
+        world.ledger.start("flow", run="staging", pid=1, host=socket.gethostname())
+    folder.make()
+    with folder.held() if state != "never held" else nullcontext():
+        if state != "just made":
+            os.utime(folder.path, (0, 0))
+        if state == "held":
+            assert world.push().written == len(FIRST)
+    if state != "held":
+        world.push()
+    assert world.ledger.get("staging").state == ("abandoned" if state == "free" else "running")
 
 
 @pytest.mark.parametrize("folder", ["/" + "x" * 300, "locked"], ids=["cannot be looked at", "cannot be locked"])

@@ -93,8 +93,8 @@ class Aftermath(Protocol):
     def abandon_dead(self, right: str) -> list[str]:
         """Book as abandoned the runs that can no longer end by themselves; name the ended runs whose intents are open.
 
-        A running run is dead when its process, on this host, is gone, or when the lease it started with has run out, was
-        released or was claimed anew. A run of another host that started without a lease is never judged dead. The lease
+        A running run is dead when its process, of this host, boot and container, is gone, or when the lease it started with has
+        run out, was released or was claimed anew. One from elsewhere that started without a lease is never judged dead. The lease
         of an abandoned run is free at once. Named, oldest first: the runs abandoned now, and every ended run with an open
         intent, again and again until its journal is settled; so dying while recovering loses nothing.
         """

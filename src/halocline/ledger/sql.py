@@ -144,7 +144,7 @@ class SqlLedger(ABC):
 
     def running(self, flow: str | None = None) -> Mapping[str, Process]:
         """See `Aftermath.running`."""
-        return {run: Process(pid, host, born) for run, pid, host, born in self._read("at_work", flow=flow)}
+        return {run: Process(*known) for run, *known in self._read("at_work", flow=flow)}
 
     def dead(self) -> Mapping[str, str]:
         """See `Aftermath.dead`."""
@@ -316,25 +316,24 @@ def _hold(put: Put, lease: Lease) -> float:
 
 
 def _columns(process: Process) -> dict[str, object]:
-    return {"pid": process.pid, "host": process.host, "born": process.born}
+    return {"pid": process.pid, "host": process.host, "born": process.born, "world": process.world}
 
 
 def _gone(columns: Sequence[Any]) -> bool:
     """Whether the process of these columns has certainly ended; leases of older ledgers do not say whose they are."""
-    pid, host, born = columns
-    return pid is not None and Process(pid, host, born).gone()
+    return columns[0] is not None and Process(*columns).gone()
 
 
 def _after(now: datetime, seconds: float) -> str:
     return stamp(now + timedelta(seconds=seconds))
 
 
-def _death(row: tuple[str, int, str, str | None, int]) -> str | None:
+def _death(row: Sequence[Any]) -> str | None:
     """Why the running run of this row is dead; None when it may be alive."""
-    _, pid, host, born, lease_ended = row
+    _, pid, host, born, world, lease_ended = row
     if lease_ended:
         return "its lease ended before the run did"
-    return f"process {pid} of {host} is gone" if Process(pid, host, born).gone() else None
+    return f"process {pid} of {host} is gone" if Process(pid, host, born, world).gone() else None
 
 
 def _record(row: Sequence[Any]) -> RunRecord:

@@ -1,12 +1,11 @@
-"""Pushes that were begun on another host: its processes cannot be looked at, but a folder that lies here too tells of them.
+"""Pushes that were begun elsewhere: their processes cannot be looked at, but a folder that lies here too tells of them.
 
-A container has a host name of its own each time, and its folders on one volume. The lock of a folder is held as long as the
-process lives, whatever its host is called.
+Elsewhere is another host, another container and the same machine before it was restarted, whatever each of them is called. The
+lock of a folder is held as long as the process lives.
 """
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 LOOKED_BACK = 1_000  # runs; a run that is further back counts as overtaken
 
-WAY_OUT = "Where that host is gone for good: `halocline resume RUN --discard --anyway`."
+WAY_OUT = "Where that host or container is gone for good: `halocline resume RUN --discard --anyway`."
 
 
 def place(note: Note, *, run: str, home: Path) -> RunFolder:
@@ -38,17 +37,13 @@ def is_there(folder: RunFolder) -> bool:
         return False
 
 
-def is_elsewhere(process: Process) -> bool:
-    """Whether a process is one of another host."""
-    return process.host != socket.gethostname()
-
-
 def death(record: RunRecord, process: Process, *, home: Path) -> str | None:
-    """Why a push that is booked as running on another host is dead; None where it may be alive, or is no such push."""
-    if not is_elsewhere(process) or (note := Note.from_json(record.plan)) is None:
+    """Why a push that is booked as running elsewhere is dead; None where it may be alive, or is no such push."""
+    if not process.elsewhere:
         return None
-    folder = place(note, run=record.run, home=home)
-    if not is_there(folder):
+    note = Note.from_json(record.plan)
+    folder = RunFolder.of(record.run, home) if note is None else place(note, run=record.run, home=home)
+    if not is_there(folder) or (note is None and not folder.was_locked()):
         return None
     try:
         with folder.held():

@@ -16,6 +16,7 @@ from halocline.private import refuse_planted
 from halocline.spool import IN_HOME, storage
 
 KEPT_S = 30 * 86_400.0  # whoever has not looked at the rows of a run for a month does not miss them
+_MAKING_S = 60.0  # from making a folder to holding it a push needs some microseconds
 _ABORTED_S = 86_400.0  # a folder without marks was left while rows were put aside: nothing of it was ever sent
 
 
@@ -58,6 +59,13 @@ class RunFolder:
             refuse_planted(self.path)
             self.path.mkdir(mode=0o700, exist_ok=True)
             self.load.mkdir(mode=0o700, exist_ok=True)
+
+    def was_locked(self) -> bool:
+        """Whether a process has held this folder, and not only just now made it: then a lock that is free tells that it ended."""
+        try:
+            return (self.path / "lock").exists() and time.time() - self.path.lstat().st_mtime > _MAKING_S
+        except OSError:
+            return False
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from halocline.push.elsewhere import LOOKED_BACK, WAY_OUT, abandon_dead, is_elsewhere
+from halocline.push.elsewhere import LOOKED_BACK, WAY_OUT, abandon_dead
 from halocline.push.note import Note
 from halocline.push.past import unsettled
 
@@ -23,14 +23,14 @@ def open_runs(ledger: Ledger, *, home: Path) -> list[str]:
 
 
 def still_running(ledger: Ledger) -> str:
-    """The pushes that are booked as running, in words, with the way out for those of another host; "" where there is none."""
+    """The pushes that are booked as running, in words, with the way out for those from elsewhere; "" where there is none."""
     told, far = [], False
     for run, process in ledger.running().items():
         record = ledger.get(run)
         if Note.from_json(record.plan) is not None:
             told.append(f"{run[:8]} on {process.host}, begun {record.started}")
-            far = far or is_elsewhere(process)
+            far = far or process.elsewhere
     lines = [f"Nothing can be taken up here. Booked as running: {', '.join(told)}."] if told else []
     if far:
-        lines.append(f"What died on another host is taken up there. {WAY_OUT}")
+        lines.append(f"What died on another host, or in another container, is taken up where its folder is. {WAY_OUT}")
     return " ".join(lines)

@@ -22,7 +22,7 @@ from halocline.events import Event, Noticed, Sink, silent
 from halocline.outcome import RunRecord
 from halocline.push.books import Books, calls_since_now, result_of
 from halocline.push.destination import RowDestination, Told
-from halocline.push.elsewhere import LOOKED_BACK, WAY_OUT, abandon_dead, is_elsewhere, place
+from halocline.push.elsewhere import LOOKED_BACK, WAY_OUT, abandon_dead, place
 from halocline.push.folder import RunFolder
 from halocline.push.intake import STAGING
 from halocline.push.marks import Marks
@@ -105,7 +105,7 @@ def refuse_twin(note: Note, flow: str, *, ledger: Ledger, but: str) -> None:
         if other is not None and other.same_work(note):
             cause = f"run {run} is sending the same rows: process {process.pid} of {process.host}, since {record.started}"
             hint = "Wait until it has ended; to send them twice on purpose, give one of the pushes a flow name of its own."
-            hint += f" {WAY_OUT}" if is_elsewhere(process) else ""
+            hint += f" {WAY_OUT}" if process.elsewhere else ""
             raise LeaseHeld(f"Sending rows to {note.order.sobject}", cause, hint=hint, other=run)
 
 

@@ -84,9 +84,9 @@ def execute(push: Push, run: PushRun, *, ledger: Ledger, home: Path, sink: Sink 
     """
     books = Books(run, push.order.mode, ledger, sink, watch=watch, sieve=push.sieve, records=push.rows.records)
     books.stops, books.calls = push.order.stop_on_error, calls_since_now(push.destination)
-    sweep(home)
     with ExitStack() as held:
         dead = look(push.flow, ledger=ledger, home=home, held=held)
+        sweep(home)  # behind the look: also a folder that goes tells of its run
         ledger.start(push.flow, run=run.id, pid=os.getpid(), host=socket.gethostname())
         folder = RunFolder.of(run.id, home)
         work: Work | None = None

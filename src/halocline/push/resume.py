@@ -13,7 +13,7 @@ from halocline.events import RunStarted, Sink, silent
 from halocline.outcome import Fate, RowResult
 from halocline.push.books import Books, calls_since_now
 from halocline.push.destination import RowDestination, Told
-from halocline.push.elsewhere import WAY_OUT, abandon_dead, is_elsewhere, is_there, place
+from halocline.push.elsewhere import WAY_OUT, abandon_dead, is_there, place
 from halocline.push.note import Note
 from halocline.push.order import SyncMode
 from halocline.push.past import Dead, ask, bury, overtaken, reopen, sifted_in, unsettled
@@ -144,7 +144,7 @@ def _dead(run_id: str, *, ledger: Ledger, home: Path, doing: str, believed_dead:
     note = Note.from_json(record.plan)
     process = ledger.running(record.flow).get(run_id)
     if process is not None:
-        far = is_elsewhere(process)
+        far = process.elsewhere
         here = note is not None and is_there(place(note, run=run_id, home=home))
         if here or note is None or not (far and believed_dead):
             hint = f"Wait until it has ended.{f' {WAY_OUT}' if far and not here else ''}"

@@ -16,7 +16,7 @@ from halocline.events import Sink, silent
 from halocline.outcome import RunRecord
 from halocline.push.destination import RowBatch, RowDestination
 from halocline.push.diff.sifting import learning
-from halocline.push.elsewhere import place
+from halocline.push.elsewhere import abandon_dead, place
 from halocline.push.folder import RunFolder
 from halocline.push.intake import STAGING
 from halocline.push.note import Note
@@ -52,7 +52,7 @@ def retry(
     sends the older values over them), and where no row lies staged any more; LeaseHeld while the run lives; else as `execute`.
     """
     record = ledger.get(run_id)
-    note = _note_of(record, ledger)
+    note = _note_of(record, ledger, home=home)
     doubts = record.counts.in_doubt if in_doubt else 0
     if not record.counts.rejected + record.counts.not_sent + doubts:
         return None
@@ -145,7 +145,7 @@ class LeftRows:
             self._records.close()
 
 
-def _note_of(record: RunRecord, ledger: Ledger) -> Note:
+def _note_of(record: RunRecord, ledger: Ledger, *, home: Path) -> Note:
     """What the ledger keeps of a push that has ended.
 
     Raises: FixConfig for a run that is none, or has not come to its end; LeaseHeld while it lives.
@@ -156,7 +156,7 @@ def _note_of(record: RunRecord, ledger: Ledger) -> Note:
         raise FixConfig(
             doing, "it is no push, or ended before anything could be sent", hint="Run it again: nothing of it is lost."
         )
-    ledger.abandon_dead(record.flow)
+    abandon_dead(record.flow, ledger=ledger, home=home)
     if ledger.get(record.run).state == "running":
         raise LeaseHeld(doing, "it is still at work", hint="Wait until it has ended.")
     maker = note.continues or record.run

@@ -225,7 +225,7 @@ class LedgerSuite(RetentionLaws):
         """Also one of another host; its lease is free, its work named."""
         ledger.start("Account", run="r1", pid=7, host=ELSEWHERE, lease=ledger.claim("Account", "far", ttl_s=TTL_S))
         ledger.journal("r1").intend("c1")
-        assert (ledger.running("Account")["r1"].host, ledger.running("Contact")) == (ELSEWHERE, {})
+        assert (ledger.running("Account"), ledger.running("Contact")) == ({"r1": Process(7, ELSEWHERE)}, {})
         ledger.abandon("r1", error="its host is gone")
         assert (ledger.get("r1").state, ledger.get("r1").error, ledger.running()) == ("abandoned", "its host is gone", {})
         assert (ledger.abandon_dead("Account"), ledger.claim("Account", "next", ttl_s=TTL_S).fence) == (["r1"], 2)
@@ -443,20 +443,21 @@ class LedgerSuite(RetentionLaws):
 
     def test_the_lease_of_a_process_that_ended_here_is_free_at_once(self, ledger: Ledger) -> None:
         """Nobody waits for a holder that this host knows to be gone; the newcomer's fence is higher."""
-        dead = ledger.claim("Account", "dead", ttl_s=TTL_S, process=Process(ended_process(), HERE))
+        dead = ledger.claim("Account", "dead", ttl_s=TTL_S, process=Process.of(ended_process(), HERE))
         newer = ledger.claim("Account", "next", ttl_s=TTL_S)
         assert newer.fence > dead.fence
         with pytest.raises(LeaseLost, match="next"):
             ledger.renew(dead)
 
-    def test_the_lease_of_another_host_is_free_after_its_time(self, ledger: Ledger, clock: HandClock) -> None:
-        """A process over there cannot be looked at: only its silence says that it is gone."""
-        ledger.claim("Account", "far", ttl_s=TTL_S, process=Process(ended_process(), ELSEWHERE))
-        clock.advance(TTL_S - 0.1)
-        with pytest.raises(LeaseHeld):
-            ledger.claim("Account", "next", ttl_s=TTL_S)
-        clock.advance(0.1)
-        ledger.claim("Account", "next", ttl_s=TTL_S)
+    def test_the_lease_of_elsewhere_is_free_after_its_time(self, ledger: Ledger, clock: HandClock) -> None:
+        """A process there cannot be looked at: only its silence says that it is gone. A container may have this host's name."""
+        for flow, there in (("host", (ELSEWHERE,)), ("container", (HERE, "boot:1", "boot:pid:[1]"))):
+            ledger.claim(flow, "far", ttl_s=TTL_S, process=Process(ended_process(), *there))
+            clock.advance(TTL_S - 0.1)
+            with pytest.raises(LeaseHeld):
+                ledger.claim(flow, "next", ttl_s=TTL_S)
+            clock.advance(0.1)
+            ledger.claim(flow, "next", ttl_s=TTL_S)
 
     def test_a_lease_may_have_another_name_than_the_flow(self, ledger: Ledger) -> None:
         """One flow may go into two destinations at once: each run is judged by its own lease."""

@@ -63,7 +63,8 @@ def aws(
             raise StorageFailed(doing, cause, hint="Choose another port: --port N, or 0.") from error
         try:
             mine = Process.of(os.getpid(), socket.gethostname())
-            note = {"url": server.url, "environment": server.environment(), "pid": mine.pid, "born": mine.born}
+            known = {"pid": mine.pid, "born": mine.born, "world": mine.world}
+            note = {"url": server.url, "environment": server.environment(), **known}
             with state.announced(note, folder=FOLDER):
                 _announce(server.url, server.environment(), as_json=as_json)
                 end.wait()
@@ -123,7 +124,7 @@ def _read(note: Path) -> dict[str, Any] | None:
 
     try:
         noted: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
-        gone = Process(int(noted["pid"]), socket.gethostname(), noted["born"]).gone()
+        process = Process(int(noted["pid"]), socket.gethostname(), noted["born"], noted.get("world"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return None if gone else noted
+    return None if process.elsewhere or process.gone() else noted

@@ -1,12 +1,12 @@
 -- name: lease
-SELECT owner, until, since, seen, pid, host, born FROM leases WHERE flow = :flow;
+SELECT owner, until, since, seen, pid, host, born, world FROM leases WHERE flow = :flow;
 
 -- name: claim
-INSERT INTO leases (flow, owner, holder, fence, ttl_s, until, since, seen, pid, host, born)
-VALUES (:flow, :owner, :owner, 1, :ttl_s, :until, :now, :now, :pid, :host, :born)
+INSERT INTO leases (flow, owner, holder, fence, ttl_s, until, since, seen, pid, host, born, world)
+VALUES (:flow, :owner, :owner, 1, :ttl_s, :until, :now, :now, :pid, :host, :born, :world)
 ON CONFLICT (flow) DO UPDATE
 SET owner = excluded.owner, holder = excluded.holder, fence = leases.fence + 1, ttl_s = excluded.ttl_s, until = excluded.until, since = excluded.since,
-    seen = excluded.seen, pid = excluded.pid, host = excluded.host, born = excluded.born
+    seen = excluded.seen, pid = excluded.pid, host = excluded.host, born = excluded.born, world = excluded.world
 RETURNING fence;
 
 -- name: holding

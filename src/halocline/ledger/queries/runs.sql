@@ -1,6 +1,6 @@
 -- name: start
-INSERT INTO runs (run, flow, state, started, plan, pid, host, born, lease, fence)
-VALUES (:run, :flow, 'running', :now, :plan, :pid, :host, :born, :lease, :fence)
+INSERT INTO runs (run, flow, state, started, plan, pid, host, born, world, lease, fence)
+VALUES (:run, :flow, 'running', :now, :plan, :pid, :host, :born, :world, :lease, :fence)
 ON CONFLICT (run) DO NOTHING;
 
 -- name: note
@@ -23,14 +23,14 @@ ORDER BY seq DESC
 LIMIT :limit;
 
 -- name: running
-SELECT r.run, r.pid, r.host, r.born, r.fence IS NOT NULL AND (l.fence IS NULL OR l.fence <> r.fence OR l.until <= :now)
+SELECT r.run, r.pid, r.host, r.born, r.world, r.fence IS NOT NULL AND (l.fence IS NULL OR l.fence <> r.fence OR l.until <= :now)
 FROM runs AS r
 LEFT JOIN leases AS l ON l.flow = coalesce(r.lease, r.flow)
 WHERE coalesce(r.lease, r.flow) = :right AND r.state = 'running'
 ORDER BY r.seq;
 
 -- name: all_running
-SELECT r.run, r.pid, r.host, r.born, r.fence IS NOT NULL AND (l.fence IS NULL OR l.fence <> r.fence OR l.until <= :now)
+SELECT r.run, r.pid, r.host, r.born, r.world, r.fence IS NOT NULL AND (l.fence IS NULL OR l.fence <> r.fence OR l.until <= :now)
 FROM runs AS r
 LEFT JOIN leases AS l ON l.flow = coalesce(r.lease, r.flow)
 WHERE r.state = 'running'
@@ -40,7 +40,7 @@ ORDER BY r.seq;
 UPDATE runs SET state = 'abandoned', finished = :now, error = :error WHERE run = :run AND state = 'running';
 
 -- name: at_work
-SELECT run, pid, host, born FROM runs
+SELECT run, pid, host, born, world FROM runs
 WHERE state = 'running' AND (CAST(:flow AS TEXT) IS NULL OR flow = :flow)
 ORDER BY seq;
 
