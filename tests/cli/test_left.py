@@ -13,6 +13,7 @@ import pytest
 from halocline.cli.left import left_of, standing
 from halocline.emulator.server import Emulator
 from halocline.ledger import Ledger, open_ledger, process
+from halocline.outcome import Counts
 from halocline.testing.ledgers import ended_process
 from tests.cli.test_push import accounts
 from tests.system.push_desk import PushDesk, desk_at, push_org
@@ -147,6 +148,15 @@ def test_a_run_of_another_container_is_not_called_dead(desk: PushDesk, ledger: L
         ledger.start("flow", run="there", pid=ended_process(), host=socket.gethostname())
     assert [(one["state"], one["dead"]) for one in desk.runs()] == [("running", None)]
     assert "dead" not in desk.type("runs").out
+
+
+def test_of_rows_that_nobody_can_name_the_number_is_told(desk: PushDesk, ledger: Ledger) -> None:
+    """Of a run whose folder is gone it is known that rows are in doubt, and not which."""
+    ledger.start("flow", run="buried", pid=os.getpid(), host=socket.gethostname())
+    ledger.finish("buried", state="failed", counts=Counts(in_doubt=3), error="its folder is gone")
+    assert desk.type("errors", "buried").out == (
+        "Run buried has 3 rows in doubt, of which no more is known: its folder is gone.\n"
+    )
 
 
 def test_a_run_that_is_no_push_leaves_nothing(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import tempfile
 import tracemalloc
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from tests.examples import examples, stride
 from tests.push.fake import WRITTEN, FakeDestination, Fuse, FusedLedger, Killed, ListRows, Org
 
-from halocline.errors import FixConfig, LeaseHeld, NetworkFailed, Refused, StorageFailed
+from halocline.errors import FixConfig, LeaseHeld, NetworkFailed, Refused, RetryLater, StorageFailed
 from halocline.events import Event, Noticed
 from halocline.ledger import Ledger, MemoryLedger
 from halocline.outcome import Fate, RowResult
@@ -33,7 +34,7 @@ from halocline.push.order import Nulls, SyncMode, WriteOrder
 from halocline.push.past import unsettled
 from halocline.push.preview import preview
 from halocline.push.push import Push, execute
-from halocline.push.resume import resume
+from halocline.push.resume import discard, resume
 from halocline.push.run import PushRun
 
 UPSERT = WriteOrder("Account", SyncMode.UPSERT, key="Ext__c", batch_size=2)
@@ -323,6 +324,47 @@ def _try_again(flow: Flow, first: PushRun, fuse: Fuse) -> None:
         destination = FakeDestination(flow.org, fuse=fuse)
         push = Push(INSERT, ListRows(accounts("a", "b", "c")), destination, "flow", sieve=sieve, retries=first.id)
         execute(push, PushRun.new(), ledger=FusedLedger(flow.ledger, fuse), home=flow.home)
+
+
+class Reply(Fuse):
+    """Ends the process when the first answer has come."""
+
+    def __call__(self, deed: str) -> None:
+        if deed.startswith("reply "):
+            self.at = len(self.seen) + 1
+        super().__call__(deed)
+
+
+def killed_without_trace(flow: Flow, rows: Sequence[Row]) -> None:
+    """A push that dies when its first request has been done, and whose folder is gone."""
+    fuse = Reply()
+    with pytest.raises(Killed):
+        flow.push(rows, ledger=FusedLedger(flow.ledger, fuse), fuse=fuse)
+    shutil.rmtree(flow.home / "runs")
+
+
+def test_of_a_run_without_its_folder_nothing_is_taken_for_known(flow: Flow) -> None:
+    """It may have written what nobody heard of: the row that is as before again is sent, for the record may not be."""
+    flow.push(accounts("a", "b"))
+    killed_without_trace(flow, accounts("A", "b"))
+    assert flow.names() == {"k0": "A", "k1": "b"}
+    assert flow.push(accounts("a", "b")).written == 1
+    assert flow.names() == {"k0": "a", "k1": "b"}
+    assert flow.push(accounts("a", "b")).unchanged == 2
+
+
+def test_no_insert_is_sifted_behind_a_run_without_its_folder(tmp_path: Path) -> None:
+    """What it wrote would be made once more: a person ends it first, and then hears how many rows may be twice."""
+    flow = Flow(tmp_path, order=INSERT, diff_key="Ext__c")
+    killed_without_trace(flow, accounts("a", "b"))
+    (run,) = (record.run for record in flow.ledger.runs() if record.plan is not None)
+    with pytest.raises(RetryLater, match=rf"nobody can say .* {run} --discard --anyway"):
+        flow.push(accounts("a", "b", "c"))
+    assert len(flow.org.records) == 2
+    with learning(tmp_path, flow="flow", org=flow.org.name, order=flow.order) as sieve:
+        ended = discard(run, destination=FakeDestination(flow.org), ledger=flow.ledger, home=tmp_path, sieve=sieve, anyway=True)
+    assert ended.in_doubt == 2
+    assert flow.push(accounts("a", "b", "c")).written == 3
 
 
 @pytest.mark.parametrize("way", ["pushed", "resumed"])

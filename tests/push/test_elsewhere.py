@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import Counter
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.push.test_past import FIRST, World
+from tests.push.test_past import FIRST, OTHER, World
 
-from halocline.errors import FixConfig, LeaseHeld
+from halocline.errors import FixConfig, LeaseHeld, NotFound, RetryLater
 from halocline.ledger import process
 from halocline.push.elsewhere import death
 from halocline.push.folder import RunFolder
@@ -170,6 +172,66 @@ def test_one_that_noted_nothing_is_dead_where_its_folder_says_so(
     if state != "held":
         world.push()
     assert world.ledger.get("staging").state == ("abandoned" if state == "free" else "running")
+
+
+# ---- the process has certainly ended, and its folder is gone
+
+
+@MODES
+@pytest.mark.parametrize("end", ["process", "elsewhere"])
+def test_an_insert_whose_folder_is_gone_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, mode: SyncMode, end: str
+) -> None:
+    """However sure it is that the run is dead: a key keeps an upsert from being doubled, nothing does that of an insert."""
+    if end == "process":
+        world = World(tmp_path, mode)
+        world.die_sending()
+    else:
+        world = died_elsewhere(tmp_path, monkeypatch, where, mode)
+        world.ledger.abandon("first", error="a person said so")
+    lost(world)
+    if mode is SyncMode.UPSERT:
+        assert world.push().written == len(FIRST)
+        assert any(notice.endswith("What the source has of them is sent again.") for notice in world.notices)
+        return
+    for _ in range(2):
+        with pytest.raises(RetryLater, match=r"which of its 5 rows were written.* first --discard --anyway") as told:
+            world.push()
+        assert told.value.exit_code == 75
+    assert world.org.names() == ["a", "b"]
+    for ask in (world.resume, world.discard):
+        with pytest.raises(NotFound, match=r"is gone.* --discard --anyway"):
+            ask()
+    assert world.discard(anyway=True).in_doubt == len(FIRST)
+    assert world.push().written == len(FIRST)
+
+
+def test_it_stays_open_while_other_rows_go(tmp_path: Path) -> None:
+    """Whatever comes between: each push tells of it, and the same rows are still refused."""
+    world = World(tmp_path, SyncMode.INSERT)
+    world.die_sending()
+    lost(world)
+    for rows in (OTHER[:2], OTHER[2:]):
+        assert world.push(rows).written == len(rows)
+        assert "before that the same rows are refused" in world.notices[-1]
+    with pytest.raises(RetryLater, match="nobody can say"):
+        world.push()
+    assert open_runs(world.ledger, home=world.home) == ["first"]
+    assert Counter(world.org.names()) == Counter([*"ab", *"vwxyz"])
+
+
+@pytest.mark.parametrize("mode", HARMLESS)
+def test_what_a_key_keeps_apart_is_sent_again(tmp_path: Path, mode: SyncMode) -> None:
+    """The same update, upsert or delete once more leaves the org as it would be anyway."""
+    world = World(tmp_path)
+    ids = made(world)
+    world.order = replace(world.order, mode=mode, key="Ext__c" if mode is SyncMode.UPSERT else None)
+    rows = [{"Id": one, "Name": f"{one} new"} for one in ids] if mode is not SyncMode.UPSERT else FIRST
+    world.die_sending(rows)
+    lost(world)
+    run = world.push(rows)
+    assert (run.accounted, run.in_doubt, run.continues) == (len(rows), 0, None)
+    assert world.unsettled == []
 
 
 @pytest.mark.parametrize("folder", ["/" + "x" * 300, "locked"], ids=["cannot be looked at", "cannot be locked"])

@@ -22,7 +22,7 @@ from halocline.quantity import MOST, quantity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from halocline.outcome import Rejection
+    from halocline.outcome import Rejection, RunRecord
 
 _STDOUT = "-"
 _SHOWN = 160  # characters of a message in the table
@@ -60,7 +60,7 @@ def errors(
             for one in read():
                 typer.echo(report.line(one, run=record.run))
         else:
-            _show(record.run, islice(read(), limit + 1), limit=limit, ended=not more)
+            _show(record, islice(read(), limit + 1), limit=limit, ended=not more)
         if more:  # what is read by a program stays what it was
             shown = csv is None and jsonl is None and not as_json
             (out if shown else err).print(more, markup=False)
@@ -79,13 +79,12 @@ def _write(path: Path, write: Callable[[Path], int]) -> None:
     sys.stdout.flush()
 
 
-def _show(run: str, rejections: Iterable[Rejection], *, limit: int, ended: bool) -> None:
+def _show(record: RunRecord, rejections: Iterable[Rejection], *, limit: int, ended: bool) -> None:
     from rich.table import Table
 
-    found = list(rejections)
+    run, found = record.run, list(rejections)
     if not found:
-        so_far = "" if ended else " so far"
-        out.print(f"Run {run[:8]} has no row that was refused, not sent or in doubt{so_far}.", markup=False)
+        out.print(_none(record, so_far="" if ended else " so far"), markup=False, soft_wrap=True)
         return
     table = Table("row", "code", "message", "fields", box=None, pad_edge=False)
     for one in found[:limit]:
@@ -94,3 +93,13 @@ def _show(run: str, rejections: Iterable[Rejection], *, limit: int, ended: bool)
     out.print(table)
     if len(found) > limit:
         out.print(f"... and more; `halocline errors {run[:8]} --csv FILE` writes them all.", markup=False)
+
+
+def _none(record: RunRecord, *, so_far: str) -> str:
+    """That no row can be shown; of a run that ended without its folder nobody knows which are in doubt."""
+    run, doubts = record.run[:8], record.counts.in_doubt
+    if not doubts:
+        return f"Run {run} has no row that was refused, not sent or in doubt{so_far}."
+    return (
+        f"Run {run} has {quantity(doubts, 'row')} in doubt, of which no more is known: {record.error or 'no reason was booked'}."
+    )

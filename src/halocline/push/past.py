@@ -6,7 +6,8 @@ What becomes of such a run when the next one starts:
                                  this run sends all rows anew (but never those of an insert)
     anything else                it is asked what became of its rows, nothing is sent; what remains waits for `halocline resume`
     a sieve decides              it is asked what became of its rows; the sieve learns that, and decides anew what remains
-    its folder is gone           the rows of which nobody knows are in doubt
+    its folder is gone           the rows of which nobody knows are in doubt; an insert stays open, and the same rows are refused,
+                                 until a person ends it, for they could be made twice
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from halocline.errors import LeaseHeld
+from halocline.errors import LeaseHeld, RetryLater
 from halocline.events import Event, Noticed, Sink, silent
-from halocline.outcome import RunRecord
+from halocline.outcome import Fate, RowResult, RunRecord
 from halocline.push.books import Books, calls_since_now, result_of
 from halocline.push.destination import RowDestination, Told
 from halocline.push.elsewhere import LOOKED_BACK, WAY_OUT, abandon_dead, place
@@ -27,7 +28,7 @@ from halocline.push.folder import RunFolder
 from halocline.push.intake import STAGING
 from halocline.push.marks import Marks
 from halocline.push.note import Note
-from halocline.push.order import SyncMode
+from halocline.push.order import SyncMode, WriteOrder
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
@@ -38,6 +39,8 @@ from halocline.spool import arriving, storage, to_disk
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
+LOST = "LOST"
+"""The code of rows in doubt because the folder of their run is gone."""
 _PAGE = 1_000  # rows told at once
 
 
@@ -109,6 +112,14 @@ def refuse_twin(note: Note, flow: str, *, ledger: Ledger, but: str) -> None:
             raise LeaseHeld(f"Sending rows to {note.order.sobject}", cause, hint=hint, other=run)
 
 
+def refuse_lost(dead: Dead, order: WriteOrder) -> None:
+    """Raises: RetryLater where `order` would make rows of the dead run once more, of which nobody can say what became."""
+    if dead.note.order.mode is SyncMode.INSERT and not dead.folder.marks.exists():
+        cause = f"run {dead.run}, which inserted the same rows, was {_lost(dead.note)}"
+        hint = f"Compare both sides. `{_discard(dead.run)}` ends that run: then the same push sends all of them."
+        raise RetryLater(f"Sending rows to {order.sobject}", cause, hint=hint, other=dead.run)
+
+
 def sifted_in(run: str, ledger: Ledger, *, retries: str | None) -> str:
     """The run in which the rows of a run of diff mode were sifted: the first of those that tried them.
 
@@ -159,14 +170,18 @@ def settle(
 ) -> None:
     """Ask what became of a dead run whose work is not taken up, so that nothing of it is still on its way.
 
-    `superseded`: what it did not send, another run will. `sieve` hears of its rows.
+    `superseded`: what it did not send, another run will. `sieve` hears of its rows. An insert whose folder is gone stays open.
     Raises: RetryLater when that cannot be told now: its old values could overwrite newer ones later.
     """
     if dead.note.org != destination.org:
         there = f"`halocline resume {dead.run}` goes on there."
         sink(Noticed(f"Run {dead.run} was interrupted on its way into {dead.note.org}; {there}"))
     elif not dead.folder.marks.exists():
-        bury(dead, ledger=ledger, sink=sink)
+        if dead.note.order.mode is SyncMode.INSERT:
+            until = f"`{_discard(dead.run)}` ends it; before that the same rows are refused."
+            sink(Noticed(f"Run {dead.run} was {_lost(dead.note)}. Compare both sides; {until}"))
+        else:
+            bury(dead, ledger=ledger, sink=sink, superseded=superseded, sieve=sieve)
     elif (remain := _settled(dead.folder)) is not None and not superseded:
         sink(Noticed(_interrupted(dead.run, remain)))
     else:
@@ -219,17 +234,40 @@ def _settled(folder: RunFolder) -> int | None:
         return None
 
 
-def bury(dead: Dead, *, ledger: Ledger, sink: Sink) -> PushRun:
-    """End a run without its folder: nobody can say which of its rows were sent, so they are in doubt."""
+def bury(dead: Dead, *, ledger: Ledger, sink: Sink, superseded: bool = False, sieve: Sieve | None = None) -> PushRun:
+    """End a run without its folder: nobody can say which of its rows were sent, so they are in doubt.
+
+    `superseded`: what the source has of them is sent again. `sieve`, which has begun with the run, forgets them.
+    """
     note = dead.note
     run = PushRun(dead.run, None, note.plan, total=note.total, unchanged=note.unchanged, in_doubt=note.staged)
     run.not_sent = run.unstaged = note.total - note.unchanged - note.staged
-    rows = "whether its only row was" if note.staged == 1 else f"which of its {note.staged:,} rows were"
-    cause = f"interrupted, and its folder {note.folder} is gone: nobody can say {rows} written"
+    cause = _lost(note)
+    if sieve is not None:
+        _forget(dead, sieve, ledger=ledger)
     Books(run, note.order.mode, ledger).close("failed", cause)
     settle_all(ledger.journal(dead.run))
-    sink(Noticed(f"Run {dead.run} was {cause}. Compare both sides."))
+    then = "What the source has of them is sent again." if superseded else "Compare both sides."
+    sink(Noticed(f"Run {dead.run} was {cause}. {then}"))
     return run
+
+
+def _lost(note: Note) -> str:
+    rows = "whether its only row was" if note.staged == 1 else f"which of its {note.staged:,} rows were"
+    return f"interrupted, and its folder {note.folder} is gone: nobody can say {rows} written"
+
+
+def _discard(run: str) -> str:
+    return f"halocline resume {run} --discard --anyway"
+
+
+def _forget(dead: Dead, sieve: Sieve, *, ledger: Ledger) -> None:
+    """Tell a sieve that the rows of which it heard nothing are in doubt: what it remembers of them may not be so any more."""
+    sifted = Note.from_json(ledger.get(sifted_in(dead.run, ledger, retries=dead.note.retries)).plan)
+    total = dead.note.total if sifted is None else sifted.total
+    for piece, first in enumerate(range(0, total, _PAGE)):
+        numbers = range(first, min(first + _PAGE, total))
+        sieve.told(Told(LOST, piece, others=tuple(RowResult(number, Fate.IN_DOUBT, code=LOST) for number in numbers)))
 
 
 def _only_notices(sink: Sink) -> Sink:

@@ -28,7 +28,7 @@ from halocline.push.intake import Intake
 from halocline.push.marks import Marks
 from halocline.push.note import Note
 from halocline.push.order import SyncMode, WriteOrder
-from halocline.push.past import Dead, choose, look, refuse_twin, settle, sifted_in
+from halocline.push.past import Dead, choose, look, refuse_lost, refuse_twin, settle, sifted_in
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
@@ -169,6 +169,9 @@ def _intended(push: Push, work: Work, *, dead: list[Dead], held: ExitStack) -> W
     books, ledger, run = work.books, work.books.ledger, work.books.run
     assert ledger is not None, "an execution has a ledger"
     note = _note(push, work)
+    for one in dead:
+        if one.note.same_work(note):
+            refuse_lost(one, push.order)
     chosen = choose(dead, note, flow=push.flow, ledger=ledger, but=run.id)
     if chosen is not None:
         work = _taken_up(push, work, chosen=chosen, held=held)
@@ -191,6 +194,8 @@ def _sieve_past(push: Push, sieve: Sieve, *, books: Books, dead: list[Dead]) -> 
     here = push.destination.org
     for one in dead:
         if one.note.org == here:
+            if push.order.mode is SyncMode.INSERT:
+                refuse_lost(one, push.order)
             sieve.begin(sifted_in(one.run, books.ledger, retries=one.note.retries))
             settle(one, destination=push.destination, ledger=books.ledger, sink=books.sink, superseded=True, sieve=sieve)
     sieve.begin(sifted_in(books.run.id, books.ledger, retries=push.retries))

@@ -83,15 +83,17 @@ def discard(
 ) -> PushRun:
     """Give up what a dead run did not send: it is asked what became of its rows, and the rest is booked as not sent.
 
-    The folder keeps those rows for another try. `anyway` says that a run of another host is dead, which nobody can see from here;
-    without its folder all rows of which nobody was told are in doubt.
+    The folder keeps those rows for another try. `anyway` says that a run of another host or container is dead, which nobody
+    can see from here; without its folder all rows of which nobody was told are in doubt.
     Raises: as `resume`; later runs do not matter here.
     """
     if anyway:
         dead = _dead(run_id, ledger=ledger, home=home, doing=DISCARDING, believed_dead=True)
-        if not is_there(dead.folder):
+        if not dead.folder.marks.exists():
             _refuse_settled(dead, ledger, doing=f"{DISCARDING} run {dead.run}")
-            return bury(dead, ledger=ledger, sink=sink)
+            if sieve is not None:
+                sieve.begin(sifted_in(dead.run, ledger, retries=dead.note.retries))
+            return bury(dead, ledger=ledger, sink=sink, sieve=sieve)
     with _opened(run_id, destination, ledger=ledger, home=home, doing=DISCARDING, sieve=sieve) as dead:
         books = _reopened(dead, ledger=ledger, sink=sink, watch=watch, sieve=sieve)
         work = ask(dead, books, destination=destination, ledger=ledger)
@@ -127,7 +129,10 @@ def _opened(
             hint = "Run the push again: it finds out what became of this run, and sends what is still due."
             raise FixConfig(doing, "it is one of diff mode, whose memory would not learn of it", hint=hint)
         if not dead.folder.marks.exists():
-            hint = "Run the push again: what is known is told first. Insert mode may then write rows twice; compare before."
+            hint = "Run the push again: it sends what the source has of its rows once more."
+            if dead.note.order.mode is SyncMode.INSERT:
+                end = f"`halocline resume {dead.run} --discard --anyway` ends it"
+                hint = f"Compare both sides. {end}: then the same push sends all of them."
             raise NotFound(doing, f"its folder {dead.folder.path} is gone", hint=hint, run=dead.run)
         yield dead
 
@@ -135,7 +140,7 @@ def _opened(
 def _dead(run_id: str, *, ledger: Ledger, home: Path, doing: str, believed_dead: bool = False) -> Dead:
     """The run whose folder holds the work: for one that had taken up another, that other.
 
-    A run of another host whose folder is not here counts as dead where it is `believed_dead`.
+    A run from elsewhere whose folder is not here counts as dead where it is `believed_dead`.
 
     Raises: LeaseHeld while the run lives.
     """
