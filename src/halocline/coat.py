@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from halocline.batch import JSON, Batch, Position
 from halocline.connector import Ending, Journal, Manifest, Part, Plan, Source, Survey, Unfinished, ending_of
@@ -61,6 +61,19 @@ class Coat:
     def ack(self, receipts: Sequence[JSON]) -> None:
         """See `Source.ack`."""
         self._inner.ack(receipts)
+
+
+class LettingGo(Coat):
+    """A source of which nothing is read after its check: `let_go` is called then, so that what it held is free for the commit."""
+
+    def __init__(self, inner: Source, let_go: Callable[[], None]) -> None:
+        super().__init__(inner)
+        self._let_go = let_go
+
+    def check(self, plan: Plan, manifests: Sequence[Manifest]) -> None:
+        """See `Source.check`."""
+        super().check(plan, manifests)
+        self._let_go()
 
 
 class Halted(Coat):

@@ -403,6 +403,16 @@ def lacking(destination: Destination, target: Target, *, schema: Schema) -> tupl
     return () if told is None else told(target, schema)
 
 
+def lent(destination: Destination, session: object) -> object:
+    """What a source of `session` is opened with while `destination` is open, where that has a method `lend`; else `session`.
+
+    A file may not be open twice in one process, and a connection not in two transactions.
+    Raises: FixConfig where the destination cannot be written to while `session` is read.
+    """
+    told: Callable[[object], object] | None = getattr(destination, "lend", None)
+    return session if told is None else told(session)
+
+
 class Load(Protocol):
     """An open write to one table, ended by its unit's commit."""
 

@@ -16,9 +16,9 @@ from typing import Any
 from halocline import registry
 from halocline.builders import Builder, BuiltSource, builder_at
 from halocline.built_changes import BuiltChanges
-from halocline.coat import Halted
-from halocline.config import Settings
-from halocline.connector import MAX_REJECTED, Abilities, Deletes, Destination, Mode, Plan, Source, Survey, Target
+from halocline.coat import Halted, LettingGo
+from halocline.config import Settings, resolved
+from halocline.connector import MAX_REJECTED, Abilities, Deletes, Destination, Mode, Plan, Source, Survey, Target, lent
 from halocline.csvcopy import CsvCopy
 from halocline.declared import declared
 from halocline.errors import FixConfig, HaloclineError, NotFound, StorageFailed
@@ -31,6 +31,7 @@ from halocline.outcome import Counts
 from halocline.place import place_of
 from halocline.run import Flow, Run, Together, execute, survey_and_plan
 from halocline.schema import Schema
+from halocline.snapshot_source import Instant
 from halocline.spool import Spool, sweep
 from halocline.sync_options import check_seconds
 from halocline.unfinished import is_spoilt
@@ -232,13 +233,16 @@ class Tables:
         limit = self._settings.duckdb_memory
         destination = registry.open_destination(self._to, spool=spool, memory_limit=limit, read_only=read_only, sink=self._sink)
         stack.callback(destination.close)
-        reader = registry.reader_of(self._source)
-        connection = registry.connect(reader, self._source, memory_limit=limit, sink=self._sink)
+        asked = resolved(self._source)
+        reader = registry.reader_of(asked)
+        connection = registry.connect(reader, lent(destination, asked), memory_limit=limit, sink=self._sink)
         stack.callback(connection.close)
         flows = []
         for number, table in enumerate(self._tables):
             target = None if table.build is not None else destination.columns(table.target)
             source = registry.open_source(reader, connection.view(halt=self._halt), spool=spool, **table.asked(target))
+            if isinstance(connection, Instant) and number == len(self._tables) - 1:  # it holds locks on what may be replaced
+                source = LettingGo(source, connection.close)
             flows.append(self._flow(table, source, destination, spool=spool, number=number))
         return flows
 

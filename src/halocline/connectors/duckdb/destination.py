@@ -7,8 +7,8 @@ from pathlib import Path
 
 from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
-from halocline.connectors.duckdb import positions
-from halocline.connectors.duckdb.client import Cursor, Database, open_database, rows
+from halocline.connectors.duckdb import accepts, positions
+from halocline.connectors.duckdb.client import Cursor, Database, open_database, path_of, rows
 from halocline.connectors.duckdb.described import schema_of
 from halocline.connectors.duckdb.errors import gate
 from halocline.connectors.duckdb.load import DuckDBLoad
@@ -62,11 +62,8 @@ class DuckDBDestination(SqlDestination[Cursor, Table]):
     @property
     def place(self) -> str:
         """The file that is written to, whoever opened it, as `halocline.place` names it; empty where there is none."""
-        with gate("Asking DuckDB for its file"), self._database.cursor() as cursor:
-            sql = "SELECT path FROM duckdb_databases() WHERE type = 'duckdb' AND database_name = ?"
-            found = rows(cursor, sql, values=[self._database.catalog])
-        path = found[0][0] if found else None
-        return f"duckdb:{Path(str(path)).absolute()}" if path else ""
+        file = self._file()
+        return f"duckdb:{file.absolute()}" if file else ""
 
     def claim(self, flow: str, owner: str) -> Lease:
         """Take the flow: the newest claim wins, older ones fail at commit. The fence survives in the database."""
@@ -81,9 +78,25 @@ class DuckDBDestination(SqlDestination[Cursor, Table]):
         """The load that wrote `ticket`, in another process that shares the spool's folder."""
         return DuckDBLoad.of_ticket(ticket, spool=self._spool)
 
+    def lend(self, session: object) -> object:
+        """See `connector.lent`: the connection, for the URI of its own file, which cannot be opened a second time to be read."""
+        is_own = isinstance(session, str) and accepts(session) and self._is_file_of(session)
+        return self._database.connection if is_own else session
+
     def close(self) -> None:
         """Close the database if it was opened here. Idempotent."""
         self._database.close()
+
+    def _file(self) -> Path | None:
+        with gate("Asking DuckDB for its file"), self._database.cursor() as cursor:
+            sql = "SELECT path FROM duckdb_databases() WHERE type = 'duckdb' AND database_name = ?"
+            found = rows(cursor, sql, values=[self._database.catalog])
+        path = found[0][0] if found else None
+        return Path(str(path)) if path else None
+
+    def _is_file_of(self, uri: str) -> bool:
+        own, other = self._file(), Path(path_of(uri))
+        return own is not None and own.exists() and other.exists() and own.samefile(other)
 
 
 class DuckDBUnit(SqlUnit[Cursor, Table, DuckDBLoad]):

@@ -54,6 +54,7 @@ class Snapshot(Instant):
             if self._cursor is None:
                 self._cursor = self.database.connection.cursor()
                 self._cursor.execute("SET TimeZone = 'UTC'")
+                self._cursor.execute("SET python_enable_replacements = false")  # a name in a query means a table
                 self._cursor.execute(f"USE {quoted(self.database.catalog, self.database.schema)}")
                 self._cursor.execute("BEGIN TRANSACTION")
             yield self._cursor

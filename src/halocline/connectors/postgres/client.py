@@ -76,6 +76,10 @@ class Database:
             cursor.execute(_LOCAL)
             yield cursor
 
+    def is_behind(self, session: object) -> bool:
+        """Whether `session` is the caller's connection that is used here."""
+        return self._given is not None and session is self._given
+
     def close(self) -> None:
         """Close the connections that are ours. Idempotent."""
         while self._idle:

@@ -21,7 +21,7 @@ from halocline.connectors.postgres.reading import read_rows
 from halocline.connectors.postgres.replace import Side, prepare, publish
 from halocline.connectors.postgres.staging import Piece, staged_pieces, sweep, without_value
 from halocline.connectors.postgres.tables import Table, check_kind, check_names, check_types, find, hold, is_empty, make_schema
-from halocline.errors import HaloclineError, LeaseLost, NetworkFailed, SchemaConflict
+from halocline.errors import FixConfig, HaloclineError, LeaseLost, NetworkFailed, SchemaConflict
 from halocline.events import Noticed, Sink, silent
 from halocline.guards import refuse_imbalance
 from halocline.identity import check_key, need_key
@@ -65,6 +65,16 @@ class PostgresDestination(SqlDestination[Cursor, Table]):
         data: dict[str, Any] = dict(ticket)  # type: ignore[call-overload]  # JSON of our own making
         target, table, lease = Target(**data["target"]), Table(**data["table"]), Lease(**data["lease"])
         return PostgresLoad(self._database, target, Plan.from_json(data["plan"]), table=table, lease=lease)
+
+    def lend(self, session: object) -> object:
+        """See `connector.lent`: `session` itself.
+
+        Raises: FixConfig for the very connection that is written to.
+        """
+        if self._database.is_behind(session):
+            cause = "one connection cannot read a snapshot and be written to at once"
+            raise FixConfig("Reading PostgreSQL", cause, hint="Pass two connections, or the URI for one of the sides.")
+        return session
 
     def close(self) -> None:
         """Close the connections that were opened here. Idempotent."""

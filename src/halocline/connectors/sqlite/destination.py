@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
-from halocline.connectors.sqlite import positions
+from halocline.connectors.sqlite import accepts, positions
 from halocline.connectors.sqlite.client import Database, path_of, refuse_ledger
 from halocline.connectors.sqlite.errors import gate
 from halocline.connectors.sqlite.merge import merge
 from halocline.connectors.sqlite.reading import read_rows
 from halocline.connectors.sqlite.replace import replace
 from halocline.connectors.sqlite.tables import Table, check_types, find, is_empty, name_of
+from halocline.errors import FixConfig
 from halocline.guards import refuse_imbalance
 from halocline.identity import check_key, need_key
 from halocline.outcome import Counts
@@ -61,6 +63,25 @@ class SQLiteDestination(SqlDestination[sqlite3.Connection, Table]):
     def attach(self, ticket: JSON) -> SpooledLoad:
         """The load that wrote `ticket`, in another process that shares the spool's folder."""
         return SpooledLoad.of_ticket(ticket, spool=self._spool)
+
+    def lend(self, session: object) -> object:
+        """See `connector.lent`: `session` itself.
+
+        Raises: FixConfig for the file that is written to, where a commit would wait for the end of the read.
+        """
+        if accepts(session) and self._waits_for_readers_of(path_of(session)):
+            cause = "it is to be read and written to in one run, and without a write-ahead log whoever reads it keeps writers out"
+            hint = "Turn the log on, which stays: PRAGMA journal_mode = WAL. Or write to another file."
+            raise FixConfig(f"Opening the SQLite file {self._database.path}", cause, hint=hint)
+        return session
+
+    def _waits_for_readers_of(self, path: Path) -> bool:
+        own = self._database.path
+        if not (path.is_file() and own.is_file() and own.samefile(path)):
+            return False
+        with gate(f"Opening the SQLite file {own}"), self._database.connected() as connection:
+            ((mode,),) = connection.execute("PRAGMA main.journal_mode").fetchall()
+        return str(mode) != "wal"
 
     def close(self) -> None:
         """Nothing: no connection outlives its piece of work."""
