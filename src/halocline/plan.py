@@ -127,7 +127,7 @@ def _way(survey: Survey, wish: Wish) -> tuple[str, tuple[str, ...]]:
         too_wide = f"The query takes {survey.query_bytes:,} bytes in a URI; REST allows {abilities.max_query_bytes:,}"
         if abilities.bulk:
             return "bulk", (reason, f"{too_wide}, so Bulk is used.")
-        return "rest", (reason, f"{too_wide}, so its columns are split over several queries.")
+        return "rest", (reason, f"{too_wide}, so its columns are split over several queries, or it goes in a request's body.")
     return way, (reason,)
 
 

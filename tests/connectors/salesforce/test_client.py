@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -27,7 +29,7 @@ from halocline.emulator.org import EmulatorConfig
 from halocline.emulator.seed import seed
 from halocline.emulator.server import Emulator, Login
 from halocline.emulator.standing import API_USERNAME
-from halocline.errors import BadQuery, FixConfig, LoginRefused, NotFound, RetryLater, Truncated
+from halocline.errors import BadQuery, FixConfig, LoginRefused, NetworkFailed, NotFound, RetryLater, Truncated
 from halocline.retry import Policy
 
 ACCOUNT = {"type": "Account", "url": "/services/data/v67.0/sobjects/Account/001000000000001AAA"}
@@ -123,6 +125,55 @@ def test_fewer_records_than_announced_are_an_error(pages: list[dict[str, object]
         assert len(server.asked) <= 2
     announced, rows = caught.value.facts["announced"], caught.value.facts["rows"]
     assert (announced, rows) == (pages[0]["totalSize"], len(pages))
+
+
+LONG = "SELECT Id FROM Account WHERE Name IN ('" + "', '".join(f"{number:08}" for number in range(1_500)) + "')"
+
+
+def enclosed(result: object, status: int = 200) -> Answer:
+    """The answer to a batch of one request."""
+    return said({"hasErrors": status != 200, "results": [{"statusCode": status, "result": result}]})
+
+
+def test_a_query_that_no_address_holds_goes_in_a_body() -> None:
+    """As the one request of a batch; its pages are followed as ever, and numbers stay exact."""
+    first = page({"attributes": ACCOUNT, "Id": "a"}, total=2, following="/services/data/v67.0/query/01g-2")
+    second = page({"attributes": ACCOUNT, "Id": "b"}, total=2)
+    exact = b'{"results":[{"statusCode":200,"result":{"totalSize":1,"done":true,"records":[{"Amount":1234567890123456.78}]}}]}'
+    body = Answer(200, exact, {"Content-Type": "application/json"})
+    with serving(enclosed(first), said(second), enclosed(page(total=7)), body) as server, client_of(server) as client:
+        assert list(client.query(LONG)) == [{"Id": "a"}, {"Id": "b"}]
+        assert client.count(LONG.replace("SELECT Id", "SELECT COUNT()"), include_deleted=True) == 7
+        assert list(client.query_pages(LONG)) == [[{"Amount": Decimal("1234567890123456.78")}]]
+    assert [(asked.method, asked.path.rpartition("/v67.0/")[2]) for asked in server.asked] == [
+        ("POST", "composite/batch"),
+        ("GET", "query/01g-2"),
+        ("POST", "composite/batch"),
+        ("POST", "composite/batch"),
+    ]
+    urls = [json.loads(server.asked[n].body)["batchRequests"] for n in (0, 2)]
+    assert urls[0] == [{"method": "GET", "url": f"v67.0/query?q={quote(LONG, safe='')}"}]
+    assert urls[1][0]["url"].startswith("v67.0/queryAll?q=SELECT%20COUNT")
+
+
+def test_a_refusal_in_a_body_is_one_like_another() -> None:
+    """Its code decides what it is, and whether it is asked again; what is no answer to a batch is told as such."""
+    no_query = enclosed([{"errorCode": "MALFORMED_QUERY", "message": "unexpected token"}], 400)
+    busy = enclosed([{"errorCode": "SERVER_UNAVAILABLE", "message": "come back"}], 503)
+    with serving(no_query, busy, enclosed(page(total=0)), busy, busy) as server, client_of(server) as client:
+        with pytest.raises(BadQuery, match="MALFORMED_QUERY: unexpected token"):
+            list(client.query(LONG))
+        assert list(client.query(LONG)) == []
+        with pytest.raises(RetryLater, match="SERVER_UNAVAILABLE"):
+            list(client.query(LONG))
+    assert len(server.asked) == 5
+    for odd in ({"results": []}, {"results": [7]}, {"results": [{"statusCode": 200, "result": []}]}, {"results": [{}] * 2}):
+        with (
+            serving(said(odd), said(odd)) as server,
+            client_of(server) as client,
+            pytest.raises(NetworkFailed, match="expected one answer with totalSize, done, records in a batch"),
+        ):
+            list(client.query(LONG))
 
 
 @pytest.mark.parametrize("soql", ["SELECT COUNT() FROM Lead", "\nselect\tcount ( )\nfrom Lead"])
@@ -401,12 +452,13 @@ def test_deletions_and_changes_are_listed(client: SalesforceClient, emulator: Em
         (lambda c: list(c.query("SELECT Nme FROM Account")), NotFound, "INVALID_FIELD"),
         (lambda c: list(c.query("SELECT Id FORM Account")), BadQuery, "MALFORMED_QUERY"),
         (
-            lambda c: list(c.query(f"SELECT Id FROM Account WHERE Name = '{'x' * 3990}'" + " OR Name = 'yyyyyyyy'" * 600)),
+            lambda c: list(c.query("SELECT Id FROM Account WHERE " + "Name = 'yyyyyyyy' OR " * 5_000 + "Id = null")),
             BadQuery,
-            None,
+            "MALFORMED_QUERY",
         ),
+        (lambda c: c.get("Account", "0" * 17_000), BadQuery, None),
     ],
-    ids=["object", "record", "type", "field", "syntax", "length"],
+    ids=["object", "record", "type", "field", "syntax", "length", "address"],
 )
 def test_the_orgs_refusals_have_their_place_in_the_tree(
     client: SalesforceClient, ask: Callable[[SalesforceClient], object], kind: type[Exception], code: str | None

@@ -12,7 +12,7 @@ from tests.connectors.salesforce.orgs import emulated
 
 from halocline.connectors.salesforce import rest, soql
 from halocline.connectors.salesforce.client import SalesforceClient
-from halocline.errors import BadQuery, RetryLater, Truncated
+from halocline.errors import RetryLater, Truncated
 from halocline.schema import Column, Kind, Schema
 
 EXTRA = ["F00__c", *(f"F{number:02}_{'x' * 120}__c" for number in range(1, 30))]
@@ -66,11 +66,10 @@ def test_columns_are_split_so_that_each_query_fits() -> None:
     assert all(soql.uri_bytes(text, base=BASE) <= 6_000 for text in texts)
 
 
-def test_conditions_without_room_for_fields_are_told() -> None:
-    """A where clause as long as the address is the caller's to shorten."""
+def test_conditions_without_room_for_fields_are_asked_with_all_of_them() -> None:
+    """A where clause as long as the address leaves nothing to be split: one query, which the client sends in a body."""
     query = rest.RestQuery("X__c", SCHEMA, None, "(" + "A = 1 OR " * 900 + "A = 2)", None, include_deleted=False)
-    with pytest.raises(BadQuery, match="no room"):
-        rest.column_groups(query, base=BASE)
+    assert rest.column_groups(query, base=BASE) == [SCHEMA.names]
 
 
 def test_a_narrow_query_is_sent_as_it_is() -> None:
@@ -139,6 +138,23 @@ def test_a_split_read_of_the_emulator_equals_the_whole_one() -> None:
         whole, split = (_table(client, found, max_bytes=size) for size in (soql.MAX_QUERY_BYTES, 4_300))
         assert whole.num_rows == 230
         assert split.equals(whole)
+
+
+def test_a_wide_row_under_a_long_condition_is_read_by_key_as_well() -> None:
+    """Keys, condition and columns do not fit in a URI together, in whatever pieces."""
+    with emulated() as (emulator, client):
+        from halocline.connectors.salesforce import describe
+        from halocline.emulator.seed import seed
+
+        seed(emulator.store, {"Account": 130})
+        found = describe.read(client.describe("Account"))
+        where = "(Name NOT IN ('" + "', '".join(f"{n:08}" for n in range(600)) + "'))"
+        query = rest.RestQuery("Account", found.schema, found.cursor, where, None, include_deleted=True)
+        whole = _table(client, found, max_bytes=soql.MAX_QUERY_BYTES)
+        keys = whole.column("Id").to_pylist()
+        rows = pa.Table.from_batches(rest.of_keys(client, query, key="Id", keys=keys)).combine_chunks().sort_by("Id")
+        assert rows.equals(whole)
+        assert {"composite.batch"} <= {call.kind for call in emulator.calls}
 
 
 def _table(client: SalesforceClient, found: Any, *, max_bytes: int) -> pa.Table:

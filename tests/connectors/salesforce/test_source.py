@@ -407,6 +407,24 @@ def test_a_deletion_leaves_a_creation_date_alone(org: tuple[Emulator, Salesforce
     assert later.deleted == [{"Id": gone}]
 
 
+@pytest.mark.parametrize("bulk", [True, False])
+def test_a_condition_that_no_address_holds(org: tuple[Emulator, SalesforceClient], spool: Spool, *, bulk: bool) -> None:
+    """It is counted, and read by Bulk; by REST where Bulk is not possible."""
+    emulator, client = org
+    sobject: Any = emulator.store.catalog.get("Account" if bulk else "Stubborn__c")
+    made = [emulator.store.insert(sobject, {"Name": f"w{n:08}"}, user_id=USER) for n in (1, 2, 9_999)]
+    where = "Name IN ('" + "', '".join(f"w{n:08}" for n in range(1_400)) + "')"
+    reading = SalesforceSource(client, sobject.name, spool=spool, fields=["Name"], where=where)
+    survey = reading.survey(None)
+    assert survey.estimated_rows == 2
+    plan = decide(replace(survey, abilities=replace(survey.abilities, bulk=bulk)), Abilities(), wish=Wish("flow"))
+    assert plan.api == ("bulk" if bulk else "rest")
+    parts = [batch for part in reading.parts(plan) for batch in reading.read(part)]
+    assert sorted(row["Id"] for batch in parts for some in batch.arrow() for row in some.to_pylist()) == sorted(made[:2])
+    for one in made:
+        emulator.store.purge(sobject, one)
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

@@ -14,9 +14,10 @@ from urllib.parse import quote
 import httpx2
 
 from halocline.budget import Spend
-from halocline.connectors.salesforce import records
+from halocline.connectors.salesforce import enclosed, records
 from halocline.connectors.salesforce.auth import Authenticator, Session, from_env, later, session_from
 from halocline.connectors.salesforce.collections import CALL_ROWS, WIDTH, Collections, Operation, Order
+from halocline.connectors.salesforce.soql import MAX_QUERY_BYTES, uri_bytes
 from halocline.connectors.salesforce.transport import ORG_OF_TOKEN, VERSION, Transport
 from halocline.errors import AccessDenied, BadQuery, FixConfig, NotFound, Truncated
 from halocline.events import Sink
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 PAGE_ROWS = 2000  # the most that a page holds; REST API Developer Guide, "Query Options Header"
 _LEAST_PAGE_ROWS = 200  # likewise
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+_PAGE = ("totalSize", "done", "records")
 _SEVERAL = 300  # the status of a record whose key others have as well
 _COUNT = re.compile(r"\s*select\s+count\s*\(", re.IGNORECASE)
 _COUNT_ALONE = re.compile(_COUNT.pattern + r"\s*\)", re.IGNORECASE)
@@ -351,13 +353,17 @@ class SalesforceClient:
         return reply.object("latestDateCovered", {"deleted": "deletedRecords", "updated": "ids"}[kind])
 
     def _first(self, soql: str, asking: _Asking, *, include_deleted: bool) -> dict[str, Any]:
-        """The first page. Source: REST API Developer Guide, "Query" and "QueryAll"."""
-        return self._page("queryAll" if include_deleted else "query", asking, params={"q": soql})
+        """The first page; a query that no URI holds goes in a body. Source: REST API Developer Guide, "Query" and "QueryAll"."""
+        path, params = "queryAll" if include_deleted else "query", {"q": soql}
+        if uri_bytes(soql, base=self.transport.base) <= MAX_QUERY_BYTES:
+            return self._page(path, asking, params=params)
+        how: dict[str, Any] = {"headers": asking.headers, "doing": asking.doing, "parse_float": asking.parse_float}
+        return enclosed.ask(self.transport, path, *_PAGE, params=params, **how)
 
     def _page(self, path: str, asking: _Asking, *, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         # every page is asked for with its size: whether a cursor remembers the first wish is unverified
         reply = self.transport.send("GET", path, params=params, headers=asking.headers, doing=asking.doing)
-        return reply.object("totalSize", "done", "records", parse_float=asking.parse_float)
+        return reply.object(*_PAGE, parse_float=asking.parse_float)
 
     def _pages(self, soql: str, asking: _Asking, *, include_deleted: bool) -> Iterator[list[dict[str, Any]]]:
         yield from self._follow(self._first(soql, asking, include_deleted=include_deleted), asking)

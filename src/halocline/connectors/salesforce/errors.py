@@ -129,7 +129,7 @@ _RECORD_CODES = frozenset(
     }
 )
 _KIND = {code: kind for kind, hints in _HINTS.items() for code in hints}
-_TOO_LONG = "URL and headers may hold 16,384 bytes; take fewer fields, or let it run through the Bulk API."
+_TOO_LONG = "URL and headers may hold 16,384 bytes; take fewer fields, or shorten the condition."
 _BY_STATUS: Mapping[int, tuple[type[HaloclineError], str]] = {
     401: (LoginRefused, "Log in again."),
     403: (AccessDenied, "Ask an administrator for the right."),

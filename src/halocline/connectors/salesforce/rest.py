@@ -172,18 +172,14 @@ def _of_parents(record: Record, paths: Sequence[Sequence[str]]) -> Iterator[tupl
 
 
 def column_groups(query: RestQuery, *, base: str) -> list[tuple[str, ...]]:
-    """The columns in groups whose queries fit in a URI; key and cursor are in each.
-
-    Raises: BadQuery when the conditions alone leave no room.
-    """
+    """The columns in groups whose queries fit in a URI; key and cursor are in each. One group, where conditions leave no room."""
     always = [name for name in (KEY, query.cursor) if name]
     longest = (query.where, query.window, soql.any_of(KEY, [_AN_ID] * IDS_AT_ONCE))
     groups, current = [], list(always)
     for name in (name for name in query.schema.names if name not in always):
         if not _fits(query, [*current, name], conditions=longest, base=base):
             if current == always or not _fits(query, [*always, name], conditions=longest, base=base):
-                doing = f"Splitting the query of {query.sobject}"
-                raise BadQuery(doing, "the where clause leaves no room for fields in a URI", hint="Shorten the where clause.")
+                return [query.schema.names]  # which goes in the body of a request
             groups.append(tuple(current))
             current = list(always)
         current.append(name)

@@ -233,20 +233,22 @@ class Transport:
         accept: tuple[int, ...] = (200,),
         doing: str = "",
         safe: bool = True,
+        check: Callable[[Reply], Reply] | None = None,
     ) -> Reply:
         """The answer to one call, its body read and checked.
 
         `path` is absolute (`/services/data/...`), relative to `base`, or a whole address of this org's own origin.
         `safe=False` marks a call that must not be carried out twice: it is repeated only while Salesforce cannot have acted
         on it; else the error has `facts["in_doubt"]` True. `doing` opens error messages ("Describing Account"). A file given
-        as `content` is sent piece by piece, from its beginning each time.
+        as `content` is sent piece by piece, from its beginning each time. `check` may refuse an answer that was accepted; what it
+        raises is heeded like a refusal of Salesforce's.
         Raises: what the error tree says of the refusal; RetryLater when repeats did not help.
         """
         if json is not None:
             content = json_text.dumps(json).encode()
             headers = {"Content-Type": "application/json; charset=UTF-8", **(headers or {})}
         call = _Call(method, path, doing or f"{method} {path}", params or {}, headers or {}, content, accept, safe)
-        return self._repeat(call, lambda: self._reply(call))
+        return self._repeat(call, lambda: self._reply(call) if check is None else check(self._reply(call)))
 
     def send_once(self, method: str, path: str, **asked: Any) -> Reply:
         """As `send` with `safe=False`, for what nobody asks after: where the answer was lost, the error says to look first."""
