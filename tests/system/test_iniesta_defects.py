@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -46,10 +47,12 @@ class Here:
     queue: str
     dead: str
     handled: list[str] = field(default_factory=list)
+    opened: ExitStack = field(default_factory=ExitStack)
 
     def store(self) -> IdempotencyStore:
         found = open_store(f"sqlite:///{self.folder / 'claims.sqlite'}")
         assert found is not None
+        self.opened.callback(found.close)
         return found
 
     def client(self, handlers: Handlers, *, store: Any = "", **limits: Any) -> SQSClient:
@@ -80,13 +83,15 @@ class Here:
 
 
 @pytest.fixture
-def here(aws: FakeAWS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+def here(aws: FakeAWS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
     monkeypatch.setenv("HALOCLINE_HOME", str(tmp_path / "home"))
     number = next(NUMBERS)
     sqs = boto3.client("sqs")
     sqs.create_queue(QueueName=f"dead-{number}")
     sqs.create_queue(QueueName=f"events-{number}")
-    return Here(aws, tmp_path, f"events-{number}", f"dead-{number}")
+    here = Here(aws, tmp_path, f"events-{number}", f"dead-{number}")
+    with here.opened:
+        yield here
 
 
 # ---- 1

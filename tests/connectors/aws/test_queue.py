@@ -453,6 +453,20 @@ def test_no_message_overtakes_a_refused_one_of_its_group(aws_now: FakeAWS) -> No
     assert [int(one.body) for one in aws_now.messages(name) if one.group == "b"] == [1]
 
 
+@pytest.mark.parametrize("offload", [None, "large"])
+def test_half_of_a_character_is_refused_in_its_place(aws_now: FakeAWS, offload: str | None) -> None:
+    """No text of AWS holds one: the messages beside it are sent, and those behind it in its group are held."""
+    queue = SQSQueue(name=new_queue(), message_model=str, offload=offload)
+    assert [one.code for one in queue.send_messages(["a", "\ud800", "\U0001f600"])] == ["", "InvalidMessageContents", ""]
+    assert sorted(one.body for one in aws_now.messages(queue.name)) == ["a", "\U0001f600"]
+    with pytest.raises(Stop, match="half of a character"):
+        queue.send_message("\udfff")
+    fifo = new_queue(FifoQueue="true", ContentBasedDeduplication="true")
+    queue = SQSQueue(name=fifo, message_model=str, group=lambda text: text[0], offload=offload)
+    replies = queue.send_messages(["a1", "a\ud800", "b1", "a2"])
+    assert [reply.code for reply in replies] == ["", "InvalidMessageContents", "", "Held"]
+
+
 def test_what_comes_behind_a_message_that_is_too_large_is_held(aws_now: FakeAWS) -> None:
     """What comes before it and other groups are sent."""
     name = new_queue(FifoQueue="true", ContentBasedDeduplication="true")

@@ -74,6 +74,15 @@ def test_a_fifo_topic_keeps_order_and_drops_repeats() -> None:
     assert [one["Body"] for one in received(url)] == [str(number) for number in range(12)]
 
 
+def test_half_of_a_character_is_refused_in_its_place() -> None:
+    """In a body, an attribute or a subject; no text of AWS holds one."""
+    topic, url = opened()
+    messages = [Message("\ud800"), Message("b"), Message("c", {"x": "\udfff"}), Message("d")]
+    replies = topic.publish_all(messages, subjects=[None, None, None, "\ud800"])
+    assert [reply.code for reply in replies] == ["InvalidMessageContents", "", "InvalidMessageContents", "InvalidMessageContents"]
+    assert [one["Body"] for one in received(url)] == ["b"]
+
+
 def test_what_comes_behind_a_refused_message_is_held() -> None:
     """In its group; one that is too large counts as refused."""
     topic, url = opened(fifo=True)

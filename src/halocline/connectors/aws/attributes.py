@@ -7,11 +7,14 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-m
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from halocline.attributes import Listed, read
-from halocline.queues import Typed, Value
+from halocline.queues import Message, Typed, Value
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def size_of(body: str, attributes: Mapping[str, Value | Typed]) -> int:
@@ -22,6 +25,14 @@ def size_of(body: str, attributes: Mapping[str, Value | Typed]) -> int:
         content = wire.get("StringValue", wire.get("BinaryValue", b""))
         size += len(name.encode()) + len(wire["DataType"]) + len(content if isinstance(content, bytes) else content.encode())
     return size
+
+
+def half_a_character(message: Message, subject: str | None = None) -> str:
+    """Why a message cannot be written down at all: no text of AWS holds half of a character. "" where it can."""
+    texts: list[object] = [message.body, subject, message.group, message.dedupe]
+    texts += [*message.attributes, *message.typed, *message.attributes.values(), *(one.content for one in message.typed.values())]
+    halved = any(_HALF.search(one) for one in texts if isinstance(one, str) and not one.isascii())
+    return "the message has half of a character in a text (a surrogate without its pair)" if halved else ""
 
 
 def to_wire(value: Value | Typed) -> dict[str, Any]:

@@ -42,12 +42,15 @@ Call = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is asked for one message: `wire` as AWS wants it, without an id; `group` is what must stay in order."""
+    """What is asked for one message: `wire` as AWS wants it, without an id; `group` is what must stay in order; `unfit` says why
+    it cannot be asked for at all.
+    """
 
     index: int
     wire: Mapping[str, Any]
     size_bytes: int = 0
     group: str | None = None
+    unfit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ class Batches:
     pace: Pace = PACE
 
     def run(self, entries: Sequence[Entry], *, in_order: bool = False) -> dict[int, Reply]:
-        """A reply by index for every entry; one of more than `max_bytes` is refused (`MessageTooLong`).
+        """A reply by index for every entry; one of more than `max_bytes` is refused (`MessageTooLong`), as is
+        one that is `unfit` (`InvalidMessageContents`).
 
         With `in_order`, one call after the other, and an entry is sent when the one before it in its group was taken: what comes
         after one that was not is `Held`. After a call that failed as a whole, no further one begins.
@@ -121,6 +125,9 @@ class Batches:
         return taken
 
     def _fits(self, entry: Entry, state: _State) -> bool:
+        if entry.unfit:
+            state.replies[entry.index] = Reply(code="InvalidMessageContents", error=entry.unfit)
+            return False
         if not self.max_bytes or entry.size_bytes <= self.max_bytes:
             return True
         error = f"the message has {entry.size_bytes:,d} bytes with its attributes; {self.max_bytes:,d} can be sent at most"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from halocline.connectors.aws.attributes import size_of, to_wire
+from halocline.connectors.aws.attributes import half_a_character, size_of, to_wire
 from halocline.connectors.aws.batches import Batches, Entry
 from halocline.connectors.aws.errors import gate
 from halocline.connectors.aws.session import Access, session_of
@@ -113,6 +113,8 @@ class Topic:
     def _entry(self, index: int, message: Message, *, subject: str | None) -> Entry:
         if message.delay_s is not None:
             raise FixConfig(f"Publishing to the topic {self.name}", "topics deliver at once; a delay is the queue's")
+        if unfit := half_a_character(message, subject):
+            return Entry(index, {}, group=message.group, unfit=unfit)
         wire: dict[str, Any] = {"Message": message.body}
         if message.attributes:
             wire["MessageAttributes"] = {name: to_wire(value) for name, value in message.attributes.items()}

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from halocline.attributes import typed
-from halocline.connectors.aws.attributes import from_wire, size_of, to_wire
+from halocline.connectors.aws.attributes import from_wire, half_a_character, size_of, to_wire
 from halocline.connectors.aws.batches import MOST, Batches, Entry
 from halocline.connectors.aws.offload import Offload
 from halocline.connectors.aws.s3 import S3
@@ -285,6 +285,8 @@ class SQS:
             return True
 
     def _entry(self, index: int, message: Message) -> Entry:
+        if unfit := half_a_character(message):
+            return Entry(index, {}, group=message.group, unfit=unfit)
         body, dedupe = message.body, message.dedupe
         attributes: dict[str, Value | Typed] = {**message.attributes, **message.typed}
         size = size_of(body, attributes)
