@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def store() -> Iterator[Store]:
     made = Store(small_catalog(), clock=clock)
     yield made
     made.close()
+
+
+def rows_of(store: Store, name: str) -> list[dict[str, object]]:
+    """Its live records."""
+    sobject = kind(store, name)
+    return [row for (one,) in store.read(f'SELECT Id FROM "{name}" WHERE IsDeleted = 0') if (row := store.get(sobject, one))]
 
 
 def kind(store: Store, name: str) -> SObject:
@@ -163,15 +170,65 @@ def test_rolled_back_transaction_leaves_nothing(store: Store) -> None:
         store.commit(transaction)
 
 
-def test_failed_commit_keeps_nothing(store: Store) -> None:
-    """When one write of a transaction fails, none of them is kept."""
+def test_a_failed_commit_keeps_nothing_and_the_transaction_open(store: Store) -> None:
+    """When one write of a transaction fails, none of them is made, and it can be tried again or rolled back."""
     account = kind(store, "Account")
     transaction = store.begin()
     store.insert(account, {"Name": "good"}, user_id=USER, transaction=transaction)
-    store.update(account, ids.record_id("001", 99), {"Name": "bad"}, user_id=USER, transaction=transaction)
-    with pytest.raises(KeyError):
+    taken = store.insert(account, {"Name": "bad"}, user_id=USER, transaction=transaction)
+    store.insert(account, {"Id": taken, "Name": "other"}, user_id=USER)
+    with pytest.raises(sqlite3.IntegrityError):
         store.commit(transaction)
-    assert store.count(account, all_rows=True) == 0
+    assert [row["Name"] for row in rows_of(store, "Account")] == ["other"]
+    store.rollback(transaction)
+
+
+def test_a_write_on_what_was_purged_meanwhile_stops_no_other(store: Store) -> None:
+    """Nobody will see it; the transaction's other writes were acknowledged."""
+    account = kind(store, "Account")
+    gone, kept = add(store, "Account", Name="A"), add(store, "Account", Name="B")
+    transaction = store.begin()
+    for record_id in (gone, kept):
+        store.update(account, record_id, {"Name": "late"}, user_id=USER, transaction=transaction)
+    store.delete(account, gone, user_id=USER, transaction=transaction)
+    with pytest.raises(KeyError):
+        store.update(account, ids.record_id("001", 99), {"Name": "never"}, user_id=USER, transaction=transaction)
+    store.purge(account, gone)
+    store.commit(transaction)
+    assert [(row["Id"], row["Name"]) for row in rows_of(store, "Account")] == [(kept, "late")]
+
+
+def test_a_transaction_sees_what_it_wrote_and_nobody_else_does(store: Store) -> None:
+    """Its block reads through its writes; what an error undoes in it is no part of it, and no id is given twice."""
+    account = kind(store, "Account")
+    transaction = store.begin()
+    with store.inside(transaction):
+        first = store.insert(account, {"Name": "first"}, user_id=USER)
+        with suppress(ValueError), store.database.together():
+            store.insert(account, {"Name": "undone"}, user_id=USER)
+            raise ValueError("undo it")
+        assert [row["Name"] for row in rows_of(store, "Account")] == ["first"]
+    other = add(store, "Account", Name="other")
+    assert other != first
+    assert [row["Name"] for row in rows_of(store, "Account")] == ["other"]
+    with store.inside(transaction):
+        assert store.presence(account, first)
+        store.delete(account, first, user_id=USER)
+    assert store.presence(account, first) is None
+    store.commit(transaction)
+    assert (store.presence(account, first), store.presence(account, other)) == (False, True)
+
+
+def test_an_index_that_a_transaction_made_is_made_again(store: Store) -> None:
+    """It went with the rest."""
+    contact, transaction = kind(store, "Contact"), store.begin()
+    field = contact.field("LastName")
+    assert field is not None
+    for _ in range(2):
+        with store.inside(transaction):
+            store.ensure_index(contact, field)
+    store.ensure_index(contact, field)
+    assert len(store.read("SELECT 1 FROM sqlite_master WHERE type = 'index' AND sql LIKE '%Contact%LastName%'")) == 1
 
 
 def test_late_commit_never_moves_a_stamp_back(store: Store) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.emulator.life_org import Life, life, refused
 
 from halocline.emulator.errors import ApiError
-from halocline.emulator.writing import Saved, SeveralMatches
+from halocline.emulator.objects import SObject
+from halocline.emulator.writing import Saved, SeveralMatches, Writer
 
 
 @pytest.fixture
@@ -81,18 +83,46 @@ def test_a_field_that_finds_nothing_is_no_key(org: Life) -> None:
 
 
 def test_late_writes_obey_the_rules_too(org: Life) -> None:
-    """A new record's at once, a change's when it is committed; then nothing of the transaction is kept."""
+    """At once, as in Salesforce, where rules are looked at when a record is saved."""
     deal = org.insert("Deal__c", Discount__c=10)
     name = org.org.store.begin()
     late = replace(org.writer, transaction=name)
     with refused("FIELD_CUSTOM_VALIDATION_EXCEPTION"):
         late.insert(org.kind("Deal__c"), {"Discount__c": -1})
     late.insert(org.kind("Deal__c"), {"Code__c": "late"})
-    late.update(org.kind("Deal__c"), deal, {"Discount__c": -1})
-    assert org.row("Deal__c", deal)["Discount__c"] == 10
     with refused("FIELD_CUSTOM_VALIDATION_EXCEPTION"):
-        org.org.store.commit(name)
+        late.update(org.kind("Deal__c"), deal, {"Discount__c": -1})
     assert [row["Id"] for row in org.query("SELECT Id FROM Deal__c")] == [deal]
+    org.org.store.commit(name)
+    assert [row["Discount__c"] for row in org.query("SELECT Discount__c FROM Deal__c")] == [10, None]
+
+
+def test_a_transaction_holds_its_unique_values(org: Life) -> None:
+    """Others are refused them with the id of the record that will have them; what a batch undid holds nothing."""
+    name = org.org.store.begin()
+    late, deal = replace(org.writer, transaction=name), org.kind("Deal__c")
+
+    def written(*values: str, **how: bool) -> list[Saved]:
+        return late.batch([partial(_saved, late, deal, {"Code__c": value}) for value in values], **how)
+
+    assert not written("undone", "undone", all_or_none=True)[0].success
+    first, again = written("a", "A")
+    assert (first.success, again.error and again.error.code) == (True, "DUPLICATE_VALUE")
+    late.update(deal, org.insert("Deal__c", Code__c="b"), {"Code__c": "c"})
+    for writer in (org.writer, replace(org.writer, transaction=org.org.store.begin())):
+        for value in ("A", "b", "C"):
+            with refused("DUPLICATE_VALUE"):
+                writer.insert(deal, {"Code__c": value})
+    with pytest.raises(ApiError, match=f"duplicates value on record with id: {str(first.id)[:15]}$"):
+        org.writer.upsert(deal, {"Code__c": "a"}, key="Code__c")
+    assert late.upsert(deal, {"Code__c": "a"}, key="Code__c").id == first.id
+    org.insert("Deal__c", Code__c="undone")
+    org.org.store.commit(name)
+    assert sorted(str(row["Code__c"]) for row in org.query("SELECT Code__c FROM Deal__c")) == ["a", "c", "undone"]
+
+
+def _saved(writer: Writer, sobject: SObject, record: dict[str, object]) -> Saved:
+    return Saved(writer.insert(sobject, record), created=True)
 
 
 def test_fields_that_the_user_cannot_see_are_still_worked_out(org: Life) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from halocline.emulator.apps import ConnectedApp
-from halocline.emulator.errors import ApiError, not_found
+from halocline.emulator.errors import ApiError, not_found, not_open
 from halocline.emulator.names import check_settings
 from halocline.emulator.wire import Answer, Ask, empty_answer, json_answer
 
@@ -58,19 +58,22 @@ def seed(ask: Ask) -> Answer:
 
 
 def begin(ask: Ask) -> Answer:
-    """`POST transactions`: writes with its id in `X-Emulator-Transaction` become visible at its commit."""
+    """`POST transactions`: what writes with its id in `X-Emulator-Transaction` do is seen by others at its commit.
+
+    Requests with that header see it at once. A value of a unique field is taken for others from then on.
+    """
     return json_answer({"id": ask.org.store.begin()}, status=201)
 
 
 def commit(ask: Ask) -> Answer:
     """`POST transactions/{id}/commit`."""
-    _tried(lambda: ask.org.store.commit(ask.params["id"]))
+    _end(ask, ask.org.store.commit)
     return empty_answer()
 
 
 def rollback(ask: Ask) -> Answer:
     """`POST transactions/{id}/rollback`."""
-    _tried(lambda: ask.org.store.rollback(ask.params["id"]))
+    _end(ask, ask.org.store.rollback)
     return empty_answer()
 
 
@@ -325,6 +328,14 @@ def _count(value: object) -> int:
     if number % 1:
         raise _bad(f"{value} is no whole number")
     return _tried(lambda: int(number))
+
+
+def _end(ask: Ask, how: Callable[[str], None]) -> None:
+    """Raises: ApiError for a transaction that is not open."""
+    try:
+        how(ask.params["id"])
+    except KeyError as reason:
+        raise not_open(ask.params["id"]) from reason
 
 
 def _bad(message: str) -> ApiError:

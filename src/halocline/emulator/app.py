@@ -138,7 +138,12 @@ class Door:
             ask = replace(ask, session=self.org.sessions.use(auth.bearer(ask)))
             self.org.limits.spend_request()
         check_media(ask)
-        return worker(route, ask)(ask)
+        work, transaction = worker(route, ask), ask.headers.get(TRANSACTION_HEADER)
+        if transaction is None:
+            return work(ask)
+        store = self.org.store
+        with self.org.writing, store.database.lock, store.inside(transaction if transaction in store.transactions else None):
+            return work(ask)  # a write into a transaction that is not open is refused by the writer
 
     def _administer(self, ask: Ask) -> Answer:
         def enter() -> Answer:

@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +17,10 @@ FOLDING_WAIT_MS = 250  # milliseconds that folding waits for readers to finish; 
 LOCK_WAIT_S = 30.0  # seconds a reader waits while another connection repairs or empties the log
 
 Write: TypeAlias = Callable[[], object]
+
+
+class _RehearsedError(Exception):
+    """Ends a block whose writes are not wanted any more."""
 
 
 class Database:
@@ -35,6 +39,7 @@ class Database:
         self._frozen = 0
         self._unfolded = 1
         self._owner: int | None = None  # the thread whose block of writes is open
+        self._on_undo: list[Callable[[], object]] = []  # of the open block
         self._closed = False
         self.writer = self._kept(self.connect())
         try:
@@ -94,7 +99,23 @@ class Database:
                 raise
             finally:
                 self._owner = None
+                self._on_undo.clear()
             self._fold_at_times()
+
+    @contextmanager
+    def rehearsed(self) -> Iterator[None]:
+        """All that this thread writes until the block ends is there for it alone, and undone at the end."""
+        with suppress(_RehearsedError), self.together():
+            known = len(self._on_undo)
+            try:
+                yield
+            finally:
+                del self._on_undo[known:]  # they are for what is undone by an error, not for the end that every rehearsal has
+            raise _RehearsedError
+
+    def on_undo(self, action: Callable[[], object]) -> None:
+        """What is to be done if an error undoes a block inside another that this is a part of."""
+        self._on_undo.append(action)
 
     def block(self) -> AbstractContextManager[None]:
         """The same as `together`, but inside another block a part of it: what an error leaves is undone with the whole.
@@ -106,11 +127,14 @@ class Database:
     @contextmanager
     def _savepoint(self) -> Iterator[None]:
         self.writer.execute("SAVEPOINT inner_block")
+        known = len(self._on_undo)
         try:
             yield
         except BaseException:
             self.writer.execute("ROLLBACK TO inner_block")
             self.writer.execute("RELEASE inner_block")
+            while len(self._on_undo) > known:
+                self._on_undo.pop()()
             raise
         self.writer.execute("RELEASE inner_block")
 

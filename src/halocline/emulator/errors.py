@@ -118,6 +118,12 @@ def malformed_id(label: str, value: object, *, field: str) -> ApiError:
     return ApiError(400, "MALFORMED_ID", f"{label}: id value of incorrect type: {value}", fields=(field,))
 
 
+def not_open(transaction: str) -> ApiError:
+    """A transaction of the admin door is named that there is not (any more)."""
+    message = f"transaction {transaction} is not open: it was committed or rolled back, a reset ended it, or it never began"
+    return ApiError(400, "EMULATOR_ADMIN", message)
+
+
 def duplicate_value(field: str, record_id: str) -> ApiError:
     """A unique field already has this value on another record."""
     message = f"duplicate value found: {field} duplicates value on record with id: {record_id}"

@@ -143,6 +143,7 @@ class Rules:
         if value is None:
             return
         other = next((one for one in self._store.ids_with(sobject, field, value=value) if one != record_id), None)
+        other = other or self._store.transactions.holder(sobject, field, value=value)
         if other is not None:
             raise duplicate_value(field.name, other[:15])
 

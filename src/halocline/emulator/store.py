@@ -5,13 +5,12 @@ Copies of a store (`copy.copy`) with another `catalog` are views of the same dat
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import sqlite3
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,17 +21,10 @@ from halocline.emulator.derived import Derivation, Save, derivations, derived
 from halocline.emulator.objects import Catalog, Field, SObject
 from halocline.emulator.recycle_bin import RecycleBin
 from halocline.emulator.tables import quoted
+from halocline.emulator.transactions import Transactions, taken
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenTransaction:
-    """Writes that have their stamps already and wait for the commit."""
-
-    begun: datetime
-    writes: list[Write] = dataclasses.field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +35,14 @@ class _Form:
     names: tuple[str, ...]
     blank: Mapping[str, object]
     auto_numbers: tuple[Field, ...]
+    unique: tuple[Field, ...]
     named_by_id: str | None  # the name field of a custom object, if it is a text
     derivations: tuple[Derivation, ...]
     insert: str
     select: str
 
+
+_OUTSIDE: AbstractContextManager[None] = nullcontext()
 
 Check: TypeAlias = Callable[[Mapping[str, object], Collection[str]], None]
 
@@ -64,8 +59,7 @@ class Store:
         self.clock = clock or Clock()
         self.database = Database(path)
         self.path = self.database.path
-        self._transactions: dict[str, _OpenTransaction] = {}
-        self._transaction_serials = itertools.count(1)
+        self.transactions = Transactions(self.database, self.clock)
         self._indexes: set[str] = set()
         self._forms: dict[str, _Form] = {}
         self.bin = RecycleBin(self)
@@ -90,15 +84,18 @@ class Store:
         """Add a record and return its id.
 
         Id, audit fields, IsDeleted, defaults, auto-numbers, OwnerId, a custom object's name and what follows from other fields
-        are filled in where `values` has none. Inside a `transaction` the row gets its stamp now and is seen after the commit.
+        are filled in where `values` has none. Inside a `transaction` the row gets its stamp now; others see it after the commit.
         Raises: KeyError for a field that the object does not have; sqlite3.IntegrityError for an id that exists.
         """
         form = self._form(sobject)
-        with self.database.block():
+        with self.inside(transaction), self.database.block():
             row = self._new_row(form, _columns_of(form, values), user_id, stamp or self.stamp())
             if check is not None:
                 check(row, values.keys())
-            self._write(transaction, lambda: self.run(form.insert, tuple(row.values())))
+            self.run(form.insert, tuple(row.values()))
+            if self.transactions.is_at_work:
+                again = partial(self.run, form.insert, tuple(row.values()))
+                self.transactions.note(again, taken(sobject, form.unique, row=row))
         return str(row["Id"])
 
     def update(
@@ -114,12 +111,16 @@ class Store:
     ) -> None:
         """Change a record's fields and move its LastModified fields and SystemModstamp; what follows from the fields follows.
 
-        Raises: KeyError for an unknown field or (outside a transaction at once, inside it at the commit) an unknown id.
+        Raises: KeyError for an unknown field or an unknown id.
         """
-        at = stamp or self.stamp()
-        changes = {**_touched(sobject, user_id, at), **_columns_of(self._form(sobject), values)}
-        with self.database.block():
-            self._write(transaction, lambda: self._change(sobject, record_id, changes, given=values.keys(), at=at, check=check))
+        at, form = stamp or self.stamp(), self._form(sobject)
+        changes = {**_touched(sobject, user_id, at), **_columns_of(form, values)}
+        with self.inside(transaction), self.database.block():
+            self._change(sobject, record_id, changes, given=values.keys(), at=at, check=check)
+            if self.transactions.is_at_work:
+                # Nothing is checked again at the commit: what a transaction holds is refused to others meanwhile.
+                again = partial(self._change, sobject, record_id, changes, given=values.keys(), at=at, check=None)
+                self.transactions.note(again, taken(sobject, form.unique, row={"Id": record_id, **changes}))
 
     def delete(
         self, sobject: SObject, record_id: str, *, user_id: str, stamp: str | None = None, transaction: str | None = None
@@ -129,9 +130,9 @@ class Store:
         Raises: KeyError for an unknown id.
         """
         self.bin.prepare(sobject)
-        with self.database.together():
+        with self.inside(transaction), self.database.together():
             touched = _touched(sobject, user_id, stamp or self.stamp())
-            self._write(transaction, lambda: self.bin.put(sobject, record_id, touched=touched))
+            self._write(lambda: self.bin.put(sobject, record_id, touched=touched))
 
     def undelete(self, sobject: SObject, record_id: str, *, user_id: str, stamp: str | None = None) -> None:
         """Take a record out of the recycle bin, with the children that went there with it; references to it come back.
@@ -141,7 +142,7 @@ class Store:
         self.bin.prepare(sobject)
         with self.database.together():
             touched = _touched(sobject, user_id, stamp or self.stamp())
-            self._write(None, lambda: self.bin.take(sobject, record_id, touched=touched))
+            self._write(lambda: self.bin.take(sobject, record_id, touched=touched))
 
     def purge(self, sobject: SObject, record_id: str) -> None:
         """Remove a record for good, with its children by cascading references; `deleted_between` still lists them.
@@ -150,7 +151,7 @@ class Store:
         """
         self.bin.prepare(sobject)
         with self.database.together():
-            self._write(None, lambda: self.bin.purge(sobject, record_id))
+            self._write(lambda: self.bin.purge(sobject, record_id))
 
     def empty_bin(self) -> int:
         """Purge every deleted record and return how many there were."""
@@ -213,29 +214,32 @@ class Store:
     # -- transactions ---------------------------------------------------------------------------------------------------
 
     def begin(self) -> str:
-        """Open a transaction: its writes are stamped when made and seen only after `commit`."""
-        with self.database.lock:
-            name = f"transaction-{next(self._transaction_serials)}"
-            self._transactions[name] = _OpenTransaction(self.clock.now())
-            return name
+        """Open a transaction: its writes are stamped when made and seen by others only after `commit`."""
+        return self.transactions.begin()
+
+    def inside(self, transaction: str | None) -> AbstractContextManager[None]:
+        """What this thread reads and writes until the block ends is part of an open transaction; None is no transaction.
+
+        Raises: KeyError for a transaction that is not open.
+        """
+        # An index that was made inside goes with the rest.
+        return _OUTSIDE if transaction is None else self.transactions.inside(transaction, undone=self._indexes.clear)
 
     def commit(self, transaction: str) -> None:
-        """Make a transaction's writes visible, all or none.
+        """Make a transaction's writes visible, all or none. A write on a record that was purged meanwhile has no effect.
 
-        Raises: KeyError for a transaction that is not open, or a write on a record that is gone (nothing is kept then).
+        Raises: KeyError for a transaction that is not open.
         """
-        with self.database.lock:
-            self.database.apply(self._transactions.pop(transaction).writes)
+        self.transactions.commit(transaction)
 
     def rollback(self, transaction: str) -> None:
         """Forget a transaction's writes. Raises: KeyError for a transaction that is not open."""
-        with self.database.lock:
-            del self._transactions[transaction]
+        self.transactions.rollback(transaction)
 
     def forget_open_work(self) -> None:
         """Roll every open transaction back, and look at the file again before an index is taken for granted."""
         with self.database.lock:
-            self._transactions.clear()
+            self.transactions.clear()
             self._indexes.clear()
 
     def latest_date_covered(self) -> str:
@@ -243,8 +247,7 @@ class Store:
 
         Source: SOAP API Developer Guide, getUpdated(), `latestDateCovered`.
         """
-        with self.database.lock:
-            return stamp(min((t.begun for t in self._transactions.values()), default=self.clock.now()))
+        return stamp(self.transactions.oldest() or self.clock.now())
 
     # -- serials and seeding ----------------------------------------------------------------------------------------------
 
@@ -329,11 +332,10 @@ class Store:
 
     # -- private: writing -------------------------------------------------------------------------------------------------
 
-    def _write(self, transaction: str | None, write: Write) -> None:
-        if transaction is None:
-            write()
-        else:
-            self._transactions[transaction].writes.append(write)
+    def _write(self, write: Write) -> None:
+        write()
+        if self.transactions.is_at_work:
+            self.transactions.note(write, {})
 
     def _form(self, sobject: SObject) -> _Form:
         form = self._forms.get(sobject.name)
@@ -486,6 +488,7 @@ def _form_of(sobject: SObject) -> _Form:
         names=tuple(blank),
         blank=blank,
         auto_numbers=tuple(f for f in tables.columns(sobject) if f.auto_number),
+        unique=tuple(f for f in tables.columns(sobject) if f.unique),
         named_by_id=named_by_id(sobject),
         derivations=derivations(sobject),
         insert=f"INSERT INTO {quoted(sobject.name)} ({listed}) VALUES ({marks})",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from halocline.emulator.conversions import cannot_read, trimmed
-from halocline.emulator.errors import ApiError, deleted_record, malformed_id, not_found, unknown_record
+from halocline.emulator.errors import ApiError, deleted_record, malformed_id, not_found, not_open, unknown_record
 from halocline.emulator.ids import is_valid, to_18
 from halocline.emulator.lookups import is_key
 from halocline.emulator.rules import Insistence
@@ -200,16 +200,16 @@ class Writer:
         return record_id
 
     def alone(self) -> AbstractContextManager[object]:
-        """Nobody else writes until the block ends. A transaction that is not open becomes a refusal."""
-        return self.org.writing if self.transaction is None else self._alone_in_transaction()
+        """Nobody else writes until the block ends. Raises: ApiError for a transaction that is not open."""
+        return self.org.writing if self.transaction is None else self._alone_in(self.transaction)
 
     @contextmanager
-    def _alone_in_transaction(self) -> Iterator[None]:
-        with self.org.writing:
-            try:
+    def _alone_in(self, transaction: str) -> Iterator[None]:
+        with self.org.writing, self.org.store.database.lock:
+            if transaction not in self.org.store.transactions:
+                raise not_open(transaction)
+            with self.org.store.inside(transaction):
                 yield
-            except KeyError as reason:
-                raise ApiError(400, "EMULATOR_ADMIN", f"transaction {self.transaction} is not open") from reason
 
     def _tried(self, write: Callable[[], Saved]) -> Saved:
         try:

@@ -109,7 +109,7 @@ class Quick:
 
     def write(self, rows: Sequence[Sequence[str]]) -> list[Saved] | None:
         """Write a batch and say of each row what became of it; None, and nothing is done, if it needs the careful writer."""
-        if self._writer.org.locks:
+        if self._writer.org.locks or self._store.transactions:  # which may hold the values of unique fields
             return None
         try:
             with self._writer.alone(), self._store.database.together():

@@ -79,7 +79,8 @@ ACTIONS: Mapping[str, Action] = {
         "so many rows of a write (1; 0 for all) are refused with UNABLE_TO_LOCK_ROW", ("rows",), (), lambda target: target.writes
     ),
     "late_commit": Action(
-        "the write is stamped now and seen only so many seconds later by the org's clock; with 0 not before the rule is released",
+        "the write is stamped now and seen only so many seconds later by the org's clock, with 0 when the rule is released; "
+        "values of unique fields are taken at once",
         ("seconds",),
         (),
         lambda target: target.writes_now and not target.kind.startswith("soap."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from halocline.emulator.store import Store
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,14 @@ class LateCommits:
                 self._store.rollback(one.transaction)
 
     def _commit(self, ready: list[_Pending]) -> None:
-        with self._lock:
-            mine = [one for one in ready if one in self._pending]
-            self._pending = [one for one in self._pending if one not in mine]
-        for one in mine:
-            with suppress(KeyError):  # ended through the admin door already, or its record is gone: then nobody will see it
-                self._store.commit(one.transaction)
+        for one in ready:
+            with self._lock:
+                if one not in self._pending:  # another thread's by now
+                    continue
+                self._pending.remove(one)
+            try:
+                with suppress(KeyError):  # ended through the admin door already
+                    self._store.commit(one.transaction)
+            except Exception:  # whoever asks next has no part in it, and the others' writes are good
+                logger.exception("%s, which a fault held back, cannot be committed: what it wrote is lost", one.transaction)
+                self._store.rollback(one.transaction)
