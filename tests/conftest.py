@@ -61,11 +61,31 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
     draw_without_deadline()
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # `tmp_path` stays where it is looked for
-    folder = tempfile.mkdtemp(prefix="tests-")
+    sweep(Path(tempfile.gettempdir()))
+    folder = tempfile.mkdtemp(prefix=f"tests-{os.getpid()}-")
     Path(folder).chmod(0o711)  # a database server that runs as another user has its own folder inside
     config.add_cleanup(gc.unfreeze)
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
+def sweep(below: Path) -> None:
+    """Delete what a run left that was killed: it lies in memory, which is gone for everybody until the machine is started anew."""
+    for folder in below.glob("tests-*-*"):
+        process = folder.name.split("-")[1]
+        with suppress(OSError):
+            if process.isdecimal() and folder.stat().st_uid == os.getuid() and not _lives(int(process)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def draw_without_deadline() -> None:
