@@ -70,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def sweep(below: Path) -> None:
-    """Delete what a run left that was killed: it lies in memory, which is gone for everybody until the machine is started anew."""
+    """Delete what a run left that was killed: it lies in memory, and nobody else frees that."""
     for folder in below.glob("tests-*-*"):
         process = folder.name.split("-")[1]
         with suppress(OSError):
