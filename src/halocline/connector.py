@@ -394,6 +394,15 @@ def ending_of(source: Source, plan: Plan) -> Ending:
     return Ending(plan.next_position) if told is None else told(plan)
 
 
+def survey_of_all(source: Source, since: Position) -> Survey:
+    """The survey of everything, for a table whose rows are to be read anew although it has a position.
+
+    A source that has a method `survey_of_all` heeds what that position says of columns; of any other it is that of a first read.
+    """
+    told: Callable[[Position], Survey] | None = getattr(source, "survey_of_all", None)
+    return source.survey(None) if told is None else told(since)
+
+
 def lacking(destination: Destination, target: Target, *, schema: Schema) -> tuple[str, ...]:
     """The columns of `schema` that a table lacks, where the destination has a method `lacks` that tells; of any other, none.
 

@@ -33,6 +33,7 @@ from halocline.connector import (
     Unfinished,
     ending_of,
     lacking,
+    survey_of_all,
 )
 from halocline.errors import HaloclineError, NotSupported, Stop
 from halocline.events import Committed, Noticed, PartStaged, Planned, RunFailed, RunFinished, RunStarted, Sink, silent
@@ -223,8 +224,8 @@ def survey_and_plan(flow: Flow, *, sink: Sink = silent) -> tuple[Survey, Plan]:
     plan = flow.decide(survey, flow.destination.abilities)
     refuse_own_names(flow.target, plan.schema)
     reason = lost_columns(flow, plan, fresh=survey.fresh) if position is not None else None
-    if reason is not None:
-        survey = replace(flow.source.survey(None), full_reason=reason)
+    if position is not None and reason is not None:
+        survey = replace(survey_of_all(flow.source, position), full_reason=reason)
         plan = flow.decide(survey, flow.destination.abilities)
     note = _left_as_they_were(flow, plan)
     if note is not None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from halocline.batch import JSON, Batch, Position
-from halocline.connector import Journal, Manifest, Part, Plan, Source, Survey, Unfinished
+from halocline.connector import Journal, Manifest, Part, Plan, Source, Survey, Unfinished, survey_of_all
 from halocline.errors import FixConfig, NotFound, SchemaConflict, Stop, Truncated
 from halocline.mapping.near import near
 from halocline.schema import Column, Kind, Schema
@@ -195,7 +195,17 @@ class ShapedSource:
 
         Raises: FixConfig for a column that is not read, two columns of one name, or a mask that its column cannot bear.
         """
-        found = self._inner.survey(since)
+        return self._renamed(self._inner.survey(since))
+
+    def survey_of_all(self, since: Position) -> Survey:
+        """See `connector.survey_of_all`.
+
+        Raises: as `survey`.
+        """
+        return self._renamed(survey_of_all(self._inner, since))
+
+    def _renamed(self, found: Survey) -> Survey:
+        """A survey of the inner source in new names, by which rows are shaped from now on."""
         shapes = self._shapes = _shapes(found, self._shaping)
         return replace(
             found,

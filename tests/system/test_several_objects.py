@@ -362,6 +362,30 @@ def test_new_columns_are_added_or_left_out_as_the_contract_says(here: Laptop, tm
         assert "Site" in run.plan.schema.names
 
 
+@pytest.mark.parametrize("shaped", [{}, {"rename": {"Name": "called"}}], ids=["plain", "renamed"])
+def test_a_column_that_the_table_lost_brings_in_none_that_is_left_out(
+    here: Laptop, tmp_path: Path, shaped: dict[str, Any]
+) -> None:
+    """Under discard all rows are read for the lost one, and for no other; the plan names what is left out."""
+    job = SobjectSync("Account", "raw", "a", fields=["Name", "Fax"], **shaped)
+    wider = replace(job, fields=["Name", "Fax", "Site"], contract="discard")
+    with system(here, tmp_path) as made:
+        made.run(job)
+        before = lake(tmp_path, "SELECT Id, Fax FROM raw.a ORDER BY Id")
+        with duckdb.connect(str(tmp_path / "lake.duckdb")) as connection:
+            connection.execute("ALTER TABLE raw.a DROP COLUMN Fax")
+        run = made.run(wider)
+        assert run.plan is not None
+        assert "Everything is read: the table has lost the column Fax." in run.plan.reasons
+        assert "Left out as new since the last read, as the contract (discard) says: Site." in run.plan.reasons
+        names = [name for (name,) in lake(tmp_path, "SELECT column_name FROM duckdb_columns() WHERE table_name = 'a'")]
+        assert ("Fax" in names, "Site" in names) == (True, False)
+        assert lake(tmp_path, "SELECT Id, Fax FROM raw.a ORDER BY Id") == before
+        run = made.run(wider)
+        assert run.plan is not None
+        assert (run.plan.full, "Site" in run.plan.schema.names) == (False, False)
+
+
 def test_a_renamed_column_is_a_new_one_and_leaves_the_old_one(here: Laptop, tmp_path: Path) -> None:
     """Freeze and discard refuse it before a row is read; evolve adds it, and says that the old one keeps its values."""
     job = SobjectSync("Account", "raw", "a", fields=["Name", "Site"])
