@@ -94,6 +94,23 @@ def test_folded_rows_are_counted(desk: PushDesk) -> None:
     assert desk.accounts() == [("a", "new"), ("b", "B")]
 
 
+def test_a_decimal_key_finds_its_record_by_every_way(desk: PushDesk) -> None:
+    """In a field of text its own digits are the key, however many rows there are: what one way made, the other finds."""
+    with duckdb.connect("lake.duckdb") as lake:
+        lake.execute(
+            """CREATE TABLE t AS SELECT (500000 + i)::DECIMAL(38, 10) AS "Ext__c", 'N' || i AS "Name" FROM range(3) r(i)"""
+        )
+        lake.execute("""INSERT INTO t VALUES (7007000000000000000000, 'long')""")
+    words = ("push", "SELECT * FROM t", "--from", "duckdb:///lake.duckdb", "--to", "Account", "--key", "Ext__c", "--diff")
+    assert "4 created, 0 updated" in desk.type(*words, "--api", "bulk").out
+    with duckdb.connect("lake.duckdb") as lake:
+        lake.execute("""UPDATE t SET "Name" = 'new' WHERE "Ext__c" IN (500001, 7007000000000000000000)""")
+    assert "0 created, 2 updated), 0 refused, 2 unchanged" in desk.type(*words, "--api", "collections").out
+    long = "7007000000000000000000.0000000000"
+    keys = [("500000.0000000000", "N0"), ("500001.0000000000", "new"), ("500002.0000000000", "N2"), (long, "new")]
+    assert desk.accounts() == keys
+
+
 def test_every_kind_of_source_is_pushed(desk: PushDesk) -> None:
     """CSV from standard input, CSV with another delimiter and encoding, JSON lines, and the answer of a query."""
     with duckdb.connect("lake.duckdb") as lake:

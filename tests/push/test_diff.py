@@ -541,6 +541,47 @@ def test_digests_stay_what_they_are() -> None:
     assert Digester("Ext__c", seed="s").of([row]).rows.to_pylist() == [PINNED]
 
 
+def test_a_decimal_has_its_own_digits_in_a_field_of_text() -> None:
+    """There `1.50` and `1.5` are two texts, and two keys, as dicts and as Arrow; elsewhere they are one."""
+
+    def told(value: str, *, arrow: bool, **options: Any) -> tuple[int, str]:
+        row = {"Ext__c": Decimal(value), "Parent": {"Key__c": Decimal(value)}, "Amount": Decimal("2.0")}
+        found = Digester("Ext__c", seed="s", **options).of(pa.RecordBatch.from_pylist([row]) if arrow else [row])
+        return found.rows[0].as_py(), found.keys[0].as_py()
+
+    texts = frozenset({"ext__c", "parent"})
+    assert told("1.50", arrow=False, texts=texts) == told("1.50", arrow=True, texts=texts)
+    assert told("1.50", arrow=True, texts=texts)[1] == "1.50"
+    assert told("1.50", arrow=True, texts=texts)[0] != told("1.5", arrow=True, texts=texts)[0]
+    assert told("1.50", arrow=True) == told("1.5", arrow=False)
+    assert told("1.50", arrow=True, texts=frozenset()) == told("1.5", arrow=False)
+
+
+def test_a_memory_of_before_goes_on_in_its_own_way(tmp_path: Path) -> None:
+    """Rows that were inserted before decimals had their own digits are known again; once all is forgotten, they have them."""
+
+    def memory(**options: Any) -> SentRows:
+        return SentRows(tmp_path, flow="f", org="o", order=INSERT, diff_key="Ext__c", **options)
+
+    rows = [{"Ext__c": Decimal("7.50"), "Name": "a"}]
+    with memory() as before:
+        assert sift(before, rows) == [0]
+        before.told(written(0))
+        with sqlite3.connect(before.store.path) as db:
+            db.execute("DELETE FROM facts WHERE name = 'own_digits'")
+    texts = frozenset({"ext__c", "name"})
+    with memory(texts_by=lambda: texts) as now:
+        assert sift(now, rows) == []
+        assert sift(now, [{"Ext__c": Decimal("7.5"), "Name": "a"}]) == []
+        now.forget()
+    with memory(texts_by=lambda: texts) as now:
+        assert sift(now, rows) == [0]
+        now.told(written(0))
+    with memory(texts_by=lambda: texts) as now:
+        assert sift(now, rows) == []
+        assert sift(now, [{"Ext__c": Decimal("7.5"), "Name": "a"}]) == [0]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -274,9 +274,16 @@ def test_both_paths_mean_the_same(rows: list[Row], size: int) -> None:
     assert all(any(value in (CLEARED, b"\x00\xff") for value in rows[number].values()) for number in apart)
 
 
-def _json(row: Row) -> dict[str, Any]:
-    """The body that a row is to have; an empty file is as null."""
-    return json_record({name: None if value == b"" else value for name, value in _settled(row).items()})
+def _json(row: Row, describe: Mapping[str, Any] = DESCRIBE) -> dict[str, Any]:
+    """The body that a row is to have: an empty file is as null, and a number in a field of text, or a lookup's key, a text."""
+    told: dict[str, Any] = {name: None if value == b"" else value for name, value in _settled(row).items()}
+    texts = {field["name"].lower() for field in describe["fields"]}  # all of them are of texts and ids
+    numbers = {
+        name
+        for name, value in told.items()
+        if ("." in name or name.lower() in texts) and isinstance(value, (bool, int, float, Decimal))
+    }
+    return json_record({name: cell(name, value) if name in numbers else value for name, value in told.items()})
 
 
 def _settled(row: Row) -> dict[str, Any]:
@@ -286,9 +293,9 @@ def _settled(row: Row) -> dict[str, Any]:
     return {name: value for name, value in row.items() if not (is_set and name in names and value in (None, "", b""))}
 
 
-def _said(row: Row) -> dict[str, Any]:
+def _said(row: Row, describe: Mapping[str, Any] = DESCRIBE) -> dict[str, Any]:
     """What JSON says of each field, lookups under their dotted names."""
-    found = {name.lower(): _json({name: value}) for name, value in _settled(row).items()}
+    found = {name.lower(): _json({name: value}, describe) for name, value in _settled(row).items()}
     return {name: None if None in body.values() else flat_record(body).popitem()[1] for name, body in found.items()}
 
 
@@ -321,6 +328,30 @@ def test_arrow_and_dicts_mean_the_same(make: Make) -> None:
         by_bulk, also_by_bulk = (cells(make(given, by(UPSERT, nulls=nulls, api=Api.BULK))[0]) for given in (table, rows))
         assert by_bulk.keys() == also_by_bulk.keys() == {0, 2}
         assert by_bulk[0]["Price__c"] == also_by_bulk[0]["Price__c"] == "0.0000000001"
+
+
+@pytest.mark.parametrize("arrow", [False, True])
+def test_a_number_in_a_field_of_text_is_one_text_on_both_paths(make: Make, *, arrow: bool) -> None:
+    """Its own digits, also as a key and as that of a lookup; a field of numbers gets a number."""
+    describe = _keyed()
+    describe["fields"].append({"name": "Price__c", "type": "double", "relationshipName": None})
+    value = Decimal("500007.0000000000")
+    rows: Any = [{"Code__c": value, "LastName": 12, "Account.Ext__c": value, "Price__c": value}]
+    given = pa.RecordBatch.from_pylist(rows) if arrow else rows
+    wanted = {"Code__c": str(value), "LastName": "12", "Price__c": 500_007, "Account": {"Ext__c": str(value)}}
+    assert bodies(make(given, UPSERT, describe=describe)[0]) == {0: wanted}
+    told = cells(make(given, by(UPSERT, api=Api.BULK), describe=describe)[0])[0]
+    assert told == {"Code__c": str(value), "LastName": "12", "Account.Ext__c": str(value), "Price__c": str(value)}
+
+
+def test_doubles_of_a_table_are_told_without_an_exponent(make: Make) -> None:
+    """A data frame makes doubles of the phone numbers of a column that lacks one; Arrow would write 4.91701234567e+11."""
+    numbers = pa.array([491_701_234_567.0, 1e15, 12_345_678_901.5, None, 1e16])
+    table = pa.RecordBatch.from_arrays([numbers, pa.array(list("abcde"))], names=["LastName", "Code__c"])
+    wanted = ["491701234567", "1000000000000000", "12345678901.5", None, "1e+16"]
+    assert [body["LastName"] for body in bodies(make(table, UPSERT)[0]).values()] == wanted
+    by_bulk = cells(make(table, by(UPSERT, api=Api.BULK))[0])
+    assert [row["LastName"] for row in by_bulk.values()] == ["#N/A" if one is None else one for one in wanted]
 
 
 @pytest.mark.parametrize("arrow", [False, True])
@@ -550,9 +581,9 @@ def test_folding_is_applying_the_rows_one_after_the_other(
     assert sorted(sent) == sorted(last.values())
     for key, number in last.items():
         if api is Api.COLLECTIONS:
-            assert _lower(sent[number]) == _lower(_json(applied[key]))
+            assert _lower(sent[number]) == _lower(_json(applied[key], describe))
         else:
-            said = _said(applied[key])
+            said = _said(applied[key], describe)
             assert _lower(sent[number]).keys() == said.keys()
             assert all(means(text, said[name]) for name, text in _lower(sent[number]).items())
     assert sorted(pairs) == travels

@@ -10,8 +10,10 @@ A row with a value that cannot be sent is left out, with a result that says why.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -207,7 +209,15 @@ def is_text(kind: pa.DataType) -> bool:
 
 def _column_of_floats(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
     bad = places(pc.invert(pc.is_finite(column)))
-    return column.cast(pa.string()), [(at, "no number that Salesforce has; null clears the field") for at in bad]
+    texts = column.cast(pa.string())
+    if pc.any(pc.match_substring_regex(texts, _SHORT_EXPONENT)).as_py():
+        texts = pa.array([_digits(text) for text in texts.to_pylist()], pa.string())
+    return texts, [(at, "no number that Salesforce has; null clears the field") for at in bad]
+
+
+def _digits(text: str | None) -> str | None:
+    """All digits of a number that Python writes without an exponent, too: a phone number of a data frame is a double at times."""
+    return format(Decimal(text), "f") if text is not None and re.search(_SHORT_EXPONENT, text) else text
 
 
 def _column_of_moments(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str]]]:
@@ -251,6 +261,7 @@ def _column_of_decimals(column: pa.Array) -> tuple[pa.Array, list[tuple[int, str
 
 
 _ZONELESS = "Salesforce must know the instant: give it a time zone (pandas: .dt.tz_localize), or make it a date."
+_SHORT_EXPONENT = r"e\+1[0-5]$"  # Arrow writes 1e+10 where Python, as JSON, writes ten zeros
 _NOT_IN_BULK = f"the text {CLEARED} cannot be sent by Bulk, where it clears the field; REST can send it"
 
 

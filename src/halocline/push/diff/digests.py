@@ -1,7 +1,8 @@
 """Digests: 64 bits for each row, the same for the same names and values, whether they came as dicts or as Arrow.
 
 A row is written as one text: its values in the order of their names, each value as it would be spelled for sending, null as a
-mark of its own; a field that the row does not have is not among its names. That a changed row has the digest that its key had
+mark of its own; a field that the row does not have is not among its names. A decimal has its own digits in a field of text, and
+no zeros at its end elsewhere: `1.50` and `1.5` are two texts, and one number. That a changed row has the digest that its key had
 before happens once in 1.8e19 changes.
 """
 
@@ -20,11 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halocline.push.destination import Records
+from halocline.push.texts import holds_text
 
 _BETWEEN, _NULL, _KIND = "\x1f", "\x1b", "\x1d"
 _ESCAPES = ((_NULL, _NULL + "0"), (_BETWEEN, _NULL + "1"))  # in this order; a lone _NULL is null
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the distance from it is measured, in UTC or without a zone
 _MICROSECOND = timedelta(microseconds=1)
+_Spell = Callable[[Any], str | None]
 _MOST_DIGITS = 400  # ours: more has no field, and 1E+999999999, which is short in a file, would be written as a gigabyte
 
 
@@ -37,11 +40,15 @@ class Digests:
 
 
 class Digester:
-    """Makes digests of the rows of one flow; `seed` is what else decides what a row does. `key` names its column, in any case."""
+    """Makes digests of the rows of one flow; `seed` is what else decides what a row does. `key` names its column, in any case.
 
-    def __init__(self, key: str, *, seed: str) -> None:
+    `texts` are the `text_fields` of the object; None: they are not looked at, and no decimal has its own digits.
+    """
+
+    def __init__(self, key: str, *, seed: str, texts: frozenset[str] | None = None) -> None:
         self._key = key.lower()
         self._seed = seed
+        self._texts = texts
         self._headers: dict[tuple[str, ...], _Header] = {}
 
     def of(self, rows: pa.RecordBatch | Records) -> Digests:
@@ -50,7 +57,8 @@ class Digester:
 
     def _of_arrow(self, batch: pa.RecordBatch) -> Digests:
         header = self._header(tuple(batch.schema.names))
-        columns = [_column(batch.column(batch.schema.get_field_index(name))) for name in header.names]
+        given = (batch.column(batch.schema.get_field_index(name)) for name in header.names)
+        columns = [_column(column, spell) for column, spell in zip(given, header.spells, strict=True)]
         keys = pa.nulls(batch.num_rows, pa.string()) if header.key is None else columns[header.key]
         joined = _joined(columns, rows=batch.num_rows).cast(pa.binary())
         return Digests(keys, _numbers([_hash(text, header.person) for text in joined.to_pylist()]))
@@ -64,7 +72,7 @@ class Digester:
                 found.append(None)
                 continue
             header = self._header(tuple(row))
-            texts = [_text(row[name]) for name in header.names]
+            texts = [spell(row[name]) for name, spell in zip(header.names, header.spells, strict=True)]
             keys.append(None if header.key is None else _storable(texts[header.key]))
             found.append(_hash(_line(texts).encode(errors="surrogatepass"), header.person))
         return Digests(pa.array(keys, pa.string()), _numbers(found))
@@ -74,7 +82,9 @@ class Digester:
         if header is None:
             told = json.dumps([self._seed, *sorted(names)]).encode()
             key = next((at for at, name in enumerate(sorted(names)) if name.lower() == self._key), None)
-            header = self._headers[names] = _Header(tuple(sorted(names)), key, blake2b(told, digest_size=16).digest())
+            texts = self._texts
+            spells = tuple(_text if texts is None or not holds_text(name, texts) else _own for name in sorted(names))
+            header = self._headers[names] = _Header(tuple(sorted(names)), key, spells, blake2b(told, digest_size=16).digest())
         return header
 
 
@@ -85,10 +95,11 @@ def places(keys: pa.Array) -> pa.Array:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """The names of a row in order, where its key is among them, and what goes into the hash before the values."""
+    """The names of a row in order, where its key is among them, how each value is told, and what goes before it into the hash."""
 
     names: tuple[str, ...]
     key: int | None
+    spells: tuple[_Spell, ...]
     person: bytes
 
 
@@ -132,6 +143,15 @@ def _storable(text: str | None) -> str | None:
     return text if text.isascii() or text.encode(errors="ignore").decode() == text else None
 
 
+def _own(value: object) -> str | None:
+    """As `_text`, but that a decimal has its own digits."""
+    if value is None or type(value) is str:
+        return value
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= _MOST_DIGITS:
+        return format(value, "f")
+    return _of_mapping(value, _own) if isinstance(value, Mapping) else _text(value)
+
+
 def _text(value: object) -> str | None:
     """The value as text, None for null. What has no spelling here is told by its `repr`, and may be sent each time."""
     if value is None or type(value) is str:
@@ -166,9 +186,9 @@ def _of_time(value: time) -> str:
     return f"{_KIND}c{seconds * 1_000_000 + value.microsecond}"
 
 
-def _of_mapping(value: Mapping[Any, Any]) -> str:
+def _of_mapping(value: Mapping[Any, Any], spell: _Spell) -> str:
     names = sorted(value, key=str)
-    return f"{_KIND}m{json.dumps(list(map(str, names)))}{_line([_text(value[name]) for name in names])}"
+    return f"{_KIND}m{json.dumps(list(map(str, names)))}{_line([spell(value[name]) for name in names])}"
 
 
 def _of_list(value: Sequence[Any]) -> str:
@@ -185,7 +205,7 @@ _TEXTS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
     (date, date.isoformat),
     (time, _of_time),
     ((bytes, bytearray, memoryview), lambda value: f"{_KIND}b{bytes(value).hex()}"),
-    (Mapping, _of_mapping),
+    (Mapping, lambda value: _of_mapping(value, _text)),
     ((list, tuple), _of_list),
 )
 
@@ -206,16 +226,18 @@ def _joined(columns: Sequence[pa.Array], *, rows: int) -> pa.Array:
     return pc.binary_join_element_wise(*columns, _BETWEEN, null_handling="replace", null_replacement=_NULL)
 
 
-def _column(column: pa.Array) -> pa.Array:
-    """A column as the texts that `_text` makes of its values one by one."""
+def _column(column: pa.Array, told: _Spell) -> pa.Array:
+    """A column as the texts that `told` makes of its values one by one."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    spell = next((spell for is_kind, spell in _COLUMNS if is_kind(column.type)), _one_by_one)
-    return spell(column)
+    if told is _own and pa.types.is_decimal(column.type):
+        return _own_decimals(column)
+    spell = next((spell for is_kind, spell in _COLUMNS if is_kind(column.type)), None)
+    return _one_by_one(column, told) if spell is None else spell(column)
 
 
-def _one_by_one(column: pa.Array) -> pa.Array:
-    return pa.array([_text(value) for value in column.to_pylist()], pa.string())
+def _one_by_one(column: pa.Array, told: _Spell) -> pa.Array:
+    return pa.array([told(value) for value in column.to_pylist()], pa.string())
 
 
 def _cast(column: pa.Array) -> pa.Array:
@@ -225,8 +247,13 @@ def _cast(column: pa.Array) -> pa.Array:
 def _decimals(column: pa.Array) -> pa.Array:
     texts = column.cast(pa.string())
     if pc.any(pc.match_substring(texts, "E")).as_py():
-        return _one_by_one(column)
+        return _one_by_one(column, _text)
     return pc.utf8_rtrim(pc.utf8_rtrim(texts, "0"), ".") if column.type.scale > 0 else texts
+
+
+def _own_decimals(column: pa.Array) -> pa.Array:
+    texts = column.cast(pa.string())
+    return _one_by_one(column, _own) if pc.any(pc.match_substring(texts, "E")).as_py() else texts
 
 
 def _marked(kind: str, numbers: pa.Array) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
@@ -22,6 +23,7 @@ from halocline.push.order import DELETES, SyncMode, WriteOrder
 from halocline.quantity import quantity
 
 FOLDER = "sent"  # below the home
+_DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
 class SentRows:
@@ -30,7 +32,8 @@ class SentRows:
     The memory is a file below `home` for each flow and org. The key is the one of the order (the external id, or Id); an insert
     has none, so `diff_key` names a field whose value tells its rows apart. Only written rows are remembered; refused rows stay
     due, and rows in doubt are sent again. Of rows with one key, all from the first changed one on are sent; `known_by`, asked
-    when the first rows come, says which keys are one (None: those that were one before). Records that others change or delete
+    when the first rows come, says which keys are one (None: those that were one before), and `texts_by` which are the
+    `text_fields` of the object (None: nobody knows). Records that others change or delete
     in Salesforce are not noticed: `forget` starts over. `rows` counts the rows of this load. With `looking` nothing will be
     sent, so rows need not wait to be told of; else nobody else may be at work with this memory until `close`.
     Raises: FixConfig for an insert without `diff_key`, for deletes, and for a file that is not ours; LeaseHeld while another
@@ -46,6 +49,7 @@ class SentRows:
         order: WriteOrder,
         diff_key: str | None = None,
         known_by: Callable[[], Alike] | None = None,
+        texts_by: Callable[[], frozenset[str]] | None = None,
         looking: bool = False,
     ) -> None:
         self._looking = looking
@@ -57,6 +61,7 @@ class SentRows:
         self._load: int | None = None
         self._known: Known | None = None
         self._known_by = known_by
+        self._texts_by = texts_by if self._store.own_digits else None
         self.rows = 0
 
     def __enter__(self) -> Self:
@@ -83,6 +88,9 @@ class SentRows:
 
         Raises: FixConfig for a row of an insert that has no value in the field `diff_key`.
         """
+        if self._texts_by is not None:
+            self._digester = Digester(self._key, seed=_seed(self._order, self._key), texts=self._texts_by())
+            self._texts_by = None
         told = self._digester.of(batch.rows)
         self._refuse_keyless(batch, told)
         if self._known_by is not None:
@@ -144,10 +152,13 @@ class SentRows:
         return self._known
 
     def _fold(self, key: str) -> str:
-        """The key without what may differ between two spellings of it. Ids are as good without their last three characters.
+        """The key without what may differ between two spellings of it. Ids are as good without their last three characters, and
+        decimals without the zeros at their end, of which a column that got another scale has more or less.
 
         Source: https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/field_types.htm, "ID".
         """
+        if _DECIMAL.fullmatch(key):
+            return key.rstrip("0").rstrip(".")
         return (key[:15] if self._key == "Id" else key).casefold()
 
     def _twice(self, run: str, rows: int) -> str:

@@ -17,6 +17,7 @@ from halocline.push.order import DELETES, WriteOrder
 from halocline.push.push import Push
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
+from halocline.push.texts import text_fields
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
@@ -45,7 +46,19 @@ class Sifting:
         def known_by() -> Alike:
             return Alike.EXACT if order.needed is None else alike(push.destination.describe(order.sobject), order.needed)
 
-        sent = SentRows(home, flow=push.flow, org=org, order=order, diff_key=self.diff_key, known_by=known_by, looking=looking)
+        def texts_by() -> frozenset[str]:
+            return text_fields(push.destination.describe(order.sobject))
+
+        sent = SentRows(
+            home,
+            flow=push.flow,
+            org=org,
+            order=order,
+            diff_key=self.diff_key,
+            known_by=known_by,
+            texts_by=texts_by,
+            looking=looking,
+        )
         stack.callback(sent.close)
         return replace(push, sieve=sent)
 

@@ -150,6 +150,14 @@ class Store:
             found = self._db.execute("SELECT value FROM facts WHERE name = 'alike'").fetchone()
         return Alike.EXACT if found is None else Alike(found[0])
 
+    @property
+    def own_digits(self) -> bool:
+        """Whether a decimal in a field of text is told with its own digits here; a file of before never did, and goes on so: its
+        digests would all be others, and every row of an insert would be inserted once more.
+        """
+        with self._gate():
+            return self._db.execute("SELECT 1 FROM facts WHERE name = 'own_digits'").fetchone() is not None
+
     def know_by(self, alike: Alike) -> None:
         """From here on two keys are one when `alike` says so. What was remembered otherwise gets the number of its key anew."""
         if alike is self.alike:
@@ -186,6 +194,7 @@ class Store:
         with self._writing(durable=True) as db:
             for table in ("sent", "waiting", "loads", "gone", "doubtful"):
                 db.execute(f"DELETE FROM {table}")
+            db.execute("INSERT OR REPLACE INTO facts VALUES ('own_digits', '')")
 
     # ---- what is gone
 
@@ -291,7 +300,7 @@ class Store:
             if not self._check():
                 for statement in _LAYOUT.split(";"):
                     db.execute(statement)
-                db.executemany("INSERT INTO facts VALUES (?, ?)", [("version", str(VERSION)), ("flow", flow)])
+                db.executemany("INSERT INTO facts VALUES (?, ?)", [("version", str(VERSION)), ("flow", flow), ("own_digits", "")])
             db.execute(_DOUBTFUL)
 
     def _check(self) -> bool:

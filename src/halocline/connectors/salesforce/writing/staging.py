@@ -64,6 +64,7 @@ from halocline.outcome import RowResult
 from halocline.push.destination import RowBatch
 from halocline.push.keys import alike
 from halocline.push.order import DELETES, Nulls, SyncMode, WriteOrder
+from halocline.push.texts import text_fields
 from halocline.spool import IN_HOME, storage
 
 _SHAPES = 4_096  # sets of names that are remembered; rows that all differ must not fill the memory
@@ -87,7 +88,7 @@ class Staging:
             for sheet in folder.glob("sheet-*.csv"):  # of a planning that died
                 sheet.unlink()
         self._columns = _Columns(order, parents.Nesting(describe))
-        self._types = types_of(describe)
+        self._types, self._texts = types_of(describe), text_fields(describe)
         self._alike = alike(describe, order.needed)
         self._prefix = str(describe.get("keyPrefix") or "") if order.mode in DELETES else ""
         self._filled: dict[str, None] = {}  # the fields, in order, that any staged row has
@@ -103,7 +104,7 @@ class Staging:
         """
         refused: list[RowResult] = []
         for spelled, unspelled in self._columns.staged(batch):
-            judged, mistyped = typed(spelled, self._types)
+            judged, mistyped = typed(spelled, self._types, texts=self._texts)
             staged = _settled(judged, parents.targets(fields_of(spelled.schema), self._describe))
             doubts = {**mistyped, **_doubts_of(staged, self._order, prefix=self._prefix), **unspelled}
             refused += (doubts[place] for place in sorted(doubts))

@@ -1,4 +1,7 @@
-"""Values in fields that hold no text: checkboxes spelled as every API takes them, and what can be no number and no day.
+"""Values and the types of their fields: checkboxes spelled as every API takes them, what can be no number and no day, and texts.
+
+A number in a field that holds text is the text that a cell of Bulk has, whichever way it goes: as a number of JSON `7002.50`
+would be another text, and another key, than in a sheet.
 
 The 1 and 0 of a query, of JSON or of Python mean what they mean in a CSV file. JSON refuses a whole call for one such value, and
 does not say whose it is: the rows would be found by halves, two calls for each.
@@ -19,8 +22,9 @@ import pyarrow.compute as pc
 from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.cells import places
 from halocline.connectors.salesforce.results import not_sent
-from halocline.connectors.salesforce.writing.frames import BYTES, DAY, DECIMAL, KIND, LITERAL, ROW, fields_of
+from halocline.connectors.salesforce.writing.frames import BYTES, DAY, DECIMAL, KIND, LITERAL, ROW, TEXT, fields_of
 from halocline.outcome import RowResult
+from halocline.push.texts import holds_text
 
 _TRUE = pa.array(["true", "yes", "t", "y", "on", "1"])
 _FALSE = pa.array(["false", "no", "f", "n", "off", "0"])
@@ -69,31 +73,50 @@ def types_of(describe: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def typed(batch: pa.RecordBatch, types: Mapping[str, str]) -> tuple[pa.RecordBatch, dict[int, RowResult]]:
-    """The batch with checkboxes as `true` and `false`; and the rows, by their place, with a value that no such field holds."""
+def typed(
+    batch: pa.RecordBatch, types: Mapping[str, str], *, texts: frozenset[str]
+) -> tuple[pa.RecordBatch, dict[int, RowResult]]:
+    """The batch with checkboxes as `true` and `false`, and with numbers in fields of text as texts; and the rows, by their place,
+    with a value that no such field holds. `texts` are the `text_fields` of the object.
+    """
     doubts: dict[int, RowResult] = {}
     numbers = batch.column(ROW)
     for name in fields_of(batch.schema):
         kind = types.get(name.lower())
-        if kind is None:
-            continue
-        texts, at_kinds = batch.column(name), batch.schema.get_field_index(f"{name}{KIND}")
-        kinds = None if at_kinds < 0 else batch.column(at_kinds)
-        if kind == _CHECKBOX:
-            spelled, problems = _checkboxes(texts, kinds)
-            batch = batch.set_column(batch.schema.get_field_index(name), name, spelled)
-            if kinds is not None:
-                marked = pc.if_else(pc.is_in(spelled, value_set=_SPELLED), pa.scalar(LITERAL, pa.int8()), kinds)
-                batch = batch.set_column(at_kinds, f"{name}{KIND}", marked)
-        else:
-            problems = [*_days(texts, kinds, kind), *_misshapen(texts, _SHAPES[kind])]
+        batch, problems = (batch, ()) if kind is None else _looked_at(batch, name, kind)
+        if holds_text(name, texts):
+            batch = _as_texts(batch, name)
         for at, told in problems:
-            message = f"{name}: {texts[at].as_py()[:_SHOWN_CHARS]!r} {told}"
+            message = f"{name}: {batch.column(name)[at].as_py()[:_SHOWN_CHARS]!r} {told}"
             doubts.setdefault(at, not_sent(numbers[at].as_py(), results.CANNOT_BE_SENT, message=message, fields=(name,)))
     return batch, doubts
 
 
 _Problems = Iterable[tuple[int, str]]
+
+
+def _looked_at(batch: pa.RecordBatch, name: str, kind: str) -> tuple[pa.RecordBatch, _Problems]:
+    """The batch with that field spelled for its type, and where it holds what no such field does."""
+    texts, at_kinds = batch.column(name), batch.schema.get_field_index(f"{name}{KIND}")
+    kinds = None if at_kinds < 0 else batch.column(at_kinds)
+    if kind != _CHECKBOX:
+        return batch, [*_days(texts, kinds, kind), *_misshapen(texts, _SHAPES[kind])]
+    spelled, problems = _checkboxes(texts, kinds)
+    batch = batch.set_column(batch.schema.get_field_index(name), name, spelled)
+    if kinds is not None:
+        marked = pc.if_else(pc.is_in(spelled, value_set=_SPELLED), pa.scalar(LITERAL, pa.int8()), kinds)
+        batch = batch.set_column(at_kinds, f"{name}{KIND}", marked)
+    return batch, problems
+
+
+def _as_texts(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """The batch with the numbers of that field marked as texts."""
+    at = batch.schema.get_field_index(f"{name}{KIND}")
+    if at < 0:
+        return batch
+    kinds = batch.column(at)
+    marked = pc.if_else(pc.is_in(kinds, value_set=_NUMBERS), pa.scalar(TEXT, pa.int8()), kinds)
+    return batch.set_column(at, f"{name}{KIND}", marked)
 
 
 def _checkboxes(texts: pa.Array, kinds: pa.Array | None) -> tuple[pa.Array, _Problems]:
