@@ -240,7 +240,8 @@ def held(flow: str, owner: str, *, now: datetime, until: str, since: str | None,
     """The error for a lease that another owner holds; ledgers of older versions do not know `since` and `seen`."""
     left_s, silent_s = seconds_left(until, now), 0.0 if seen is None else max(-seconds_left(seen, now), 0.0)
     told = "" if since is None else f" since {since[:19]}Z, its last sign of life was {silent_s:.0f} s ago"
-    hint = f"Wait for that run to end (--wait SECONDS); without a sign of life of it the lease is free in {left_s:.0f} s."
+    wait = "Wait for that run to end (`halocline sync` does, by --wait SECONDS)"
+    hint = f"{wait}; without a sign of life of it the lease is free in {left_s:.0f} s."
     doing, cause = f"Claiming the lease of {flow}", f"{owner} holds it{told}"
     return LeaseHeld(doing, cause, after_s=left_s, hint=hint, owner=owner, since=since, silent_s=silent_s)
 

@@ -66,6 +66,12 @@ def file_rows(path: Path, folder: Path, *, name: str | None = None, options: Fil
         raise FixConfig(f"Reading {path}", "it is a folder", hint="Name one file in it.")
     if not path.exists():
         raise missing(path)
+    if not path.is_file():  # it would be read more than once, and the second reader of a pipe waits for ever
+        raise FixConfig(
+            f"Reading {path}",
+            "it is a pipe or a device, and no file",
+            hint="On the command line read it by `-`: halocline push - ... < it.",
+        )
     kind = kind_of(path)
     if kind is None:
         known = ", ".join(_READERS)

@@ -19,6 +19,12 @@ _BOM = codecs.BOM_UTF8
 _UTF8 = {"utf-8", "utf-8-sig"}
 _NO_MARK = "Stream does not start with BOM"  # from Python 3.13 on a fault of the first byte, before a fault of no byte
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_PACKED = {
+    b"\x1f\x8b": "It is packed by gzip: end its name in .gz, and it is unpacked.",
+    b"PK\x03\x04": "It is a zip, as the .xlsx of Excel is: unpack it, or save the sheet as CSV (UTF-8).",
+    b"\xd0\xcf\x11\xe0": "It is an .xls of Excel: save the sheet as CSV (UTF-8).",
+    b"PAR1": "It is Parquet: end its name in .parquet.",
+}
 _CHUNK_BYTES = 1 << 20
 _DAMAGED = (zlib.error, cast("type[Exception]", isal_zlib.error), igzip.BadGzipFile)  # isal's stubs call the second a value
 
@@ -87,9 +93,12 @@ def undecodable(path: Path, encoding: str) -> FixConfig:
 
 
 def which_encoding(path: Path, encoding: str) -> str:
-    """What to try with a file that is not in `encoding`."""
+    """What to try with a file that is not in `encoding`, or no text at all."""
     with _bytes_of(path) as file:
         begins = file.peek(64)[:64]
+    packed = next((told for mark, told in _PACKED.items() if begins.startswith(mark)), None)
+    if packed is not None:
+        return packed
     wide = begins.startswith(_WIDE)
     zeros = (begins[::2].count(0), begins[1::2].count(0))  # texts of our letters in two bytes each, without the mark
     if not wide and any(zeros):
