@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
 OWN = ("run", "row", "code", "message", "fields")
+WRITTEN = ("run", "row", "id")
+"""How the header of a file of written rows begins."""
 IN_DOUBT = "IN_DOUBT"
 CODES = {
     "MAPPING_FAILED": "A step of the mapping refused the row's value.",
@@ -95,6 +97,21 @@ def write(read: Callable[[], Iterable[Rejection]], path: Path, *, run: str, enco
     if path.suffix.lower() == ".csv":
         return write_csv(read, path, run=run, encoding=encoding)
     return write_jsonl(read, path, run=run)
+
+
+def refuse_report(names: Sequence[str], doing: str) -> None:
+    """See that a CSV file with this header is none of ours: an apostrophe of `safe` would become part of the value.
+
+    Raises: FixConfig for one that is.
+    """
+    if tuple(names[: len(OWN)]) != OWN and tuple(names[: len(WRITTEN)]) != WRITTEN:
+        return
+    cause = f"its columns {', '.join(names[:3])} say that it is a report of a push, in which cells such as -5 Grad or +49 (0)30"
+    hint = (
+        "Mend the source and push that, or the rows of `halocline errors RUN --jsonl FILE`, which are as they were (`record`). "
+        "A file of your own needs another name for its first column."
+    )
+    raise FixConfig(doing, f"{cause} have an apostrophe in front", hint=hint)
 
 
 def check_name(path: Path, what: str = "refused") -> None:

@@ -266,6 +266,20 @@ def test_errors_are_written_where_they_are_wanted(desk: PushDesk, ending: str) -
         assert target.read_text().splitlines() == heading
 
 
+def test_the_reports_are_not_pushed(desk: PushDesk) -> None:
+    """With a mapping their own columns would do no harm, and the apostrophes in front of formulas would be written."""
+    mapping = desk.file("map.yaml", "mapping: {Ext__c: Ext__c, Name: Name, Tel: Phone}")
+    source = desk.file("some.csv", "Ext__c,Name,Tel\na,,+49 (0)30/99\nb,B,+49 (0)30/98\n")
+    files = {option: desk.folder / f"{option[2:]}.csv" for option in ("--errors-to", "--written-to")}
+    words = [word for both in files.items() for word in both]
+    assert desk.push(source, "--map", mapping, *words).exit_code == 3
+    for path in files.values():
+        path.write_text(path.read_text().replace("a,,", "a,Mended,"))
+        told = desk.push(path, "--map", mapping)
+        assert (told.exit_code, "it is a report of a push" in told.err) == (2, True), told
+    assert [one["Phone"] for one in desk.emulator.query("SELECT Phone FROM Account")] == ["+49 (0)30/98"]
+
+
 @pytest.mark.parametrize("nth", [1, 2])
 def test_errors_of_a_push_that_failed_are_written_too(desk: PushDesk, nth: int) -> None:
     """Code 75: the file holds what was refused by then (of two requests one gets through), if only its header."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,8 @@ def test_a_csv_file_that_is_wrong_names_the_place(data: bytes, told: str, tmp_pa
         ("a,b\n1,2\n".encode("utf-16"), "utf-8", 'perhaps encoding="utf-16"'),
         ("a,b\n1,é\n".encode("utf-16-le"), "utf-8", 'perhaps encoding="utf-16-le"'),
         ("a,b\n1,é\n".encode("utf-16-be"), "utf-8", 'perhaps encoding="utf-16-be"'),
+        (gzip.compress(b"a,b\n1,2\n"), "utf-8", "It is packed by gzip: end its name in .gz"),
+        (b"PK\x03\x04\x14\x00\x06\x00\xe9", "utf-8", "It is a zip, as the .xlsx of Excel is"),
         (b"a,b\n1,\x81\n", "cp1252", "byte 6 (0x81, in line 2) is not cp1252"),
         (
             "a,b\n1,2\n".encode("utf-16-le"),
@@ -152,6 +155,23 @@ def test_a_wrong_encoding_names_the_byte(data: bytes, encoding: str, told: str, 
     with pytest.raises(FixConfig) as caught:
         opened(tmp_path, data, encoding=encoding)
     assert told in str(caught.value)
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """A file is read more than once, and nobody writes into the pipe for the second time."""
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(FixConfig, match=r"it is a pipe or a device, and no file\. .*by `-`"):
+        file_rows(tmp_path / "a.csv", tmp_path / "run")
+
+
+@pytest.mark.parametrize("header", ["run,row,code,message,fields,Phone", "run,row,id,Phone"])
+def test_a_report_of_ours_is_no_source(header: str, tmp_path: Path) -> None:
+    """Its apostrophes, which no spreadsheet needs any more, would be written as part of the values."""
+    with pytest.raises(FixConfig, match=r"is a report of a push.*--jsonl"):
+        opened(tmp_path, f"{header}\n".encode())
+    rows = opened(tmp_path, b"run,id,row\n1,2,3\n")
+    assert len(rows) == 1
+    rows.close()
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.tsv", "a.jsonl.gz"])

@@ -8,10 +8,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from halocline.report import arriving_text, headings, json_text, safe
+from halocline.report import WRITTEN, arriving_text, headings, json_text, safe
 from halocline.rows.rows import Rows
 
-OWN = ("run", "row", "id")
 _AT_ONCE = 2_000  # records of the source that are held
 
 
@@ -24,7 +23,7 @@ def write_written(written: Iterable[tuple[int, str]], rows: Rows, *, path: Path,
     with arriving_text(path, what="written", encoding="utf-8") as file:
         if path.suffix.lower() == ".csv":
             columns, writer = _columns(rows), csv.writer(file)
-            writer.writerow([safe(name) for name in (*OWN, *headings(columns, OWN))])
+            writer.writerow([safe(name) for name in (*WRITTEN, *headings(columns, WRITTEN))])
             cells = ([run, row, key, *(safe(record.get(name)) for name in columns)] for row, key, record in found)
             return sum(1 for one in cells if writer.writerow(one))
         told = (json_text({"run": run, "row": row, "id": key, "record": record}) for row, key, record in found)

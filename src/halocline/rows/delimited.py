@@ -21,6 +21,7 @@ import pyarrow as pa
 from halocline.errors import FixConfig
 from halocline.push.order import Nulls
 from halocline.quantity import quantity
+from halocline.report import refuse_report
 from halocline.rows.columns import ColumnRows, spooled
 from halocline.rows.hold import Readable
 from halocline.rows.text import opened, undecodable, which_encoding
@@ -72,6 +73,7 @@ def _header(path: Path, *, encoding: str, delimiter: str) -> tuple[str, ...]:
     twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
     if twice is not None:
         raise FixConfig(doing, f"two columns of the header are called {twice!r}", hint="Give each a name of its own.")
+    refuse_report(names, doing)
     return tuple(names)
 
 
