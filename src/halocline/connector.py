@@ -129,7 +129,9 @@ class Survey:
     not say). `window` is the half-open range `[low, high)` of the cursor that `since` and the clock give; low is None on
     a first read. `carried_until` is the instant before which all is carried already, as the given position says. `refresh`
     says why everything is read although the position is good: columns are due that change without a stamp. `fresh` names the
-    columns that no row before the given position had: a table may lack these and still have all there was.
+    columns that no row before the given position had: a table may lack these and still have all there was. `same_question`:
+    everything is read for `full_reason`, but no other rows are asked for than before, so that those of the table which the answer
+    lacks are gone at the source.
     """
 
     object: str
@@ -150,6 +152,7 @@ class Survey:
     carried_until: str | None = None
     refresh: str | None = None
     fresh: tuple[str, ...] = ()
+    same_question: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,9 @@ class Plan:
     `method` is one of the documented names (`bulk_api_full`, ...); `next_position` is what commit stores. `once`: the source
     promises each record once; a destination refuses rows that repeat its key. `history`: the table keeps every version of a row,
     and is only ever merged into (`versions`). `complete`: what is merged is all that the source has, so that current rows of
-    the table which it lacks are gone. `continues` is the earlier run whose work at the source is gone on with.
+    the table which it lacks are gone: with `history` their versions end, else they stay, flagged where deletes are soft, and as
+    they are where they are ignored (with hard ones such a plan replaces). `continues` is the earlier run whose work at the
+    source is gone on with.
     `stage_name` is the remote stage that the user named. `max_rejected` is how much of what is read may be refused before nothing
     is published: a whole number counts, a fraction is a share. `concluded`: that rows go was not told by the source, but
     concluded from what its items are now; then they empty no table, as an emptied source empties none.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halocline.connector import Plan, Target
+from halocline.connector import Deletes, Plan, Target
 from halocline.errors import FixConfig, Refused, Stop
 from halocline.outcome import Counts
 from halocline.quantity import quantity
@@ -36,19 +36,21 @@ def refuse_imbalance(target: Target, counts: Counts, *, staged: int) -> None:
 
 
 def refuse_loss(label: str, plan: Plan, *, old: int, new: int) -> None:
-    """Hold the live rows of a full load against those of the table that it replaces, or the current ones of its history.
+    """Hold the live rows of a full load against those of the table that it replaces, or is merged into.
 
-    An answer without rows, or with far fewer than the table has, is more often a lost right than a true deletion.
+    An answer without rows, or with far fewer than the table has, is more often a lost right than a true deletion. What a merge
+    lacks is not lost where deletes are ignored, and heaps up in the table.
     Raises: Refused when it is empty, or lacks more than the plan's share, and the plan does not allow that.
     """
-    doing, outcome = ("Merging all into", "closes their versions") if plan.history else ("Replacing", "replaces the table")
+    doing = "Merging all into" if plan.complete else "Replacing"
     if new == 0 and old > 0 and not plan.allow_empty:
         hint = f"{_LOOK}; if the object is truly empty, allow it (--allow-empty, allow_empty=True)."
         raise Refused(f"{doing} {label}", f"the answer has no rows, and the table has {old:,}", hint=hint, rows=old)
-    lost = old - new
+    lost = 0 if plan.complete and plan.deletes is Deletes.IGNORE else old - new
     if lost > SMALL_DELETE_ROWS and lost > plan.max_delete_share * old and not (plan.allow_replace or plan.allow_empty):
         share = f"more than the share of {plan.max_delete_share:.0%} would go"
         cause = f"the answer has {quantity(new, 'row')}, and the table {old:,}: {share}"
+        outcome = "closes their versions" if plan.history else "replaces the table"
         hint = f"{_LOOK}; if they are truly gone, a full sync (--full, force_full_sync=True) {outcome}."
         raise Refused(f"{doing} {label}", cause, hint=hint, rows=old)
 

@@ -90,7 +90,7 @@ class Counts:
     not_sent: int = 0
     """Rows of a push that were never sent."""
     vanished: int = 0
-    """Rows that were closed or marked because a complete read lacked them (`Plan.complete`): they changed, but were not read."""
+    """Rows that were closed or flagged because a complete read lacked them (`Plan.complete`): they changed, but were not read."""
 
     @classmethod
     def total(cls, many: Sequence[Counts]) -> Counts:

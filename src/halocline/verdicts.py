@@ -6,7 +6,7 @@ flag     as update, and the row is newly marked as deleted at the source
 mark     a deletion without its row: the table's row gets its flag set and its stamp raised
 remove   the table's row goes
 same     nothing to do
-absent   of a table with history: a current row that a complete read lacked
+absent   a current row that a complete read lacked
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from halocline.connector import Destination, Target
 from halocline.connectors.duckdb import open_destination
 from halocline.spool import Spool
 from halocline.standard_sql import quoted
+from halocline.testing.complete import CompleteLaws
 from halocline.testing.destinations import DestinationSuite
 from halocline.testing.histories import HistoryLaws
 from halocline.testing.naming import NamingLaws
@@ -39,7 +40,7 @@ class _Suite(DestinationSuite):
         cursor.execute(f"ALTER TABLE {quoted(target.schema or 'main', target.table)} DROP COLUMN {quoted(column)}")
 
 
-class TestFile(_Suite, HistoryLaws, AlteredLaws, NamingLaws, TogetherLaws):
+class TestFile(_Suite, HistoryLaws, AlteredLaws, NamingLaws, TogetherLaws, CompleteLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         return open_destination(f"duckdb:///{folder}/lake.duckdb", spool=spool, memory_limit="200MB", threads=1)
 

@@ -38,9 +38,12 @@ class Change:
         return {"Id": f"{self.key}", "Text": text, "IsDeleted": self.flagged, "Stamp": START + dt.timedelta(seconds=self.stamp)}
 
 
-def _model(known: dict[str, dict[str, object]], changes: list[Change], deletes: Deletes) -> dict[str, dict[str, object]]:
+def _model(
+    known: dict[str, dict[str, object]], changes: list[Change], deletes: Deletes, *, complete: bool
+) -> dict[str, dict[str, object]]:
     """The rows after a merge, one key at a time."""
-    after = dict(known)
+    absent = set(known) - {str(change.key) for change in changes} if complete and deletes is Deletes.SOFT else set()
+    after = {key: {**row, "IsDeleted": row["IsDeleted"] or key in absent} for key, row in known.items()}
     for key in {change.key for change in changes}:
         mine = [change for change in changes if change.key == key]
         if any(change.flagged and not change.gone for change in mine):
@@ -74,11 +77,12 @@ CHANGES = st.builds(Change, key=st.integers(0, 4), stamp=st.integers(0, 3), flag
 @pytest.mark.parametrize("text", ["Text", "RowId"])
 @pytest.mark.parametrize("deletes", list(Deletes))
 @settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(loads=st.lists(st.lists(CHANGES, max_size=8), min_size=1, max_size=4))
+@given(loads=st.lists(st.tuples(st.lists(CHANGES, max_size=8), st.booleans()), min_size=1, max_size=4))
 def test_any_merges_leave_the_table_of_the_model(
-    deletes: Deletes, text: str, loads: list[list[Change]], tmp_path_factory: pytest.TempPathFactory
+    deletes: Deletes, text: str, loads: list[tuple[list[Change], bool]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """For any sequence of merges of rows, flagged rows and deletions, the table equals the model's after each.
+    """For any sequence of merges of rows, flagged rows and deletions, of what changed or of all there is, the table equals the
+    model's after each.
 
     Also where a column hides DuckDB's number of a row by its name.
     """
@@ -87,10 +91,11 @@ def test_any_merges_leave_the_table_of_the_model(
     known: dict[str, dict[str, object]] = {}
     try:
         destination = DuckDBDestination(connection, spool=spool)
-        for changes in loads:
-            flags = {"cursor": "Stamp", "delete_flag": "IsDeleted", "deletes": deletes}
+        for changes, every in loads:
+            complete = every and deletes is not Deletes.HARD
+            flags = {"cursor": "Stamp", "delete_flag": "IsDeleted", "deletes": deletes, "complete": complete, "allow_empty": True}
             counts = load(destination, _batches(changes, schema), schema, mode=Mode.MERGE, **flags)
-            known = _model(known, changes, deletes)
+            known = _model(known, changes, deletes, complete=complete)
             assert [tuple(row.values()) for row in table(connection)] == [tuple(known[key].values()) for key in sorted(known)]
             assert counts.accounted == len(changes)
     finally:

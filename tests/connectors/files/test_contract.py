@@ -19,13 +19,14 @@ from halocline.connectors.files import open_destination, read_table
 from halocline.connectors.files.layout import Folder
 from halocline.errors import NotFound
 from halocline.spool import Spool
+from halocline.testing.complete import CompleteLaws
 from halocline.testing.destinations import DestinationSuite
 from halocline.testing.naming import NamingLaws
 from halocline.testing.standing import StandingLaws
 from halocline.testing.together import TogetherLaws
 
 
-class _Suite(DestinationSuite, StandingLaws, NamingLaws):
+class _Suite(DestinationSuite, StandingLaws, NamingLaws, CompleteLaws):
     options: ClassVar[str]
 
     def uri(self, folder: Path) -> str:

@@ -46,9 +46,12 @@ class Change:
         return {"Id": f"{self.key}", "Text": f"{self.key} at {self.stamp}", "IsDeleted": self.flagged, "Stamp": stamp}
 
 
-def model(known: dict[str, dict[str, Any]], changes: list[Change], deletes: Deletes) -> dict[str, dict[str, Any]]:
+def model(
+    known: dict[str, dict[str, Any]], changes: list[Change], deletes: Deletes, *, complete: bool
+) -> dict[str, dict[str, Any]]:
     """The rows after a merge, one key at a time."""
-    after = dict(known)
+    absent = set(known) - {str(change.key) for change in changes} if complete and deletes is Deletes.SOFT else set()
+    after = {key: {**row, "IsDeleted": row["IsDeleted"] or key in absent} for key, row in known.items()}
     for key in {change.key for change in changes}:
         mine = [change for change in changes if change.key == key]
         if any(change.flagged and not change.gone for change in mine):
@@ -87,11 +90,18 @@ CHANGES = st.builds(Change, key=st.integers(0, 12), stamp=st.integers(0, 3), fla
 @pytest.mark.parametrize("deletes", list(Deletes))
 @pytest.mark.parametrize("by", ["", "month(Stamp)", "IsDeleted,year(Stamp)"])
 @settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(loads=st.lists(st.lists(CHANGES, max_size=14), min_size=1, max_size=4), whole=st.booleans())
+@given(loads=st.lists(st.tuples(st.lists(CHANGES, max_size=14), st.booleans()), min_size=1, max_size=4), whole=st.booleans())
 def test_any_merges_leave_the_table_of_the_model(
-    by: str, deletes: Deletes, loads: list[list[Change]], whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    by: str,
+    deletes: Deletes,
+    loads: list[tuple[list[Change], bool]],
+    whole: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """For any sequence of merges of rows, flagged rows and deletions, the table equals the model's after each."""
+    """For any sequence of merges of rows, flagged rows and deletions, of what changed or of all there is, the table equals the
+    model's after each.
+    """
     if not whole:  # one row a data file, a few in a bucket, three small files a partition at most
         monkeypatch.setattr(output, "TARGET_BYTES", 1)
         monkeypatch.setattr(buckets, "BUCKET_BYTES", 600)
@@ -102,10 +112,11 @@ def test_any_merges_leave_the_table_of_the_model(
     uri = f"file://{folder}/lake?partition_by={by}"
     destination = opened(uri, folder)
     known: dict[str, dict[str, Any]] = {}
-    for changes in loads:
+    for changes, every in loads:
+        complete = every and deletes is not Deletes.HARD
         flags = {"cursor": "Stamp", "delete_flag": "IsDeleted", "deletes": deletes, "schema": SCHEMA}
-        counts = load(destination, *batches(changes), mode=Mode.MERGE, **flags)
-        known = model(known, changes, deletes)
+        counts = load(destination, *batches(changes), mode=Mode.MERGE, complete=complete, allow_empty=True, **flags)
+        known = model(known, changes, deletes, complete=complete)
         found = read_table(uri, "page", schema="raw").read_all().to_pylist()
         assert sorted(found, key=lambda row: row["Id"]) == [known[key] for key in sorted(known)]
         assert counts.accounted == len(changes)

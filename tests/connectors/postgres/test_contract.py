@@ -18,6 +18,7 @@ from tests.connectors.postgres.server import Server
 from halocline.connector import Destination, Target
 from halocline.connectors.postgres import open_destination
 from halocline.spool import Spool
+from halocline.testing.complete import CompleteLaws
 from halocline.testing.destinations import SCHEMA, DestinationSuite
 from halocline.testing.histories import HistoryLaws
 from halocline.testing.naming import NamingLaws
@@ -63,7 +64,7 @@ class _Suite(DestinationSuite):
         return self.__dict__.setdefault("_opened", [])
 
 
-class TestUri(_Suite, HistoryLaws, AlteredLaws, NamingLaws, TogetherLaws):
+class TestUri(_Suite, HistoryLaws, AlteredLaws, NamingLaws, TogetherLaws, CompleteLaws):
     def open(self, folder: Path, spool: Spool) -> Destination:
         with self.server.place(folder) as place:
             destination = open_destination(place.uri(), spool=spool)

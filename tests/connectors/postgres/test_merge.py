@@ -22,15 +22,16 @@ def merging(place: Place) -> Iterator[Any]:
     """Merges changes into an empty table, made by somebody without a key or by us with one."""
     destination = PostgresDestination(place.uri())
 
-    def run(loads: list[list[Change]], deletes: Deletes, *, keyed: bool) -> None:
+    def run(loads: list[tuple[list[Change], bool]], deletes: Deletes, *, keyed: bool) -> None:
         place.run("DROP TABLE IF EXISTS raw.page; CREATE SCHEMA IF NOT EXISTS raw")
         if not keyed:
             place.run("CREATE TABLE raw.page (id text, text text, isdeleted boolean, stamp timestamptz)")
         known: dict[str, dict[str, object]] = {}
-        for changes in loads:
-            flags = {"cursor": "Stamp", "delete_flag": "IsDeleted", "deletes": deletes}
+        for changes, every in loads:
+            complete = every and deletes is not Deletes.HARD
+            flags = {"cursor": "Stamp", "delete_flag": "IsDeleted", "deletes": deletes, "complete": complete, "allow_empty": True}
             counts = load(destination, _batches(changes, SCHEMA), SCHEMA, mode=Mode.MERGE, **flags)
-            known = _model(known, changes, deletes)
+            known = _model(known, changes, deletes, complete=complete)
             assert table(place) == [{name.lower(): value for name, value in known[key].items()} for key in sorted(known)]
             assert counts.accounted == len(changes)
 
@@ -41,7 +42,11 @@ def merging(place: Place) -> Iterator[Any]:
 @pytest.mark.parametrize("keyed", [True, False])
 @pytest.mark.parametrize("deletes", list(Deletes))
 @settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(loads=st.lists(st.lists(CHANGES, max_size=8), min_size=1, max_size=4))
-def test_any_merges_leave_the_table_of_the_model(deletes: Deletes, keyed: bool, loads: list[list[Change]], merging: Any) -> None:
-    """For any sequence of merges of rows, flagged rows and deletions, the table equals the model's after each."""
+@given(loads=st.lists(st.tuples(st.lists(CHANGES, max_size=8), st.booleans()), min_size=1, max_size=4))
+def test_any_merges_leave_the_table_of_the_model(
+    deletes: Deletes, keyed: bool, loads: list[tuple[list[Change], bool]], merging: Any
+) -> None:
+    """For any sequence of merges of rows, flagged rows and deletions, of what changed or of all there is, the table equals the
+    model's after each.
+    """
     merging(loads, deletes, keyed=keyed)

@@ -17,6 +17,7 @@ from tests.connectors.snowflake.server import Server
 from halocline.connector import Destination, Target
 from halocline.connectors.snowflake import open_destination
 from halocline.spool import Spool
+from halocline.testing.complete import CompleteLaws
 from halocline.testing.destinations import SCHEMA, DestinationSuite, Way
 from halocline.testing.naming import ROW_NUMBERS, NamingLaws
 from halocline.testing.standing import AlteredLaws
@@ -25,7 +26,7 @@ from halocline.testing.together import TogetherLaws
 _SPELLED = {name.upper(): name for name in (*SCHEMA.names, "New__c", *ROW_NUMBERS)}
 
 
-class TestSnowflake(DestinationSuite, AlteredLaws, NamingLaws, TogetherLaws):
+class TestSnowflake(DestinationSuite, AlteredLaws, NamingLaws, TogetherLaws, CompleteLaws):
     """The suite names columns as the source does; in Snowflake they are upper case."""
 
     row_numbers: ClassVar = (

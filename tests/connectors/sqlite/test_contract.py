@@ -15,6 +15,7 @@ from halocline.connectors.sqlite.tables import name_of
 from halocline.connectors.sqlite.types import array_of
 from halocline.spool import Spool
 from halocline.standard_sql import quoted
+from halocline.testing.complete import CompleteLaws
 from halocline.testing.destinations import DestinationSuite
 from halocline.testing.naming import ROW_NUMBERS, NamingLaws
 from halocline.testing.standing import AlteredLaws
@@ -40,7 +41,7 @@ class _Suite(DestinationSuite):
             beside.execute(f"ALTER TABLE {quoted(name_of(target))} DROP COLUMN {quoted(column)}")
 
 
-class TestFile(_Suite, AlteredLaws, NamingLaws, TogetherLaws):
+class TestFile(_Suite, AlteredLaws, NamingLaws, TogetherLaws, CompleteLaws):
     row_numbers: ClassVar = (ROW_NUMBERS, ("_rowid_",), ("_rowid_", "rowid"), ("rowid", "oid"))  # SQLite has three names for one
 
     def open(self, folder: Path, spool: Spool) -> Destination:

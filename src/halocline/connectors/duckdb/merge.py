@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from halocline.batch import Op
-from halocline.connector import Plan
+from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb import versions
 from halocline.connectors.duckdb.client import Cursor, number
 from halocline.connectors.duckdb.client import rows as answered
@@ -16,7 +16,7 @@ from halocline.connectors.duckdb.staging import GONE, STAGE, VERDICTS, deduplica
 from halocline.connectors.duckdb.tables import FULL_SYNC, Table, check_kind, check_types, create, expect, widen
 from halocline.connectors.duckdb.types import sql_type
 from halocline.errors import SchemaConflict
-from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
+from halocline.guards import refuse_emptied, refuse_loss, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 from halocline.spooled import StagedFile
 from halocline.standard_sql import listed, quoted
@@ -32,7 +32,8 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFil
     """Merge the files into the table, which is made, or gets the columns that it lacks.
 
     Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion. A deletion
-    older than the table's row is ignored. Rows that would not change are left alone.
+    older than the table's row is ignored. Rows that would not change are left alone. Those that a complete read lacks are
+    flagged where deletes are soft.
     Raises: SchemaConflict for a changed type, or a chosen key that tells records badly apart; Truncated, Refused for a mass
     delete.
     """
@@ -53,14 +54,15 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, files: Sequence[StagedFil
     _judge(cursor, met, plan, staged=found.rows - repeated)
     tally = _tally(cursor)
     if plan.complete:
-        versions.refuse_loss(cursor, table, plan=plan)
+        _refuse_loss(cursor, met, plan)
     else:
         there = number(cursor, f"SELECT count(*) FROM {met.sql}")
         refuse_mass_delete(table.label, plan, deletions=tally.deletions, there=there)
         refuse_emptied(table.label, plan, removed=tally.remove, left=there + tally.insert - tally.remove)
-    vanished = versions.apply(cursor, table, plan=plan, wanted=tally.touched) if plan.history else 0
-    if tally.touched and not plan.history:
-        _apply(cursor, table, plan, tally=tally)
+    if plan.history:
+        vanished = versions.apply(cursor, table, plan=plan, wanted=tally.touched)
+    else:
+        vanished = _apply(cursor, table, plan, tally=tally)
     for temporary in (_KEPT, VERDICTS, STAGE):
         cursor.execute(f"DROP TABLE IF EXISTS {temporary}")
     return replace(tally, absent=vanished).counts(unchanged=tally.same + repeated, highest=found.highest)
@@ -127,7 +129,35 @@ def _tally(cursor: Cursor) -> Tally:
     return Tally(**{str(verdict): int(str(count)) for verdict, count in counted})
 
 
-def _apply(cursor: Cursor, table: Table, plan: Plan, *, tally: Tally) -> None:
+def _refuse_loss(cursor: Cursor, met: Table, plan: Plan) -> None:
+    """Hold a complete read against the current live rows.
+
+    Raises: Refused when it is empty, or lacks more than the plan's share of them.
+    """
+    live = " AND ".join(f"{quoted(name)} IS NOT TRUE" for name in plan.flag_columns) or "true"
+    old = number(cursor, f"SELECT count(*) FROM {met.sql} WHERE {live}")
+    new = number(cursor, f"SELECT count(*) FROM {STAGE} WHERE NOT {GONE} AND {live}")
+    refuse_loss(met.label, plan, old=old, new=new)
+
+
+def _apply(cursor: Cursor, table: Table, plan: Plan, *, tally: Tally) -> int:
+    """Do as the verdicts say; how many rows were flagged because a complete read lacked them."""
+    if tally.touched:
+        _change(cursor, table, plan, tally=tally)
+    return _flag_absent(cursor, table, plan) if plan.complete and plan.deletes is Deletes.SOFT else 0
+
+
+def _flag_absent(cursor: Cursor, table: Table, plan: Plan) -> int:
+    """Flag the rows whose key was not staged; when they went is not known, so their stamp stays."""
+    flagged = 0
+    for flag in map(quoted, plan.flag_columns):
+        same_key = " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in plan.key)
+        lacking = f"NOT EXISTS (SELECT 1 FROM {STAGE} s WHERE {same_key})"
+        flagged = number(cursor, f"UPDATE {table.sql} t SET {flag} = true WHERE t.{flag} IS NOT TRUE AND {lacking}")
+    return flagged
+
+
+def _change(cursor: Cursor, table: Table, plan: Plan, *, tally: Tally) -> None:
     _mark(cursor, table, plan, expected=tally.mark)
     only_here = table.only_here(plan.schema)
     if only_here:

@@ -18,7 +18,7 @@ from halocline import guards
 from halocline.connector import Deletes, Plan
 from halocline.connectors.duckdb.client import Cursor, number
 from halocline.connectors.duckdb.row_numbers import is_numbered, staged_row, table_row
-from halocline.connectors.duckdb.staging import GONE, STAGE, VERDICTS
+from halocline.connectors.duckdb.staging import STAGE, VERDICTS
 from halocline.connectors.duckdb.tables import Table, expect
 from halocline.standard_sql import quoted
 from halocline.versions import COLUMNS, VALID_FROM, VALID_TO, stamps, start_after, start_anew
@@ -44,17 +44,6 @@ class _Current(Table):
 def current(table: Table, plan: Plan) -> Table:
     """The current rows of a table that keeps history and has all columns of the plan, as what staged rows meet."""
     return _Current(table.catalog, table.schema, table.name, table.columns, numbered=is_numbered(table, plan))
-
-
-def refuse_loss(cursor: Cursor, table: Table, *, plan: Plan) -> None:
-    """Hold a complete read against the current live rows.
-
-    Raises: Refused when it is empty, or lacks more than the plan's share of them.
-    """
-    flagged = "".join(f" AND {quoted(name)} IS NOT TRUE" for name in plan.flag_columns)
-    old = number(cursor, f"SELECT count(*) FROM {table.sql} WHERE {_CURRENT}{flagged}")
-    new = number(cursor, f"SELECT count(*) FROM {STAGE} WHERE NOT {GONE}{flagged}")
-    guards.refuse_loss(table.label, plan, old=old, new=new)
 
 
 def apply(cursor: Cursor, table: Table, *, plan: Plan, wanted: int) -> int:

@@ -11,15 +11,17 @@ import pyarrow.compute as pc
 
 from halocline.connector import Plan
 from halocline.connectors.files import settle
-from halocline.connectors.files.buckets import buckets
+from halocline.connectors.files.absent import Absent
+from halocline.connectors.files.buckets import GONE, buckets
 from halocline.connectors.files.judge import HOME, Judged, judge, refuse_moved_keys
 from halocline.connectors.files.keys import KEY, key_of
 from halocline.connectors.files.log import DataFile
 from halocline.connectors.files.output import TARGET_BYTES, Output
 from halocline.connectors.files.partition import folders
+from halocline.connectors.files.settle import flagged
 from halocline.connectors.files.table import Table, check_types
 from halocline.errors import Stop
-from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
+from halocline.guards import refuse_emptied, refuse_loss, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 from halocline.quantity import quantity
 from halocline.spool import discard, storage
@@ -35,30 +37,44 @@ def merge(table: Table, output: Output, *, plan: Plan, files: Sequence[StagedFil
     """Merge the staged files; what is told of it, and the table's data files afterwards.
 
     Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion. A deletion
-    older than the table's row is ignored. Rows that would not change are left alone.
+    older than the table's row is ignored. Rows that would not change are left alone. Those that a complete read lacks are
+    flagged where deletes are soft.
     Raises: SchemaConflict for a changed type, or a chosen key that tells records badly apart; Truncated, Refused for a mass
     delete.
     """
     check_types(table, plan, doing=f"Merging into {table.target}")
     key = list(plan.schema.select(plan.key).names)
-    tally, staged, stamps = Tally(), 0, []
-    changes = _Changes(table, output)
+    tally, staged, live, stamps = Tally(), 0, 0, []
+    changes, absent = _Changes(table, output), Absent(table, plan, output.shape.schema)
     for bucket in buckets(files, plan, key=key, spool=output.spool):
         settled = settle.for_merge(bucket, plan)
         refuse_moved_keys(settled.rows, table, plan=plan)
         judged = judge(settled.rows, table, plan=plan, schema=output.shape.schema)
-        tally, staged = tally + judged.tally, staged + settled.staged
+        staged, live = staged + settled.staged, live + _live(settled.rows, plan)
         stamps += [settled.highest] if settled.highest is not None else []
-        changes.note(judged)
-    refuse_mass_delete(str(table.target), plan, deletions=tally.deletions, there=table.commit.rows)
-    left = table.commit.rows + tally.insert - tally.remove
-    refuse_emptied(str(table.target), plan, removed=tally.remove, left=left)
+        tally = changes.note(judged, *absent.upto(settled.rows.column(KEY)), so_far=tally)
+    tally = changes.note(*absent.behind(), so_far=tally)
+    _guard(table, plan, tally=tally, live=live)
     refuse_unmarkable(str(table.target), plan, deletions=tally.mark)
     after = _apply(table, changes, output, key=key)
     same = staged - tally.insert - tally.update - tally.deletions
     counts = tally.counts(unchanged=same, highest=max(stamps, default=None))
     _expect(table, after, tally)
     return counts, after
+
+
+def _live(rows: pa.Table, plan: Plan) -> int:
+    """Staged rows that are neither deletions nor marked as deleted."""
+    return pc.sum(pc.invert(pc.or_(rows.column(GONE), flagged(rows, plan)))).as_py() or 0
+
+
+def _guard(table: Table, plan: Plan, *, tally: Tally, live: int) -> None:
+    label, there = str(table.target), table.commit
+    if plan.complete:
+        refuse_loss(label, plan, old=there.live, new=live)
+        return
+    refuse_mass_delete(label, plan, deletions=tally.deletions, there=there.rows)
+    refuse_emptied(label, plan, removed=tally.remove, left=there.rows + tally.insert - tally.remove)
 
 
 @dataclass(slots=True)
@@ -70,8 +86,15 @@ class _Changes:
     drops: dict[int, list[pa.Array]] = field(default_factory=dict)
     writes: dict[int, list[Path]] = field(default_factory=dict)
 
-    def note(self, judged: Judged) -> None:
-        """Remember what follows for some rows. A row whose partition changed has no home."""
+    def note(self, *judged: Judged, so_far: Tally) -> Tally:
+        """Remember what follows for some rows; the verdicts with theirs."""
+        for one in judged:
+            self._note(one)
+            so_far += one.tally
+        return so_far
+
+    def _note(self, judged: Judged) -> None:
+        """A row whose partition changed has no home."""
         for home, rows in _by_home(judged.drops):
             self.drops.setdefault(home, []).append(rows.column(KEY).combine_chunks())
         rows = judged.writes

@@ -5,6 +5,7 @@
     flag     as update, and the row is newly marked as deleted at the source
     update   the table's row differs in some column, and gets the staged row's values
     insert   the table has no row of that key
+    absent   a row of the table that a complete read lacks: it gets its flag set, and keeps its stamp
     same     nothing to do
 
 Each is a statement whose count of rows is what is told; a commit that turns out to be refused is rolled back.
@@ -34,7 +35,7 @@ from halocline.connectors.postgres.tables import (
     widen,
 )
 from halocline.errors import SchemaConflict
-from halocline.guards import SMALL_DELETE_ROWS, refuse_emptied, refuse_mass_delete, refuse_unmarkable
+from halocline.guards import SMALL_DELETE_ROWS, refuse_emptied, refuse_loss, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 from halocline.standard_sql import quoted
 from halocline.verdicts import Tally
@@ -134,12 +135,15 @@ class _Merge:
 
     def run(self, *, gone: bool, flagged: bool) -> Tally:
         """Do it all; `gone` and `flagged` say whether deletions and flagged rows are there at all."""
+        if self.plan.complete:
+            self._refuse_loss()
         tally = Tally(
+            absent=self._flag_absent(),
             mark=self._mark() if gone else 0,
             remove=self._remove() if gone or flagged else 0,
             flag=self._newly_flagged() if flagged else 0,
         )
-        if tally.deletions > SMALL_DELETE_ROWS:  # else the table need not be counted
+        if tally.deletions > SMALL_DELETE_ROWS and not self.plan.complete:  # else the table need not be counted
             there = number(self.cursor, f"SELECT count(*) FROM {self.table.sql}") + tally.remove
             refuse_mass_delete(self.table.label, self.plan, deletions=tally.deletions, there=there)
         unique = frozenset(name.lower() for name in self.plan.key) in self.table.unique
@@ -155,6 +159,7 @@ class _Merge:
         deletions = {Deletes.HARD: self._removed, Deletes.SOFT: self._marked if self._flag else "false", Deletes.IGNORE: "false"}
         both = f"{self.stage.sql} s, {self.table.sql} t"
         refuse_kept(self.cursor, self.table, source=both, where=deletions[self.plan.deletes], doing=doing)
+        refuse_kept(self.cursor, self.table, source=f"{self.table.sql} t", where=self._absent or "false", doing=doing)
 
     @property
     def _flag(self) -> str | None:
@@ -185,6 +190,23 @@ class _Merge:
     def _marked(self) -> str:
         """The condition that the table's row is to be marked."""
         return f"{equal(self.plan.key)} AND {self._told} AND t.{self._flag} IS NOT TRUE"
+
+    @property
+    def _absent(self) -> str | None:
+        """The condition that the table's row is to be flagged because a complete read lacks it; None where none is."""
+        if not self.plan.complete or self.plan.deletes is not Deletes.SOFT or self._flag is None:
+            return None
+        return f"t.{self._flag} IS NOT TRUE AND NOT EXISTS (SELECT 1 FROM {self.stage.sql} s WHERE {equal(self.plan.key)})"
+
+    def _refuse_loss(self) -> None:
+        live = f"{self._flag} IS NOT TRUE" if self._flag else "true"
+        old = number(self.cursor, f"SELECT count(*) FROM {self.table.sql} WHERE {live}")
+        new = number(self.cursor, f"SELECT count(*) FROM {self.stage.sql} WHERE NOT {_GONE} AND {live}")
+        refuse_loss(self.table.label, self.plan, old=old, new=new)
+
+    def _flag_absent(self) -> int:
+        where = self._absent
+        return touched(self.cursor, f"UPDATE {self.table.sql} t SET {self._flag} = true WHERE {where}") if where else 0
 
     def _mark(self) -> int:
         """Set the flag of rows deleted at the source, and raise their stamp to the deletion's."""

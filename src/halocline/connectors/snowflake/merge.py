@@ -5,10 +5,11 @@
     flag     as update, and the row is newly marked as deleted at the source
     update   the table's row differs in some column, and gets the staged row's values
     insert   the table has no row of that key
+    absent   a row of the table that a complete read lacks: it gets its flag set, and keeps its stamp
     same     nothing to do
 
-The first three are one MERGE, the next two another: what each answers is what is told. Of the staged rows each key has one, so
-that neither is ambiguous. All that makes or changes a table is done before: DDL would commit the transaction.
+The first three are one MERGE, the next two another, `absent` a third: what each answers is what is told. Of the staged rows each
+key has one, so that none is ambiguous. All that makes or changes a table is done before: DDL would commit the transaction.
 Source: "Transactions" (DDL), https://docs.snowflake.com/en/sql-reference/transactions, and "MERGE" (duplicate join behavior),
 https://docs.snowflake.com/en/sql-reference/sql/merge, read November 2026.
 """
@@ -35,7 +36,7 @@ from halocline.connectors.snowflake.staging import (
 from halocline.connectors.snowflake.tables import FULL_SYNC, Table, check_types, count, described, listed, make
 from halocline.connectors.snowflake.types import longest
 from halocline.errors import SchemaConflict
-from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
+from halocline.guards import refuse_emptied, refuse_loss, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 from halocline.quantity import quantity
 from halocline.schema import Kind
@@ -72,7 +73,7 @@ def prepare(cursor: Cursor, table: Table, *, plan: Plan, stage: Stage, place: Pl
 
 def gather(cursor: Cursor, *, plan: Plan, stage: Stage, place: Place, pieces: Sequence[Piece]) -> Changes:
     """All that was staged, deletions with their mark, one row of each key; nothing is made where nothing was staged."""
-    if not any(piece.rows for piece in pieces):
+    if not plan.complete and not any(piece.rows for piece in pieces):
         return Changes(stage.rows, Found(0, 0, repeats=False, highest=None), 0)
     deletions, gone = deleting(pieces), 0
     stage.make(cursor, plan, pieces=pieces)
@@ -96,15 +97,19 @@ def gather(cursor: Cursor, *, plan: Plan, stage: Stage, place: Place, pieces: Se
 def merge(cursor: Cursor, table: Table, *, plan: Plan, changes: Changes) -> Counts:
     """Merge settled rows into the table, in the cursor's transaction.
 
-    A deletion older than the table's row is ignored. Rows that would not change are left alone.
-    Raises: SchemaConflict for a chosen key that tells records badly apart; Refused for a mass delete.
+    A deletion older than the table's row is ignored. Rows that would not change are left alone. Those that a complete read lacks
+    are flagged where deletes are soft.
+    Raises: SchemaConflict for a chosen key that tells records badly apart; Refused for a mass delete, or a complete read that
+    lacks too much.
     """
-    if not changes.found.rows:
+    if not changes.found.rows and not plan.complete:
         return Counts()
     if plan.own_key:
         refuse_moved_keys(cursor, changes.rows, table=described(cursor, table), plan=plan)
     _refuse_repeats_in(cursor, table, changes.rows, plan=plan)
     work = Work(table, changes.rows, plan)
+    if plan.complete:
+        _refuse_loss(cursor, work)
     deletions = _delete(cursor, work, changes)
     done = touched(cursor, work.upsert())
     if plan.concluded:
@@ -115,6 +120,7 @@ def merge(cursor: Cursor, table: Table, *, plan: Plan, changes: Changes) -> Coun
         deleted=deletions,
         unchanged=changes.found.rows - done["inserted"] - done["updated"] - deletions,
         highest=changes.found.highest,
+        vanished=_flag_absent(cursor, work) if plan.complete and plan.deletes is Deletes.SOFT else 0,
     )
 
 
@@ -165,6 +171,19 @@ class Work:
         clauses.append(f"WHEN MATCHED AND {self._told} AND {fresh} THEN UPDATE SET {self.flag} = TRUE")
         clauses.append(f"WHEN MATCHED AND NOT s.{_GONE} AND s.{self.flag} AND {fresh} THEN UPDATE SET {self._sets}")
         return f"{self._using(self._ending)} {' '.join(clauses)}"
+
+    def absent(self) -> str:
+        """Rows whose key was not staged get their flag."""
+        key = listed(self.plan.key, "t")
+        lacking = " AND ".join(f"{listed([name], 's')} IS NULL" for name in self.plan.key)
+        joined = f"{self.table.sql} t LEFT JOIN {self.stage.sql} s ON {equal(self.plan.key)}"
+        gone = f"SELECT DISTINCT {key} FROM {joined} WHERE {lacking}"
+        clause = f"WHEN MATCHED AND NOT COALESCE(t.{self.flag}, FALSE) THEN UPDATE SET {self.flag} = TRUE"
+        return f"MERGE INTO {self.table.sql} t USING ({gone}) s ON {equal(self.plan.key)} {clause}"
+
+    def live(self, rows_of: Table) -> str:
+        """How many rows are not marked as deleted."""
+        return f"SELECT count(*) FROM {rows_of.sql} WHERE " + (f"NOT COALESCE({self.flag}, FALSE)" if self.flag else "TRUE")
 
     def hit(self) -> str:
         """How many rows deletions would mark."""
@@ -241,8 +260,19 @@ def _delete(cursor: Cursor, work: Work, changes: Changes) -> int:
     there = count(cursor, work.table)
     done = touched(cursor, work.mark() if plan.deletes is Deletes.SOFT else work.remove())
     deletions = done["updated"] + done["deleted"]
-    refuse_mass_delete(work.table.label, plan, deletions=deletions, there=there)
+    if not plan.complete:
+        refuse_mass_delete(work.table.label, plan, deletions=deletions, there=there)
     return deletions
+
+
+def _refuse_loss(cursor: Cursor, work: Work) -> None:
+    old, new = number(cursor, work.live(work.table)), number(cursor, f"{work.live(work.stage)} AND NOT {_GONE}")
+    refuse_loss(work.table.label, work.plan, old=old, new=new)
+
+
+def _flag_absent(cursor: Cursor, work: Work) -> int:
+    """Flag the rows that a complete read lacks, and return how many; when they went is not known, so their stamp stays."""
+    return touched(cursor, work.absent())["updated"] if work.flag else 0
 
 
 def _drop_covered(cursor: Cursor, stage: Table, plan: Plan) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 
-from halocline.connector import Plan
+from halocline.connector import Deletes, Plan
 from halocline.connectors.sqlite.client import number, touched
 from halocline.connectors.sqlite.staging import (
     GONE,
@@ -20,7 +21,7 @@ from halocline.connectors.sqlite.staging import (
 )
 from halocline.connectors.sqlite.tables import FULL_SYNC, Table, check_types, expect, index, make, row_number, widen
 from halocline.errors import SchemaConflict
-from halocline.guards import refuse_emptied, refuse_mass_delete, refuse_unmarkable
+from halocline.guards import refuse_emptied, refuse_loss, refuse_mass_delete, refuse_unmarkable
 from halocline.outcome import Counts
 from halocline.spooled import StagedFile
 from halocline.standard_sql import listed, quoted
@@ -34,7 +35,8 @@ def merge(connection: sqlite3.Connection, table: Table, *, plan: Plan, files: Se
     """Merge the files into the table, which is made, or gets the columns that it lacks.
 
     Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion. A deletion
-    older than the table's row is ignored. Rows that would not change are left alone.
+    older than the table's row is ignored. Rows that would not change are left alone. Those that a complete read lacks are
+    flagged where deletes are soft.
     Raises: SchemaConflict for a changed type, or a chosen key that tells records badly apart; Truncated, Refused for a mass
     delete.
     """
@@ -50,11 +52,16 @@ def merge(connection: sqlite3.Connection, table: Table, *, plan: Plan, files: Se
         refuse_moved_keys(connection, plan, into=table.sql)
     row = row_number(connection, table)
     tally = _judge(connection, table, plan, row=row, staged=staged.rows - repeated)
-    there = number(connection, f"SELECT count(*) FROM {table.sql}")
-    refuse_mass_delete(table.name, plan, deletions=tally.deletions, there=there)
-    refuse_emptied(table.name, plan, removed=tally.remove, left=there + tally.insert - tally.remove)
+    if plan.complete:
+        _refuse_loss(connection, table, plan)
+    else:
+        there = number(connection, f"SELECT count(*) FROM {table.sql}")
+        refuse_mass_delete(table.name, plan, deletions=tally.deletions, there=there)
+        refuse_emptied(table.name, plan, removed=tally.remove, left=there + tally.insert - tally.remove)
     if tally.touched:
         _apply(connection, table, plan, row=row, tally=tally)
+    if plan.complete and plan.deletes is Deletes.SOFT:
+        tally = replace(tally, absent=_flag_absent(connection, table, plan))
     for temporary in (_VERDICTS, STAGE):
         connection.execute(f"DROP TABLE {temporary}")
     return tally.counts(unchanged=tally.same + repeated, highest=staged.highest)
@@ -99,6 +106,23 @@ def _differs(plan: Plan) -> str:
     names = sorted(plan.schema.names, key=lambda name: name.lower() not in stamps)  # a stamp tells the soonest
     # A row as a whole: conditions may nest 1,000 deep only, and objects are as wide.
     return f"({listed(names, 's')}) IS NOT ({listed(names, 't')})"
+
+
+def _refuse_loss(connection: sqlite3.Connection, table: Table, plan: Plan) -> None:
+    live = " AND ".join(f"{quoted(name)} IS NOT TRUE" for name in plan.flag_columns) or "true"
+    old = number(connection, f"SELECT count(*) FROM {table.sql} WHERE {live}")
+    new = number(connection, f"SELECT count(*) FROM {STAGE} WHERE NOT {GONE} AND {live}")
+    refuse_loss(table.name, plan, old=old, new=new)
+
+
+def _flag_absent(connection: sqlite3.Connection, table: Table, plan: Plan) -> int:
+    """Flag the rows whose key was not staged, and return how many; when they went is not known, so their stamp stays."""
+    flagged = 0
+    for flag in map(quoted, plan.flag_columns):
+        lacking = f"NOT EXISTS (SELECT 1 FROM {STAGE} s WHERE {same_key(plan, of='st')})"
+        sql = f"UPDATE {table.sql} AS t SET {flag} = true WHERE t.{flag} IS NOT TRUE AND {lacking}"
+        flagged = touched(connection, sql)
+    return flagged
 
 
 def _apply(connection: sqlite3.Connection, table: Table, plan: Plan, *, row: str | None, tally: Tally) -> None:
