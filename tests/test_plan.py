@@ -126,6 +126,29 @@ def test_a_position_that_cannot_be_used_makes_the_read_full() -> None:
     assert any("the where clause changed" in r for r in plan.reasons)
 
 
+@pytest.mark.parametrize(
+    ("deletes", "changes", "told"),
+    [
+        (Deletes.SOFT, {}, "stay, flagged as deleted"),
+        (Deletes.IGNORE, {"delete_flag": None}, "stay, as they are"),
+        (Deletes.HARD, {}, None),
+        (Deletes.SOFT, {"delete_flag": None}, None),  # nothing can be flagged, so deletes are hard
+        (Deletes.SOFT, {"same_question": False}, "that the source no longer has go"),
+    ],
+)
+def test_a_full_read_that_nobody_asked_for_keeps_what_deletes_promise(
+    deletes: Deletes, changes: dict[str, object], told: str | None
+) -> None:
+    """Where the question is the one of before, it is merged as a complete read; else it replaces, and says that rows go."""
+    found = survey(10, full_reason="why", **{"same_question": True, **changes})
+    plan = decide(found, DUCKDB, wish=Wish(flow="f", deletes=deletes))
+    stays = told is not None and told.startswith("stay")
+    assert (plan.method, plan.mode, plan.complete) == ("regular_api_full", Mode.MERGE if stays else Mode.REPLACE, stays)
+    assert [reason.endswith(f" {told}.") for reason in plan.reasons if "no longer has" in reason] == ([True] if told else [])
+    forced = decide(found, DUCKDB, wish=Wish(flow="f", deletes=deletes, force_full=True))
+    assert (forced.mode, forced.complete) == (Mode.REPLACE, False)
+
+
 def test_force_full_may_replace_and_empty_a_table() -> None:
     """Who asks for a full sync gets one: replacing a table that is not ours, and emptying it, are then allowed."""
     plan = decide(survey(10, first=False), DUCKDB, wish=Wish(flow="f", force_full=True))

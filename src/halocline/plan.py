@@ -73,16 +73,18 @@ def decide(survey: Survey, destination: Abilities, *, wish: Wish) -> Plan:
     full, why_full = _extent(survey, wish)
     way, why_way = _way(survey, wish)
     deletes, why_deletes = _deletes(survey, wish)
+    merged = wish.history or bool(survey.refresh) or _stays(survey, wish, deletes)
+    why = (*why_full, *_absent_notes(survey, wish, deletes), *why_way)
     notes = (*_stage_notes(way, destination, wish), *why_deletes, *_history_notes(wish, full=full), *survey.notes)
     return Plan(
         flow=wish.flow,
         object=survey.object,
         method=f"{_METHOD[way]}_{'full' if full else 'incremental'}",
-        reasons=(*why_full, *why_way, *notes),
+        reasons=(*why, *notes),
         query=survey.query,
         window=survey.window,
         next_position=survey.next_position,
-        mode=Mode.REPLACE if full and not wish.history and not survey.refresh else Mode.MERGE,
+        mode=Mode.REPLACE if full and not merged else Mode.MERGE,
         key=_key(survey, wish),
         schema=survey.schema,
         cursor=survey.cursor,
@@ -95,7 +97,7 @@ def decide(survey: Survey, destination: Abilities, *, wish: Wish) -> Plan:
         once=survey.abilities.once and way != "rest",
         stage_name=wish.stage_name if destination.stage else None,
         history=wish.history,
-        complete=full and wish.history,
+        complete=full and (wish.history or _stays(survey, wish, deletes)),
     )
 
 
@@ -116,6 +118,21 @@ def _extent(survey: Survey, wish: Wish) -> tuple[bool, tuple[str, ...]]:
     if survey.cursor is None:
         return False, (f"Later sync: only what changed after {low} is read.",)
     return False, (f"Later sync: only rows with {survey.cursor} from {low} up to (not including) {high} are read.",)
+
+
+def _stays(survey: Survey, wish: Wish, deletes: Deletes) -> bool:
+    """Whether rows that are gone at the source stay although everything is read: deletes promise it, and nobody asked to."""
+    return survey.same_question and bool(survey.full_reason) and not wish.force_full and deletes is not Deletes.HARD
+
+
+def _absent_notes(survey: Survey, wish: Wish, deletes: Deletes) -> tuple[str, ...]:
+    """What becomes of rows that the source no longer has, where their deletes would have them stay."""
+    if not survey.full_reason or wish.force_full or wish.history or deletes is Deletes.HARD:
+        return ()
+    if not _stays(survey, wish, deletes):
+        return ("The table is replaced, and rows that the source no longer has go.",)
+    how = "flagged as deleted" if deletes is Deletes.SOFT else "as they are"
+    return (f"What is read is merged; rows that the source no longer has stay, {how}.",)
 
 
 def _way(survey: Survey, wish: Wish) -> tuple[str, tuple[str, ...]]:

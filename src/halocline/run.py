@@ -225,7 +225,7 @@ def survey_and_plan(flow: Flow, *, sink: Sink = silent) -> tuple[Survey, Plan]:
     refuse_own_names(flow.target, plan.schema)
     reason = lost_columns(flow, plan, fresh=survey.fresh) if position is not None else None
     if position is not None and reason is not None:
-        survey = replace(survey_of_all(flow.source, position), full_reason=reason)
+        survey = replace(survey_of_all(flow.source, position), full_reason=reason, same_question=True)
         plan = flow.decide(survey, flow.destination.abilities)
     note = _left_as_they_were(flow, plan)
     if note is not None:
@@ -361,10 +361,20 @@ def _load(flow: Flow | Together, run: Run, lease: Lease, ledger: Ledger, sink: S
         for one, leg in legs:
             own = counts if one is flow else unit.counts_of(one.target)
             leg.counts = replace(own, rejected=own.rejected + leg.rejected, filtered=own.filtered + leg.filtered)
+            _tell_flagged(one, leg, sink)
         run.counts = Counts.total([leg.counts for _, leg in legs if leg.counts is not None])
     finally:
         unit.close()
     sink(Committed(run.id, run.counts))
+
+
+def _tell_flagged(flow: Flow, leg: Run, sink: Sink) -> None:
+    """Tell of rows that nobody deleted by name: a read of everything lacked them."""
+    assert leg.plan is not None, "the caller has carried it out"
+    gone = leg.counts.vanished if leg.counts and not leg.plan.history else 0
+    if gone:
+        what = "it" if gone == 1 else "them"
+        sink(Noticed(f"{flow.target}: {quantity(gone, 'row was')} flagged as deleted and kept; the source no longer has {what}."))
 
 
 def _fill(flow: Flow, leg: Run, load: Load, ledger: Ledger, sink: Sink, executor: Executor | None, *, is_one: bool) -> None:

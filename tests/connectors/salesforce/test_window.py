@@ -38,21 +38,28 @@ def test_a_later_read_starts_an_overlap_before_the_stamp() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "word"),
+    ("changes", "word", "same"),
     [
-        ({"object": "Contact"}, "object"),
-        ({"cursor": "CreatedDate"}, "stamp"),
-        ({"where": "(A = 1)"}, "where"),
-        ({"deletes": Deletes.HARD}, "deletes"),
-        ({"numbers": "double"}, "numbers"),
-        ({"fields": ("Id", "Name", "New__c", "SystemModstamp")}, "New__c"),
+        ({"object": "Contact"}, "object", False),
+        ({"cursor": "CreatedDate"}, "stamp", True),
+        ({"cursor": None}, "no stamp", True),
+        ({"cursor": None, "where": "(A = 1)"}, "no stamp", False),
+        ({"where": "(A = 1)"}, "where", False),
+        ({"deletes": Deletes.HARD}, "deletes", False),
+        ({"numbers": "double"}, "numbers", False),
+        ({"shape": "another"}, "renaming or masking", False),
+        ({"fields": ("Id", "Name", "New__c", "SystemModstamp")}, "New__c", True),
+        ({"fields": ("Id", "Name", "New__c", "SystemModstamp"), "shape": "another"}, "renaming or masking", False),
     ],
 )
-def test_another_scope_is_read_from_the_beginning(changes: dict[str, Any], word: str) -> None:
-    """A position is good for the settings that it was made with; the reason names what differs."""
+def test_another_scope_is_read_from_the_beginning(changes: dict[str, Any], word: str, same: bool) -> None:
+    """A position is good for the settings that it was made with; the reason names what differs. Only what the user said makes it
+    another question.
+    """
     start = begun(SCOPE.position(NOW), replace(SCOPE, **changes))
     assert start.low is None
     assert word in (start.reason or "")
+    assert start.same_question is same
 
 
 SHAPED = replace(SCOPE, fields=("Id", "Name", "Email", "Owner.Name"), kinds=("id", "text", "text", "text"))
@@ -138,6 +145,7 @@ def test_an_unreadable_position_is_read_from_the_beginning(since: Any) -> None:
     start = begun(since)
     assert start.low is None
     assert start.reason
+    assert not start.same_question
 
 
 def test_a_position_of_the_future_is_read_from_the_beginning() -> None:
@@ -146,6 +154,7 @@ def test_a_position_of_the_future_is_read_from_the_beginning() -> None:
     start = begun(SCOPE.position(NOW + timedelta(seconds=601)))
     assert start.low is None
     assert "future" in (start.reason or "")
+    assert start.same_question
 
 
 def test_an_object_without_a_stamp_is_always_read_in_full() -> None:
@@ -157,7 +166,9 @@ def test_an_object_without_a_stamp_is_always_read_in_full() -> None:
 def test_deletions_reach_back_fifteen_days() -> None:
     """An older position is of no use while deletions matter; where they do not, or cannot be told, it is."""
     old = NOW - timedelta(days=15)
-    assert "15 days" in (begun(SCOPE.position(old)).reason or "")
+    late = begun(SCOPE.position(old))
+    assert "15 days" in (late.reason or "")
+    assert late.same_question
     assert begun(SCOPE.position(NOW - timedelta(days=14))).low is not None
     ignoring = replace(SCOPE, deletes=Deletes.IGNORE)
     assert begun(ignoring.position(old), ignoring).low is not None

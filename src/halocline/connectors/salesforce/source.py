@@ -168,7 +168,7 @@ class SalesforceSource:
         start = window.start(since, scope, now=now, overlap_s=self._overlap_s)
         self._deletions = self._deleted(sobject, low=start.low, now=now)
         if start.low is not None and self._matters(sobject) and self._deletions.refused:
-            start = window.Start(reason=self._deletions.refused)
+            start = window.Start(reason=self._deletions.refused, same_question=True)
         refresh = self._refresh_due(sobject, start, now=now)
         low = None if refresh else start.low
         query = self._query(sobject.schema, sobject.cursor, low=low, high=window.high(now))
@@ -193,6 +193,7 @@ class SalesforceSource:
             references=sobject.references,
             carried_until=window.carried_until(since),
             refresh=refresh,
+            same_question=start.same_question,
         )
 
     def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:

@@ -68,10 +68,14 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a read starts: `low` (overlap included) or, when it is None, at the beginning; `reason` where that was not wished."""
+    """Where a read starts: `low` (overlap included) or, when it is None, at the beginning; `reason` where that was not wished.
+
+    `same_question`: nothing that the user said is the reason, so the rows of the table answer the same question, but earlier.
+    """
 
     low: datetime | None = None
     reason: str | None = None
+    same_question: bool = False
 
 
 def refuse_other_org(since: Position | None, scope: Scope) -> None:
@@ -161,8 +165,9 @@ def start(since: Position | None, scope: Scope, *, now: datetime, overlap_s: flo
     """Where to start from a stored position, or why it cannot be used."""
     if since is None:
         return Start()
+    same = all(since.get(name) == scope.settings[name] for name in _QUESTION)
     if scope.cursor is None:
-        return Start(reason=f"{scope.object} has no stamp that can be filtered by")
+        return Start(reason=f"{scope.object} has no stamp that can be filtered by", same_question=same)
     stamp = _stamp(since)
     if stamp is None:
         return Start(reason="the stored position cannot be read")
@@ -172,7 +177,7 @@ def start(since: Position | None, scope: Scope, *, now: datetime, overlap_s: flo
         reason = f"the last read ({soql.instant(stamp)}) is further back than Salesforce lists deletions (15 days)"
     if reason is None and low > now:
         reason = f"the last read ({soql.instant(stamp)}) lies in the future of Salesforce's clock ({soql.instant(now)})"
-    return Start(reason=reason) if reason else Start(low)
+    return Start(reason=reason, same_question=same) if reason else Start(low)
 
 
 def carried_until(since: Position | None) -> str | None:
@@ -259,6 +264,8 @@ _SETTING = {
     "numbers": "the setting for numbers",
     "shape": "the renaming or masking of columns",
 }
+# The settings that say which rows and values are meant. Another stamp only finds the same rows in another way.
+_QUESTION = ("object", "where", "deletes", "numbers", "shape")
 
 
 def _added(before: JSON, now: Sequence[str]) -> list[str]:
