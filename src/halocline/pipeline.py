@@ -17,7 +17,7 @@ from halocline.choice import chosen
 from halocline.config import Settings
 from halocline.errors import FixConfig, HaloclineError, Stopped
 from halocline.events import Event, Noticed, Sink, silent
-from halocline.ledger import Ledger
+from halocline.ledger import Ledger, open_ledger
 from halocline.mapping import FieldMapper, Finding
 from halocline.mapping.near import near
 from halocline.push.callbacks import Callbacks, Function, Unit, known_functions
@@ -25,6 +25,7 @@ from halocline.push.diff.mirror import Mirrored
 from halocline.push.diff.sifting import Sifting
 from halocline.push.fields import checked
 from halocline.push.order import BATCH_ROWS, Api, Nulls, SyncMode, WriteOrder
+from halocline.push.pending import Pending
 from halocline.push.preview import Preview, preview
 from halocline.push.push import Push, execute
 from halocline.push.result import SyncResult, SyncStatus
@@ -177,8 +178,9 @@ class SyncPipeline:
             shared = stack.enter_context(company(self._ledger, self._settings, looking=True))
             push, findings = self._opened(rows, meaning, stack, shared=shared)
             push = self._sifting.of(push, home=self._settings.home, stack=stack, looking=True)
+            before = self._pending(push)
             found = preview(push, findings=findings, scratch=spool.path)
-            return replace(found, mirror=self._sifting.looked(push, not_sent=found.refused))
+            return replace(found, mirror=self._sifting.looked(push, not_sent=found.refused, before=before), before=before)
 
     def examine(self, source_data: object = ()) -> tuple[Finding, ...]:
         """What some of these records may not survive, by the object's describe; no row is mapped, and nothing is sent.
@@ -270,6 +272,17 @@ class SyncPipeline:
         looked_at, findings = checked(rows, order, mapper=self.mapper, destination=destination)
         flow = self._flow or f"{rows.name}->salesforce:{self.sobject}:{self.mode}".lower()
         return Push(order, looked_at, destination, flow, self.mapper, self._strict), findings
+
+    def _pending(self, push: Push) -> tuple[Pending, ...]:
+        """What a look ahead does not know yet; a ledger that is not there knows of nothing, and is not made."""
+        with ExitStack() as stack:
+            ledger = self._ledger
+            if ledger is None:
+                place = self._settings.ledger
+                if "://" not in str(place) and not Path(place).exists():
+                    return ()
+                ledger = stack.enter_context(open_ledger(place))
+            return self._sifting.pending(push, ledger=ledger, home=self._settings.home)
 
     def _order(self, meaning: _Meaning) -> WriteOrder:
         return WriteOrder(

@@ -383,6 +383,33 @@ def test_a_diff_sends_what_changed_and_a_mirror_deletes_what_is_gone(desk: PushD
     assert told.out.startswith("prospects: 0 written, 0 refused, ")
 
 
+def test_a_dry_run_behind_a_push_that_was_cut_off_foresees_no_deletions(desk: PushDesk, table: list[str]) -> None:
+    """What the flow wrote is not known before that push is taken up: no number is told, and why; then it is the right one."""
+    words = [*table, "--mirror", "--max-delete-share", "1"]
+    desk.emulator.faults.add("request_limit", path="composite", nth=2, times=1_000)
+    assert desk.type(*words, "--batch-size", "2").exit_code == 75
+    desk.emulator.faults.clear()
+    (cut_off,) = (one["run"] for one in desk.runs())
+    in_lake("DELETE FROM t WHERE i <> 3")
+    told = desk.type(*words, "--dry-run")
+    why = f"run {cut_off[:8]} was cut off: the push first finds out what became of its rows, which is not known here"
+    assert f"before     {why}\n" in told.out
+    assert f"mirror     how many records would be deleted cannot be told: {why}\n" in told.out
+    (document,) = desk.documents(*words, "--dry-run")
+    assert (document["mirror"]["gone"], document["mirror"]["known"]) == (None, None)
+    assert document["before"] == [{"run": cut_off, "cut_off": True}]
+    assert (len(desk.runs()), desk.runs()[0]["state"]) == (1, "failed")
+    assert "mirror: 2 records are gone from the source, 2 deleted" in desk.type(*words).out
+    (document,) = desk.documents(*words, "--dry-run")
+    assert (document["mirror"], document["before"]) == ({"gone": 0, "known": 1, "refusal": ""}, [])
+
+
+def test_a_dry_run_makes_no_ledger(desk: PushDesk) -> None:
+    """Where none is there, nothing was pushed before."""
+    assert desk.push(desk.file("some.csv", accounts(2)), "--dry-run").exit_code == 0
+    assert list(desk.home.glob("ledger*")) == []
+
+
 def test_results_are_written_beside_the_source(desk: PushDesk, table: list[str]) -> None:
     """--results-to makes tables of jobs, successes and failures in a schema of the source; without --from there is no place."""
     in_lake("""UPDATE t SET "Name" = NULL WHERE i = 1""")

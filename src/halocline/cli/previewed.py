@@ -30,10 +30,12 @@ def show(found: Preview) -> None:
         out.print("No row would be sent.")
     else:
         _show_plan(plan)
+    for one in found.before:
+        out.print(f"before     {one}", markup=False, soft_wrap=True)
     if found.unchanged:
         out.print(f"unchanged  {quantity(found.unchanged, 'row')}, not sent", markup=False)
     if found.mirror is not None:
-        out.print(f"mirror     {_mirror(found.mirror)}", markup=False)
+        out.print(f"mirror     {_mirror(found.mirror)}", markup=False, soft_wrap=True)
     if found.findings:
         out.print(f"[bold]the check of the {'mapping' if found.mapped else 'columns'} found[/]")
     for finding in found.findings:
@@ -48,6 +50,8 @@ def show(found: Preview) -> None:
 
 
 def _mirror(foreseen: Foreseen) -> str:
+    if foreseen.gone is None or foreseen.known is None:
+        return f"how many records would be deleted cannot be told: {foreseen.refusal}"
     is_gone = "is gone from it" if foreseen.gone == 1 else "are gone from it"
     told = f"{foreseen.gone:,} of the {quantity(foreseen.known, 'record')} written from it {is_gone}"
     return f"{told}, and would stay: {foreseen.refusal}" if foreseen.refusal else f"{told}, and would be deleted"

@@ -13,6 +13,7 @@ from halocline.outcome import RowResult
 from halocline.push.destination import Told, WritePlan
 from halocline.push.diff.mirror import Foreseen
 from halocline.push.order import WriteOrder
+from halocline.push.pending import Pending
 from halocline.push.push import Push, prepare
 from halocline.push.run import PushRun
 from halocline.push.watch import Unwatched
@@ -27,7 +28,8 @@ class Preview:
     `plan` says how those that can be sent would be sent (None: there are none), `rows` are the first of them as they would go;
     `findings` is what the check of the mapping (`mapped`), or of the columns, found that some rows may not survive; `unchanged`
     rows need not be sent; `refused` rows would be refused before they are sent, the first of them in `first`; `mirror` is what a
-    mirror would delete (None: nothing is mirrored).
+    mirror would delete (None: nothing is mirrored); `before` are earlier pushes of the flow whose rows are not all told: the
+    numbers may be others once they are.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Preview:
     rows: tuple[Mapping[str, JSON], ...] = ()
     mirror: Foreseen | None = None
     mapped: bool = False
+    before: tuple[Pending, ...] = ()
 
     def to_json(self) -> dict[str, JSON]:
         """The preview as plain JSON data."""
@@ -55,6 +58,7 @@ class Preview:
             "findings": [str(finding) for finding in self.findings],
             "plan": None if self.plan is None else {**self.plan.to_json(), "first": list(self.rows)},
             "mirror": None if self.mirror is None else self.mirror.to_json(),
+            "before": [{"run": one.run, "cut_off": one.cut_off} for one in self.before],
         }
 
 

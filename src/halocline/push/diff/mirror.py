@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
 _ALREADY_GONE = "ENTITY_IS_DELETED"  # REST API Developer Guide, "Status Codes and Error Responses": it lies in the recycle bin
-_FLOW = ":mirror"  # the deletes of a flow are a flow of their own: each may die, and be taken up, by itself
+MIRROR = ":mirror"  # the deletes of a flow are a flow of their own: each may die, and be taken up, by itself
 _PART = 20_000
 _SHOWN = 5
 _ALLOW_EMPTY = (
@@ -72,11 +72,11 @@ class Mirrored:
 @dataclass(frozen=True, slots=True)
 class Foreseen:
     """What a mirror would do: of the `known` records that the flow wrote, `gone` are not in the source; `refusal` says why they
-    would not be deleted (empty: they would).
+    would not be deleted (empty: they would), or why neither number can be told yet (then they are None).
     """
 
-    gone: int
-    known: int
+    gone: int | None
+    known: int | None
     refusal: str = ""
 
     def to_json(self) -> dict[str, JSON]:
@@ -105,7 +105,7 @@ class Mirror:
         gone = self._gone(push, run)
         order = WriteOrder(push.order.sobject, SyncMode.DELETE, batch_size=push.order.batch_size)
         rows = _GoneRows(gone.count, self.sent.store)
-        deleting = replace(push, order=order, rows=rows, flow=push.flow + _FLOW, mapper=None, sieve=rows)
+        deleting = replace(push, order=order, rows=rows, flow=push.flow + MIRROR, mapper=None, sieve=rows)
         done = execute(deleting, PushRun.new(), ledger=ledger, home=home, sink=sink, watch=watch)
         return Mirrored(done, gone.count + gone.without_id, rows.already_gone, gone.without_id, gone.examples)
 
@@ -164,7 +164,7 @@ def of_mirror(home: Path, *, flow: str, org: str) -> Iterator[Sieve]:
 
     Raises: LeaseHeld while somebody else is at work with that memory; StorageFailed.
     """
-    store = memory_of(home, flow=flow.removesuffix(_FLOW), org=org, alone=True)
+    store = memory_of(home, flow=flow.removesuffix(MIRROR), org=org, alone=True)
     try:
         yield _GoneRows(0, store)
     finally:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from halocline.events import Noticed, Sink, silent
 from halocline.push.destination import RowBatch, Told
-from halocline.push.diff.mirror import Foreseen, Mirror, Mirrored, of_mirror
+from halocline.push.diff.mirror import MIRROR, Foreseen, Mirror, Mirrored, of_mirror
 from halocline.push.diff.sent import SentRows
 from halocline.push.keys import Alike, alike
 from halocline.push.order import DELETES, WriteOrder
+from halocline.push.pending import Pending, pending
 from halocline.push.push import Push
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
@@ -78,10 +79,20 @@ class Sifting:
             )
         return done
 
-    def looked(self, push: Push, *, not_sent: int) -> Foreseen | None:
-        """What `mirrored` would delete after `push`, which `of` made for looking; `not_sent` of its rows are refused."""
+    def pending(self, push: Push, *, ledger: Ledger, home: Path) -> tuple[Pending, ...]:
+        """The earlier pushes of the flow, and deletes of its mirror, of which not all is known that `push` will know."""
+        flows = (push.flow, push.flow + MIRROR) if self.mirror else (push.flow,)
+        return tuple(one for flow in flows for one in pending(flow, org=push.destination.org, ledger=ledger, home=home))
+
+    def looked(self, push: Push, *, not_sent: int, before: Sequence[Pending] = ()) -> Foreseen | None:
+        """What `mirrored` would delete after `push`, which `of` made for looking; `not_sent` of its rows are refused.
+
+        Which records the flow wrote is not known while any are pending `before` it.
+        """
         if not self.mirror or not isinstance(push.sieve, SentRows):
             return None
+        if before:
+            return Foreseen(None, None, "; ".join(map(str, before)))
         return self._mirror(push.sieve).foresee(push, not_sent=not_sent)
 
     def _mirror(self, sent: SentRows) -> Mirror:
