@@ -57,6 +57,7 @@ plural: Lines
 fields:
   Deal__c: {type: reference master, to: Deal__c, children: Lines}
   Amount__c: currency(18,2)
+  Key__c: string(20) unique
   Open__c: boolean
   Twice__c: {type: "currency(18,2)", formula: "Amount__c * 2"}
   DealTotal__c: {type: "currency(18,2)", formula: "Deal__r.Total__c"}

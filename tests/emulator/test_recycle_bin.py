@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -10,8 +11,10 @@ import pytest
 from tests.emulator.conftest import connect
 from tests.emulator.life_org import Life, life, refused
 
+from halocline.emulator import admin
 from halocline.emulator.objects import Catalog, Field, SObject
 from halocline.emulator.store import Store
+from halocline.emulator.wire import Ask
 
 EVER = ("2000-01-01T00:00:00.000Z", "2100-01-01T00:00:00.000Z")
 
@@ -84,6 +87,48 @@ def test_details_go_with_their_master_and_come_back_with_it(org: Life) -> None:
     store = org.org.store
     assert store.count(org.kind("Line__c"), all_rows=True) == 0
     assert {one for one, _ in store.deleted_between(org.kind("Line__c"), *EVER)} == set(lines)
+
+
+def test_a_detail_does_not_come_back_before_its_master(org: Life) -> None:
+    """No org has a live detail of a deleted master."""
+    deal = org.insert("Deal__c")
+    line = org.insert("Line__c", Deal__c=deal)
+    org.delete("Deal__c", deal)
+    with refused("UNDELETE_FAILED", message=f"The record's master {deal} is in the recycle bin"):
+        org.writer.undelete(org.kind("Line__c"), line)
+    org.writer.undelete(org.kind("Deal__c"), deal)
+    assert [row["Id"] for row in org.query("SELECT Id FROM Line__c")] == [line]
+
+
+@pytest.mark.parametrize("by", ["its own", "a child's"])
+@pytest.mark.parametrize("door", ["SOAP", "admin"])
+def test_nothing_comes_back_whose_unique_value_is_taken(org: Life, by: str, door: str) -> None:
+    """Nor does anything with it; an open transaction has taken its values, too. Once the value is free, all comes back."""
+    deal, late = org.insert("Deal__c", Code__c="D"), replace(org.writer, transaction=org.org.store.begin())
+    line = org.insert("Line__c", Deal__c=deal, Key__c="L")
+    org.delete("Deal__c", deal)
+    taken = {
+        "its own": ("Deal__c", {"Code__c": "D"}),
+        "a child's": ("Line__c", {"Key__c": "L", "Deal__c": org.insert("Deal__c")}),
+    }
+    name, values = taken[by]
+    other = late.insert(org.kind(name), values)
+
+    def undelete() -> None:
+        if door == "SOAP":
+            org.writer.undelete(org.kind("Deal__c"), deal)
+        else:
+            admin.undelete(Ask(org.org, "POST", "", params={"sobject": "Deal__c", "id": deal}))
+
+    for _ in ("open", "committed"):
+        with refused("DUPLICATE_VALUE"):
+            undelete()
+        if late.transaction in org.org.store.transactions:
+            org.org.store.commit(late.transaction)
+    assert {org.row("Deal__c", deal)["IsDeleted"], org.row("Line__c", line)["IsDeleted"]} == {True}
+    org.writer.hard_delete(org.kind(name), other)
+    undelete()
+    assert {org.row("Deal__c", deal)["IsDeleted"], org.row("Line__c", line)["IsDeleted"]} == {False}
 
 
 def test_what_knows_no_bin_is_gone_at_once_with_what_belongs_to_it(org: Life) -> None:

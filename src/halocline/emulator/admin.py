@@ -11,6 +11,7 @@ from halocline.emulator.apps import ConnectedApp
 from halocline.emulator.errors import ApiError, not_found, not_open
 from halocline.emulator.names import check_settings
 from halocline.emulator.wire import Answer, Ask, empty_answer, json_answer
+from halocline.emulator.writing import Writer
 
 _T = TypeVar("_T")
 
@@ -162,9 +163,13 @@ def show_all(ask: Ask) -> Answer:
 
 
 def undelete(ask: Ask) -> Answer:
-    """`POST records/{sobject}/{id}/undelete`: out of the recycle bin, which REST cannot do."""
-    sobject = ask.org.sobject(ask.params["sobject"])
-    _tried(lambda: ask.org.store.undelete(sobject, ask.params["id"], user_id=ask.org.api_user_id))
+    """`POST records/{sobject}/{id}/undelete`: out of the recycle bin, as SOAP does it and REST cannot."""
+    sobject, record_id = ask.org.sobject(ask.params["sobject"]), ask.params["id"]
+    live = ask.org.store.presence(sobject, record_id)
+    if live is None:
+        raise _bad(f"there is no {sobject.name} {record_id}, not in the recycle bin either")
+    if not live:
+        Writer(ask.org, ask.org.api_user_id).undelete(sobject, record_id)
     return empty_answer()
 
 

@@ -79,13 +79,29 @@ class RecycleBin:
         if not before.get("IsDeleted"):
             return
         self._store.set(sobject, record_id, changes={**_of(sobject, touched), "IsDeleted": 0})
-        went = before.get(tables.stamp_field(sobject) or "")
-        for child, field in (link for link in self._to(sobject).taking if link[0].field("IsDeleted")):
-            # What went into the bin together carries one stamp; only that comes out again together.
-            together = f"IsDeleted = 1 AND {tables.stamp_field(child) or '?2'} IS ?2"
-            for child_id in self._pointing(child, field, record_id, together, went):
-                self.take(child, child_id, touched=touched)
+        for child, child_id in self._companions(sobject, record_id, before.get(tables.stamp_field(sobject) or "")):
+            self.take(child, child_id, touched=touched)
         self._restore(record_id)
+
+    def returning(self, sobject: SObject, record_id: str) -> Mapping[str, SObject]:
+        """The record, and the children that `take` brings back with it, by their ids."""
+        coming, due = {record_id: sobject}, [record_id]
+        while due:
+            parent_id = due.pop()
+            parent = coming[parent_id]
+            went = self._row(parent, parent_id).get(tables.stamp_field(parent) or "")
+            found = {one: child for child, one in self._companions(parent, parent_id, went) if one not in coming}
+            coming |= found
+            due += found
+        return coming
+
+    def deleted_master(self, sobject: SObject, record_id: str) -> str | None:
+        """The master of a detail, if it is in the bin itself."""
+        row = self._row(sobject, record_id)
+        links = (field for field in sobject.fields.values() if field.type == "reference" and _is_master(field))
+        given = (str(row[field.name]) for field in links if row.get(field.name))
+        masters = ((self._store.catalog.by_prefix(one), one) for one in given)
+        return next((one for master, one in masters if master and self._store.presence(master, one) is False), None)
 
     def purge(self, sobject: SObject, record_id: str) -> None:
         """Remove a record for good with its cascading children, live or not; an unknown id is left alone."""
@@ -125,6 +141,13 @@ class RecycleBin:
             return
         for child_id in self._pointing(child, field, record_id, f"IsDeleted = 1 AND {moved} IS NOT ?2", touched.get(moved)):
             self.purge(child, child_id)
+
+    def _companions(self, sobject: SObject, record_id: str, went: object) -> Iterator[tuple[SObject, str]]:
+        """What went into the bin together carries one stamp; only that comes out again together."""
+        for child, field in (link for link in self._to(sobject).taking if link[0].field("IsDeleted")):
+            together = f"IsDeleted = 1 AND {tables.stamp_field(child) or '?2'} IS ?2"
+            for child_id in self._pointing(child, field, record_id, together, went):
+                yield child, child_id
 
     def _is_ever_kept(self, sobject: SObject, seen: set[str]) -> bool:
         seen.add(sobject.name)
@@ -193,6 +216,10 @@ class RecycleBin:
 
 def _of(sobject: SObject, touched: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in touched.items() if sobject.field(name)}
+
+
+def _is_master(field: Field) -> bool:
+    return field.cascade_delete and not field.nillable
 
 
 def _live(child: SObject) -> str:

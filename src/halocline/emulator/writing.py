@@ -144,16 +144,18 @@ class Writer:
 
     def undelete(self, sobject: SObject, record_id: str) -> None:
         """Take a record out of the recycle bin.
-        Raises: ApiError if it is unknown or not deleted, or another record has its unique value by now.
-        Source: SOAP API Developer Guide, undelete().
+        Raises: ApiError if it is unknown or not deleted, its master is deleted, or another record has a unique value by now that
+        comes back with it or with one of its children.
+        Source: SOAP API Developer Guide, undelete(). That the whole is refused for a child is unverified, as are the words.
         """
         with self.alone():
             record_id, live = self._kept(sobject, record_id)
             if live:
                 raise ApiError(400, "UNDELETE_FAILED", "Entity is not in the recycle bin", fields=())
-            self._await_locks(self._whole(sobject), record_id, {})
-            self.org.rules.check_return(self._whole(sobject), record_id)
-            self.org.store.undelete(self._whole(sobject), record_id, user_id=self.user_id)
+            whole = self._whole(sobject)
+            self._await_locks(whole, record_id, {})
+            self._check_returns(whole, record_id)
+            self.org.store.undelete(whole, record_id, user_id=self.user_id)
 
     def batch(self, writes: Sequence[Callable[[], Saved]], *, all_or_none: bool = False) -> list[Saved]:
         """Make these writes in one commit, and say of each what became of it, in order.
@@ -237,6 +239,17 @@ class Writer:
         self._await_locks(sobject, record_id, {})
         for child, ids in self.org.store.bin.keepers(sobject, record_id):
             raise _associated(self._name_of(sobject, record_id), child, [self._name_of(child, one) for one in ids])
+
+    def _check_returns(self, sobject: SObject, record_id: str) -> None:
+        """Raises: ApiError if a deleted record cannot come back."""
+        its_bin = self.org.store.bin
+        its_bin.prepare(sobject)
+        with self.org.store.database.lock:
+            if (master := its_bin.deleted_master(sobject, record_id)) is not None:
+                message = f"The record's master {master} is in the recycle bin"
+                raise ApiError(400, "UNDELETE_FAILED", message, fields=())
+            for one_id, one in its_bin.returning(sobject, record_id).items():
+                self.org.rules.check_return(one, one_id)
 
     def _await_locks(self, sobject: SObject, record_id: str | None, values: Mapping[str, object]) -> None:
         """Wait for the record, its masters, and whom it is made to point at.
