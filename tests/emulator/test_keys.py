@@ -71,6 +71,54 @@ def test_every_api_takes_the_same_keys_for_one(emulator: Emulator, way: str) -> 
     assert len(emulator.query("SELECT Id FROM Invoice__c")) == 3 + 2 + 2 + 1
 
 
+def update_by_collections(emulator: Emulator, ids: Sequence[str]) -> Codes:
+    body = {"records": [{"attributes": {"type": "Invoice__c"}, "Id": one, "Count__c": at} for at, one in enumerate(ids)]}
+    with connect(emulator) as client:
+        answers = client.patch("/composite/sobjects", json=body).json()
+    return ["" if one["success"] else "{statusCode}:{message}".format(**one["errors"][0]) for one in answers]
+
+
+def update_by_bulk2(emulator: Emulator, ids: Sequence[str]) -> Codes:
+    lines = [f"{one},{at}" for at, one in enumerate(ids)]
+    with connect(emulator) as client:
+        job = load(client, "\n".join(("Id,Count__c", *lines)) + "\n", "Invoice__c", "update")
+    told = {row["Count__c"]: row["sf__Error"] for row in records(job.failed)}
+    return [told.get(str(at), "").removesuffix(":Id --") for at in range(len(ids))]
+
+
+def update_by_bulk1(emulator: Emulator, ids: Sequence[str]) -> Codes:
+    classic = Classic(emulator)
+    try:
+        lines = [f"{one},{at}" for at, one in enumerate(ids)]
+        answer = classic.changed("update", "Invoice__c", "\n".join(("Id,Count__c", *lines)) + "\n")
+    finally:
+        classic.http.close()
+    return [row[3].removesuffix(":Id --") for row in rows_of(answer)[1:]]
+
+
+def update_by_soap(emulator: Emulator, ids: Sequence[str]) -> Codes:
+    written = "".join(
+        f"<sObjects><type>Invoice__c</type><Id>{one}</Id><Count__c>{at}</Count__c></sObjects>" for at, one in enumerate(ids)
+    )
+    results = list(fromstring(change(Soap(emulator), "update", written).content)[0][0])
+    told = [(one.findtext("{*}errors/{*}statusCode"), one.findtext("{*}errors/{*}message")) for one in results]
+    return ["" if code is None else f"{code}:{message}" for code, message in told]
+
+
+@pytest.mark.parametrize("update", [update_by_collections, update_by_bulk2, update_by_bulk1, update_by_soap])
+def test_no_api_updates_one_record_twice_in_a_call(
+    emulator: Emulator, update: Callable[[Emulator, Sequence[str]], Codes]
+) -> None:
+    """In 15 or 18 characters; each row of it is refused, and a later call may change it. What is no id is refused for that."""
+    twice, once = (emulator.create("Invoice__c", {}) for _ in range(2))
+    refusal = f"DUPLICATE_VALUE:Duplicate id specified: {twice}"
+    assert update(emulator, [twice, once, twice[:15]]) == [refusal, "", refusal]
+    counts = {row["Id"]: row["Count__c"] for row in emulator.query("SELECT Id, Count__c FROM Invoice__c")}
+    assert counts == {twice: None, once: 1}
+    assert update(emulator, [twice]) == [""]
+    assert {told.partition(":")[0] for told in update(emulator, ["no", "no"])} == {"MALFORMED_ID"}
+
+
 @pytest.mark.parametrize("way", list(WAYS))
 def test_a_key_that_need_not_be_unique_finds_its_own_spelling(emulator: Emulator, way: str) -> None:
     """In another case it is another record's; a unique key finds its record in any, and so does a query."""

@@ -54,11 +54,11 @@ class _Changes:
 
     def made(self, rows: Sequence[Row]) -> list[Saved]:
         """What became of each of these rows, in one commit; a refused row undoes itself alone."""
-        twice = self._given_twice(rows) if self.operation == "upsert" else None
+        twice = self._given_twice(rows) if self.operation in ("update", "upsert") else None
         return self.writer.batch([partial(self._attempt, row, twice) for row in rows])
 
     def _given_twice(self, rows: Sequence[Row]) -> GivenTwice:
-        field = self.writer.key_field(self.sobject, self.key)
+        field = self.writer.key_field(self.sobject, self.key if self.operation == "upsert" else "Id")
         return GivenTwice.among(field, (row.get(field.name) for row in rows if not isinstance(row, ApiError)))
 
     def _attempt(self, row: Row, twice: GivenTwice | None) -> Saved:

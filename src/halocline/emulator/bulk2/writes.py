@@ -84,7 +84,7 @@ def _attempt(
 
 def _given_twice(plan: Plan, rows: Sequence[Sequence[str]]) -> GivenTwice | None:
     at = plan.key_index()
-    if at is None or plan.operation != "upsert":
+    if at is None or plan.operation not in ("update", "upsert"):
         return None
     return GivenTwice.among(plan.columns[at].field, (None if row[at] == NULL else row[at] for row in rows))
 

@@ -126,24 +126,26 @@ def _saved(write: Writer, writes: Sequence[Callable[[], Saved]], *, all_or_none:
     return results
 
 
-def _written(ask: Ask, work: Callable[[Writer, SObject, Record], Saved]) -> Answer:
-    """Records of any objects, each written by `work`."""
+def _written(ask: Ask, work: Callable[[Writer, SObject, Record, GivenTwice], Saved]) -> Answer:
+    """Records of any objects, each written by `work`, which is told the ids that several of them have."""
     body = Members.of(ask.json(), ("allOrNone",), required=("records",))
     records, write = _records(body), writer(ask)
     sobjects = _sobjects(ask, records)
-    writes = [partial(work, write, sobject, record) for sobject, record in zip(sobjects, records, strict=True)]
+    twice = GivenTwice.among_ids(_given(record, "Id") for record in records)
+    writes = [partial(work, write, sobject, record, twice) for sobject, record in zip(sobjects, records, strict=True)]
     return json_answer([save_result(one) for one in _saved(write, writes, all_or_none=body.flag("allOrNone"))])
 
 
-def _inserted(write: Writer, sobject: SObject, record: Record) -> Saved:
+def _inserted(write: Writer, sobject: SObject, record: Record, _twice: GivenTwice) -> Saved:
     return Saved(write.insert(sobject, record), created=True)
 
 
-def _updated(write: Writer, sobject: SObject, record: Record) -> Saved:
+def _updated(write: Writer, sobject: SObject, record: Record, twice: GivenTwice) -> Saved:
     """Source: the words for a missing id as recorded in amp-labs/connectors, `TestBatchUpdate`."""
     record_id = _given(record, "Id")
     if record_id is None:
         raise ApiError(400, "MISSING_ARGUMENT", "Id not specified in an update call")
+    twice.refuse(record_id)
     values = {name: value for name, value in record.items() if name.lower() != "id"}
     write.update(sobject, str(record_id), values)
     return Saved(to_18(str(record_id)))

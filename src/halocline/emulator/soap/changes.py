@@ -34,7 +34,9 @@ def create(ask: Ask, message: Message) -> list[object]:
 
 def update(ask: Ask, message: Message) -> list[object]:
     """Changed records, found by their ids."""
-    return [result(saved) for saved in _written(ask, message, _update, _rows(ask, message))]
+    rows = _rows(ask, message)
+    twice = GivenTwice.among_ids(record.get("Id") for _, record in rows)
+    return [result(saved) for saved in _written(ask, message, partial(_update, twice=twice), rows)]
 
 
 def upsert(ask: Ask, message: Message) -> list[object]:
@@ -48,10 +50,11 @@ def _insert(writer: Writer, sobject: SObject, record: _Record) -> Saved:
     return Saved(writer.insert(sobject, record), created=True)
 
 
-def _update(writer: Writer, sobject: SObject, record: _Record) -> Saved:
+def _update(writer: Writer, sobject: SObject, record: _Record, *, twice: GivenTwice) -> Saved:
     record_id = str(record.pop("Id", ""))
     if not record_id:
         raise ApiError(400, "MISSING_ARGUMENT", "Id not specified in an update call", fields=())
+    twice.refuse(record_id)
     writer.update(sobject, record_id, record)
     return Saved(record_id)
 
