@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import duckdb
 import pyarrow as pa
 import pytest
 from tests.rows.reading import all_of
 
 from halocline.connectors.salesforce.cells import texts_of
+from halocline.connectors.salesforce.collections import _dicts
 from halocline.errors import FixConfig, StorageFailed
 from halocline.push.order import Nulls
 from halocline.rows.of import rows_of
@@ -190,3 +192,12 @@ def test_pandas_tables_that_are_no_rows_are_refused(tmp_path: Path) -> None:
         rows_of(pandas.DataFrame([[1, 2]], columns=["a", "a"]), folder=tmp_path)
     assert all_of(rows_of(pandas.DataFrame(), folder=tmp_path)) == []
     assert all_of(rows_of(pandas.DataFrame({0: [1]}), folder=tmp_path)) == [{"0": 1}]
+
+
+def test_a_relation_of_duckdb_keeps_offsets_and_bits() -> None:
+    """Which its Arrow stream loses: also where records are sent without a push."""
+    with duckdb.connect() as connection:
+        asked = connection.sql("SELECT '10:00:00+02'::TIMETZ AS at, '10101'::BIT AS bits, 1 AS \"n\"\"\"")
+        (texts,) = texts_of(asked, None)
+        assert list(_dicts(asked)) == [{"at": "10:00:00+02", "bits": "10101", 'n"': 1}]
+    assert texts.batch.to_pylist() == [{"at": "10:00:00+02", "bits": "10101", 'n"': "1"}]

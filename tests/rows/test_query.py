@@ -227,13 +227,14 @@ def test_duckdb_refuses_in_its_own_words(sql: str, told: str, duck: duckdb.DuckD
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wide_numbers_of_duckdb_can_be_sent(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [Query, lambda c, sql: c.sql(sql)], ids=["query", "relation"])
+def test_wide_numbers_of_duckdb_can_be_sent(make: Callable[..., Any], duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """Sums, unsigned and very long numbers are integers or decimals; bits and times with a zone are text."""
     sql = """SELECT sum(range)::HUGEINT AS s, 255::UTINYINT AS u, 18446744073709551615::UBIGINT AS ub, 7::UHUGEINT AS uh,
         12345678901234567890123::BIGNUM AS b, '101'::BIT AS bits, '10:00:00+01'::TIMETZ AS z, 'a'::ENUM ('a') AS e
         FROM range(3)"""
     told = {"s": Decimal(3), "u": 255, "ub": 18446744073709551615, "uh": Decimal(7), "b": Decimal(12345678901234567890123)}
-    assert all_of(rows_of(Query(duck, sql), folder=tmp_path)) == [{**told, "bits": "101", "z": "10:00:00+01", "e": "a"}]
+    assert all_of(rows_of(make(duck, sql), folder=tmp_path)) == [{**told, "bits": "101", "z": "10:00:00+01", "e": "a"}]
 
 
 @pytest.mark.parametrize("make", [Query, lambda c, sql: c.sql(sql)], ids=["query", "relation"])

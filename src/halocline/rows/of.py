@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from halocline.errors import FixConfig
-from halocline.polars_frame import by_value, is_frame
+from halocline.foreign_table import by_value, is_frame
 from halocline.push.destination import RowBatch
 from halocline.push.order import Nulls
 from halocline.rows.columns import spooled, table_rows

@@ -13,19 +13,12 @@ import pyarrow as pa
 from halocline.connectors.duckdb.client import Cursor, open_database, path_of
 from halocline.connectors.duckdb.errors import gate
 from halocline.errors import BadQuery, FixConfig, NotFound
+from halocline.foreign_table import sendable
 from halocline.mapping.near import near
 from halocline.snapshot_source import refuse_twins
-from halocline.standard_sql import quoted
 
 _BATCH_ROWS = 5_000  # rows may be wide: of 5,000 characters each, this many are 25 MB
 _NOWHERE = ":memory:"
-_AS = {
-    "UHUGEINT": "CAST({} AS DECIMAL(38, 0))",  # DuckDB (2.0.0) hands out the upper half of its values as negative numbers
-    "BIGNUM": "CAST(CAST({} AS VARCHAR) AS DECIMAL(38, 0))",  # in Arrow bytes of DuckDB's own
-    "BIT": "CAST({} AS VARCHAR)",  # in Arrow bytes of DuckDB's own
-    "TIME WITH TIME ZONE": "CAST({} AS VARCHAR)",  # in Arrow without its offset
-}
-"""How columns are read that Arrow would get wrong, or not as a value; a number of more than 38 digits is an error."""
 
 
 def open_query(
@@ -99,12 +92,9 @@ def _asked(
     asked = connection.sql(sql, params=values) if parameters else connection.sql(sql)
     if asked is None:
         raise BadQuery(doing, "the statement answers no rows", hint="Pass SQL that answers rows: SELECT ...")
-    kinds = dict(zip(asked.columns, map(str, asked.types), strict=True))
     refuse_twins(asked.columns, doing=doing)
-    if not _AS.keys() & set(kinds.values()):
-        return asked
-    told = (f"{_AS.get(kind, '{}').format(quoted(name))} AS {quoted(name)}" for name, kind in kinds.items())
-    return asked.project(", ".join(told))
+    readable: duckdb.DuckDBPyRelation = sendable(asked)
+    return readable
 
 
 def _batches(reader: pa.RecordBatchReader, owned: Cursor | None, *, doing: str) -> Iterator[pa.RecordBatch]:

@@ -25,9 +25,9 @@ from halocline.connectors.salesforce import results
 from halocline.connectors.salesforce.results import not_sent
 from halocline.connectors.salesforce.spelling import ATTRIBUTES, CLEARED, CannotSpell, cell, flat_record
 from halocline.errors import FixConfig, NotFound
+from halocline.foreign_table import by_value
 from halocline.moments import misfit, within
 from halocline.outcome import RowResult
-from halocline.polars_frame import by_value
 from halocline.quantity import quantity
 from halocline.rows.texts import TextCsv
 

@@ -27,8 +27,8 @@ from halocline.connectors.salesforce.results import not_sent, saved
 from halocline.connectors.salesforce.spelling import CannotSpell, json_record
 from halocline.connectors.salesforce.transport import Transport
 from halocline.errors import FixConfig, HaloclineError, RetryLater
+from halocline.foreign_table import by_value
 from halocline.outcome import Fate, RowResult
-from halocline.polars_frame import by_value
 from halocline.quantity import quantity
 from halocline.retry import PACE, Pace, Policy
 
