@@ -240,7 +240,8 @@ class Tables:
         flows = []
         for number, table in enumerate(self._tables):
             target = None if table.build is not None else destination.columns(table.target)
-            source = registry.open_source(reader, connection.view(halt=self._halt), spool=spool, **table.asked(target))
+            with _of_table(number):
+                source = registry.open_source(reader, connection.view(halt=self._halt), spool=spool, **table.asked(target))
             if isinstance(connection, Instant) and number == len(self._tables) - 1:  # it holds locks on what may be replaced
                 source = LettingGo(source, connection.close)
             flows.append(self._flow(table, source, destination, spool=spool, number=number))
@@ -375,6 +376,16 @@ def _stays(table: TableCopy, *, full: bool) -> Iterator[str]:
         yield "Rows that an item was built into before, and is not any more, stay too: nobody knows whose they are."
     if table.cursor is not None:
         yield f"{'In later runs items' if full else 'Items'} that become no row take the row of their key along."
+
+
+@contextmanager
+def _of_table(number: int) -> Iterator[None]:
+    """An error about an option says by `facts["table"]` which of the tables has it."""
+    try:
+        yield
+    except FixConfig as error:
+        error.facts.setdefault("table", number)
+        raise
 
 
 def _put_away(spool: Spool, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:  # noqa: ARG001  # an exit's

@@ -16,11 +16,18 @@ from halocline.batch import JSON, Position
 from halocline.connector import OVERLAP_S, Abilities, Manifest, Plan, Survey
 from halocline.errors import FixConfig, NotFound, Truncated
 from halocline.mapping.near import near
+from halocline.option_values import NUMBER, TEXT, TEXTS, WHOLE, refuse_others
 from halocline.quantity import quantity
 from halocline.schema import Column, Schema
 
 MOST_AGAIN = 1_000  # rows that a position names, to be read again; of more it stays where it is
 _AGAIN, _HELD = "again", "held"
+_KINDS = {
+    **dict.fromkeys(("table", "query", "filter", "cursor"), TEXT),
+    **dict.fromkeys(("columns", "exclude"), TEXTS),
+    "segments": WHOLE,
+    "overlap_s": NUMBER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,7 @@ class Wanted:
     overlap_s: float = OVERLAP_S
 
     def __post_init__(self) -> None:
+        refuse_others({name: getattr(self, name) for name in _KINDS}, _KINDS, doing=f"Reading {self.system}")
         if (self.table is None) == (self.query is None):
             raise FixConfig(f"Reading {self.system}", "give a table or a query, one of the two")
         if self.segments < 1:

@@ -33,14 +33,15 @@ def check(config: options.Config = None, *, as_json: options.Json = False) -> No
             codes.append(0 if one.error is None else one.error.exit_code)
             if as_json:
                 told_of = {"found": one.found} if one.error is None else error_json(one.error)
-                at = {} if one.line is None else {"line": one.line}
+                at: dict[str, object] = {} if one.line is None else {"line": one.line}
+                at |= {"place": one.place} if one.place else {}
                 say_json(
                     {"name": one.name, **at, "state": one.state, "success": one.error is None, **told_of, "exit_code": codes[-1]}
                 )
             elif one.error is None:
                 out.print(f"{one.state:7} {one.name}: {one.found}", markup=False)
             else:
-                where = "" if one.line is None else f" ({path}, line {one.line})"
+                where = "" if one.line is None else f" ({path}, line {one.line}{f': {one.place}' if one.place else ''})"
                 out.print(f"failed  {one.name}{where}", markup=False)
                 say_error(one.error, as_json=False)
     raise typer.Exit(worst(codes))

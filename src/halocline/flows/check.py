@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Literal, Protocol
@@ -39,13 +39,14 @@ from halocline.spool import Spool
 class Checked:
     """One thing that was tried: what it is, on which line it stands, what was found, or the error.
 
-    `state` is ok, failed or skipped.
+    `state` is ok, failed or skipped; `place` is what of the thing is wrong, where just one key of the file is.
     """
 
     name: str
     found: str = ""
     error: HaloclineError | None = None
     line: int | None = None
+    place: str = ""
     state: Literal["ok", "failed", "skipped"] = "ok"
 
 
@@ -83,7 +84,8 @@ def checks(configuration: Configuration, around: Connected, *, listens: Listens)
         if without is not None:
             yield Checked(f"flow {name}", f"not tried, for {without} failed", line=line, state="skipped")
         else:
-            yield _tried(f"flow {name}", partial(_flow, name, flow, around, listens=listens), line=line)
+            found = _tried(f"flow {name}", partial(_flow, name, flow, around, listens=listens), line=line)
+            yield _placed(found, name, configuration)
     if not configuration.flows:
         yield Checked("flows", "there are none yet; `halocline init` writes one")
 
@@ -116,6 +118,17 @@ def _tried(name: str, look: Callable[[], str], *, line: int | None = None) -> Ch
         return Checked(name, look(), line=line)
     except HaloclineError as error:
         return Checked(name, error=error, line=line, state="failed")
+
+
+def _placed(found: Checked, flow: str, configuration: Configuration) -> Checked:
+    """What was found, with the line and the place of the option that is wrong, where the error is about one in the file."""
+    facts = {} if found.error is None else found.error.facts
+    table, option = facts.get("table"), facts.get("option")
+    if not isinstance(table, int) or not isinstance(option, str):
+        return found
+    place = ("tables", table, "options", option)
+    line = configuration.line("flows", flow, *place)
+    return found if line is None else replace(found, line=line, place=".".join(map(str, place)))
 
 
 def _ledger(around: Connected) -> str:

@@ -71,7 +71,7 @@ class Configuration:
     folder: Path = field(default_factory=Path)
     lines: Mapping[Place, int] = field(default_factory=dict)
 
-    def line(self, *place: str) -> int | None:
+    def line(self, *place: str | int) -> int | None:
         """The line of what is there by these names; None: the file has it not."""
         return self.lines.get(place)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 import pytest
 
 from halocline.connectors.aws.dynamodb.asked import asked
@@ -42,3 +45,53 @@ def test_columns_that_nothing_describes_are_refused() -> None:
     for given in ({"columns": ["id"]}, {"exclude": ["id"]}):
         with pytest.raises(FixConfig, match="of which type"):
             asked({"table": "t", **given})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"limit": "5"},
+        {"limit": 1.5},
+        {"segments": "2"},
+        {"segments": True},
+        {"read_capacity": "0.5"},
+        {"read_capacity": float("nan")},
+        {"depth": "3"},
+        {"depth": -1},
+        {"nested": 1},
+        {"streams": "no"},
+        {"consistent": "false"},
+        {"index": 1},
+        {"filter": ["a = b"]},
+        {"projection": 5},
+        {"exclude": 5},
+        {"columns": 5},
+        {"names": ["a"]},
+        {"names": {"#a": 1}},
+        {"values": [1]},
+        {"paths": {"a": "b"}},
+        {"from_export": True},
+    ],
+    ids=str,
+)
+def test_a_value_that_an_option_cannot_have_is_refused(given: dict[str, Any]) -> None:
+    """As bad use that names the option; a text is neither a number nor true."""
+    (name,) = given
+    with pytest.raises(FixConfig, match=rf"{name}=") as refused:
+        Wanted(**asked({"table": "t", **given}))
+    assert refused.value.facts["option"] == name
+
+
+def test_a_filters_numbers_may_be_floats() -> None:
+    """YAML has no others: each stands for what was written, wherever it is; what has no form there is told as a setting."""
+    held = {":a": 9.5, ":b": [0.1, {"c": 1e20}], ":d": Decimal("1.50"), ":e": {1.5, 2.5}, ":f": True}
+    assert Wanted("t", values=held).bound == {
+        ":a": {"N": "9.5"},
+        ":b": {"L": [{"N": "0.1"}, {"M": {"c": {"N": "1E+20"}}}]},
+        ":d": {"N": "1.50"},
+        ":e": {"NS": ["1.5", "2.5"]},
+        ":f": {"BOOL": True},
+    }
+    for odd in (1e300, float("inf"), object()):
+        with pytest.raises(FixConfig, match="values: "):
+            Wanted("t", values={":a": odd})

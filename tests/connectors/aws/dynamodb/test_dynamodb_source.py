@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+from tests.command_line import app
 from tests.connectors.aws.dynamodb.desk import Desk, expected, loaded, made, wire
 from tests.connectors.aws.servers import new_name
+from typer.testing import CliRunner
 
 from halocline import registry
 from halocline.batch import Items
@@ -22,6 +26,7 @@ from halocline.connectors.aws.dynamodb.scan import segments_of
 from halocline.connectors.aws.dynamodb.source import DynamoDBSource
 from halocline.errors import AccessDenied, FixConfig, NotFound, Refused, RetryLater, Stop, Truncated
 from halocline.halt import Halt
+from halocline.ledger import MemoryLedger
 from halocline.plan import Wish, decide
 from halocline.retry import Pace
 from halocline.schema import Column, Kind, Schema
@@ -422,3 +427,51 @@ def _none() -> Any:
 def _listed(rows: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = rows.to_pylist()
     return found
+
+
+FLOW = """
+flows:
+  f:
+    kind: tables
+    from: env:SOURCE
+    to: duckdb:///lake.duckdb
+    tables:
+      - from: {table}
+        to: good
+        options: {{filter: "amount > :a", values: {{":a": 1.5}}}}
+      - from: {table}
+        to: other
+        options:
+          nested: flatten
+          {odd}
+"""
+
+
+def test_a_flows_options_are_checked_with_their_place(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `check`, with the line; what is right is run, and a number with decimals filters as it was written."""
+    table = desk.make([made(number) for number in range(3)])
+    monkeypatch.chdir(desk.home)
+    monkeypatch.setenv("HALOCLINE_HOME", str(desk.home / "state"))
+    monkeypatch.setenv("SOURCE", "dynamodb://?region=us-east-1")
+    for odd, line in (('depth: "3"', 15), ("nonsense: 1", 15), ("depth: 1", None)):
+        Path("halocline.yaml").write_text(FLOW.format(table=table, odd=odd))
+        done = CliRunner().invoke(app, ["check", "--json"])
+        found = next(told for told in map(json.loads, done.stdout.splitlines()) if told["name"] == "flow f")
+        name = odd.partition(":")[0]
+        assert (found["success"], found.get("place")) == (line is None, None if line is None else f"tables.1.options.{name}")
+        assert line is None or (found["line"], found["exit_code"]) == (line, 2)
+    shown = CliRunner().invoke(app, ["run", "f"])
+    assert shown.exit_code == 0, shown.output
+    with duckdb.connect("lake.duckdb") as lake:
+        assert lake.execute("SELECT sk FROM good").fetchall() == [(2,)]
+
+
+def test_a_reference_stands_for_the_uri_of_a_source(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the first place of `copy` as in the second."""
+    table = desk.make([made(1)])
+    monkeypatch.setenv("SOURCE", "dynamodb://?region=us-east-1")
+    monkeypatch.setenv("LAKE", f"duckdb:///{desk.home / 'lake.duckdb'}")
+    for source in ("env:SOURCE", "env:LAKE"):
+        run = copy(source, "env:LAKE", TableCopy(table, f"again.{table}"), ledger=MemoryLedger(), settings=Settings(desk.home))
+        assert run.rows_read == 1
+        table = f"again.{table}"

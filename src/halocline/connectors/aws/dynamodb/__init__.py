@@ -66,7 +66,7 @@ def open_source(
     known = [one.name for one in fields(Wanted)]
     strange = [name for name in given if name not in known]
     if strange:
-        raise FixConfig(doing, f"{strange[0]!r} is no option", hint=f"There are: {', '.join(known)}.")
+        raise FixConfig(doing, f"{strange[0]!r} is no option", hint=f"There are: {', '.join(known)}.", option=strange[0])
     if not given["table"]:
         raise FixConfig(doing, "no table is named", hint="Give table=..., or a URI such as dynamodb://table.")
     wanted = Wanted(**given)

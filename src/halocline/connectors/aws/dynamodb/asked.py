@@ -7,6 +7,7 @@ from typing import Any
 
 from halocline.errors import FixConfig, NotFound
 from halocline.mapping.near import near
+from halocline.option_values import TEXTS, refuse_others
 from halocline.schema import Schema
 
 
@@ -24,12 +25,12 @@ def asked(options: Mapping[str, Any]) -> dict[str, Any]:
         if options.get("streams"):
             cause = "which rows a builder made of an item that changed or is gone, nobody knows"
             raise FixConfig("Reading DynamoDB", cause, hint="Read the table without streams, or without a builder.")
-    projection = options.get("projection")
-    if projection is not None and not isinstance(projection, str):
+    projection, chosen = options.get("projection"), told.get("columns")
+    if projection is not None and TEXTS.holds(projection):
         told["projection"] = ", ".join(projection)
-    chosen = told.get("columns")
     if isinstance(chosen, Schema):
         return told
+    refuse_others(options, {"columns": TEXTS, "exclude": TEXTS}, doing="Reading DynamoDB")
     told.pop("columns", None)
     described: Schema | None = options.get("schema") or options.get("target")
     names, out = chosen, options.get("exclude") or ()

@@ -37,7 +37,6 @@ from halocline.connectors.aws.dynamodb.shape import Chosen, Shape
 from halocline.connectors.aws.dynamodb.shelf import Shelf
 from halocline.connectors.aws.dynamodb.streams import Trimmed
 from halocline.connectors.aws.dynamodb.tally import Tally
-from halocline.connectors.aws.dynamodb.values import tagged
 from halocline.connectors.aws.dynamodb.wanted import Wanted
 from halocline.errors import FixConfig, RetryLater
 from halocline.events import Noticed
@@ -272,7 +271,7 @@ class DynamoDBSource:
             filter=wanted.filter,
             projection=projection,
             names=names,
-            values={name: tagged(value) for name, value in wanted.values.items()},
+            values=wanted.bound,
         )
 
     def _follow(self, seen: _Seen, since: Position | None) -> str | None:
