@@ -104,6 +104,7 @@ class Org:
     name: str = "00D1"
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: dict[str, list[dict[str, Any]] | None] = field(default_factory=dict)
+    made: int = 0  # records that ever were: no id comes twice
 
     def write(self, order: WriteOrder, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Do it, row by row."""
@@ -133,7 +134,8 @@ class Org:
         if order.mode is SyncMode.DELETE:
             del self.records[str(known)]
             return {"id": known, "created": None}
-        record_id = known or f"001{len(self.records):06}"
+        record_id = known or f"001{self.made:06}"
+        self.made += known is None
         self.records[record_id] = {**self.records.get(record_id, {}), **row}
         return {"id": record_id, "created": known is None}
 

@@ -93,9 +93,9 @@ class Known:
         named = self._store.named(self._lines.take(pa.array(spots)).to_pylist())
         keys = self._alike.common(pa.array([key for _, key, _ in named], pa.string())).to_pylist()
         numbered = sorted((key, n) for key, (n, _, _) in zip(keys, named, strict=True))
-        older = [n for (key, n), (next_key, _) in pairwise(numbered) if key == next_key]
-        self._store.drop(older)
-        keep = pc.invert(pc.is_in(self._lines, value_set=pa.array(older, pa.int64())))
+        doubles = [(n, later) for (key, n), (next_key, later) in pairwise(numbered) if key == next_key]
+        self._store.drop(doubles)
+        keep = pc.invert(pc.is_in(self._lines, value_set=pa.array([n for n, _ in doubles], pa.int64())))
         self._lines, self._places, self._digests = (one.filter(keep) for one in (self._lines, self._places, self._digests))
 
 

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -62,6 +63,7 @@ class SentRows:
         self._known: Known | None = None
         self._known_by = known_by
         self._texts_by = texts_by if self._store.own_digits else None
+        self._rewritten: set[int] = set()  # lines whose records an insert would leave behind, where it is only looked
         self.rows = 0
 
     def __enter__(self) -> Self:
@@ -76,12 +78,13 @@ class SentRows:
 
     @property
     def known(self) -> int:
-        """How many records were remembered when this load began."""
-        return len(self._memory)
+        """How many records were remembered when this load began; of an insert, with those that outlived their rows."""
+        return len(self._memory) + self._store.outliving + len(self._rewritten)
 
     def begin(self, run: str) -> None:
         """See `Sieve.begin`."""
         self._load, self._known, self.rows = self._store.begin(run), None, 0
+        self._rewritten.clear()
 
     def sift(self, batch: RowBatch) -> tuple[RowBatch, Sequence[int]]:
         """See `Sieve.sift`.
@@ -99,6 +102,9 @@ class SentRows:
         held = self._memory.hold_against(told)
         self.rows += len(batch.numbers)
         self._wait(batch, told, held)
+        if self._looking and self._order.mode is SyncMode.INSERT:
+            pairs = zip(held.lines, held.unchanged, strict=True)
+            self._rewritten.update(line for line, same in pairs if line is not None and not same)
         if not any(held.unchanged):
             return batch, ()
         unchanged = [number for number, same in zip(batch.numbers, held.unchanged, strict=True) if same]
@@ -124,9 +130,13 @@ class SentRows:
 
         A record that came under another spelling of its key is not gone: one that this load wrote is known by its id, and its
         line under the old key is dropped; for one that was refused or is in doubt the keys are compared without regard to case.
+        An insert makes a new record of a row that changed: the one before it is gone.
         """
         self._store.put_untouched(self._memory.untouched(), load=self._load, fold=self._fold, drop=not self._looking)
-        return self._store.untouched()
+        rewritten = sorted(self._rewritten)
+        return chain(
+            self._store.untouched(), self._store.outlived(rewritten), [self._store.named(rewritten)] if rewritten else ()
+        )
 
     def forget(self) -> None:
         """Forget all that was sent: the next load sends every row."""

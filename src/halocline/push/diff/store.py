@@ -3,6 +3,7 @@
     sent       a line for each record: number of the key, digest of the row as it was last written (FORGOTTEN: send it), key, id
     waiting    rows that were let through and not yet told as written, by run and row number
     gone       what a mirror is about to delete, by row number
+    outlived   records that an insert made for a row before it made another one for the row's key, by the line of the key
     doubtful   keys of inserted rows of which nobody knows whether they were written, with the run that sent them
 
 Lines are appended and numbered rather than kept in the order of their keys: keys come in any order, and a tree of two million in
@@ -15,7 +16,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -48,7 +49,11 @@ CREATE TABLE gone (row INTEGER PRIMARY KEY, n INTEGER NOT NULL, id TEXT NOT NULL
 _DOUBTFUL = """
 CREATE TABLE IF NOT EXISTS doubtful (place INTEGER NOT NULL, key TEXT NOT NULL, run TEXT NOT NULL, PRIMARY KEY (place, key))
 WITHOUT ROWID
-"""  # made where it is missing, for a file that was made without it
+"""  # made where it is missing, for a file that was made without it; so is what follows
+_OUTLIVED = """
+CREATE TABLE IF NOT EXISTS outlived (o INTEGER PRIMARY KEY, n INTEGER NOT NULL, load INTEGER, key TEXT NOT NULL, id TEXT NOT NULL)
+"""
+_BY_LOAD = "ALTER TABLE sent ADD COLUMN load INTEGER"  # the load by which an insert last wrote the row; null in other modes
 _CAME = "s.n NOT IN (SELECT n FROM temp.untouched)"
 _RESPELLED = f"""
 CREATE TEMP TABLE respelled AS
@@ -121,7 +126,7 @@ class Store:
         `twice`: sending the latter again may make records twice, so `doubtful` tells of them when that happens.
         """
         with self._writing(durable=True) as db:
-            self._remember(db, load, dict(written))
+            self._remember(db, load, dict(written), twice=twice)
             rows = json.dumps(list(doubtful))
             found = "FROM json_each(?) CROSS JOIN waiting w ON w.load = ? AND w.row = value"
             statement = f"UPDATE sent SET digest = {FORGOTTEN} WHERE n IN (SELECT w.n {found} WHERE w.n IS NOT NULL)"
@@ -184,15 +189,22 @@ class Store:
             statement = "SELECT s.n, s.key, s.id FROM json_each(?) j CROSS JOIN sent s ON s.n = j.value ORDER BY s.n"
             return self._db.execute(statement, (json.dumps(list(numbers)),)).fetchall()
 
-    def drop(self, numbers: Iterable[int]) -> None:
-        """Forget these lines altogether."""
+    def drop(self, doubles: Iterable[tuple[int, int]]) -> None:
+        """Forget lines, each for another of the same key; the record that an insert made for it is there beside the other's."""
         with self._writing(durable=True) as db:
-            db.executemany("DELETE FROM sent WHERE n = ?", ((n,) for n in numbers))
+            for n, instead in doubles:
+                db.execute("UPDATE outlived SET n = ? WHERE n = ?", (instead, n))
+                statement = (
+                    "INSERT INTO outlived (n, load, key, id) SELECT ?, load, key, id FROM sent"
+                    " WHERE n = ? AND load IS NOT NULL AND id IS NOT NULL"
+                )
+                db.execute(statement, (instead, n))
+                db.execute("DELETE FROM sent WHERE n = ?", (n,))
 
     def clear(self) -> None:
         """Forget everything."""
         with self._writing(durable=True) as db:
-            for table in ("sent", "waiting", "loads", "gone", "doubtful"):
+            for table in ("sent", "waiting", "loads", "gone", "outlived", "doubtful"):
                 db.execute(f"DELETE FROM {table}")
             db.execute("INSERT OR REPLACE INTO facts VALUES ('own_digits', '')")
 
@@ -238,6 +250,26 @@ class Store:
             yield found
             last = found[-1][0]
 
+    def outlived(self, rewritten: Sequence[int] = ()) -> Iterator[list[Line]]:
+        """The records that an insert made for rows that are not in the source any more, although their keys may be: those of an
+        earlier load than the one that last wrote the key, and those of the lines that `put_untouched` put aside or that are
+        `rewritten`. Their numbers are below 0.
+        """
+        statement = (
+            "SELECT -o.o, o.key, o.id FROM outlived o LEFT JOIN sent s ON s.n = o.n WHERE s.n IS NULL OR o.load IS NOT s.load"
+            " OR o.n IN (SELECT n FROM temp.untouched) OR o.n IN (SELECT value FROM json_each(?)) ORDER BY o.o"
+        )
+        with self._gate():
+            found: list[Line] = self._db.execute(statement, (json.dumps(list(rewritten)),)).fetchall()
+        for start in range(0, len(found), _FETCH):
+            yield found[start : start + _FETCH]
+
+    @property
+    def outliving(self) -> int:
+        """How many records are there beside those of the lines, each made for a key that has a later one."""
+        with self._gate():
+            return int(self._db.execute("SELECT count(*) FROM outlived").fetchone()[0])
+
     def put_gone(self, parts: Iterable[Sequence[Line]]) -> int:
         """Put aside the records to delete, in place of those of an earlier time; how many they are."""
         with self._writing(durable=False) as db:
@@ -267,11 +299,12 @@ class Store:
         found = "FROM json_each(?) CROSS JOIN waiting w ON w.load = ? AND w.row = value"
         with self._writing(durable=True) as db:
             db.execute(f"DELETE FROM sent WHERE n IN (SELECT w.n {found})", (numbers, load))
+            db.execute(f"DELETE FROM outlived WHERE o IN (SELECT -w.n {found})", (numbers, load))
             db.execute("DELETE FROM waiting WHERE load = ? AND row IN (SELECT value FROM json_each(?))", (load, numbers))
 
     # ---- below
 
-    def _remember(self, db: sqlite3.Connection, load: int, ids: dict[int, str | None]) -> None:
+    def _remember(self, db: sqlite3.Connection, load: int, ids: dict[int, str | None], *, twice: bool) -> None:
         rows = json.dumps(list(ids))
         statement = (
             "SELECT w.row, w.n, w.place, w.digest, w.key FROM json_each(?) CROSS JOIN waiting w ON w.load = ? AND w.row = value"
@@ -285,10 +318,14 @@ class Store:
             (place, same): (row, n, place, digest, key)
             for (row, n, _, digest, key), place, same in zip(found, numbers, common, strict=True)
         }
-        known = [(digest, ids[row], n) for row, n, _, digest, _ in last.values() if n is not None]
-        fresh = [(place, digest, key, ids[row]) for row, n, place, digest, key in last.values() if n is None]
-        db.executemany("UPDATE sent SET digest = ?, id = coalesce(?, id) WHERE n = ?", known)
-        db.executemany("INSERT INTO sent (place, digest, key, id) VALUES (?, ?, ?, ?)", fresh)
+        if twice:
+            rewritten = ((row, n, place, digest, key) for (row, n, _, digest, key), place in zip(found, numbers, strict=True))
+            _remember_inserted(db, load, rewritten, ids=ids)
+        else:
+            known = [(digest, ids[row], n) for row, n, _, digest, _ in last.values() if n is not None]
+            fresh = [(place, digest, key, ids[row]) for row, n, place, digest, key in last.values() if n is None]
+            db.executemany("UPDATE sent SET digest = ?, id = coalesce(?, id) WHERE n = ?", known)
+            db.executemany("INSERT INTO sent (place, digest, key, id) VALUES (?, ?, ?, ?)", fresh)
         if db.execute("SELECT 1 FROM doubtful LIMIT 1").fetchone() is not None:
             db.executemany("DELETE FROM doubtful WHERE place = ? AND key = ?", last)
         db.executemany("DELETE FROM waiting WHERE load = ? AND row = ?", ((load, row) for row, *_ in found))
@@ -302,6 +339,9 @@ class Store:
                     db.execute(statement)
                 db.executemany("INSERT INTO facts VALUES (?, ?)", [("version", str(VERSION)), ("flow", flow), ("own_digits", "")])
             db.execute(_DOUBTFUL)
+            db.execute(_OUTLIVED)
+            if "load" not in {name for _, name, *_ in db.execute("PRAGMA table_info(sent)")}:
+                db.execute(_BY_LOAD)
 
     def _check(self) -> bool:
         """Whether the file has our layout; False for an empty one."""
@@ -336,6 +376,20 @@ class Store:
         except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of a damaged name in its schema
             hint = "Free some space, or move the file away: a new one is made, and all rows are sent once more."
             raise StorageFailed(self._doing, str(error), hint=hint, code=getattr(error, "sqlite_errorname", None)) from error
+
+
+def _remember_inserted(db: sqlite3.Connection, load: int, rows: Iterable[Waiting], *, ids: Mapping[int, str | None]) -> None:
+    """Each row made a record of its own; the one made before for its key stays behind. Keys that come twice get two lines, of
+    which `drop` makes one.
+    """
+    for row, n, place, digest, key in rows:
+        if n is None:
+            values = (place, digest, key, ids[row], load)
+            db.execute("INSERT INTO sent (place, digest, key, id, load) VALUES (?, ?, ?, ?, ?)", values)
+        else:
+            behind = "SELECT n, load, key, id FROM sent WHERE n = ? AND id IS NOT NULL"
+            db.execute(f"INSERT INTO outlived (n, load, key, id) {behind}", (n,))
+            db.execute("UPDATE sent SET digest = ?, id = ?, load = ? WHERE n = ?", (digest, ids[row], load, n))
 
 
 def _places(keys: Sequence[str], alike: Alike) -> list[int]:
