@@ -131,7 +131,8 @@ class Survey:
     says why everything is read although the position is good: columns are due that change without a stamp. `fresh` names the
     columns that no row before the given position had: a table may lack these and still have all there was. `same_question`:
     everything is read for `full_reason`, but no other rows are asked for than before, so that those of the table which the answer
-    lacks are gone at the source.
+    lacks are gone at the source. `masked_anew` are the columns that are masked and that the last read did not have, with their
+    names at the source.
     """
 
     object: str
@@ -153,6 +154,7 @@ class Survey:
     refresh: str | None = None
     fresh: tuple[str, ...] = ()
     same_question: bool = False
+    masked_anew: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

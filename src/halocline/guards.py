@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from halocline.connector import Deletes, Plan, Target
-from halocline.errors import FixConfig, Refused, Stop
+from halocline.connector import Deletes, Plan, Survey, Target
+from halocline.errors import FixConfig, Refused, SchemaConflict, Stop
 from halocline.outcome import Counts
 from halocline.quantity import quantity
 from halocline.schema import Schema
 
 OWN_NAMES = "_halocline_"  # begin the columns that loads need beside those of the rows, while they stage and compare them
 SMALL_DELETE_ROWS = 1_000  # up to here no share of the table counts as a mass delete
+_HIDE = (
+    "Choose another table; or, where those values may be seen, or are masked already, accept them by a full sync (--full, "
+    "force_full_sync=True)."
+)
 _LOOK = "Look whether the login may still see these records"
 
 
@@ -23,6 +27,26 @@ def refuse_own_names(target: Target, schema: Schema) -> None:
         cause = f"{', '.join(ours)}: names that begin with {OWN_NAMES} are kept for loads themselves"
         hint = "Leave the column out (exclude), or read it under another name (rename, or a query)."
         raise FixConfig(f"Planning a load into {target}", cause, hint=hint)
+
+
+def refuse_exposed(there: Schema | None, survey: Survey, *, plan: Plan) -> None:
+    """Hold columns that are masked, and that the last read did not have, against those of the table that is `there`.
+
+    An earlier read may have brought their values in the plain. Under its own name a column's masked values take their place, but
+    not in versions that have ended.
+    Raises: SchemaConflict where values of before would stay.
+    """
+    for name, own in survey.masked_anew.items():
+        old = own.replace(".", "_")
+        if there is not None and there.column(old) is not None and plan.schema.column(old) is None:
+            told = f"{own} is to be masked and called {name}, and the column {old} of the table would keep its values"
+        elif there is not None and there.column(name) is not None and plan.history:
+            told = f"{own} is to be masked, and the table's versions that have ended would keep what its column {name} has"
+        else:
+            continue
+        raise SchemaConflict(
+            f"Masking columns of {plan.object}", f"{told}; the last sync did not read it", hint=_HIDE, column=own
+        )
 
 
 def refuse_imbalance(target: Target, counts: Counts, *, staged: int) -> None:

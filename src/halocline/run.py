@@ -37,7 +37,7 @@ from halocline.connector import (
 )
 from halocline.errors import HaloclineError, NotSupported, Stop
 from halocline.events import Committed, Noticed, PartStaged, Planned, RunFailed, RunFinished, RunStarted, Sink, silent
-from halocline.guards import refuse_own_names, refuse_rejections
+from halocline.guards import refuse_exposed, refuse_own_names, refuse_rejections
 from halocline.heartbeat import Turn, explained, held
 from halocline.outcome import Counts, Outcome
 from halocline.place import within
@@ -217,12 +217,15 @@ def survey_and_plan(flow: Flow, *, sink: Sink = silent) -> tuple[Survey, Plan]:
 
     A table that has lost a column since its last load is read for anew: else all its old rows would have nulls there.
     Columns that a load of everything does not fill are among the plan's reasons, and `sink` is told of them.
-    Raises: FixConfig for a column that is called as those which loads need for themselves.
+    Raises: FixConfig for a column that is called as those which loads need for themselves; SchemaConflict for one that is to be
+    masked, and whose values of before would stay.
     """
     position = None if flow.fresh else flow.destination.position(flow.name, flow.target)
     survey = flow.source.survey(position)
     plan = flow.decide(survey, flow.destination.abilities)
     refuse_own_names(flow.target, plan.schema)
+    if survey.masked_anew:
+        refuse_exposed(flow.destination.columns(flow.target), survey, plan=plan)
     reason = lost_columns(flow, plan, fresh=survey.fresh) if position is not None else None
     if position is not None and reason is not None:
         survey = replace(survey_of_all(flow.source, position), full_reason=reason, same_question=True)

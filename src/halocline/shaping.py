@@ -214,6 +214,7 @@ class ShapedSource:
             delete_flag=shapes.new(found.delete_flag) if found.delete_flag else None,
             notes=(*found.notes, *_notes(shapes)),
             fresh=tuple(map(shapes.new, found.fresh)),
+            masked_anew={shapes.new(name): own for name, own in found.masked_anew.items()},
         )
 
     def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:

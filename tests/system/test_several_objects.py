@@ -435,6 +435,40 @@ def test_a_column_that_is_masked_later_leaves_no_plain_values_unsaid(here: Lapto
             assert lake(tmp_path, "SELECT * FROM raw.plain ORDER BY Id") == lake(tmp_path, "SELECT * FROM raw.again ORDER BY Id")
 
 
+@pytest.mark.parametrize("history", [False, True])
+@pytest.mark.parametrize("way", ["left out", "hidden"])
+def test_a_sync_without_the_column_does_not_get_round_that(here: Laptop, tmp_path: Path, way: str, *, history: bool) -> None:
+    """What the last sync did not read, an earlier one may have: the table still has the column, so it is refused as before."""
+    job = SobjectSync("Contact", "raw", "c", exclude=["Title"], history=history)
+    renamed = replace(job, mask={"Email": "hash"}, rename={"Email": "email_hash"})
+    masked = replace(job, mask={"Email": "hash"})
+    with system(here, tmp_path, mask_key=SECRET) as made:
+        made.run(job)
+        if way == "hidden":
+            here.org.org.hide(["Contact.Email"])
+            try:
+                made.run(job)
+            finally:
+                here.org.org.show()
+        else:
+            made.run(replace(job, exclude=["Title", "Email"]))
+        before = lake(tmp_path, "SELECT * FROM raw.c ORDER BY Id")
+        for other in (renamed, masked) if history else (renamed,):
+            here.org.calls.clear()
+            with pytest.raises(SchemaConflict, match=r"Email is to be masked.*; the last sync did not read it") as caught:
+                made.run(other)
+            assert caught.value.exit_code == 2
+        assert lake(tmp_path, "SELECT * FROM raw.c ORDER BY Id") == before
+        if history:
+            made.run(replace(masked, force_full_sync=True))
+        made.run(masked)
+        new = replace(masked, exclude=[], mask={**masked.mask, "Title": "null"})
+        made.run(new)  # a column that the table never had may come masked
+        assert lake(tmp_path, "SELECT count(Title) FROM raw.c") == [(0,)]
+        current = "WHERE valid_to IS NULL" if history else ""
+        assert lake(tmp_path, f"SELECT count(*) FROM (FROM raw.c {current}) WHERE Email LIKE '%@%'") == [(0,)]
+
+
 def test_the_lookback_is_what_is_asked(here: Laptop, tmp_path: Path) -> None:
     """The window begins so many seconds before the position."""
     job = SobjectSync("Account", "raw", "a", fields=["Name"])

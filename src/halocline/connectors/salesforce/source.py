@@ -194,6 +194,7 @@ class SalesforceSource:
             carried_until=window.carried_until(since),
             refresh=refresh,
             same_question=start.same_question,
+            masked_anew={name: name for name in window.masked_anew(since, scope)},
         )
 
     def take_up(self, plan: Plan, *, journal: Journal, left: Sequence[Unfinished]) -> Plan:

@@ -145,6 +145,12 @@ def refuse_exposed(since: Position | None, scope: Scope, *, versions: bool = Fal
         raise SchemaConflict(doing, cause, hint=_HIDE, column=name)
 
 
+def masked_anew(since: Position | None, scope: Scope) -> tuple[str, ...]:
+    """The columns that are masked and that the last read did not have; an earlier one may have had them, in the plain."""
+    before, now = known_columns(since), Shape.read(scope.shape)
+    return tuple(name for name in scope.fields if now.mask(name) and before is not None and name.lower() not in before)
+
+
 def _shapes(since: Position | None, scope: Scope) -> tuple[Shape, Shape, tuple[str, ...]]:
     """What became of columns at the last read, what is to become of them now, and the columns of both reads."""
     before = known_columns(since) or {}
