@@ -41,6 +41,17 @@ def test_so_is_an_insert_that_waits_for_a_person(tmp_path: Path) -> None:
     assert looked(world) == (Pending("first", cut_off=True),)
 
 
+def test_of_one_without_its_folder_nothing_will_be_told(tmp_path: Path) -> None:
+    """An insert stays so until a person ends it."""
+    world = World(tmp_path, SyncMode.INSERT)
+    world.die_sending()
+    RunFolder.of("first", tmp_path).delete()
+    assert looked(world) == (Pending("first", cut_off=True, lost=True),)
+    assert "its folder is gone" in str(looked(world)[0])
+    world.discard(anyway=True)
+    assert looked(world) == ()
+
+
 @pytest.mark.parametrize("host", [HERE, "poda"])
 def test_one_that_may_live_has_not_ended(tmp_path: Path, host: str) -> None:
     """A process of here that lives, or one of elsewhere whose folder is held; a free folder tells that it died."""
@@ -54,6 +65,6 @@ def test_one_that_may_live_has_not_ended(tmp_path: Path, host: str) -> None:
     folder = RunFolder.of("second", tmp_path)
     folder.make()
     with folder.held():
-        assert looked(world) == (Pending("second", cut_off=False),)
+        assert looked(world) == (Pending("second", cut_off=False, lost=True),)
         assert "run second has not ended" in str(looked(world)[0])
-    assert looked(world) == (Pending("second", cut_off=host != HERE),)
+    assert looked(world) == (Pending("second", cut_off=host != HERE, lost=True),)

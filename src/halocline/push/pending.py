@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from halocline.push.elsewhere import LOOKED_BACK, death
+from halocline.push.elsewhere import LOOKED_BACK, death, place
 from halocline.push.note import Note
 from halocline.push.past import unsettled
 
@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A push that was `cut_off` (killed, or failed half-way), or else has not ended as far as can be told from here."""
+    """A push that was `cut_off` (killed, or failed half-way), or else has not ended as far as can be told from here.
+
+    `lost`: its folder is gone, so nobody will ever tell what became of its rows.
+    """
 
     run: str
     cut_off: bool
+    lost: bool = False
 
     def __str__(self) -> str:
+        if self.cut_off and self.lost:
+            return f"run {self.run[:8]} was cut off, and its folder is gone: nobody can say what became of its rows"
         if self.cut_off:
             return f"run {self.run[:8]} was cut off: the push first finds out what became of its rows, which is not known here"
         return f"run {self.run[:8]} has not ended: what becomes of its rows is not known here"
@@ -29,18 +35,18 @@ class Pending:
 
 def pending(flow: str, *, org: str, ledger: Ledger, home: Path) -> tuple[Pending, ...]:
     """The pushes of a flow into `org`, oldest first, of which not every row is told."""
-    found = []
+    open_runs = []
     for record in reversed(ledger.runs(flow, limit=LOOKED_BACK)):
         note = Note.from_json(record.plan)
         if note is not None and note.org == org and unsettled(record.run, ledger):
-            found.append(record)
-    if not found:
+            open_runs.append((record, note))
+    if not open_runs:
         return ()
     dead, at_work = ledger.dead(), ledger.running(flow)
-    return tuple(
-        Pending(
-            record.run,
-            record.run not in at_work or record.run in dead or death(record, at_work[record.run], home=home) is not None,
-        )
-        for record in found
-    )
+    found = []
+    for record, note in open_runs:
+        process = at_work.get(record.run)
+        cut_off = process is None or record.run in dead or death(record, process, home=home) is not None
+        lost = not place(note, run=record.run, home=home).marks.exists()
+        found.append(Pending(record.run, cut_off, lost))
+    return tuple(found)
