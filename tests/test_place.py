@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,6 +40,14 @@ def test_what_no_other_process_can_reach_has_a_place_of_its_own() -> None:
     for session in ("duckdb:///:memory:", object()):
         assert f"process {os.getpid()}" in place_of(session)
     assert place_of(object()) != place_of("x://y")
+
+
+def test_processes_of_one_number_have_places_of_their_own() -> None:
+    """As the first processes of two containers, which may have one host name: neither waits for the other's lease."""
+    told = "import os; from halocline import place; os.getpid = lambda: 1; print(place.of_this_process('x'))"
+    first, second = (subprocess.run([sys.executable, "-c", told], check=True, capture_output=True).stdout for _ in range(2))
+    assert b" of process 1 of " in first
+    assert first != second
 
 
 def test_a_connection_of_snowflake_names_its_database() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import uuid
 from urllib.parse import SplitResult, urlsplit
 
 from halocline import registry
 from halocline.config import resolved
 
 POSTGRES_PORT = "5432"
+_TOKEN = uuid.uuid4().hex[:8]  # two containers may have one host name, and each a process of this number
 
 
 def place_of(session: object) -> str:
@@ -45,7 +47,7 @@ def file_in(uri: str) -> str:
 
 def of_this_process(name: str) -> str:
     """The place of what no other process can reach."""
-    return f"{name} of process {os.getpid()} of {socket.gethostname()}"
+    return f"{name} of process {os.getpid()} of {socket.gethostname()} ({_TOKEN})"
 
 
 def _of_uri(uri: str) -> str:
