@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tests.emulator.bulk2_load import load
 from tests.emulator.conftest import connect
 from tests.emulator.life_org import SCHEMA, Life, life, refused
 
@@ -105,6 +106,22 @@ def test_rules_can_be_switched_off(tmp_path: Path) -> None:
             org.insert("Deal__c", Code__c="a1", Mail__c="eva@example.com")
         with refused("FIELD_CUSTOM_VALIDATION_EXCEPTION"):
             org.insert("Deal__c", Discount__c=-1)
+
+
+def test_records_of_one_save_are_no_duplicates_of_each_other(org: Life, client: httpx2.Client) -> None:
+    """Collections, Bulk and trees: they are compared with what was there before."""
+    deal, alike = {"attributes": {"type": "Deal__c"}}, {"Mail__c": "eva@example.com"}
+    told = client.post("/composite/sobjects", json={"records": [{**deal, **alike}, {**deal, **alike}]}).json()
+    assert [one["success"] for one in told] == [True, True]
+    told = client.post("/composite/sobjects", json={"records": [{**deal, **alike}, deal]}).json()
+    assert [one["success"] for one in told] == [False, True]
+    assert load(client, "Mail__c\nmax@example.com\nmax@example.com\n", "Deal__c").counts == ("JobComplete", 2, 0)
+    assert load(client, "Mail__c\nmax@example.com\n", "Deal__c").counts == ("JobComplete", 1, 1)
+    tree = [{"attributes": {"type": "Deal__c", "referenceId": f"r{at}"}, "Mail__c": "tree@example.com"} for at in range(2)]
+    assert [client.post("/composite/tree/Deal__c", json={"records": tree}).status_code for _ in range(2)] == [201, 400]
+    late = replace(org.writer, transaction=org.org.store.begin())
+    with refused("DUPLICATES_DETECTED"):
+        late.insert(org.kind("Deal__c"), alike)
 
 
 @pytest.mark.parametrize("all_or_none", [False, True])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -82,6 +83,7 @@ class Rules:
         self._duplicates = duplicates
         found = ((sobject.name, _guard(store, sobject, unique=unique)) for sobject in store.catalog)
         self._guards = {name: guard for name, guard in found if guard is not None}
+        self._saved: set[object] | None = None  # the records of the save under way that duplicate rules have looked at
 
     def check(self, sobject: SObject, *, record_id: str | None, insistence: Insistence) -> Check | None:
         """What looks at the row of a record before it is written (`record_id` None for a new one); None if nothing has to.
@@ -98,11 +100,26 @@ class Rules:
                 self._validate(guard, row)
             if self._duplicates:
                 self._deduplicate(guard, row, changed=changed, record_id=record_id, insistence=insistence)
+                if self._saved is not None:
+                    self._saved.add(row["Id"])
             for field in guard.unique:
                 if field.name in changed or record_id is None:
                     self._check_unique(guard.sobject, field, row.get(field.name), record_id)
 
         return checked
+
+    @contextmanager
+    def one_save(self) -> Iterator[None]:
+        """What is written until the block ends is saved at once. Nobody else writes meanwhile.
+
+        Source: Salesforce Help, "Things to Know About Duplicate Rules": records within the same save are not compared with each
+        other, only with those already in Salesforce; quoted in salesforce.stackexchange.com/questions/118979.
+        """
+        before, self._saved = self._saved, set()
+        try:
+            yield
+        finally:
+            self._saved = before
 
     def check_return(self, sobject: SObject, record_id: str) -> None:
         """Look at a record that is about to leave the recycle bin.
@@ -136,7 +153,8 @@ class Rules:
         live = " AND IsDeleted = 0" if sobject.field("IsDeleted") else ""
         alike = " AND ".join(f"{quoted(name)} = ?" for name in rule.fields)
         sql = f"SELECT Id FROM {quoted(sobject.name)} WHERE {alike}{live} AND Id IS NOT ? ORDER BY rowid"
-        return [found[0] for found in self._store.read(sql, (*values, record_id))]
+        found = (one for (one,) in self._store.read(sql, (*values, record_id)))
+        return [one for one in found if one not in (self._saved or ())]
 
     def _check_unique(self, sobject: SObject, field: Field, value: object, record_id: str | None) -> None:
         """Records in the recycle bin do not count (unverified). The id in the message has 15 characters in public recordings."""

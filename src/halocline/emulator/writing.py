@@ -160,11 +160,11 @@ class Writer:
     def batch(self, writes: Sequence[Callable[[], Saved]], *, all_or_none: bool = False) -> list[Saved]:
         """Make these writes in one commit, and say of each what became of it, in order.
 
-        A refused one undoes itself; with `all_or_none` it undoes all, and the others say so.
+        A refused one undoes itself; with `all_or_none` it undoes all, and the others say so. Duplicate rules do not compare them.
         Source: REST API Developer Guide, "Using sObject Collections", `allOrNone`.
         """
         try:
-            with self.alone(), self.org.store.database.together():
+            with self.alone(), self.org.rules.one_save(), self.org.store.database.together():
                 return _kept_or_undone([self._tried(write) for write in writes], all_or_none=all_or_none)
         except _RolledBack as undone:
             return [one if one.error else Saved(None, error=_rolled_back()) for one in undone.results]

@@ -123,7 +123,7 @@ def _inserted(ask: Ask, roots: Sequence[_Node]) -> list[dict[str, object]]:
     """Raises: _Refused; nothing is written then."""
     write = writer(ask)
     ids: dict[str, str] = {}
-    with write.alone(), ask.org.store.database.together():
+    with write.alone(), ask.org.rules.one_save(), ask.org.store.database.together():
         due: list[tuple[_Node, str | None]] = [(node, None) for node in roots]
         while due:
             for node, parent_id in due:
