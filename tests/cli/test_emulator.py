@@ -61,8 +61,10 @@ def while_it_runs(monkeypatch: pytest.MonkeyPatch, halocline: Callable[..., Resu
     """`halocline emulator` and some words in this process: what looks at its emulator when it is ready, after which it ends."""
 
     def started(look: Callable[[Emulator], None], *words: str) -> Result:
-        def run(config: EmulatorConfig, *, on_ready: Callable[[Emulator], None]) -> None:
-            with Emulator(config) as emulator:
+        def run(config: EmulatorConfig, *, on_bound: Callable[[Emulator], None], on_ready: Callable[[Emulator], None]) -> None:
+            made = Emulator(config)
+            on_bound(made)
+            with made as emulator:
                 on_ready(emulator)
                 look(emulator)
 
@@ -292,6 +294,20 @@ def test_every_switch_reaches_the_emulator(
 def test_a_wrong_word_is_bad_use(halocline: Callable[..., Result], words: list[str]) -> None:
     """Exit code 2, and nothing is started."""
     assert halocline("--port", "0", *words).exit_code == 2
+
+
+def test_a_place_that_cannot_be_used_is_named_with_what_to_do(halocline: Callable[..., Result], tmp_path: Path) -> None:
+    """A folder in place of the store's file, a folder that is not there, a folder of the authority that cannot be."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    cases = (
+        (("--store", str(tmp_path)), "That is a folder: name a file in it."),
+        (("--store", str(tmp_path / "nope" / "x.db")), f"Make the folder {tmp_path / 'nope'} first"),
+        (("--ca-dir", str(tmp_path / "file" / "ca")), "--ca-dir"),
+    )
+    for words, told in cases:
+        done = halocline("--port", "0", *words)
+        said = "".join(done.stderr.split())
+        assert (done.exit_code, "".join(told.split()) in said, "port" in said) == (1, True, False), done.stderr
 
 
 def test_a_taken_port_is_named(halocline: Callable[..., Result]) -> None:

@@ -170,8 +170,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
     """Runs emulators no longer than it takes to count their records; the counts of each run."""
     counts: list[dict[str, int]] = []
 
-    def run(config: EmulatorConfig, *, on_ready: Callable[[Emulator], None]) -> None:
-        with Emulator(config) as emulator:
+    def run(config: EmulatorConfig, *, on_bound: Callable[[Emulator], None], on_ready: Callable[[Emulator], None]) -> None:
+        made = Emulator(config)
+        on_bound(made)
+        with made as emulator:
             on_ready(emulator)
             counts.append({one.name: emulator.store.count(one) for one in emulator.store.catalog})
 

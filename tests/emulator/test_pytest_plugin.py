@@ -58,12 +58,18 @@ ORDER = """
     object: Order__c
     label: Order
     plural: Orders
+    records: 7
     fields:
       Number__c: {type: string(20) external unique}
+    ---
+    object: Account
+    records: 3
+    fields: {}
     """
 SEEDED = """
     def test_seeded(salesforce):
         assert len(salesforce.query("SELECT Id FROM Account")) == 5
+        assert len(salesforce.query("SELECT Id FROM Order__c")) == 7
         salesforce.create("Order__c", {"Number__c": "1"})
     """
 

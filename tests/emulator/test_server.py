@@ -166,6 +166,51 @@ def test_in_the_foreground_a_signal_before_it_is_ready_ends_it_when_it_is(tmp_pa
     assert (url.startswith("http://127.0.0.1:"), stopped, process.returncode) == (True, "stopped", 0)
 
 
+def test_nobody_is_answered_before_the_org_is_filled(tmp_path: Path) -> None:
+    """`on_bound` has the ports, where connections are refused; the first request finds what it made."""
+    filling = """
+def bound(emulator):
+    emulator.create("Account", {"Name": "first"})
+    emulator.faults.add("server_error", times=1)
+    port = emulator._doors[0].http.getsockname()[1]
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        print("refused", flush=True)
+
+def ready(emulator):
+    first = urllib.request.Request(emulator.url + "/services/data")
+    try:
+        urllib.request.urlopen(first)
+    except urllib.error.HTTPError as answer:
+        print(answer.code, [row["Name"] for row in emulator.query("SELECT Name FROM Account")], flush=True)
+    signal.raise_signal(signal.SIGTERM)
+"""
+    program = (
+        "import signal, socket, urllib.error, urllib.request\n"
+        "from halocline.emulator.server import EmulatorConfig, run_forever\n"
+        f"{filling}\nrun_forever(EmulatorConfig(), on_bound=bound, on_ready=ready)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, env=environment, text=True, timeout=PATIENCE_S, check=False)
+    assert (done.stdout, done.stderr) == ("refused\n500 ['first']\n", "")
+
+
+def test_a_port_that_is_taken_alters_nothing(tmp_path: Path) -> None:
+    """The org is not filled, so that a second try fills it once; ports bound for nothing are free again."""
+    with Emulator() as other:
+        port = int(other.url.rpartition(":")[2])
+        filled: list[Emulator] = []
+        with pytest.raises(OSError, match="in use"):
+            server.run_forever(EmulatorConfig(port=port, path=tmp_path / "org.sqlite"), on_bound=filled.append)
+    assert filled == []
+    made = Emulator(EmulatorConfig(port=port))
+    made.bind().stop()
+    with Emulator(EmulatorConfig(port=port)) as again:
+        assert again.url.endswith(f":{port}")
+
+
 def test_requests_are_served_side_by_side(run_emulator: Callable[..., Emulator]) -> None:
     """One that takes long does not hold up another."""
     emulator = run_emulator()

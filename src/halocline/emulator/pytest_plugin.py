@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The settings of the fixture, for pyproject.toml or pytest.ini."""
     parser.addini("salesforce_schemas", "YAML files or folders with custom objects and fields of the fixture's org", type="paths")
-    parser.addini("salesforce_seed", "records that every test starts with: Account=100 Contact=50", type="args")
+    seed = "records that every test starts with, beside the `records:` of the schemas: Account=100 Contact=50"
+    parser.addini("salesforce_seed", seed, type="args")
     parser.addini("salesforce_seed_number", "the same number makes the same records", default="0")
 
 
@@ -29,9 +30,13 @@ def salesforce_server(pytestconfig: pytest.Config) -> Iterator[Emulator]:
         from halocline.emulator.server import Emulator, EmulatorConfig
     except ModuleNotFoundError as reason:
         pytest.fail(f"the salesforce fixture needs {reason.name}: install halocline[emulator]", pytrace=False)
-    counts = _counts(cast("list[str]", pytestconfig.getini("salesforce_seed")))
+    from halocline.emulator.schema_files import objects_of
+    from halocline.emulator.starting import starting_counts
+
+    named = _counts(cast("list[str]", pytestconfig.getini("salesforce_seed")))
     schemas = tuple(cast("list[Path]", pytestconfig.getini("salesforce_schemas")))
     with Emulator(EmulatorConfig(schemas=schemas, https=True, proxy=True)) as emulator:
+        counts = starting_counts(emulator.store, objects_of(schemas), named=named)
         emulator.seed(counts, number=int(cast("str", pytestconfig.getini("salesforce_seed_number"))))
         emulator.checkpoint()
         yield emulator

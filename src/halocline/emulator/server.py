@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ _ON_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a
 class Emulator:
     """A Salesforce of its own, from `start` to `stop`; also a context manager.
 
-    Once made it can be seeded through `store`; its addresses are known only after `start`. It is started once.
+    Once made it can be seeded; its addresses are known only after `start`. It is started once.
     """
 
     def __init__(self, config: EmulatorConfig | None = None, *, clock: Clock | None = None) -> None:
@@ -55,6 +56,7 @@ class Emulator:
         self._door = Door(self.org)
         self._checkpoint: Snapshot | None = None
         self._own_folder: Path | None = None
+        self._doors: tuple[Listeners, Certificates | None] | None = None
         self._serving: Serving | None = None
 
     @property
@@ -118,21 +120,27 @@ class Emulator:
         """The variables that lead a client's process here: see `Addresses.environment`."""
         return self.addresses.environment(host)
 
+    def bind(self) -> Emulator:
+        """Take the ports, and answer nobody yet: until `start` connections are refused. Harmless when repeated.
+
+        So a port that is taken is known before the org is filled, and whoever waits for the port finds the org filled.
+        Raises: OSError if a port is taken, or the authority of the https door has no folder.
+        """
+        self._bound()
+        return self
+
     def start(self) -> Emulator:
         """Open the doors. Returns when the first request can be sent.
-        Raises: OSError if a port is taken.
+        Raises: OSError as `bind`.
         """
-        config = self.config
-        https = config.https_port if config.https else None
-        listeners = Listeners.bound(config.host, http=config.port, https=https, proxy=config.proxy_port if config.proxy else None)
+        listeners, trusted = self._bound()
         try:
-            trusted = self._certificates() if config.https else None
-            self.org.addresses = _addresses(listeners, config, trusted)
+            self.org.addresses = _addresses(listeners, self.config, trusted)
             self._serving = Serving(self._door, listeners, trusted.context if trusted else None)
             self._serving.start()
         except BaseException:
             listeners.close()
-            self.org.addresses = None
+            self._doors = self.org.addresses = None
             raise
         return self
 
@@ -140,7 +148,9 @@ class Emulator:
         """Close every connection, stop jobs, close the store. Harmless when repeated."""
         if self._serving is not None:
             self._serving.stop()
-        self._serving = self.org.addresses = None
+        if self._doors is not None:
+            self._doors[0].close()
+        self._serving = self._doors = self.org.addresses = None
         self.org.close()
         self.store.close()
         if self._checkpoint is not None:
@@ -191,6 +201,18 @@ class Emulator:
         self.org.addresses = before.addresses
         self._door.org = self.org
 
+    def _bound(self) -> tuple[Listeners, Certificates | None]:
+        if self._doors is None:
+            config = self.config
+            https, proxy = config.https_port if config.https else None, config.proxy_port if config.proxy else None
+            listeners = Listeners.bound(config.host, http=config.port, https=https, proxy=proxy)
+            try:
+                self._doors = listeners, self._certificates() if config.https else None
+            except BaseException:
+                listeners.close()
+                raise
+        return self._doors
+
     def _certificates(self) -> Certificates:
         from halocline.emulator.doors.certificates import certificates
 
@@ -214,13 +236,25 @@ class Emulator:
         self.stop()
 
 
-def run_forever(config: EmulatorConfig, *, on_ready: Callable[[Emulator], None] | None = None) -> None:
+def run_forever(
+    config: EmulatorConfig,
+    *,
+    on_bound: Callable[[Emulator], None] | None = None,
+    on_ready: Callable[[Emulator], None] | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM, then stop cleanly and return. Call it in the main thread.
 
-    `on_ready` gets the listening emulator, to seed it or to print its address.
-    Raises: OSError if the port is taken.
+    `on_bound` gets the emulator that has its ports and answers nobody yet, to seed it and to add faults: the first client finds
+    them. `on_ready` gets the listening emulator, to print its address.
+    Raises: OSError if the port is taken, before `on_bound`.
     """
-    with heard() as wait, Emulator(config) as emulator:
+    with heard() as wait, ExitStack() as ending:
+        emulator = Emulator(config)
+        ending.callback(emulator.stop)
+        emulator.bind()
+        if on_bound is not None:
+            on_bound(emulator)
+        emulator.start()
         if on_ready is not None:
             on_ready(emulator)
         wait()

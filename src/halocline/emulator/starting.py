@@ -9,12 +9,20 @@ from halocline.emulator.standing import ensure_org, known_object
 from halocline.emulator.store import Store
 
 
-def starting_counts(store: Store, defined: Mapping[str, int], *, records: int | None = None) -> dict[str, int]:
+def starting_counts(
+    store: Store, defined: Mapping[str, int], *, records: int | None = None, named: Mapping[str, int] | None = None
+) -> dict[str, int]:
     """How many records to make of the objects that schema files define: `records` of each, or as many as each asks for.
 
     None of objects that have records already, or whose records no client can make. Objects that they must point at, and of which
-    there are none, come along.
+    there are none, come along. Of objects that are `named`, in any case, as many as that says.
     """
+    counts = _by_schemas(store, defined, records)
+    given = {name.lower() for name in named or {}}
+    return {**{name: count for name, count in counts.items() if name.lower() not in given}, **(named or {})}
+
+
+def _by_schemas(store: Store, defined: Mapping[str, int], records: int | None) -> dict[str, int]:
     ensure_org(store)
     counts: dict[str, int] = {}
     for name, asked in defined.items():

@@ -136,26 +136,47 @@ def _run(server: ModuleType, config: EmulatorConfig, start: _Start, *, as_json: 
 
     with ExitStack() as ending:
 
-        def ready(running: Emulator) -> None:
-            _seed(running, start)
+        def bound(emulator: Emulator) -> None:
+            # Before the first request: whoever waits for the port finds the records, and the faults in force.
+            _seed(emulator, start)
             for rule in start.faults:
-                running.faults.add(**rule)
+                emulator.faults.add(**rule)
+
+        def ready(running: Emulator) -> None:
             ending.enter_context(state.announced(running.addresses.as_json()))
             _announce(running, as_json=as_json)
 
         try:
-            server.run_forever(config, on_ready=ready)
+            server.run_forever(config, on_bound=bound, on_ready=ready)
         except ModuleNotFoundError as error:
             raise missing_extra("emulator", error) from error
         except OSError as error:
-            where = error.filename or f"port {config.port}"
-            hint = "Choose another port, or 0." if config.host == LOOPBACK else "Look at --host, or choose another port, or 0."
-            raise StorageFailed(f"Starting the emulator on {where}", error.strerror or str(error), hint=hint) from error
+            raise _cannot_start(config, error) from error
         except sqlite3.DatabaseError as error:
-            hint = "Name another file, or remove this one: a new org is made."
-            raise StorageFailed(f"Opening the org in {config.path or 'a temporary file'}", str(error), hint=hint) from error
+            raise StorageFailed(
+                f"Opening the org in {config.path or 'a temporary file'}", str(error), hint=_other_file(config.path)
+            ) from error
         except ValueError as error:
             raise FixConfig("Starting the emulator", str(error)) from error
+
+
+def _cannot_start(config: EmulatorConfig, error: OSError) -> StorageFailed:
+    """A port that cannot be had, or a file: the authority's, as a rule."""
+    where, reason = str(error.filename or f"port {config.port}"), error.strerror or str(error)
+    if not where.startswith("port "):
+        hint = "Name a folder that can be written to with --ca-dir, or shut the https door (--no-https --no-proxy)."
+        return StorageFailed(f"Starting the emulator with {where}", reason, hint=hint)
+    hint = "Choose another port, or 0." if config.host == LOOPBACK else "Look at --host, or choose another port, or 0."
+    return StorageFailed(f"Starting the emulator on {where}", reason, hint=hint)
+
+
+def _other_file(path: Path | None) -> str:
+    """What to do about a store that SQLite cannot open."""
+    if path is not None and path.is_dir():
+        return "That is a folder: name a file in it."
+    if path is not None and not path.parent.is_dir():
+        return f"Make the folder {path.parent} first, or name another file."
+    return "Name another file, or remove this one: a new org is made."
 
 
 def _server() -> ModuleType:
@@ -227,9 +248,7 @@ def _seed(running: Emulator, start: _Start) -> None:
     from halocline.emulator.schema_files import objects_of
     from halocline.emulator.starting import starting_counts
 
-    starting = starting_counts(running.store, objects_of(running.config.schemas), records=start.records)
-    named = {name.lower() for name in start.counts}
-    counts = {**{name: count for name, count in starting.items() if name.lower() not in named}, **start.counts}
+    counts = starting_counts(running.store, objects_of(running.config.schemas), records=start.records, named=start.counts)
     if counts:
         err.print(f"Making {', '.join(f'{n:,} {name}' for name, n in counts.items())} ...", markup=False)
         running.seed(counts, number=start.number)
