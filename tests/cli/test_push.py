@@ -111,6 +111,17 @@ def test_a_decimal_key_finds_its_record_by_every_way(desk: PushDesk) -> None:
     assert desk.accounts() == keys
 
 
+def test_parents_by_id_and_by_key_stand_in_one_file(desk: PushDesk) -> None:
+    """By Bulk as by collections each row finds its parent by what it has."""
+    parent = desk.emulator.create("Account", {"Ext__c": "top", "Name": "Top"})
+    source = desk.file("some.csv", f"Ext__c,Name,ParentId,Parent.Ext__c\na,A,,top\nb,B,{parent},\nc,C,,top\n")
+    for api in ("bulk", "collections"):
+        told = desk.push(source, "--api", api)
+        assert (told.exit_code, "3 written" in told.out) == (0, True), told
+        found = desk.emulator.query("SELECT Parent.Ext__c FROM Account WHERE ParentId != null")
+        assert [one["Parent"]["Ext__c"] for one in found] == ["top"] * 3
+
+
 def test_every_kind_of_source_is_pushed(desk: PushDesk) -> None:
     """CSV from standard input, CSV with another delimiter and encoding, JSON lines, and the answer of a query."""
     with duckdb.connect("lake.duckdb") as lake:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from halocline.push.order import Api, SyncMode, WriteOrder
 from halocline.quantity import quantity
 
@@ -23,9 +25,10 @@ def api_for(order: WriteOrder, rows: int) -> tuple[Api, str]:
     return Api.BULK, f"{quantity(rows, 'row')} to send: more than {FEW_ROWS:,} go by Bulk API 2.0."
 
 
-def apart_reason(rows: int, *, chars: int) -> str:
-    """Why some rows of a Bulk load go by collections."""
-    why = f"no cell of Bulk holds a file, the text #N/A, or more than {chars:,} characters"
+def apart_reason(rows: int, *, chars: int, second: Sequence[str]) -> str:
+    """Why some rows of a Bulk load go by collections; `second` are columns that no sheet has beside others."""
+    one = f"a sheet of Bulk sets a field by one column, here not by {' or '.join(second)}, and " if second else ""
+    why = f"{one}no cell of Bulk holds a file, the text #N/A, or more than {chars:,} characters"
     return f"{quantity(rows, 'row goes')} by collections: {why}."
 
 

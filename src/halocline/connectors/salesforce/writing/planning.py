@@ -63,6 +63,7 @@ class Planning:
         self._order, self._folder, self._describe = order, staged.path.parent, describe
         self._staged, self._schema = staged, schema
         self._names = fields_of(schema)
+        self._second: tuple[str, ...] = ()  # columns that set what another one sets, and that no sheet has
 
     def run(self, hashes: pa.Array, *, digest: str) -> None:
         """Write the plan; `hashes` has a number for the key of each row, where the order has a key.
@@ -73,6 +74,7 @@ class Planning:
         del hashes
         rows = self._staged.rows - (0 if folded is None else len(folded.rows))
         api, why = deciding.api_for(self._order, rows)
+        self._second = self._second_columns() if api is Api.BULK else ()
         column = None if self._order.stop_on_error else parents.parent_column(self._names, self._describe)
         files = self._cut(self._ordered(folded, column, rows=rows), api)
         reasons = [why, *self._more_reasons(folded, column, files=files, api=api)]
@@ -95,6 +97,16 @@ class Planning:
         same = alike(self._describe, self._order.needed)
         return fold(self._staged, key, alike=same, hashes=hashes, schema=self._schema, targets=sets)
 
+    def _second_columns(self) -> tuple[str, ...]:
+        """Of columns that set one field, such as `ParentId` and `Parent.Ext__c`, all but the one that most rows have: a header
+        with two of them fails the whole job.
+        """
+        found: list[str] = []
+        for names in parents.sharing(parents.targets(self._names, self._describe)):
+            rows = {name: sum(len(one) - one.column(name).null_count for one in self._staged.batches([name])) for name in names}
+            found += sorted(names, key=lambda name: -rows[name])[1:]
+        return tuple(found)
+
     def _ordered(self, folded: Fold | None, column: str | None, *, rows: int) -> Iterable[pa.RecordBatch] | None:
         """The rows in the order in which they are sent; None where they lie so already."""
         if folded is None:
@@ -112,11 +124,11 @@ class Planning:
         files = {one: Frames(self._folder / f"{one}.arrow") for one in (Api.COLLECTIONS, Api.BULK)}
         calls, sizes = _Calls(min(self._order.batch_size, CALL_ROWS)), dict[Api, int]()
         with ExitStack() as stack:
-            jobs = stack.enter_context(_SheetFiles(self._folder, self._names, most=self._order.job_rows))
+            jobs = stack.enter_context(_SheetFiles(self._folder, self._sheet_names, most=self._order.job_rows))
             for frames in files.values():
                 stack.enter_context(frames)
             for batch in self._staged.batches() if rows is None else rows:
-                for travels, some in _parted(batch, api):
+                for travels, some in _parted(batch, api, second=self._second):
                     if not stays:
                         files[travels].append(some)
                     (jobs if travels is Api.BULK else calls).add(some)
@@ -127,17 +139,22 @@ class Planning:
             sizes[api] = files[api].path.stat().st_size
         return _Files(files, calls.runs(), jobs.sizes, sizes)
 
+    @property
+    def _sheet_names(self) -> list[str]:
+        return [name for name in self._names if name not in self._second]
+
     def _kept(self, path: Path) -> Frames:
         """The staged rows under another name."""
         with storage(f"Keeping staged rows in {path}", room=IN_HOME):
             return Frames(self._staged.path.replace(path), self._staged.index)
 
     def _has_rows_apart(self) -> bool:
-        return any(pc.any(_not_in_bulk(batch, most_chars=sheets.CELL_CHARS)).as_py() for batch in self._staged.batches())
+        batches = self._staged.batches()
+        return any(pc.any(_not_in_bulk(one, most_chars=sheets.CELL_CHARS, second=self._second)).as_py() for one in batches)
 
     def _more_reasons(self, folded: Fold | None, column: str | None, *, files: _Files, api: Api) -> Iterator[str]:
         if api is Api.BULK and (apart := files.frames[Api.COLLECTIONS].rows):
-            yield deciding.apart_reason(apart, chars=sheets.CELL_CHARS)
+            yield deciding.apart_reason(apart, chars=sheets.CELL_CHARS, second=self._second)
         if folded is not None and len(folded.rows):
             yield deciding.fold_reason(len(folded.rows), self._order.needed or "")
         yield deciding.order_reason(self._order, column, known=bool(self._describe))
@@ -148,7 +165,7 @@ class Planning:
             "halocline": LAYOUT,
             "order": self._order.to_json(),
             "plan": plan.to_json(),
-            "columns": self._names,
+            "columns": self._sheet_names,
             "frames": {
                 one: {
                     "file": frames.path.name,
@@ -173,10 +190,10 @@ class Planning:
         keep_json(self._folder / PLAN_FILE, told)
 
 
-def _parted(batch: pa.RecordBatch, api: Api) -> Iterator[tuple[Api, pa.RecordBatch]]:
+def _parted(batch: pa.RecordBatch, api: Api, *, second: Sequence[str]) -> Iterator[tuple[Api, pa.RecordBatch]]:
     """The rows by how they travel: of a load by Bulk, those that no sheet can hold go by collections."""
     if api is Api.BULK:
-        apart = _not_in_bulk(batch, most_chars=sheets.CELL_CHARS)
+        apart = _not_in_bulk(batch, most_chars=sheets.CELL_CHARS, second=second)
         if pc.any(apart).as_py():
             yield Api.COLLECTIONS, batch.filter(apart)
             batch = batch.filter(pc.invert(apart))
@@ -199,12 +216,14 @@ def _places(staged: Frames, folded: Fold, column: str | None) -> list[tuple[Fram
     return [(staged, pc.if_else(folded.alone, places, pa.scalar(None, PLACE))), (folded.merged, places.take(folded.at))]
 
 
-def _not_in_bulk(batch: pa.RecordBatch, *, most_chars: int) -> pa.Array:
-    """Which staged rows hold what no cell can: the text `#N/A`, a file, or a text of more than `most_chars` characters."""
+def _not_in_bulk(batch: pa.RecordBatch, *, most_chars: int, second: Sequence[str]) -> pa.Array:
+    """Which staged rows hold what no cell can: the text `#N/A`, a file, a text of more than `most_chars` characters, or anything
+    in one of the `second` columns.
+    """
     held = pa.repeat(pa.scalar(value=False), batch.num_rows)
     for name in fields_of(batch.schema):
         texts = batch.column(name)
-        held = pc.or_(held, pc.fill_null(pc.equal(texts, CLEARED), fill_value=False))
+        held = pc.or_(held, pc.is_valid(texts) if name in second else pc.fill_null(pc.equal(texts, CLEARED), fill_value=False))
         if (pc.max(pc.binary_length(texts)).as_py() or 0) > most_chars:
             held = pc.or_(held, pc.fill_null(pc.greater(pc.utf8_length(texts), most_chars), fill_value=False))
         if f"{name}{KIND}" in batch.schema.names:
