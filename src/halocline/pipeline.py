@@ -271,7 +271,8 @@ class SyncPipeline:
         stack.callback(destination.close)
         looked_at, findings = checked(rows, order, mapper=self.mapper, destination=destination)
         flow = self._flow or f"{rows.name}->salesforce:{self.sobject}:{self.mode}".lower()
-        return Push(order, looked_at, destination, flow, self.mapper, self._strict), findings
+        results = None if self._results_to is None else self._results_to[1]
+        return Push(order, looked_at, destination, flow, self.mapper, self._strict, results=results), findings
 
     def _pending(self, push: Push) -> tuple[Pending, ...]:
         """What a look ahead does not know yet; a ledger that is not there knows of nothing, and is not made."""

@@ -172,7 +172,7 @@ class _Call:
         for finding in findings:
             self.sink(Noticed(str(finding)))
         flow = f"{rows.name}->salesforce:{self.order.sobject}:{self.order.mode}".lower()
-        return Push(self.order, looked_at, destination, flow)
+        return Push(self.order, looked_at, destination, flow, results=self.log_schema)
 
     def _tables(self, rows: Rows, run: PushRun, stack: ExitStack, *, memory_limit: str | None) -> Watch:
         if self.log_schema is None:

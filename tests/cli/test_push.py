@@ -431,6 +431,24 @@ def test_results_are_written_beside_the_source(desk: PushDesk, table: list[str])
     assert (told.exit_code, "needs --from" in told.err) == (2, True)
 
 
+def test_only_the_push_fills_its_result_tables(desk: PushDesk, table: list[str]) -> None:
+    """A push that left rows names itself as the way on; resume and retry, which know no connection, say what the tables lack."""
+    words = [*table, "--results-to", "logs", "--batch-size", "2"]
+    desk.emulator.faults.add("request_limit", path="composite", nth=2, times=1_000)
+    told = desk.type(*words)
+    assert (told.exit_code, "the same push again takes them up; `halocline resume" in told.out) == (75, True), told
+    desk.emulator.faults.clear()
+    lack = "The result tables in logs lack the rows of this command"
+    told = desk.type("resume")
+    assert (told.exit_code, lack in told.err) == (0, True), told
+    assert in_lake('SELECT count(*) FROM logs."SUCCESS"') == [(2,)]
+    in_lake("""UPDATE t SET "Name" = NULL WHERE i = 1""")
+    assert desk.type(*words).exit_code == 3
+    assert in_lake('SELECT "ROW" FROM logs."FAILURE"') == [(1,)]
+    (document,) = desk.documents("retry", "last")
+    assert any(lack in notice for notice in document["notices"]), document
+
+
 # ---- the page
 
 

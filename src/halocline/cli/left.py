@@ -16,11 +16,15 @@ _ENDED_BADLY = ("failed", "abandoned")
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """So many `rows` are to be sent or asked about, by resuming `run`; not `exact`: perhaps fewer, for a process was killed."""
+    """So many `rows` are to be sent or asked about, by resuming `run`; not `exact`: perhaps fewer, for a process was killed.
+
+    `results` is the schema of the result tables that only the push itself fills.
+    """
 
     run: str
     rows: int
     exact: bool
+    results: str | None = None
 
     @property
     def count(self) -> str:
@@ -29,7 +33,11 @@ class Left:
 
     def __str__(self) -> str:
         rows, them = quantity(self.rows, "row is"), "it" if self.rows == 1 else "them"
-        return f"{'' if self.exact else 'up to '}{rows} left: `halocline resume {self.run[:8]}` takes {them} up"
+        resume = f"`halocline resume {self.run[:8]}`"
+        up = f"{resume} takes {them} up"
+        if self.results is not None:
+            up = f"the same push again takes {them} up; {resume} does, too, and tells the tables in {self.results} nothing"
+        return f"{'' if self.exact else 'up to '}{rows} left: {up}"
 
 
 def left_of(record: RunRecord, ledger: Ledger) -> Left | None:
@@ -51,7 +59,7 @@ def left_of(record: RunRecord, ledger: Ledger) -> Left | None:
             tries.append(one)
     # Each try hears what the one before knew, but may have failed before that; a killed one has counted nothing.
     known = [one.rows_read - one.counts.accounted for one in tries if one.state == "failed"]
-    return Left(maker, min(known, default=note.staged), exact=bool(known) and len(known) == len(tries))
+    return Left(maker, min(known, default=note.staged), exact=bool(known) and len(known) == len(tries), results=note.results)
 
 
 def standing(record: RunRecord, ledger: Ledger) -> str:

@@ -73,6 +73,19 @@ def say(
     return code
 
 
+def tables_untold(ledger: Ledger, run: str, *, as_json: bool) -> list[str]:
+    """What there is to say after a verb that fills no result tables, where the push itself did; printed, but for JSON."""
+    from halocline.push.note import Note
+
+    note = Note.from_json(ledger.get(run).plan)
+    if note is None or note.results is None:
+        return []
+    told = f"The result tables in {note.results} lack the rows of this command; a push fills them, and nothing else does."
+    if not as_json:
+        err.print(told, markup=False)
+    return [told]
+
+
 def say_so_far(run: str, *, as_json: bool) -> dict[str, object]:
     """What is written stays written, whatever ended the push: tell it, or answer it for JSON; nothing of what never began."""
     from halocline.config import Settings

@@ -13,7 +13,7 @@ import typer
 
 from halocline.cli import options
 from halocline.cli.answer import err, out, say_error, told
-from halocline.cli.pushed import resumable, say
+from halocline.cli.pushed import resumable, say, tables_untold
 from halocline.cli.system import pushing, the_run, worst
 from halocline.errors import HaloclineError
 from halocline.push.watch import Unwatched
@@ -112,7 +112,8 @@ def _one(run: str, here: Pushing, bar: ProgressBar, *, discard: bool, anyway: bo
     if not as_json:
         for line in findings.lines():
             out.print(line, markup=False)
-    return say(here.ledger, done.id, elapsed_s=done.elapsed_s, as_json=as_json)
+    notices = tables_untold(here.ledger, done.id, as_json=as_json)
+    return say(here.ledger, done.id, elapsed_s=done.elapsed_s, as_json=as_json, notices=notices)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import typer
 
 from halocline.cli import options
 from halocline.cli.answer import err, out, say_error, say_json, told
-from halocline.cli.pushed import resumable, say
+from halocline.cli.pushed import resumable, say, tables_untold
 from halocline.cli.system import pushing, the_rows
 from halocline.errors import Stopped
 from halocline.quantity import quantity
@@ -57,7 +57,10 @@ def retry(
         except Stopped as stopped:
             say_error(stopped, as_json=False)
             name = str(stopped.facts["run"])
-        code = _nothing(record, as_json=as_json) if name is None else say(here.ledger, name, as_json=as_json)
+        if name is None:
+            code = _nothing(record, as_json=as_json)
+        else:
+            code = say(here.ledger, name, as_json=as_json, notices=tables_untold(here.ledger, name, as_json=as_json))
     raise typer.Exit(code)
 
 

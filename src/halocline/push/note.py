@@ -16,7 +16,8 @@ from halocline.push.order import BATCH_ROWS, Api, SyncMode, WriteOrder
 class Note:
     """A run's order, plan and place. `staged` rows lie in `folder`.
 
-    `continues` names the run that the folder was made by, `retries` the run whose rows are sent once more.
+    `continues` names the run that the folder was made by, `retries` the run whose rows are sent once more; `results` is the
+    schema of the result tables that the push filled, and that nobody can open who has only the note.
     """
 
     order: WriteOrder
@@ -30,6 +31,7 @@ class Note:
     sieved: bool = False
     continues: str | None = None
     retries: str | None = None
+    results: str | None = None
 
     def same_work(self, other: Note) -> bool:
         """Whether two runs do the same to the same rows of the same org.

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 class Push:
     """What to send where. `flow` names it from run to run; `strict` refuses rows that lack a field of the mapping.
 
-    `retries` names the run whose rows these are, where they are sent once more.
+    `retries` names the run whose rows these are, where they are sent once more; `results` the schema whose result tables the
+    caller fills.
     """
 
     order: WriteOrder
@@ -55,6 +56,7 @@ class Push:
     strict: bool = False
     sieve: Sieve | None = None
     retries: str | None = None
+    results: str | None = None
 
 
 def prepare(push: Push, run: PushRun, *, folder: Path, watch: Watch = UNWATCHED) -> Sequence[Mapping[str, JSON]]:
@@ -216,6 +218,7 @@ def _note(push: Push, work: Work) -> Note:
         mapping=None if push.mapper is None else type(push.mapper).__name__,
         sieved=push.sieve is not None,
         retries=push.retries,
+        results=push.results,
     )
 
 

@@ -81,7 +81,7 @@ def retry(
         sieve = None
         if note.sieved:
             sieve = stack.enter_context(learning(home, flow=record.flow, org=note.org, order=note.order))
-        push = Push(note.order, rows, destination, record.flow, sieve=sieve, retries=run_id)
+        push = Push(note.order, rows, destination, record.flow, sieve=sieve, retries=run_id, results=note.results)
         try:
             execute(push, run, ledger=ledger, home=home, sink=sink, watch=watch)
         finally:

@@ -105,7 +105,7 @@ class Mirror:
         gone = self._gone(push, run)
         order = WriteOrder(push.order.sobject, SyncMode.DELETE, batch_size=push.order.batch_size)
         rows = _GoneRows(gone.count, self.sent.store)
-        deleting = replace(push, order=order, rows=rows, flow=push.flow + MIRROR, mapper=None, sieve=rows)
+        deleting = replace(push, order=order, rows=rows, flow=push.flow + MIRROR, mapper=None, sieve=rows, results=None)
         done = execute(deleting, PushRun.new(), ledger=ledger, home=home, sink=sink, watch=watch)
         return Mirrored(done, gone.count + gone.without_id, rows.already_gone, gone.without_id, gone.examples)
 
