@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
 from tests.emulator.conftest import VERSION
 
+from halocline.emulator.errors import ApiError
 from halocline.emulator.server import Emulator, EmulatorConfig
+from halocline.emulator.snapshot import Snapshot
+from halocline.emulator.store import Store
+from halocline.emulator.writing import Writer
 
 KEYS = {
     "grant_type": "client_credentials",
@@ -86,6 +92,48 @@ def test_queries_by_bulk_see_the_old_records_again(emulator: Emulator) -> None:
     emulator.reset()
     with session(emulator) as client:
         assert sorted(_bulk_names(client)) == sorted(map(str, names(emulator)))
+
+
+def test_a_write_under_way_is_waited_for(emulator: Emulator) -> None:
+    """It is undone with the rest."""
+    begun, go = threading.Event(), threading.Event()
+    writer = Writer(emulator.org, emulator.org.api_user_id)
+
+    def write() -> None:
+        with writer.alone():
+            begun.set()
+            assert go.wait(30)
+            writer.insert(emulator.org.sobject("Account"), {"Name": "late"})
+
+    with ThreadPoolExecutor() as threads:
+        written = threads.submit(write)
+        assert begun.wait(30)
+        reset = threads.submit(emulator.reset)
+        go.set()
+        written.result(timeout=30)
+        reset.result(timeout=30)
+    assert "late" not in names(emulator)
+
+
+def test_nobody_of_before_writes_into_the_new_org(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request with an old session, while the records are put back, nor one that had its session before and writes after."""
+    writer, sobject = Writer(emulator.org, emulator.org.api_user_id), emulator.org.sobject("Account")
+    restore, told = Snapshot.restore, []
+
+    def watched(self: Snapshot, store: Store) -> None:
+        told.append(client.post(f"{VERSION}/sobjects/Account", json={"Name": "between"}))
+        restore(self, store)
+
+    monkeypatch.setattr(Snapshot, "restore", watched)
+    with session(emulator) as client:
+        emulator.reset()
+    assert [(one.status_code, one.json()[0]["errorCode"]) for one in told] == [(401, "INVALID_SESSION_ID")]
+    for write in (lambda: writer.insert(sobject, {"Name": "after"}), lambda: writer.batch([])):
+        with pytest.raises(ApiError, match="INVALID_SESSION_ID"):
+            write()
+    assert names(emulator).isdisjoint({"between", "after"})
+    emulator.create("Account", {"Name": "new"})
+    assert "new" in names(emulator)
 
 
 def test_an_open_transaction_does_not_come_back(emulator: Emulator) -> None:

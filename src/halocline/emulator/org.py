@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 from halocline.emulator.apps import Apps, ConnectedApp
@@ -32,6 +32,7 @@ from halocline.emulator.rules import Rules
 from halocline.emulator.sessions import Login, Sessions
 from halocline.emulator.standing import API_USERNAME, known_object
 from halocline.emulator.tooling import TOOLS, Tooling
+from halocline.emulator.turn import Turn
 
 if TYPE_CHECKING:
     from halocline.emulator.doors.addresses import Addresses
@@ -138,7 +139,7 @@ class Org:
         self.checks = Checks(store, required=config.enforce_required)
         self.rules = Rules(store, unique=config.enforce_unique, duplicates=config.enforce_duplicate_rules)
         self.locks = Locks(self.clock, wait_s=config.lock_wait_s)
-        self.writing = RLock()  # held from a check to the write that relies on it: unique values, upserts
+        self.writing = Turn()
         self.org_id = self._first_id("Organization")
         self._ensure_users()
         ensure_record_types(store)
@@ -213,6 +214,15 @@ class Org:
     def now(self) -> datetime:
         """The org's time."""
         return self.clock.now()
+
+    def end(self) -> None:
+        """End every session, stop all jobs, and wait for writes that are under way: from then on nothing writes as this org.
+
+        The store is untouched.
+        """
+        self.sessions.end_all()
+        self.close()
+        self.writing.end()
 
     def close(self) -> None:
         """Stop jobs, drop spooled results. The store is closed by its owner."""

@@ -189,12 +189,14 @@ class Emulator:
 
     def reset(self) -> None:
         """Be as at the checkpoint again: records, sessions, jobs, faults, calls, limits, clock. Addresses stay.
+
+        Clients of before are shut out first: what they still send, or have sent and not written yet, is refused (401).
         Raises: RuntimeError if there is no checkpoint.
         """
         if self._checkpoint is None:
             raise RuntimeError("there is nothing to go back to: call checkpoint() first")
         before = self.org
-        before.close()
+        before.end()
         self._checkpoint.restore(self.store)
         self.clock.freeze(None)
         self.org = Org(self.store, self.config)
