@@ -17,7 +17,7 @@ from tests.examples import examples
 
 from halocline.batch import Batch, Op
 from halocline.connector import Deletes, Mode
-from halocline.connectors.files import buckets, merge, output, read_table
+from halocline.connectors.files import buckets, merge, output, parquet, read_table
 from halocline.connectors.files.log import Commit
 from halocline.errors import StorageFailed
 from halocline.schema import Column, Kind, Schema
@@ -139,6 +139,44 @@ def test_a_refresh_in_many_pieces_is_sorted_by_key(tmp_path: Path, monkeypatch: 
     assert all(one.high < other.low for one, other in itertools.pairwise(files))
     found = [row["Id"] for row in read_table(uri, "page", schema="raw").read_all().to_pylist()]
     assert found == sorted(f"{n}" for n in range(2_000))
+
+
+def test_a_large_data_file_is_rewritten_with_few_of_its_changes_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all rows of a file change, each piece of the changes is read once, and beside a few neighbours only."""
+    monkeypatch.setattr(buckets, "BUCKET_BYTES", 4_000)
+    monkeypatch.setattr(parquet, "_BATCH_ROWS", 50)
+    read, held = merge._Kept.read, merge._News.between
+    pieces: list[Path] = []
+    at_once: list[int] = []
+
+    def reading(self: merge._Kept) -> pa.Table:
+        pieces.append(self.path)
+        return read(self)
+
+    def holding(self: merge._News, low: str, high: str) -> list[pa.Table]:
+        found = held(self, low, high)
+        at_once.append(len(found))
+        return found
+
+    monkeypatch.setattr(merge._Kept, "read", reading)
+    monkeypatch.setattr(merge._News, "between", holding)
+    destination = opened(f"file://{tmp_path}/lake", tmp_path)
+    for stamp in (1, 2):
+        changes = [[Change(key, stamp, False, False) for key in range(start, 2_000, 4)] for start in range(4)]
+        counts = load(
+            destination,
+            *(one for some in changes for one in batches(some)),
+            mode=Mode.REPLACE if stamp == 1 else Mode.MERGE,
+            cursor="Stamp",
+            schema=SCHEMA,
+        )
+    assert counts.updated == 2_000
+    assert len(pieces) == len(set(pieces)) > 10
+    assert max(at_once) <= 4
+    found = read_table(f"file://{tmp_path}/lake", "page", schema="raw").read_all().to_pylist()
+    assert {row["Text"] for row in found} == {f"{n} at 2" for n in range(2_000)}
 
 
 @pytest.mark.parametrize("mode", list(Mode))

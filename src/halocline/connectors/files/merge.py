@@ -14,7 +14,7 @@ from halocline.connectors.files import settle
 from halocline.connectors.files.absent import Absent
 from halocline.connectors.files.buckets import GONE, buckets
 from halocline.connectors.files.judge import HOME, Judged, judge, refuse_moved_keys
-from halocline.connectors.files.keys import KEY, key_of
+from halocline.connectors.files.keys import KEY, between, ends, key_of
 from halocline.connectors.files.log import DataFile
 from halocline.connectors.files.output import TARGET_BYTES, Output
 from halocline.connectors.files.partition import folders
@@ -77,6 +77,34 @@ def _guard(table: Table, plan: Plan, *, tally: Tally, live: int) -> None:
     refuse_emptied(label, plan, removed=tally.remove, left=there.rows + tally.insert - tally.remove)
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Rows to write, in a file of the spool, and the least and the greatest of their keys."""
+
+    path: Path
+    low: str
+    high: str
+
+    def read(self) -> pa.Table:
+        """The rows."""
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
+            return stream.read_all()
+
+
+class _News:
+    """The rows to write in place of a data file's: only those in memory that may belong among the rows at hand."""
+
+    def __init__(self, kept: Sequence[_Kept]) -> None:
+        self._kept = kept
+        self._read: dict[Path, pa.Table] = {}
+
+    def between(self, low: str, high: str) -> list[pa.Table]:
+        """All whose keys may be in that range, both ends included. Ranges that go up are each read once."""
+        near = [one for one in self._kept if one.low <= high and low <= one.high]
+        self._read = {one.path: self._read[one.path] if one.path in self._read else one.read() for one in near}
+        return list(self._read.values())
+
+
 @dataclass(slots=True)
 class _Changes:
     """What is to be done, by data file: keys whose rows go, and in the spool the rows to write."""
@@ -84,7 +112,7 @@ class _Changes:
     table: Table
     output: Output
     drops: dict[int, list[pa.Array]] = field(default_factory=dict)
-    writes: dict[int, list[Path]] = field(default_factory=dict)
+    writes: dict[int, list[_Kept]] = field(default_factory=dict)
 
     def note(self, *judged: Judged, so_far: Tally) -> Tally:
         """Remember what follows for some rows; the verdicts with theirs."""
@@ -108,19 +136,18 @@ class _Changes:
             self._keep(home, some.drop_columns([HOME]))
 
     def dropped(self, home: int) -> pa.Array:
-        """The keys whose rows in a data file go."""
-        return pa.concat_arrays(self.drops.get(home, []) or [pa.array([], pa.string())])
+        """The keys whose rows in a data file go, sorted."""
+        keys = pa.concat_arrays(self.drops.get(home, []) or [pa.array([], pa.string())])
+        return keys.take(pc.sort_indices(keys))
 
-    def written(self, home: int) -> Iterator[pa.Table]:
+    def written(self, home: int) -> Sequence[_Kept]:
         """The rows to write in place of a data file's."""
-        for path in self.writes.get(home, ()):
-            with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
-                yield stream.read_all()
+        return self.writes.get(home, ())
 
     def forget(self) -> None:
         """Delete what was kept in the spool."""
-        for path in [path for paths in self.writes.values() for path in paths]:
-            discard(path)
+        for kept in [one for several in self.writes.values() for one in several]:
+            discard(kept.path)
 
     def _keep(self, home: int, rows: pa.Table) -> None:
         kept = self.writes.setdefault(home, [])
@@ -128,7 +155,7 @@ class _Changes:
         doing = "Writing changed rows to the spool folder"
         with storage(doing), pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, rows.schema) as stream:
             stream.write_table(rows)
-        kept.append(path)
+        kept.append(_Kept(path, *ends(rows.column(KEY))))
 
 
 def _by_home(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
@@ -144,8 +171,8 @@ def _apply(table: Table, changes: _Changes, output: Output, *, key: Sequence[str
     try:
         for number in sorted(touched, key=lambda number: (files[number].partition, files[number].low)):
             _rewrite(table, number, changes, output=output, key=key)
-        for rows in changes.written(_NOWHERE):
-            output.put(rows)
+        for kept in changes.written(_NOWHERE):
+            output.put(kept.read())
         made = output.finish()
     finally:
         changes.forget()
@@ -168,11 +195,12 @@ def _rewrite(table: Table, number: int, changes: _Changes, *, output: Output, ke
     file = table.commit.files[number]
     if file.bytes >= SMALL_BYTES:
         output.end(file.partition)
-    gone, news = changes.dropped(number), list(changes.written(number))
+    gone, news = changes.dropped(number), _News(changes.written(number))
     for batch in table.batches(file, output.shape.schema):
         rows = pa.Table.from_batches([batch])
         rows = rows.append_column(KEY, pa.chunked_array([pc.cast(key_of(rows, key), pa.string()).combine_chunks()]))
-        output.put_into(file.partition, _replaced(rows, gone, news))
+        low, high = ends(rows.column(KEY))
+        output.put_into(file.partition, _replaced(rows, between(gone, low=low, high=high), news.between(low, high)))
     if file.bytes >= SMALL_BYTES:
         output.end(file.partition)
 
