@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import traceback
@@ -33,6 +34,7 @@ EXIT_CODES = {
 }
 """What the code says with which a verb ends. Of several flows or objects the gravest counts."""
 
+_UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _WIDE = 200  # columns where nobody looks (a pipe, a file): a table is then never cut
 
 
@@ -46,7 +48,11 @@ class _Plainly(Console):
     def print(self, *objects: Any, **how: Any) -> None:
         """See Rich. A text without markup is one line, and a line end in it is shown too; of what is wider, say each line."""
         plain = how.get("markup") is False
-        super().print(*(one_line(one) if plain and isinstance(one, str) else one for one in objects), **how)
+        try:
+            super().print(*(one_line(one) if plain and isinstance(one, str) else one for one in objects), **how)
+        except OSError as error:
+            if not self.stderr or not is_unwritten(error):  # what is at work does not end for want of somebody to tell
+                raise
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """See Rich: the pieces of what is printed; its own control codes are pieces of another kind."""
@@ -113,6 +119,11 @@ def told(*, as_json: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         err.print("Interrupted; what was not committed is not visible anywhere.")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def is_unwritten(error: BaseException) -> bool:
+    """Whether an answer could not be written: the disk of its log is full, or nobody reads on."""
+    return isinstance(error, OSError) and error.errno in _UNWRITABLE and error.filename is None
 
 
 def unforeseen(error: BaseException) -> HaloclineError:

@@ -8,11 +8,11 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
+from halocline.cli.answer import is_unwritten
 from halocline.cli.verbs import program, typed
 from halocline.unneeded import leave_out
 
 _NOBODY_READS = 128 + 13  # as a shell tells of a program that SIGPIPE ended
-_UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def run() -> None:
@@ -24,13 +24,14 @@ def run() -> None:
         finally:
             if sys.stdout is not None:  # a shell may have closed it
                 sys.stdout.flush()
+            _let_go_of_errors()
     except SystemExit as end:
         # Rich and Typer end with 1 when nobody reads on; `head` is not to make a pipe fail in a way of our own.
         if not isinstance(end.__context__, BrokenPipeError):
             raise
         _leave(_NOBODY_READS)
     except OSError as error:
-        if error.errno not in _UNWRITABLE or error.filename is not None:
+        if not is_unwritten(error):
             raise
         if error.errno == errno.EPIPE:
             _leave(_NOBODY_READS)
@@ -38,6 +39,15 @@ def run() -> None:
             sys.stderr.write(f"Failed: Writing the answer: {error.strerror}. `halocline runs` tells what was done.\n")
             sys.stderr.flush()
         _leave(1)
+
+
+def _let_go_of_errors() -> None:
+    """Nothing is left in the buffer of standard error that cannot be written: Python would end with a code of its own, 120."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _leave(code: int) -> NoReturn:

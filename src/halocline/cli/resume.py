@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, out, say_error, told
+from halocline.cli.answer import err, out, say_error, say_json, told
 from halocline.cli.pushed import resumable, say, tables_untold
 from halocline.cli.system import pushing, the_run, worst
 from halocline.errors import HaloclineError
@@ -55,8 +55,8 @@ def resume(
 
     with told(as_json=as_json):
         names, running = _meant(run, discard=discard, anyway=anyway)
-        if not names and not as_json:
-            out.print(running or "Nothing is left to do: every push came to its end.", markup=False)
+        if not names:
+            _say_none(running or "Nothing is left to do: every push came to its end.", as_json=as_json)
         codes = []
         if names:
             with (
@@ -66,6 +66,13 @@ def resume(
             ):
                 codes = [_one(name, here, bar, discard=discard, anyway=anyway, as_json=as_json) for name in names]
     raise typer.Exit(worst(codes))
+
+
+def _say_none(notice: str, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"success": True, "notices": [notice], "exit_code": 0})
+    else:
+        out.print(notice, markup=False)
 
 
 def _meant(run: str | None, *, discard: bool, anyway: bool) -> tuple[list[str], str]:

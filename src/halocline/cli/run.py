@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from halocline.cli import options
-from halocline.cli.answer import err, error_json, out, refuse, say_error, say_json, told, unforeseen
+from halocline.cli.answer import err, error_json, is_unwritten, out, refuse, say_error, say_json, told, unforeseen
 from halocline.cli.pushed import PARTLY, resumable, say, say_so_far
 from halocline.cli.sync import tell as tell_synced
 from halocline.cli.system import worst
@@ -56,7 +58,12 @@ def run(
         names = _ending(configuration) if everything else list(dict.fromkeys(flows or ()))
         for name in names:
             configuration.flow(name)  # before any is begun
-        codes = [_run(name, configuration, file=file, as_json=as_json) for name in names]
+        if not names:
+            _say_none(configuration, as_json=as_json)
+        answers = _Answers()
+        codes = [_run(name, configuration, answers, file=file, as_json=as_json) for name in names]
+        if answers.lost is not None:
+            raise answers.lost
     raise typer.Exit(worst(codes))
 
 
@@ -65,7 +72,40 @@ def _ending(configuration: Configuration) -> list[str]:
     return [name for name, flow in configuration.flows.items() if flow.kind != "listen"]
 
 
-def _run(name: str, configuration: Configuration, *, file: str | None, as_json: bool) -> int:
+class _Answers:
+    """Answers as they are said; of those that cannot be written the first is kept, for a full log is to stop no flow."""
+
+    def __init__(self) -> None:
+        self.lost: OSError | None = None
+
+    def say(self, tell: Callable[[], int]) -> int:
+        """The exit code that telling answers; 1 where what was told is not written.
+
+        Raises: BrokenPipeError where nobody reads on.
+        """
+        try:
+            return tell()
+        except OSError as error:
+            if not is_unwritten(error) or error.errno == errno.EPIPE:
+                raise
+            self.lost = self.lost or error
+            return 1
+
+
+def _say_none(configuration: Configuration, *, as_json: bool) -> None:
+    """Say that --all means no flow: in a schedule that would look as if all were done."""
+    if configuration.flows:
+        found = quantity(len(configuration.flows), "flow")
+        notice = f"No flow was run: --all leaves out {found} of the kind listen, which `halocline listen FLOW` runs."
+    else:
+        notice = "No flow was run: the file has none. `halocline init` writes one."
+    if as_json:
+        say_json({"success": True, "flows": [], "notices": [notice], "exit_code": 0})
+    else:
+        out.print(notice, markup=False)
+
+
+def _run(name: str, configuration: Configuration, answers: _Answers, *, file: str | None, as_json: bool) -> int:
     """Run one flow and say what became of what it carries; the exit code that it deserves."""
     from halocline.cli.progress import ProgressBar
     from halocline.config import Settings
@@ -79,14 +119,20 @@ def _run(name: str, configuration: Configuration, *, file: str | None, as_json: 
         around = Connected(configuration.connections, configuration.folder, settings, sink=bar.sink, watch=bar.watch)
         try:
             files = None if file is None else [_lying(name, configuration, around, file=file)]
-            codes = [_tell(done, bar, as_json=as_json) for done in run_flow(name, configuration, around=around, files=files)]
-        except typer.Exit:  # what cannot be meant is refused
+            all_done = run_flow(name, configuration, around=around, files=files)
+            codes = [answers.say(partial(_tell, done, bar, as_json=as_json)) for done in all_done]
+        except (typer.Exit, BrokenPipeError):  # what cannot be meant is refused; nobody reads on
             raise
         except Exception as error:  # noqa: BLE001 - a flow that fails stops no other, whatever it failed by
-            return _say_failed(name, unforeseen(error), as_json=as_json)
+            return answers.say(partial(_say_failed, name, unforeseen(error), as_json=as_json))
     if not codes and not as_json:
-        out.print(f"{name}: nothing to do", markup=False)
+        return answers.say(partial(_say_idle, name))
     return worst(codes)
+
+
+def _say_idle(name: str) -> int:
+    out.print(f"{name}: nothing to do", markup=False)
+    return 0
 
 
 def _lying(name: str, configuration: Configuration, around: Connected, *, file: str) -> Landed:
