@@ -119,7 +119,7 @@ def connect(name: str, connection: object, **options: object) -> Connection:
     Raises: MissingExtra when its driver is not installed; as the connector's own.
     """
     with _extra_of(name):
-        live: Connection = connector(name).connect(connection, **options)
+        live: Connection = connector(name).connect(resolved(connection), **options)
     return live
 
 

@@ -117,6 +117,18 @@ def test_a_callers_connection_is_as_it_was(place: Place, tmp_path: Path, *, auto
             tables(connection, place.uri(), TableCopy("app.cases", "raw.cases"), ledger=MemoryLedger(), tmp_path=tmp_path).run()
 
 
+def test_a_reference_stands_for_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a source is connected, as where its connector is chosen."""
+    with duckdb.connect(str(tmp_path / "app.duckdb")) as made:
+        made.execute("CREATE TABLE cases AS SELECT 1 AS id")
+    monkeypatch.setenv("APP", f"duckdb:///{tmp_path}/app.duckdb")
+    connection = connect(reader_of("env:APP"), "env:APP")
+    try:
+        assert open_source("duckdb", connection, table="cases").survey(None).estimated_rows == 1
+    finally:
+        connection.close()
+
+
 def test_a_system_that_nothing_reads_is_told(tmp_path: Path) -> None:
     """Without showing what may be a secret."""
     for strange in ("mysql://me:word@host/db", object()):
