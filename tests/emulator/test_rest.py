@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -262,6 +263,41 @@ def test_deleted_and_updated_list_ids_of_whole_minutes(
     cut = client.get("/sobjects/Account/deleted", params=window(NOON, NOON + timedelta(minutes=5))).json()
     assert cut["deletedRecords"] == []
     assert cut["latestDateCovered"] == "2026-03-01T12:05:00.000+0000"
+
+
+def bare(body: bytes) -> bytes:
+    """Deflated without zlib's header."""
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(body) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("deflate", bare), ("identity", bytes)]
+)
+def test_a_request_may_come_packed(
+    emulator: Emulator, client: httpx2.Client, encoding: str, packed: Callable[[bytes], bytes]
+) -> None:
+    """What rules ask of it is what it holds."""
+    emulator.faults.add("server_error", object="Contact")
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    told = []
+    for name, body in (("Account", {"Name": "x"}), ("Contact", {"LastName": "x"})):
+        content = json.dumps({"records": [{"attributes": {"type": name}, **body}]}).encode()
+        told.append(client.post("/composite/sobjects", content=packed(content), headers=headers).status_code)
+    assert told == [200, 500]
+    assert client.get("/query?q=SELECT+Name+FROM+Account").json()["totalSize"] == 1
+
+
+@pytest.mark.parametrize("how", ["plain", "cut", "huge"])
+def test_what_cannot_be_unpacked_is_refused_with_the_reason(client: httpx2.Client, how: str) -> None:
+    """It is not packed, cut off, or grows beyond all limits; nobody is told that before the session is good."""
+    plain = b'{"Name": "x"}'
+    body = {"plain": plain, "cut": gzip.compress(plain)[:-4], "huge": gzip.compress(plain + b" " * 50_000_000)}[how]
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = client.post("/sobjects/Account", content=body, headers=headers)
+    assert error(answer) == (400, "JSON_PARSER_ERROR")
+    assert "not packed as its Content-Encoding says" in answer.json()[0]["message"]
+    assert error(client.post("/sobjects/Account", content=body, headers={**headers, "Authorization": "Bearer x"}))[0] == 401
 
 
 def test_an_open_transaction_holds_back_what_is_covered(emulator: Emulator, client: httpx2.Client) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from halocline.emulator.bulk1.refusals import client_error
+from halocline.emulator.unpacking import TooLargeError, UnpackingError, inflated
 
 if TYPE_CHECKING:
     from halocline.emulator.errors import ApiError
     from halocline.emulator.wire import Ask
 
 MOST_BYTES = 10_000_000  # of a batch, unpacked. Source: Bulk API Developer Guide, "Limits"
-_GZIP_OR_ZLIB = 47  # zlib's largest window, with either header
 
 
 def unpacked(ask: Ask) -> Ask:
@@ -22,16 +21,12 @@ def unpacked(ask: Ask) -> Ask:
     """
     if ask.headers.get("content-encoding", "").lower() not in ("gzip", "deflate"):
         return ask
-    unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
-        body = unpacker.decompress(ask.body, MOST_BYTES + 1)
-    except zlib.error as reason:
+        return replace(ask, body=inflated(ask.body, most=MOST_BYTES))
+    except TooLargeError as reason:
+        raise too_large() from reason
+    except UnpackingError as reason:
         raise client_error(f"Failed to read request. {reason}") from reason  # words unverified
-    if len(body) > MOST_BYTES:
-        raise too_large()
-    if not unpacker.eof:
-        raise client_error("Failed to read request. Unexpected end of input")  # words unverified
-    return replace(ask, body=body)
 
 
 def too_large() -> ApiError:
