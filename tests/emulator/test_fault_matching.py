@@ -165,6 +165,8 @@ def test_rules_are_written_as_text(text: str, action: str, settings: dict[str, o
         ("lock: operation=inser", "did you mean insert"),
         ("lock: operation=read", "there are insert, update"),
         ("lock: method=GTE", "did you mean GET"),
+        ("answer: status=99", "a status from 200 to 599 is wanted, not 99"),
+        ("answer: status=700", "a status from 200 to 599 is wanted, not 700"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused_with_what_there_is(text: str, told: str) -> None:

@@ -23,6 +23,7 @@ from halocline.emulator.faults.rule import Fault
 from halocline.emulator.faults.target import OPERATIONS
 from halocline.emulator.names import unknown
 
+_STATUSES = (200, 599)  # of final answers. Source: RFC 9110, "Status Codes": clients take what is beyond for a broken server
 MATCHING = ("path", "method", "kind", "object", "operation", "nth", "times", "every", "probability", "seed")
 
 
@@ -113,6 +114,14 @@ def _at_least_one(value: object) -> int:
     return number
 
 
+def _status(value: object) -> int:
+    """Raises: ValueError for what is no status of a final answer."""
+    number = _count(value)
+    if not _STATUSES[0] <= number <= _STATUSES[1]:
+        raise ValueError(f"a status from {_STATUSES[0]} to {_STATUSES[1]} is wanted, not {value}")
+    return number
+
+
 def _method(value: object) -> str | None:
     method = None if value is None else _text(value).upper()
     if method is not None and method not in tuple(HTTPMethod):
@@ -139,7 +148,8 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     **dict.fromkeys(("object", "content_type"), _text_or_none),
     "kind": _kind,
     "operation": _operation,
-    **dict.fromkeys(("nth", "every", "bytes_per_s", "status"), _at_least_one),
+    **dict.fromkeys(("nth", "every", "bytes_per_s"), _at_least_one),
+    "status": _status,
     **dict.fromkeys(("times", "seed", "rows", "after_bytes", "after_batches"), _count),
     **dict.fromkeys(("seconds", "probability"), _number),
     "method": _method,
