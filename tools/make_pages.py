@@ -138,6 +138,8 @@ _UNKNOWN_OF_VALUES = (
     ("control characters around a text", "tab, line feed, vertical tab, form feed and carriage return go, others stay"),
     ("texts in the results of a Bulk 2.0 job", "are as they were sent; in the record they have no blanks around them"),
     ("letters beyond A to Z in a unique key", "differ by their case"),
+    ("an undelete whose record, or a child of it, has a unique value that is taken", "is refused as a whole"),
+    ("a body that is not packed as its `Content-Encoding` says", "is refused with JSON_PARSER_ERROR"),
     ("a lookup by an external id", "finds as an upsert does"),
     ("a key that is a standard field (`Email`)", "finds in any case of letters"),
 )

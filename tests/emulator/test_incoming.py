@@ -31,6 +31,19 @@ def org(tmp_path: Path) -> Iterator[Life]:
         ({"Mail__c": "eva@"}, "INVALID_EMAIL_ADDRESS", "Mail: invalid email address: eva@"),
         ({"Discount__c": 1000}, "NUMBER_OUTSIDE_VALID_RANGE", "Discount: value outside of valid range on numeric field: 1000"),
         ({"Discount__c": "1_0"}, "JSON_PARSER_ERROR", None),
+        *(
+            (
+                {name: value},
+                "JSON_PARSER_ERROR",
+                f"Cannot deserialize instance of {told} or request may be missing a required field",
+            )
+            for name, value, told in (
+                ("City__c", {"a": [1, None]}, 'string from START_OBJECT value {"a": [1, null]}'),
+                ("City__c", ["x"], 'string from START_ARRAY value ["x"]'),
+                ("Discount__c", True, "double from VALUE_TRUE value true"),
+                ("Discount__c", "x", "double from VALUE_STRING value x"),
+            )
+        ),
         ({"Lines__c": 1}, "INVALID_FIELD_FOR_INSERT_UPDATE", None),
         ({"attributes": {"type": "Account"}}, "INVALID_TYPE", None),
         ({"attributes": 7}, "JSON_PARSER_ERROR", None),

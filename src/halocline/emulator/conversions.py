@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -68,11 +69,15 @@ def record_id(field: Field, value: object) -> str:
     return to_18(value)
 
 
+_TOKENS = {str: "VALUE_STRING", int: "VALUE_NUMBER_INT", float: "VALUE_NUMBER_FLOAT", list: "START_ARRAY"}
+
+
 def cannot_read(kind: str, value: object) -> ApiError:
-    """The refusal of a JSON value that is not of the type wanted."""
-    token = "VALUE_STRING" if isinstance(value, str) else "START_OBJECT" if isinstance(value, (dict, list)) else "VALUE"
+    """The refusal of a JSON value that is not of the type wanted. The tokens are those of Jackson, whose words these are."""
+    token = f"VALUE_{str(value).upper()}" if isinstance(value, bool) else _TOKENS.get(type(value), "START_OBJECT")
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return malformed_json(
-        f"Cannot deserialize instance of {kind} from {token} value {value} or request may be missing a required field"
+        f"Cannot deserialize instance of {kind} from {token} value {text} or request may be missing a required field"
     )
 
 
