@@ -183,5 +183,5 @@ def test_soft_deletes_without_a_flag_remove_rows_and_say_so() -> None:
     """Where a deleted record cannot be flagged, its row goes; ignoring stays ignoring."""
     plan = decide(survey(10, delete_flag=None), DUCKDB, wish=Wish(flow="f"))
     assert plan.deletes is Deletes.HARD
-    assert any("so their rows are removed" in r for r in plan.reasons)
+    assert any("known to be deleted are removed" in r for r in plan.reasons)
     assert decide(survey(10, delete_flag=None), DUCKDB, wish=Wish(flow="f", deletes=Deletes.IGNORE)).deletes is Deletes.IGNORE

@@ -18,7 +18,7 @@ Leaving before `commit` changes nothing that a reader of the destination sees.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -404,10 +404,11 @@ def ending_of(source: Source, plan: Plan) -> Ending:
 def survey_of_all(source: Source, since: Position) -> Survey:
     """The survey of everything, for a table whose rows are to be read anew although it has a position.
 
-    A source that has a method `survey_of_all` heeds what that position says of columns; of any other it is that of a first read.
+    A source that has a method `survey_of_all` heeds what that position says of columns, and whether the same question is asked
+    (`Survey.same_question`); of any other it is that of a first read, and the same.
     """
     told: Callable[[Position], Survey] | None = getattr(source, "survey_of_all", None)
-    return source.survey(None) if told is None else told(since)
+    return replace(source.survey(None), same_question=True) if told is None else told(since)
 
 
 def lacking(destination: Destination, target: Target, *, schema: Schema) -> tuple[str, ...]:

@@ -161,7 +161,9 @@ def _by_volume(rows: int, wish: Wish) -> tuple[str, str]:
 
 def _deletes(survey: Survey, wish: Wish) -> tuple[Deletes, tuple[str, ...]]:
     if wish.deletes is Deletes.SOFT and survey.delete_flag is None:
-        return Deletes.HARD, (f"{survey.object} has no field that flags deleted records, so their rows are removed.",)
+        return Deletes.HARD, (
+            f"{survey.object} has no field that flags deleted records, so the rows of those that are known to be deleted are removed.",
+        )
     return wish.deletes, ()
 
 

@@ -228,7 +228,7 @@ def survey_and_plan(flow: Flow, *, sink: Sink = silent) -> tuple[Survey, Plan]:
         refuse_exposed(flow.destination.columns(flow.target), survey, plan=plan)
     reason = lost_columns(flow, plan, fresh=survey.fresh) if position is not None else None
     if position is not None and reason is not None:
-        survey = replace(survey_of_all(flow.source, position), full_reason=reason, same_question=True)
+        survey = replace(survey_of_all(flow.source, position), full_reason=reason)
         plan = flow.decide(survey, flow.destination.abilities)
     note = _left_as_they_were(flow, plan)
     if note is not None:

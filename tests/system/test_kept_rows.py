@@ -190,3 +190,24 @@ def test_a_column_that_the_table_lost_takes_no_row(kept: Kept) -> None:
     assert (run.plan.full, run.plan.complete) == (True, True)
     assert (kept.state(), kept.agree(JOB)) == ((10, 3), True)
     assert sum(row["Site"] is not None for row in kept.rows()) == 7
+
+
+@pytest.mark.parametrize("kept", ["duckdb"], indirect=True)
+@pytest.mark.parametrize("lost", [True, False])
+def test_under_a_condition_nobody_is_flagged_who_only_ceased_to_meet_it(kept: Kept, *, lost: bool) -> None:
+    """What the read lacks may be there all the same: such a table is replaced, and the plan says so."""
+    job = replace(JOB, where_clause="Site = 'open'")
+    everyone = kept.here.add("Account", 3, Name="open", Site="open")
+    kept.sync(job)
+    assert kept.state() == (3, 0)
+    kept.passes()
+    kept.here.change("Account", everyone[0], Site="closed")
+    if lost:
+        kept.here.lake.execute("ALTER TABLE raw.accounts DROP COLUMN Phone")
+    else:
+        kept.passes(16)
+    plan = kept.system.plan(job)[1]
+    assert (plan.full, plan.mode) == (True, Mode.REPLACE)
+    assert "The table is replaced, and rows that the source no longer has go." in plan.reasons
+    kept.sync(job)
+    assert (kept.state(), kept.agree(job)) == ((2, 0), True)

@@ -169,6 +169,8 @@ def test_deletions_reach_back_fifteen_days() -> None:
     late = begun(SCOPE.position(old))
     assert "15 days" in (late.reason or "")
     assert late.same_question
+    limited = replace(SCOPE, where="(Site = 'open')")
+    assert not begun(limited.position(old), limited).same_question, "what the answer lacks may only have ceased to meet it"
     assert begun(SCOPE.position(NOW - timedelta(days=14))).low is not None
     ignoring = replace(SCOPE, deletes=Deletes.IGNORE)
     assert begun(ignoring.position(old), ignoring).low is not None

@@ -11,7 +11,7 @@ A finished job is deleted by `ack`, once its rows are durable, and not before: t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Unpack
@@ -150,7 +150,7 @@ class SalesforceSource:
 
         Raises: as `survey`.
         """
-        return self._surveyed(None, self._described(since))
+        return replace(self._surveyed(None, self._described(since)), same_question=not self._where)
 
     def _surveyed(self, since: Position | None, sobject: Sobject) -> Survey:
         """What a survey says of an object, to be read from a position on."""
@@ -168,7 +168,7 @@ class SalesforceSource:
         start = window.start(since, scope, now=now, overlap_s=self._overlap_s)
         self._deletions = self._deleted(sobject, low=start.low, now=now)
         if start.low is not None and self._matters(sobject) and self._deletions.refused:
-            start = window.Start(reason=self._deletions.refused, same_question=True)
+            start = window.Start(reason=self._deletions.refused, same_question=not self._where)
         refresh = self._refresh_due(sobject, start, now=now)
         low = None if refresh else start.low
         query = self._query(sobject.schema, sobject.cursor, low=low, high=window.high(now))

@@ -70,7 +70,8 @@ class Scope:
 class Start:
     """Where a read starts: `low` (overlap included) or, when it is None, at the beginning; `reason` where that was not wished.
 
-    `same_question`: nothing that the user said is the reason, so the rows of the table answer the same question, but earlier.
+    `same_question`: nothing that the user said is the reason, and all records are asked for, so that rows which the answer lacks
+    are gone. Under a condition a record that is still there may only have ceased to meet it.
     """
 
     low: datetime | None = None
@@ -171,7 +172,7 @@ def start(since: Position | None, scope: Scope, *, now: datetime, overlap_s: flo
     """Where to start from a stored position, or why it cannot be used."""
     if since is None:
         return Start()
-    same = all(since.get(name) == scope.settings[name] for name in _QUESTION)
+    same = not scope.where and all(since.get(name) == scope.settings[name] for name in _QUESTION)
     if scope.cursor is None:
         return Start(reason=f"{scope.object} has no stamp that can be filtered by", same_question=same)
     stamp = _stamp(since)
