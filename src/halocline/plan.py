@@ -162,7 +162,7 @@ def _by_volume(rows: int, wish: Wish) -> tuple[str, str]:
 def _deletes(survey: Survey, wish: Wish) -> tuple[Deletes, tuple[str, ...]]:
     if wish.deletes is Deletes.SOFT and survey.delete_flag is None:
         return Deletes.HARD, (
-            f"{survey.object} has no field that flags deleted records, so the rows of those that are known to be deleted are removed.",
+            f"{survey.object} flags no deleted records, so the rows of those that are known to be deleted are removed.",
         )
     return wish.deletes, ()
 

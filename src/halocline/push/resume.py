@@ -152,7 +152,9 @@ def _dead(run_id: str, *, ledger: Ledger, home: Path, doing: str, believed_dead:
         far = process.elsewhere
         here = note is not None and is_there(place(note, run=run_id, home=home))
         if here or note is None or not (far and believed_dead):
-            hint = f"Wait until it has ended.{f' {WAY_OUT}' if far and not here else ''}"
+            more = WAY_OUT.replace("RUN", run_id) if far and note is not None and not here else ""
+            more = "It has noted no rows, so it sent none, and holds up no other run." if note is None else more
+            hint = f"Wait until it has ended. {more}".rstrip()
             cause = f"it is still at work: process {process.pid} of {process.host}, since {record.started}"
             raise LeaseHeld(f"{doing} run {run_id}", cause, hint=hint)
         ledger.abandon(run_id, error=f"process {process.pid} of {process.host} is gone, as was said")
