@@ -789,7 +789,9 @@ def test_an_interrupted_push_is_taken_up(tmp_path: Path, monkeypatch: pytest.Mon
         assert "30 written (30 created), 0 refused" in told.out
         assert len(desk.accounts()) == 30
         assert desk.type("resume").out == "Nothing is left to do: every push came to its end.\n"
-        assert desk.documents("resume") == []
+        (document,) = desk.documents("resume")
+        assert (document["success"], document["exit_code"]) == (True, 0)
+        assert "Nothing is left to do" in document["notices"][0]
         assert desk.folders() == []
     shutil.rmtree(desk.home)
     kept.rename(desk.home)

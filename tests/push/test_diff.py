@@ -640,18 +640,36 @@ def test_after_an_insert_with_a_mirror_the_org_is_the_source(states: list[dict[s
             assert flow.org.names() == sorted(row["Name"] for row in rows)
 
 
-def test_inserted_rows_of_one_key_are_deleted_together(tmp_path: Path) -> None:
-    """As long as they are in the source both records stay; those that were made before others for their key go."""
+@pytest.mark.parametrize("arrow", [True, False])
+def test_two_rows_of_an_insert_with_one_key_are_refused(tmp_path: Path, *, arrow: bool) -> None:
+    """One line would be remembered for both, and the other row be inserted again in every push: alone or far apart, new or known,
+    changed or not; in a dry run too. Nothing is sent, and the next push is right.
+    """
     flow = Flow(tmp_path, order=INSERT, diff_key="Ext__c")
-    alike = [{"Ext__c": "k", "Name": "same"}, {"Ext__c": "k", "Name": "same"}, {"Ext__c": "o", "Name": "other"}]
-    apart = [{"Ext__c": "k", "Name": "first"}, {"Ext__c": "k", "Name": "last"}, alike[2]]
-    assert [flow.mirror(alike, max_delete_share=1.0).gone for _ in range(3)] == [0, 0, 0]
-    assert flow.org.names() == ["other", "same", "same"]
-    for _ in range(2):
-        assert flow.mirror(apart, max_delete_share=1.0).gone == 2
-        assert flow.org.names() == ["first", "last", "other"]
-    assert flow.mirror(alike[2:], max_delete_share=1.0).gone == 2
-    assert flow.org.names() == ["other"]
+    many = [{"Ext__c": f"o{n}", "Name": f"o{n}"} for n in range(45_000 if arrow else 4_500)]
+    first, same, changed = ({"Ext__c": "k", "Name": name} for name in ("A", "A", "B"))
+    for known in (False, True):
+        if known:
+            flow.push([first, *many], arrow=arrow)
+        before = flow.org.names()
+        for rows in (
+            [first, same],
+            [first, changed],
+            [changed, first],
+            [first, *many, changed],
+            [*many[:3], first, *many[3:], same],
+        ):
+            numbers = [n for n, row in enumerate(rows) if row["Ext__c"] == "k"]
+            told = f"rows {numbers[0]} and {numbers[1]} have the same value in Ext__c"
+            with pytest.raises(FixConfig, match=f"{told}.*nothing was sent"):
+                flow.push(rows, arrow=arrow)
+            with pytest.raises(FixConfig, match=told):
+                flow.foresee(rows)
+        assert flow.org.names() == before
+    assert flow.push([first, *many], arrow=arrow).unchanged == 1 + len(many)
+    assert flow.mirror([changed, *many]).gone == 1
+    assert "B" in flow.org.names()
+    assert "A" not in flow.org.names()
 
 
 def test_a_record_of_an_insert_that_was_refused_anew_stays(tmp_path: Path) -> None:

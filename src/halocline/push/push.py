@@ -71,6 +71,8 @@ def prepare(push: Push, run: PushRun, *, folder: Path, watch: Watch = UNWATCHED)
         load = push.destination.open(push.order, folder)
         held.callback(load.close)
         _stage(push, load, books=books, scratch=folder.with_name(f"{folder.name}.trial"))
+        if push.sieve is not None:
+            push.sieve.sifted()
         books.close("done")
         return load.first()
 

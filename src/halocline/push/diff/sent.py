@@ -18,6 +18,7 @@ from halocline.outcome import Fate
 from halocline.push.destination import RowBatch, Told
 from halocline.push.diff.digests import Digester, Digests
 from halocline.push.diff.known import Held, Known
+from halocline.push.diff.repeats import Repeats
 from halocline.push.diff.store import Line, Store
 from halocline.push.keys import Alike
 from halocline.push.order import DELETES, SyncMode, WriteOrder
@@ -63,6 +64,7 @@ class SentRows:
         self._known: Known | None = None
         self._known_by = known_by
         self._texts_by = texts_by if self._store.own_digits else None
+        self._repeats = Repeats()
         self._rewritten: set[int] = set()  # lines whose records an insert would leave behind, where it is only looked
         self.rows = 0
 
@@ -85,6 +87,7 @@ class SentRows:
         """See `Sieve.begin`."""
         self._load, self._known, self.rows = self._store.begin(run), None, 0
         self._rewritten.clear()
+        self._repeats.clear()
 
     def sift(self, batch: RowBatch) -> tuple[RowBatch, Sequence[int]]:
         """See `Sieve.sift`.
@@ -100,6 +103,8 @@ class SentRows:
             self._store.know_by(self._known_by())
             self._known_by = self._known = None
         held = self._memory.hold_against(told)
+        if self._order.mode is SyncMode.INSERT:
+            self._repeats.add(held.places, batch.numbers)
         self.rows += len(batch.numbers)
         self._wait(batch, told, held)
         if self._looking and self._order.mode is SyncMode.INSERT:
@@ -111,7 +116,13 @@ class SentRows:
         return _without(batch, held.unchanged), unchanged
 
     def sifted(self) -> Sequence[str]:
-        """See `Sieve.sifted`; it tells of rows that an insert may make twice."""
+        """See `Sieve.sifted`; it tells of rows that an insert may make twice.
+
+        Raises: FixConfig where two rows of an insert have the same value in the field `diff_key`.
+        """
+        self._refuse_repeats()
+        if self._looking:
+            return ()
         self._store.keep(self._number)
         return [self._twice(run, rows) for run, rows in self._store.doubtful(self._number)]
 
@@ -193,6 +204,14 @@ class SentRows:
             at = next(place for place, key in enumerate(told.keys.to_pylist()) if key is None)
             cause = f"row {batch.numbers[at]} has no value in {self._key}, by which it would be known again"
             raise FixConfig(self._doing, cause, hint="Give every row one, or choose another diff_key; nothing was sent.")
+
+    def _refuse_repeats(self) -> None:
+        """Of rows that share a key one line is remembered, so that the others would be inserted again each time."""
+        two = self._repeats.first()
+        self._repeats.clear()
+        if two is not None:
+            cause = f"rows {two[0]} and {two[1]} have the same value in {self._key}, by which each would be known again"
+            raise FixConfig(self._doing, cause, hint="Choose a diff_key that tells all rows apart; nothing was sent.")
 
     def _wait(self, batch: RowBatch, told: Digests, held: Held) -> None:
         columns = (batch.numbers, held.lines, held.places.to_pylist(), told.rows.to_pylist(), told.keys.to_pylist())
