@@ -75,7 +75,10 @@ def refuse_loss(label: str, plan: Plan, *, old: int, new: int) -> None:
         share = f"more than the share of {plan.max_delete_share:.0%} would go"
         cause = f"the answer has {quantity(new, 'row')}, and the table {old:,}: {share}"
         outcome = "closes their versions" if plan.history else "replaces the table"
-        hint = f"{_LOOK}; if they are truly gone, a full sync (--full, force_full_sync=True) {outcome}."
+        way = f"a full sync (--full, force_full_sync=True) {outcome}"
+        if plan.complete and not plan.history:
+            way = "--max-delete-share 1 (max_delete_share=1.0) flags them, and keeps them"
+        hint = f"{_LOOK}; if they are truly gone, {way}."
         raise Refused(f"{doing} {label}", cause, hint=hint, rows=old)
 
 

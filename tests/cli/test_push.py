@@ -408,7 +408,7 @@ def test_a_dry_run_behind_a_push_that_was_cut_off_foresees_no_deletions(desk: Pu
     assert f"mirror     how many records would be deleted cannot be told: {why}\n" in told.out
     (document,) = desk.documents(*words, "--dry-run")
     assert (document["mirror"]["gone"], document["mirror"]["known"]) == (None, None)
-    assert document["before"] == [{"run": cut_off, "cut_off": True}]
+    assert document["before"] == [{"run": cut_off, "cut_off": True, "lost": False}]
     assert (len(desk.runs()), desk.runs()[0]["state"]) == (1, "failed")
     assert "mirror: 2 records are gone from the source, 2 deleted" in desk.type(*words).out
     (document,) = desk.documents(*words, "--dry-run")

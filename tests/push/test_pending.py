@@ -46,8 +46,9 @@ def test_of_one_without_its_folder_nothing_will_be_told(tmp_path: Path) -> None:
     world = World(tmp_path, SyncMode.INSERT)
     world.die_sending()
     RunFolder.of("first", tmp_path).delete()
-    assert looked(world) == (Pending("first", cut_off=True, lost=True),)
-    assert "its folder is gone" in str(looked(world)[0])
+    assert looked(world) == (Pending("first", cut_off=True, lost=True, refused=True),)
+    told = "its folder is gone: nobody can say what became of its rows. `halocline resume first --discard --anyway` ends it"
+    assert told in str(looked(world)[0])
     world.discard(anyway=True)
     assert looked(world) == ()
 

@@ -70,6 +70,10 @@ def test_a_duckdb_file_is_read_beside_a_callers_connection(lake: Path, tmp_path:
     with duckdb.connect(str(lake)) as connection:
         copied(f"duckdb:///{lake}", connection, TableCopy("src", "dst"), tmp_path=tmp_path)
         assert connection.execute("SELECT * FROM dst ORDER BY id").fetchall() == ROWS
+        connection.execute("CREATE SCHEMA mart; CREATE TABLE mart.src AS SELECT 7 AS id, 'of the mart' AS name; USE mart")
+        copied(f"duckdb:///{lake}", connection, TableCopy("src", "main.again"), tmp_path=tmp_path)
+        assert connection.execute("SELECT * FROM main.again ORDER BY id").fetchall() == ROWS, "the URI begins in its own schema"
+        assert connection.execute("SELECT current_schema()").fetchall() == [("mart",)]
 
 
 def test_a_flow_within_a_duckdb_file_is_checked_planned_and_run(

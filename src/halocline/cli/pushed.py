@@ -142,7 +142,7 @@ def _say_errors(ledger: Ledger, run: str) -> None:
 
     codes, more = frequent(ledger, run, most=_FREQUENT)
     told = ", ".join(f"{code} {count:,}" for code, count in codes.items()) + (", ..." if more else "")
-    out.print(f"{told}: `halocline errors {run[:8]}`", markup=False)
+    out.print(f"{told}{': ' if told else ''}`halocline errors {run[:8]}`", markup=False)
 
 
 def numbers(ledger: Ledger, run: str, *, elapsed_s: float | None = None) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from halocline.push.elsewhere import LOOKED_BACK, death, place
 from halocline.push.note import Note
+from halocline.push.order import SyncMode
 from halocline.push.past import unsettled
 
 if TYPE_CHECKING:
@@ -18,16 +19,20 @@ if TYPE_CHECKING:
 class Pending:
     """A push that was `cut_off` (killed, or failed half-way), or else has not ended as far as can be told from here.
 
-    `lost`: its folder is gone, so nobody will ever tell what became of its rows.
+    `lost`: its folder is gone, so nobody will ever tell what became of its rows; an insert of the same rows is `refused` then,
+    until a person ends that run.
     """
 
     run: str
     cut_off: bool
     lost: bool = False
+    refused: bool = False
 
     def __str__(self) -> str:
         if self.cut_off and self.lost:
-            return f"run {self.run[:8]} was cut off, and its folder is gone: nobody can say what became of its rows"
+            told = f"run {self.run[:8]} was cut off, and its folder is gone: nobody can say what became of its rows"
+            way = f"`halocline resume {self.run[:8]} --discard --anyway` ends it; before that the same rows are refused"
+            return f"{told}. {way}" if self.refused else told
         if self.cut_off:
             return f"run {self.run[:8]} was cut off: the push first finds out what became of its rows, which is not known here"
         return f"run {self.run[:8]} has not ended: what becomes of its rows is not known here"
@@ -38,7 +43,8 @@ def pending(flow: str, *, org: str, ledger: Ledger, home: Path) -> tuple[Pending
     open_runs = []
     for record in reversed(ledger.runs(flow, limit=LOOKED_BACK)):
         note = Note.from_json(record.plan)
-        if note is not None and note.org == org and unsettled(record.run, ledger):
+        # of those that are done every row is told, and they are many
+        if record.state != "done" and note is not None and note.org == org and unsettled(record.run, ledger):
             open_runs.append((record, note))
     if not open_runs:
         return ()
@@ -48,5 +54,5 @@ def pending(flow: str, *, org: str, ledger: Ledger, home: Path) -> tuple[Pending
         process = at_work.get(record.run)
         cut_off = process is None or record.run in dead or death(record, process, home=home) is not None
         lost = not place(note, run=record.run, home=home).marks.exists()
-        found.append(Pending(record.run, cut_off, lost))
+        found.append(Pending(record.run, cut_off, lost, refused=lost and note.order.mode is SyncMode.INSERT))
     return tuple(found)

@@ -24,6 +24,9 @@ from halocline.spool import Spool
 from halocline.spooled import StagedFile, staged_files
 from halocline.sql_destination import Asked, SqlDestination, SqlUnit
 from halocline.staged import of_load, own_positions, refuse_second_load
+from halocline.standard_sql import quoted
+
+_SCHEMA = "main"  # of a file that was just opened
 
 
 class DuckDBDestination(SqlDestination[Cursor, Table]):
@@ -51,6 +54,7 @@ class DuckDBDestination(SqlDestination[Cursor, Table]):
             session, memory_limit=memory_limit, threads=threads, folder=spool.path, read_only=read_only
         )
         super().__init__(_asked(self._database))
+        self._lent: list[Cursor] = []
 
     @property
     def abilities(self) -> Abilities:
@@ -79,12 +83,21 @@ class DuckDBDestination(SqlDestination[Cursor, Table]):
         return DuckDBLoad.of_ticket(ticket, spool=self._spool)
 
     def lend(self, session: object) -> object:
-        """See `connector.lent`: the connection, for the URI of its own file, which cannot be opened a second time to be read."""
-        is_own = isinstance(session, str) and accepts(session) and self._is_file_of(session)
-        return self._database.connection if is_own else session
+        """See `connector.lent`: for the URI of its own file, which cannot be opened a second time, a connection to it in the schema
+        that the URI would begin in.
+        """
+        if not (isinstance(session, str) and accepts(session) and self._is_file_of(session)):
+            return session
+        with gate("Using the DuckDB connection"):
+            lent = self._database.connection.cursor()
+            self._lent.append(lent)
+            lent.execute(f"USE {quoted(self._database.catalog, _SCHEMA)}")
+        return lent
 
     def close(self) -> None:
-        """Close the database if it was opened here. Idempotent."""
+        """Close the database if it was opened here, and what was lent. Idempotent."""
+        while self._lent:
+            self._lent.pop().close()
         self._database.close()
 
     def _file(self) -> Path | None:
