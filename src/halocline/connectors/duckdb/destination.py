@@ -83,7 +83,7 @@ class DuckDBDestination(SqlDestination[Cursor, Table]):
         return DuckDBLoad.of_ticket(ticket, spool=self._spool)
 
     def lend(self, session: object) -> object:
-        """See `connector.lent`: for the URI of its own file, which cannot be opened a second time, a connection to it in the schema
+        """See `connector.lent`: the URI of its own file, which cannot be opened twice, becomes a connection to it, in the schema
         that the URI would begin in.
         """
         if not (isinstance(session, str) and accepts(session) and self._is_file_of(session)):
