@@ -47,7 +47,7 @@ from halocline.spool import Spool, discard
 
 DELETIONS_AT_ONCE = 50_000  # in one part
 _WHERE_HINT = "Look at the where clause: one SOQL condition is wanted, such as Industry = 'Energy' OR Rating = 'Hot'."
-_REMOVES = "a full sync removes its row, and so does `halocline verify --repair`"
+_REMOVES = "a full sync (--full) removes its row, where `halocline verify --repair` does with it what is said of deletes"
 _UNLISTED = "Salesforce keeps no list of this object's deletions; rows that vanish from the recycle bin are not seen."
 _UNFLAGGED = (
     "Salesforce neither flags nor lists this object's deletions, so a later sync sees none: rows of deleted records stay until a "

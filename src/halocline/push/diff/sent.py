@@ -211,7 +211,8 @@ class SentRows:
         self._repeats.clear()
         if two is not None:
             cause = f"rows {two[0]} and {two[1]} have the same value in {self._key}, by which each would be known again"
-            raise FixConfig(self._doing, cause, hint="Choose a diff_key that tells all rows apart; nothing was sent.")
+            hint = "Leave one of them out: nothing was sent. Another diff_key sends every row once more, as a new record."
+            raise FixConfig(self._doing, cause, hint=hint)
 
     def _wait(self, batch: RowBatch, told: Digests, held: Held) -> None:
         columns = (batch.numbers, held.lines, held.places.to_pylist(), told.rows.to_pylist(), told.keys.to_pylist())
