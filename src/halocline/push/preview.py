@@ -58,7 +58,7 @@ class Preview:
             "findings": [str(finding) for finding in self.findings],
             "plan": None if self.plan is None else {**self.plan.to_json(), "first": list(self.rows)},
             "mirror": None if self.mirror is None else self.mirror.to_json(),
-            "before": [{"run": one.run, "cut_off": one.cut_off, "lost": one.lost} for one in self.before],
+            "before": [{"run": one.run, "cut_off": one.cut_off, "lost": one.cut_off and one.lost} for one in self.before],
         }
 
 
