@@ -92,7 +92,7 @@ class Draft:
             yield f"from: {self._place('source')}"
             yield f"query: {said(self.query or 'SELECT * FROM my_table')}"
         yield from self._writing()
-        yield from _COMMENTS["push"]
+        yield from _COMMENTS["push" if self.key else "insert"]
         if not self._is_path(self.source):
             yield "# results_to: salesforce              # tables beside the source that tell what became of each row"
 
@@ -223,6 +223,11 @@ _COMMENTS = {
         "# mapping: {company: Name, email: {target: Email, transform: lowercase}}   # without it, columns are fields",
         "# diff: true                          # send only rows that changed since they were last written",
         "# mirror: true                        # as diff, and delete what is gone from the source",
+        "# schedule: nightly                   # the EventBridge rule that starts it in Lambda",
+    ),
+    "insert": (
+        "# mapping: {company: Name, email: {target: Email, transform: lowercase}}   # without it, columns are fields",
+        "# diff_key: Email                     # send only rows that changed; the field that tells them apart",
         "# schedule: nightly                   # the EventBridge rule that starts it in Lambda",
     ),
     "file": (
