@@ -190,7 +190,7 @@ def test_an_answer_that_would_gut_the_table_is_refused(
             here.purge("Account", record)
         for thresholds in list(WAYS.values())[: None if pytestconfig.getoption("--long") else 1]:
             system.BULK_API_THRESHOLD, system.STAGE_THRESHOLD = thresholds
-            with pytest.raises(Refused, match=r"allow_empty=True|force_full_sync=True"):
+            with pytest.raises(Refused, match=r"allow_empty=True|max_delete_share=1\.0"):
                 system.run(job)
             assert look() == before
             add(
