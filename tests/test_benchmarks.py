@@ -419,7 +419,7 @@ def test_ours_and_the_bare_loop_have_figures(consume: ModuleType, aws: Any, monk
     """They handle and delete every message once."""
     good = [one for one in consume.CONSUMERS if one.name in ("ours, no store", "boto3")]
     monkeypatch.setattr(consume, "CONSUMERS", good)
-    turns = consume.Bench(near(consume), aws, "").rounds(8)
+    turns = consume.Bench(near(consume), aws, "").rounds(400)  # fewer may be done before the first look
     assert {name: turn.cpu_s > 0 for name, (turn,) in turns.items()} == {"ours, no store": True, "boto3": True}
 
 
