@@ -32,12 +32,12 @@ class SentRows:
     """The `Sieve` of diff mode: rows whose names and values are those that were last written for their key are not sent.
 
     The memory is a file below `home` for each flow and org. The key is the one of the order (the external id, or Id); an insert
-    has none, so `diff_key` names a field whose value tells its rows apart. Only written rows are remembered; refused rows stay
-    due, and rows in doubt are sent again. Of rows with one key, all from the first changed one on are sent; `known_by`, asked
-    when the first rows come, says which keys are one (None: those that were one before), and `texts_by` which are the
-    `text_fields` of the object (None: nobody knows). Records that others change or delete
-    in Salesforce are not noticed: `forget` starts over. `rows` counts the rows of this load. With `looking` nothing will be
-    sent, so rows need not wait to be told of; else nobody else may be at work with this memory until `close`.
+    has none, so `diff_key` names a field whose value tells its rows apart, and two rows of one value are refused. Only written
+    rows are remembered; refused rows stay due, and rows in doubt are sent again. Of rows with one key, all from the first changed
+    one on are sent; `known_by`, asked when the first rows come, says which keys are one (None: those that were one before), and
+    `texts_by` which are the `text_fields` of the object (None: nobody knows). Records that others change or delete in Salesforce
+    are not noticed: `forget` starts over. `rows` counts the rows of this load. With `looking` nothing will be sent, so rows need
+    not wait to be told of; else nobody else may be at work with this memory until `close`.
     Raises: FixConfig for an insert without `diff_key`, for deletes, and for a file that is not ours; LeaseHeld while another
     push, retry or resume of the flow is at work; StorageFailed.
     """

@@ -379,8 +379,8 @@ class Store:
 
 
 def _remember_inserted(db: sqlite3.Connection, load: int, rows: Iterable[Waiting], *, ids: Mapping[int, str | None]) -> None:
-    """Each row made a record of its own; the one made before for its key stays behind. Keys that come twice get two lines, of
-    which `drop` makes one.
+    """Each row made a record of its own; the one made before for its key stays behind. Keys that came twice, which `SentRows`
+    refuses now, have two lines in older memories, of which `drop` makes one.
     """
     for row, n, place, digest, key in rows:
         if n is None:
