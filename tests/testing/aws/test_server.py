@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -118,6 +119,22 @@ def test_a_server_without_room_for_a_connection_says_so_once(tmp_path: Path) -> 
         assert process.wait(60) == 0
     (line,) = said.read_text(encoding="utf-8").splitlines()
     assert "No more connections are taken until some are closed: Too many open files." in line
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_a_server_that_ends_without_room_says_no_more(caplog: pytest.LogCaptureFixture, *, is_ended: bool) -> None:
+    """The loop looks for room again a second later, at a port that is closed by then; the same error before is told."""
+    with FakeAWS() as server:
+        loop = server._loop
+        assert loop is not None
+        say = loop.get_exception_handler()
+        assert say is not None
+        say(loop, {"message": "socket.accept() out of system resource", "exception": OSError(errno.EMFILE, "Too many")})
+        if is_ended:
+            server.stop()
+        say(loop, {"message": "Exception in callback", "exception": ValueError("Invalid file descriptor: -1")})
+    told = [record.name for record in caplog.records]
+    assert told == ["halocline.testing.aws", *([] if is_ended else ["asyncio"])]
 
 
 def test_a_port_that_is_taken_is_an_error() -> None:

@@ -38,10 +38,13 @@ class _Crowded:
     """What a loop does with errors of its own: that there is no room for another connection it says a hundred times a second."""
 
     def __init__(self) -> None:
+        self.is_closed = False
         self._is_told = False
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
+        if self.is_closed and self._is_told and isinstance(error, ValueError):
+            return  # asyncio would look for room again, at a port that was closed in the meantime
         if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
             loop.default_exception_handler(context)
         elif not self._is_told:
@@ -67,6 +70,7 @@ class FakeAWS:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: asyncio.Server | None = None
+        self._crowded = _Crowded()
         self._open_ones: set[Connection] = set()
         self._door = Door(self._new_account())
         self.clock.watch(self._look)
@@ -98,7 +102,8 @@ class FakeAWS:
         self._folder = tempfile.TemporaryDirectory(prefix="halocline-aws-", dir=self._parent)
         folder = Path(self._folder.name)
         self._loop = loop = asyncio.new_event_loop()
-        loop.set_exception_handler(_Crowded())
+        self._crowded = _Crowded()
+        loop.set_exception_handler(self._crowded)
         self._thread = threading.Thread(target=loop.run_forever, name="halocline-aws", daemon=True)
         self._thread.start()
 
@@ -212,6 +217,7 @@ class FakeAWS:
         self._ask(self._door.account.dynamodb.tables.sweep)
 
     async def _close(self) -> None:
+        self._crowded.is_closed = True
         if self._server is not None:
             self._server.close()
         for connection in tuple(self._open_ones):
