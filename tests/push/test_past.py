@@ -27,6 +27,7 @@ from halocline.push.past import unsettled
 from halocline.push.push import Push, execute
 from halocline.push.resume import discard, resume
 from halocline.push.run import PushRun
+from halocline.push.sieve import Sieve
 
 FIRST = [{"Ext__c": f"k{name}", "Name": name} for name in "abcde"]
 OTHER = [{"Ext__c": f"k{name}", "Name": name} for name in "vwxyz"]
@@ -539,7 +540,7 @@ def test_a_resumed_run_stops_at_errors_as_it_was_told(tmp_path: Path) -> None:
 # ---- the sieve
 
 
-class Memory:
+class Memory(Sieve):
     """A sieve that remembers the rows of each run, and which names were written."""
 
     def __init__(self) -> None:

@@ -22,6 +22,7 @@ from halocline.push.destination import RowBatch, Told
 from halocline.push.order import SyncMode, WriteOrder
 from halocline.push.push import Push, execute, prepare
 from halocline.push.run import NOT_ATTEMPTED, PushRun
+from halocline.push.sieve import Sieve
 
 UPSERT = WriteOrder("Account", SyncMode.UPSERT, key="Ext__c", batch_size=2)
 INSERT = WriteOrder("Account", SyncMode.INSERT, batch_size=2)
@@ -368,7 +369,7 @@ def test_preparing_sends_and_books_nothing(org: Org, tmp_path: Path) -> None:
 # ---- the sieve
 
 
-class Odd:
+class Odd(Sieve):
     """A sieve that holds back rows with an odd number; it learns what was written, by run."""
 
     def __init__(self) -> None:

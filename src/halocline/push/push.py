@@ -103,7 +103,7 @@ def execute(push: Push, run: PushRun, *, ledger: Ledger, home: Path, sink: Sink 
                 work = _intended(push, work, dead=dead, held=held)
                 work.send()
             else:
-                _nothing(books)
+                _nothing(push, books)
         except BaseException as error:
             _fail(books, work, error=error, folder=folder)
             raise
@@ -111,8 +111,11 @@ def execute(push: Push, run: PushRun, *, ledger: Ledger, home: Path, sink: Sink 
     return run
 
 
-def _nothing(books: Books) -> None:
-    """No rows: nobody is asked for anything."""
+def _nothing(push: Push, books: Books) -> None:
+    """No rows: nobody is asked for anything. A mirror may still have records to delete."""
+    assert books.ledger is not None, "an execution has a ledger"
+    if push.sieve is not None:
+        push.sieve.catch_up(books.ledger, books.run.id)
     books.watch.begun(0)
     books.close("done")
 
@@ -182,6 +185,8 @@ def _intended(push: Push, work: Work, *, dead: list[Dead], held: ExitStack) -> W
         note = replace(note, folder=chosen.folder.path, plan=chosen.note.plan, continues=chosen.run)
     ledger.note(run.id, plan=note.to_json())
     refuse_twin(note, push.flow, ledger=ledger, but=run.id)
+    if push.sieve is not None:
+        push.sieve.refuse_others(ledger, run.id)
     if chosen is None:
         ledger.journal(run.id).intend(WHOLE, {"total": run.total, "staged": books.marks.staged})
     work.intended = True
@@ -202,6 +207,8 @@ def _sieve_past(push: Push, sieve: Sieve, *, books: Books, dead: list[Dead]) -> 
                 refuse_lost(one, push.order)
             sieve.begin(sifted_in(one.run, books.ledger, retries=one.note.retries))
             settle(one, destination=push.destination, ledger=books.ledger, sink=books.sink, superseded=True, sieve=sieve)
+    for told in sieve.catch_up(books.ledger, books.run.id):
+        books.sink(Noticed(told))
     sieve.begin(sifted_in(books.run.id, books.ledger, retries=push.retries))
     return [one for one in dead if one.note.org != here]
 

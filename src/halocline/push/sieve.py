@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from halocline.push.destination import RowBatch, Told
+
+if TYPE_CHECKING:
+    from halocline.ledger import Ledger
 
 
 class Sieve(Protocol):
@@ -14,6 +17,20 @@ class Sieve(Protocol):
     A run that died is settled before the rows of the next one are sifted: `begin(dead)`, `told` of it, then `begin(run)`. Else
     rows that the dead run wrote would be sent again, and an insert would make them twice.
     """
+
+    def catch_up(self, ledger: Ledger, run: str) -> Sequence[str]:  # noqa: ARG002 - a sieve of which there is only one
+        """Before the rows of `run` are sifted: what was sent past this sieve is no longer taken to be there as it is.
+
+        It answers what a person should know of that. Raises: FixConfig where records would be made twice, or left behind.
+        """
+        return ()
+
+    def refuse_others(self, ledger: Ledger, run: str) -> None:  # noqa: ARG002 - as `catch_up`
+        """Before the rows of `run` are sent, and after its note.
+
+        Raises: LeaseHeld where another push of the flow is, or since `catch_up` was, at work past this sieve.
+        """
+        return
 
     def begin(self, run: str) -> None:
         """The rows that are sifted and told from here on are those of this run, which may be one that died.

@@ -15,6 +15,7 @@ from halocline.errors import Refused
 from halocline.events import Sink, silent
 from halocline.outcome import Fate
 from halocline.push.destination import RowBatch, Told
+from halocline.push.diff.others import MIRROR
 from halocline.push.diff.sent import SentRows, memory_of
 from halocline.push.diff.store import Line, Store
 from halocline.push.order import Nulls, SyncMode, WriteOrder
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
 _ALREADY_GONE = "ENTITY_IS_DELETED"  # REST API Developer Guide, "Status Codes and Error Responses": it lies in the recycle bin
-MIRROR = ":mirror"  # the deletes of a flow are a flow of their own: each may die, and be taken up, by itself
 _PART = 20_000
 _SHOWN = 5
 _ALLOW_EMPTY = (
@@ -189,7 +189,7 @@ class _Gone:
         return [line for line in lines if line[2] is not None]
 
 
-class _GoneRows:
+class _GoneRows(Sieve):
     """The records to delete, as `Rows`; and a `Sieve` that lets all through and forgets what was deleted."""
 
     nulls = Nulls.CLEAR

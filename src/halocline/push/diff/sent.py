@@ -6,23 +6,28 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from halocline.errors import FixConfig
+from halocline.errors import FixConfig, LeaseHeld
 from halocline.outcome import Fate
 from halocline.push.destination import RowBatch, Told
 from halocline.push.diff.digests import Digester, Digests
 from halocline.push.diff.known import Held, Known
+from halocline.push.diff.others import Later, Others
 from halocline.push.diff.repeats import Repeats
 from halocline.push.diff.store import Line, Store
 from halocline.push.keys import Alike
 from halocline.push.order import DELETES, SyncMode, WriteOrder
 from halocline.quantity import quantity
+
+if TYPE_CHECKING:
+    from halocline.ledger import Ledger
 
 FOLDER = "sent"  # below the home
 _DECIMAL = re.compile(r"-?\d+\.\d+")
@@ -52,19 +57,24 @@ class SentRows:
         diff_key: str | None = None,
         known_by: Callable[[], Alike] | None = None,
         texts_by: Callable[[], frozenset[str]] | None = None,
+        mirror: bool = False,
         looking: bool = False,
     ) -> None:
         self._looking = looking
+        self._mirror = mirror
         self._doing = f"Looking for what changed since {flow} was last sent"
         self._order = order
         self._key = self._chosen_key(diff_key)
         self._store = memory_of(home, flow=flow, org=org, alone=not looking)
+        self._others = Others(flow, org, order, self._store)
+        self._later = Later()
         self._digester = Digester(self._key, seed=_seed(order, self._key))
         self._load: int | None = None
         self._known: Known | None = None
         self._known_by = known_by
         self._texts_by = texts_by if self._store.own_digits else None
         self._repeats = Repeats()
+        self._anew = False
         self._rewritten: set[int] = set()  # lines whose records an insert would leave behind, where it is only looked
         self.rows = 0
 
@@ -82,6 +92,32 @@ class SentRows:
     def known(self) -> int:
         """How many records were remembered when this load began; of an insert, with those that outlived their rows."""
         return len(self._memory) + self._store.outliving + len(self._rewritten)
+
+    def catch_up(self, ledger: Ledger, run: str) -> Sequence[str]:
+        """See `Sieve.catch_up`.
+
+        Raises: FixConfig for an insert or a mirror, where another memory than this one knows which records there are.
+        """
+        self._later = later = self._others.later(ledger, but=run)
+        inserts = self._order.mode is SyncMode.INSERT
+        if later.another is not None and (inserts or self._mirror):
+            raise self._unknown(later.another)
+        self._anew = (later.another or later.plain) is not None and not inserts and self.known > 0
+        if not self._anew:
+            return ()
+        if later.another is None:
+            told = f"Run {later.plain} sent rows of this flow without diff mode"
+        else:
+            told = f"Run {later.another} sent rows of this flow with another memory than {self._store.path}"
+        return (f"{told}: all rows are sent again.",)
+
+    def refuse_others(self, ledger: Ledger, run: str) -> None:
+        """See `Sieve.refuse_others`."""
+        self._others.refuse_at_work(ledger, but=run, doing=self._doing)
+        newest = self._others.later(ledger, but=run).newest
+        if newest not in {None, self._later.newest}:
+            cause = f"run {newest} of the same flow sent rows since this one looked"
+            raise LeaseHeld(self._doing, cause, hint="Run it again; nothing was sent.", other=newest)
 
     def begin(self, run: str) -> None:
         """See `Sieve.begin`."""
@@ -103,6 +139,8 @@ class SentRows:
             self._store.know_by(self._known_by())
             self._known_by = self._known = None
         held = self._memory.hold_against(told)
+        if self._anew:
+            held = replace(held, unchanged=[False] * len(held.unchanged))
         if self._order.mode is SyncMode.INSERT:
             self._repeats.add(held.places, batch.numbers)
         self.rows += len(batch.numbers)
@@ -123,7 +161,7 @@ class SentRows:
         self._refuse_repeats()
         if self._looking:
             return ()
-        self._store.keep(self._number)
+        self._store.keep(self._number, anew=self._anew)
         return [self._twice(run, rows) for run, rows in self._store.doubtful(self._number)]
 
     def told(self, told: Told) -> None:
@@ -181,6 +219,13 @@ class SentRows:
         if _DECIMAL.fullmatch(key):
             return key.rstrip("0").rstrip(".")
         return (key[:15] if self._key == "Id" else key).casefold()
+
+    def _unknown(self, run: str) -> FixConfig:
+        cause = f"run {run} of this flow was made on another host, or with another HALOCLINE_HOME"
+        cause += f": {self._store.path} does not know what it wrote"
+        then = "would make its records twice" if self._order.mode is SyncMode.INSERT else "would leave behind what is gone since"
+        hint = f"This push {then}, so nothing was sent. Run the flow where that run was made, or with the same HALOCLINE_HOME."
+        return FixConfig(self._doing, cause, hint=f"{hint} Under another flow name it begins anew.", other=run)
 
     def _twice(self, run: str, rows: int) -> str:
         told = f"Inserted again: {quantity(rows, 'row')} in doubt since run {run}; what was written after all is there twice"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from halocline.events import Noticed, Sink, silent
 from halocline.push.destination import RowBatch, Told
-from halocline.push.diff.mirror import MIRROR, Foreseen, Mirror, Mirrored, of_mirror
+from halocline.push.diff.mirror import Foreseen, Mirror, Mirrored, of_mirror
+from halocline.push.diff.others import MIRROR
 from halocline.push.diff.sent import SentRows
 from halocline.push.keys import Alike, alike
 from halocline.push.order import DELETES, WriteOrder
@@ -58,6 +59,7 @@ class Sifting:
             diff_key=self.diff_key,
             known_by=known_by,
             texts_by=texts_by,
+            mirror=self.mirror,
             looking=looking,
         )
         stack.callback(sent.close)
@@ -80,7 +82,12 @@ class Sifting:
         return done
 
     def pending(self, push: Push, *, ledger: Ledger, home: Path) -> tuple[Pending, ...]:
-        """The earlier pushes of the flow, and deletes of its mirror, of which not all is known that `push` will know."""
+        """The earlier pushes of the flow, and deletes of its mirror, of which not all is known that `push` will know.
+
+        Raises: FixConfig where `push` would, for a push that was made with another memory.
+        """
+        if push.sieve is not None:
+            push.sieve.catch_up(ledger, "")  # no run yet
         flows = (push.flow, push.flow + MIRROR) if self.mirror else (push.flow,)
         return tuple(one for flow in flows for one in pending(flow, org=push.destination.org, ledger=ledger, home=home))
 
@@ -115,8 +122,8 @@ def learning(home: Path, *, flow: str, org: str, order: WriteOrder) -> Iterator[
 
 
 @dataclass(frozen=True, slots=True)
-class _Learning:
-    """A sieve that holds nothing back."""
+class _Learning(Sieve):
+    """A sieve that holds nothing back; `retry` and `resume` look for later runs themselves."""
 
     memory: Sieve
 

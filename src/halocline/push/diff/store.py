@@ -4,6 +4,7 @@
     waiting    rows that were let through and not yet told as written, by run and row number
     gone       what a mirror is about to delete, by row number
     outlived   records that an insert made for a row before it made another one for the row's key, by the line of the key
+    sifted     the runs whose rows were held against this memory before they were sent
     doubtful   keys of inserted rows of which nobody knows whether they were written, with the run that sent them
 
 Lines are appended and numbered rather than kept in the order of their keys: keys come in any order, and a tree of two million in
@@ -53,6 +54,8 @@ WITHOUT ROWID
 _OUTLIVED = """
 CREATE TABLE IF NOT EXISTS outlived (o INTEGER PRIMARY KEY, n INTEGER NOT NULL, load INTEGER, key TEXT NOT NULL, id TEXT NOT NULL)
 """
+_SIFTED = "CREATE TABLE IF NOT EXISTS sifted (n INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE)"
+_SIFTED_KEPT = 10_000  # runs, more than are looked back for one of them
 _BY_LOAD = "ALTER TABLE sent ADD COLUMN load INTEGER"  # the load by which an insert last wrote the row; null in other modes
 _CAME = "s.n NOT IN (SELECT n FROM temp.untouched)"
 _RESPELLED = f"""
@@ -114,9 +117,13 @@ class Store:
             statement = "INSERT OR REPLACE INTO waiting (load, row, n, place, digest, key) VALUES (?, ?, ?, ?, ?, ?)"
             db.executemany(statement, ((load, *row) for row in rows))
 
-    def keep(self, load: int) -> None:
-        """See that all that waits is on disk, and waits `KEEP_S` from now on."""
+    def keep(self, load: int, *, anew: bool = False) -> None:
+        """See that all that waits is on disk, and waits `KEEP_S` from now on. `anew`: no row counts as written any more."""
         with self._writing(durable=True) as db:
+            db.execute("INSERT INTO sifted (run) SELECT run FROM loads WHERE load = ? ON CONFLICT DO NOTHING", (load,))
+            db.execute("DELETE FROM sifted WHERE n <= (SELECT max(n) FROM sifted) - ?", (_SIFTED_KEPT,))
+            if anew:
+                db.execute(f"UPDATE sent SET digest = {FORGOTTEN}")
             # A value that is new in any case: SQLite waits for the disk only when it has something to write.
             db.execute("UPDATE loads SET begun_s = max(?, begun_s + 0.001) WHERE load = ?", (time.time(), load))
 
@@ -145,6 +152,17 @@ class Store:
                 " WHERE w.load = ? AND EXISTS (SELECT 1 FROM doubtful) GROUP BY d.run ORDER BY d.run"
             )
             return self._db.execute(statement, (load,)).fetchall()
+
+    def knows(self, run: str) -> bool:
+        """Whether the rows of a run were sifted with this memory.
+
+        One that has noted none, because it was made by an earlier version or was cleared, is believed to have seen all.
+        """
+        with self._gate():
+            if self._db.execute("SELECT 1 FROM sifted WHERE run = ?", (run,)).fetchone() is not None:
+                return True
+            notes = self._db.execute("SELECT 1 FROM sifted UNION ALL SELECT 1 FROM facts WHERE name = 'notes_runs' LIMIT 1")
+            return notes.fetchone() is None
 
     # ---- what was sent
 
@@ -204,8 +222,9 @@ class Store:
     def clear(self) -> None:
         """Forget everything."""
         with self._writing(durable=True) as db:
-            for table in ("sent", "waiting", "loads", "gone", "outlived", "doubtful"):
+            for table in ("sent", "waiting", "loads", "gone", "outlived", "doubtful", "sifted"):
                 db.execute(f"DELETE FROM {table}")
+            db.execute("DELETE FROM facts WHERE name = 'notes_runs'")
             db.execute("INSERT OR REPLACE INTO facts VALUES ('own_digits', '')")
 
     # ---- what is gone
@@ -337,9 +356,11 @@ class Store:
             if not self._check():
                 for statement in _LAYOUT.split(";"):
                     db.execute(statement)
-                db.executemany("INSERT INTO facts VALUES (?, ?)", [("version", str(VERSION)), ("flow", flow), ("own_digits", "")])
+                facts = [("version", str(VERSION)), ("flow", flow), ("own_digits", ""), ("notes_runs", "")]
+                db.executemany("INSERT INTO facts VALUES (?, ?)", facts)
             db.execute(_DOUBTFUL)
             db.execute(_OUTLIVED)
+            db.execute(_SIFTED)
             if "load" not in {name for _, name, *_ in db.execute("PRAGMA table_info(sent)")}:
                 db.execute(_BY_LOAD)
 

@@ -1,0 +1,248 @@
+"""Laws of a flow in diff mode that is pushed from several homes with one ledger: nothing is kept back or made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.push.fake import FakeDestination, ListRows, Org
+
+from halocline.errors import FixConfig, LeaseHeld
+from halocline.events import Event, Noticed
+from halocline.ledger import MemoryLedger
+from halocline.push.diff.mirror import Mirror, Mirrored
+from halocline.push.diff.sent import SentRows
+from halocline.push.diff.sifting import Sifting
+from halocline.push.order import SyncMode, WriteOrder
+from halocline.push.push import Push, execute
+from halocline.push.run import PushRun
+from halocline.push.sieve import Sieve
+
+UPSERT = WriteOrder("Account", SyncMode.UPSERT, key="Ext__c", batch_size=2)
+INSERT = WriteOrder("Account", SyncMode.INSERT, batch_size=2)
+Row = dict[str, Any]
+
+
+def accounts(*names: str) -> list[Row]:
+    """A row for each name, under the keys k0, k1 and so on."""
+    return [{"Ext__c": f"k{at}", "Name": name} for at, name in enumerate(names)]
+
+
+class Hosts:
+    """Hosts with a home each, one ledger and one org; every call is a run of the flow on the host that it names."""
+
+    def __init__(self, folder: Path, *, order: WriteOrder = UPSERT) -> None:
+        self.folder, self.order = folder, order
+        self.org, self.ledger = Org(), MemoryLedger()
+        self.told: list[str] = []
+
+    def sent(self, host: str, *, mirror: bool = False, looking: bool = False) -> SentRows:
+        home, key = self.folder / host, "Ext__c" if self.order is INSERT else None
+        home.mkdir(exist_ok=True)
+        return SentRows(home, flow="flow", org=self.org.name, order=self.order, diff_key=key, mirror=mirror, looking=looking)
+
+    def push(self, host: str, rows: Sequence[Row], *, sieve: Sieve | None = None, mirror: bool = False) -> PushRun:
+        with self.sent(host, mirror=mirror) as sent:
+            return self._push(host, rows, sieve or sent)[1]
+
+    def plain(self, host: str, rows: Sequence[Row]) -> PushRun:
+        """Without diff mode."""
+        return self._push(host, rows, None)[1]
+
+    def mirror(self, host: str, rows: Sequence[Row]) -> Mirrored:
+        with self.sent(host, mirror=True) as sent:
+            push, run = self._push(host, rows, sent)
+            guard = Mirror(sent, 1.0, allow_empty=True)
+            return guard.execute(push, run, ledger=self.ledger, home=self.folder / host)
+
+    def _push(self, host: str, rows: Sequence[Row], sieve: Sieve | None) -> tuple[Push, PushRun]:
+        push = Push(self.order, ListRows(rows), FakeDestination(self.org), "flow", sieve=sieve)
+        run = PushRun.new()
+        execute(push, run, ledger=self.ledger, home=self.folder / host, sink=self._hear)
+        return push, run
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Noticed):
+            self.told.append(event.message)
+
+    def names(self) -> list[Any]:
+        return self.org.names()
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Hosts:
+    return Hosts(tmp_path)
+
+
+def test_what_another_host_wrote_is_not_taken_for_ones_own(hosts: Hosts) -> None:
+    """A value that came back to what this host last wrote is sent, and a notice says why all rows are."""
+    hosts.push("one", accounts("a", "b"))
+    other = hosts.push("two", accounts("a", "changed"))
+    assert hosts.push("one", accounts("a", "b")).written == 2
+    assert hosts.names() == ["a", "b"]
+    (told,) = hosts.told
+    assert other.id in told
+    assert "all rows are sent again" in told
+    assert hosts.push("one", accounts("a", "b")).unchanged == 2, "and from then on only what changed"
+
+
+def test_a_run_that_sent_nothing_is_passed_over(hosts: Hosts) -> None:
+    """A push that was refused before it sent anything changes nothing for the others."""
+    _at_work(hosts, "one", accounts("a", "b"), during=lambda: hosts.push("two", accounts("c", "d")))
+    assert hosts.push("one", accounts("a", "b")).unchanged == 2
+    assert hosts.told == []
+
+
+@pytest.mark.parametrize("host", ["one", "two"])
+def test_an_insert_with_another_memory_is_refused(tmp_path: Path, host: str) -> None:
+    """It would make every record once more: nothing is sent, however often it is tried, and the first goes on."""
+    hosts = Hosts(tmp_path, order=INSERT)
+    hosts.push("one", accounts("a", "b"))
+    if host == "one":
+        with pytest.raises(FixConfig, match="another HALOCLINE_HOME"):
+            hosts.push("two", accounts("a", "b"))
+        assert hosts.push("one", accounts("a", "b", "c")).written == 1
+    else:
+        for _ in range(2):
+            with pytest.raises(FixConfig) as refused:
+                hosts.push("two", accounts("a", "b"))
+            assert "make its records twice" in refused.value.hint
+    assert hosts.names() == ["a", "b", "c"][: 3 if host == "one" else 2]
+
+
+def test_a_mirror_with_another_memory_is_refused(hosts: Hosts) -> None:
+    """It would not know which records are gone."""
+    hosts.mirror("one", accounts("a", "b", "c"))
+    with pytest.raises(FixConfig) as refused:
+        hosts.mirror("two", accounts("a", "b"))
+    assert "leave behind" in refused.value.hint
+    assert hosts.names() == ["a", "b", "c"]
+    hosts.mirror("one", accounts("a", "b"))
+    assert hosts.names() == ["a", "b"]
+
+
+def test_an_empty_source_is_no_way_around_it(hosts: Hosts) -> None:
+    """Also a mirror that sends no row looks first; and what it deletes elsewhere is sent again when it comes back."""
+    hosts.push("one", accounts("a", "b"))
+    with pytest.raises(FixConfig):
+        hosts.mirror("two", [])
+    hosts.mirror("one", [])
+    assert hosts.names() == []
+    hosts.push("two", accounts("a"))
+    hosts.push("one", accounts("a", "b"))
+    assert hosts.names() == ["a", "b"]
+
+
+def test_rows_that_a_mirror_deleted_elsewhere_come_back(hosts: Hosts) -> None:
+    """Of an empty source there is no push, only the deletes: they count as well."""
+    hosts.push("one", accounts("a", "b"))
+    hosts.push("two", accounts("a", "b"))
+    with hosts.sent("two") as sent:  # as where all was deleted at a time when nobody looked for others
+        push = Push(UPSERT, ListRows([]), FakeDestination(hosts.org), "flow", sieve=sent)
+        run = PushRun.new()
+        execute(push, run, ledger=hosts.ledger, home=hosts.folder / "two")
+        Mirror(sent, 1.0, allow_empty=True).execute(push, run, ledger=hosts.ledger, home=hosts.folder / "two")
+    assert hosts.names() == []
+    assert hosts.push("one", accounts("a", "b")).written == 2
+
+
+def test_a_push_without_diff_mode_is_noticed(hosts: Hosts) -> None:
+    """What it wrote is not remembered, so the next one in diff mode sends all rows."""
+    hosts.push("one", accounts("a", "b"))
+    hosts.plain("one", accounts("a", "changed"))
+    assert hosts.push("one", accounts("a", "b")).written == 2
+    assert hosts.names() == ["a", "b"]
+    assert "without diff mode" in hosts.told[0]
+
+
+def test_an_insert_goes_on_after_one_without_diff_mode(tmp_path: Path) -> None:
+    """A flow that begins to use diff mode, or leaves it out once, is not held up."""
+    hosts = Hosts(tmp_path, order=INSERT)
+    hosts.plain("one", accounts("a"))
+    hosts.push("one", accounts("b", "c"))
+    hosts.plain("one", accounts("d"))
+    assert hosts.push("one", accounts("b", "c")).unchanged == 2
+
+
+def test_another_object_is_another_matter(hosts: Hosts) -> None:
+    """Runs of the flow into other objects say nothing of this one."""
+    hosts.push("one", accounts("a", "b"))
+    hosts.order = WriteOrder("Contact", SyncMode.UPSERT, key="Ext__c", batch_size=2)
+    hosts.push("two", accounts("a", "b"))
+    hosts.order = UPSERT
+    assert hosts.push("one", accounts("a", "b")).unchanged == 2
+    assert hosts.told == []
+
+
+def test_only_one_host_is_at_work(hosts: Hosts) -> None:
+    """Whoever comes later is refused while the first sends, whatever its rows are."""
+    refused = _at_work(hosts, "one", accounts("a", "b"), during=lambda: hosts.push("two", accounts("c", "d")))
+    assert refused.exit_code == 75
+    assert hosts.names() == ["a", "b"]
+
+
+def test_a_push_that_came_between_look_and_sending_is_noticed(hosts: Hosts) -> None:
+    """One that sent all its rows while the others were sifted: nothing of these is sent."""
+    with hosts.sent("one") as sent:
+        sift = sent.sift
+
+        def late(batch: Any) -> Any:
+            hosts.push("two", accounts("c", "d"))
+            return sift(batch)
+
+        sent.sift = late  # type: ignore[method-assign]
+        with pytest.raises(LeaseHeld, match="since this one looked"):
+            hosts._push("one", accounts("a", "b"), sent)
+    assert hosts.names() == ["c", "d"]
+    assert hosts.push("two", accounts("c", "d")).unchanged == 2
+
+
+@pytest.mark.parametrize("way", ["forgotten", "of before"])
+def test_a_memory_that_noted_no_runs_is_believed(tmp_path: Path, way: str) -> None:
+    """One that was cleared on purpose, and one that an earlier version made."""
+    hosts = Hosts(tmp_path, order=INSERT)
+    hosts.push("one", accounts("a"))
+    with hosts.sent("two") as sent:
+        if way == "forgotten":
+            sent.forget()
+        else:
+            sent.store._db.execute("DELETE FROM facts WHERE name = 'notes_runs'")
+    assert hosts.push("two", accounts("b")).written == 1
+    with pytest.raises(FixConfig):
+        hosts.push("one", accounts("a"))
+
+
+def test_who_only_looks_is_told_the_same(hosts: Hosts) -> None:
+    """A look ahead counts all rows where the push would send them, and ends as the push would."""
+    hosts.push("one", accounts("a", "b"))
+    hosts.push("two", accounts("a", "b"))
+    for mirror in (False, True):
+        with hosts.sent("one", mirror=mirror, looking=True) as sent:
+            push = Push(UPSERT, ListRows(accounts("a", "b")), FakeDestination(hosts.org), "flow", sieve=sent)
+            if mirror:
+                with pytest.raises(FixConfig):
+                    Sifting(diff=True, mirror=True).pending(push, ledger=hosts.ledger, home=hosts.folder / "one")
+            else:
+                Sifting(diff=True).pending(push, ledger=hosts.ledger, home=hosts.folder / "one")
+                assert sent.catch_up(hosts.ledger, "")
+    assert hosts.push("two", accounts("a", "b")).unchanged == 2, "who looked changed nothing"
+
+
+def _at_work(hosts: Hosts, host: str, rows: Sequence[Row], *, during: Any) -> LeaseHeld:
+    """What refuses `during`, which is called when `host` has begun to send."""
+    refusals: list[LeaseHeld] = []
+    destination = FakeDestination(hosts.org)
+
+    def at_first(_chunk: Any) -> None:
+        if not refusals:
+            with pytest.raises(LeaseHeld) as refused:
+                during()
+            refusals.append(refused.value)
+
+    destination.failing = at_first
+    with hosts.sent(host) as sent:
+        push = Push(hosts.order, ListRows(rows), destination, "flow", sieve=sent)
+        execute(push, PushRun.new(), ledger=hosts.ledger, home=hosts.folder / host)
+    return refusals[0]
