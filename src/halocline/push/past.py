@@ -39,6 +39,9 @@ from halocline.spool import arriving, storage, to_disk
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
+MIRROR = ":mirror"
+"""The deletes of a flow are a flow of their own, of this ending: each may die by itself."""
+
 LOST = "LOST"
 """The code of rows in doubt because the folder of their run is gone."""
 _PAGE = 1_000  # rows told at once
@@ -75,7 +78,11 @@ def unsettled(run: str, ledger: Ledger) -> bool:
 
 
 def overtaken(run: str, flow: str, *, ledger: Ledger, but: str | None = None) -> bool:
-    """Whether a later run of the flow, `but` left out, may have written the same records."""
+    """Whether a later run of the flow, `but` left out, may have written the same records; of deletes, also of the flow that they
+    are the deletes of.
+    """
+    if flow.endswith(MIRROR) and _pushed_since(run, flow.removesuffix(MIRROR), ledger=ledger):
+        return True
     for record in ledger.runs(flow, limit=LOOKED_BACK):
         if record.run == run:
             return False
@@ -85,6 +92,13 @@ def overtaken(run: str, flow: str, *, ledger: Ledger, but: str | None = None) ->
         if record.state == "running" or was_sent(record, note, ledger=ledger):
             return True
     return True
+
+
+def _pushed_since(run: str, flow: str, *, ledger: Ledger) -> bool:
+    """Whether a run of another flow began after `run`, and came so far that it knew its rows: also one that sent none of them."""
+    begun = ledger.get(run).started
+    later = (record for record in ledger.runs(flow, limit=LOOKED_BACK) if record.started > begun)
+    return any(Note.from_json(record.plan) is not None for record in later)
 
 
 def was_sent(record: RunRecord, note: Note, *, ledger: Ledger) -> bool:

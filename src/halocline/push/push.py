@@ -96,14 +96,14 @@ def execute(push: Push, run: PushRun, *, ledger: Ledger, home: Path, sink: Sink 
         work: Work | None = None
         try:
             sink(RunStarted(run.id, push.flow, push.rows.name, push.order.sobject))
+            if push.sieve is not None:
+                dead = _sieve_past(push, push.sieve, books=books, dead=dead, home=home, held=held)
             if len(push.rows):
-                if push.sieve is not None:
-                    dead = _sieve_past(push, push.sieve, books=books, dead=dead)
                 work = _staged(push, books, folder=folder, held=held)
                 work = _intended(push, work, dead=dead, held=held)
                 work.send()
             else:
-                _nothing(push, books)
+                _nothing(books)
         except BaseException as error:
             _fail(books, work, error=error, folder=folder)
             raise
@@ -111,11 +111,8 @@ def execute(push: Push, run: PushRun, *, ledger: Ledger, home: Path, sink: Sink 
     return run
 
 
-def _nothing(push: Push, books: Books) -> None:
-    """No rows: nobody is asked for anything. A mirror may still have records to delete."""
-    assert books.ledger is not None, "an execution has a ledger"
-    if push.sieve is not None:
-        push.sieve.catch_up(books.ledger, books.run.id)
+def _nothing(books: Books) -> None:
+    """No rows: nobody is asked for anything."""
     books.watch.begun(0)
     books.close("done")
 
@@ -197,19 +194,24 @@ def _intended(push: Push, work: Work, *, dead: list[Dead], held: ExitStack) -> W
     return work
 
 
-def _sieve_past(push: Push, sieve: Sieve, *, books: Books, dead: list[Dead]) -> list[Dead]:
-    """With a sieve nothing is taken up: what dead runs wrote is learnt first, and what they did not is sifted anew."""
-    assert books.ledger is not None, "an execution has a ledger"
+def _sieve_past(push: Push, sieve: Sieve, *, books: Books, dead: list[Dead], home: Path, held: ExitStack) -> list[Dead]:
+    """With a sieve nothing is taken up: what dead runs did is learnt first, and what they did not is sifted anew."""
+    ledger = books.ledger
+    assert ledger is not None, "an execution has a ledger"
     here = push.destination.org
-    for one in dead:
+    past = [(one, sieve) for one in dead]
+    if sieve.deletes is not None:
+        flow, learning = sieve.deletes
+        past += [(one, learning) for one in look(flow, ledger=ledger, home=home, held=held)]
+    for one, learning in past:
         if one.note.org == here:
             if push.order.mode is SyncMode.INSERT:
                 refuse_lost(one, push.order)
-            sieve.begin(sifted_in(one.run, books.ledger, retries=one.note.retries))
-            settle(one, destination=push.destination, ledger=books.ledger, sink=books.sink, superseded=True, sieve=sieve)
-    for told in sieve.catch_up(books.ledger, books.run.id):
+            learning.begin(sifted_in(one.run, ledger, retries=one.note.retries))
+            settle(one, destination=push.destination, ledger=ledger, sink=books.sink, superseded=True, sieve=learning)
+    for told in sieve.catch_up(ledger, books.run.id):
         books.sink(Noticed(told))
-    sieve.begin(sifted_in(books.run.id, books.ledger, retries=push.retries))
+    sieve.begin(sifted_in(books.run.id, ledger, retries=push.retries))
     return [one for one in dead if one.note.org != here]
 
 

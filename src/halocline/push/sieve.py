@@ -18,6 +18,13 @@ class Sieve(Protocol):
     rows that the dead run wrote would be sent again, and an insert would make them twice.
     """
 
+    @property
+    def deletes(self) -> tuple[str, Sieve] | None:
+        """The flow that deletes what this one wrote, if there is one, and what learns of its runs: those that died are settled
+        before any row is sifted, for a row that comes back must be sent.
+        """
+        return None
+
     def catch_up(self, ledger: Ledger, run: str) -> Sequence[str]:  # noqa: ARG002 - a sieve of which there is only one
         """Before the rows of `run` are sifted: what was sent past this sieve is no longer taken to be there as it is.
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from halocline.batch import JSON
 from halocline.errors import Refused
 from halocline.events import Sink, silent
-from halocline.outcome import Fate
-from halocline.push.destination import RowBatch, Told
-from halocline.push.diff.others import MIRROR
+from halocline.push.diff.gone import GoneRows
 from halocline.push.diff.sent import SentRows, memory_of
-from halocline.push.diff.store import Line, Store
-from halocline.push.order import Nulls, SyncMode, WriteOrder
+from halocline.push.diff.store import Line
+from halocline.push.order import SyncMode, WriteOrder
+from halocline.push.past import MIRROR
 from halocline.push.push import Push, execute
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
@@ -28,8 +25,6 @@ from halocline.quantity import quantity
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
-_ALREADY_GONE = "ENTITY_IS_DELETED"  # REST API Developer Guide, "Status Codes and Error Responses": it lies in the recycle bin
-_PART = 20_000
 _SHOWN = 5
 _ALLOW_EMPTY = (
     "Look at the source first. allow_empty=True with max_delete_share=1.0 (--allow-empty --max-delete-share 1) allows it."
@@ -104,7 +99,7 @@ class Mirror:
         """
         gone = self._gone(push, run)
         order = WriteOrder(push.order.sobject, SyncMode.DELETE, batch_size=push.order.batch_size)
-        rows = _GoneRows(gone.count, self.sent.store)
+        rows = GoneRows(gone.count, self.sent.store)
         deleting = replace(push, order=order, rows=rows, flow=push.flow + MIRROR, mapper=None, sieve=rows, results=None)
         done = execute(deleting, PushRun.new(), ledger=ledger, home=home, sink=sink, watch=watch)
         return Mirrored(done, gone.count + gone.without_id, rows.already_gone, gone.without_id, gone.examples)
@@ -166,7 +161,7 @@ def of_mirror(home: Path, *, flow: str, org: str) -> Iterator[Sieve]:
     """
     store = memory_of(home, flow=flow.removesuffix(MIRROR), org=org, alone=True)
     try:
-        yield _GoneRows(0, store)
+        yield GoneRows(0, store)
     finally:
         store.close()
 
@@ -187,48 +182,3 @@ class _Gone:
         self.without_id += len(strays)
         self.examples = (*self.examples, *strays)[:_SHOWN]
         return [line for line in lines if line[2] is not None]
-
-
-class _GoneRows(Sieve):
-    """The records to delete, as `Rows`; and a `Sieve` that lets all through and forgets what was deleted."""
-
-    nulls = Nulls.CLEAR
-    clears = None
-    name = "gone"
-
-    def __init__(self, count: int, store: Store) -> None:
-        self.already_gone = 0
-        self._count = count
-        self._store = store
-        self._load = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def batches(self) -> Iterator[RowBatch]:
-        for first in range(0, self._count, _PART):
-            ids = self._store.gone(first, _PART)
-            yield RowBatch(range(first, first + len(ids)), pa.RecordBatch.from_pydict({"Id": pa.array(ids, pa.string())}))
-
-    def records(self, numbers: Sequence[int]) -> list[Mapping[str, object]]:
-        return [{"Id": record_id} for number in numbers for record_id in self._store.gone(number, 1)]
-
-    def close(self) -> None:
-        """Nothing: the file is that of the sent rows."""
-
-    def begin(self, run: str) -> None:
-        self._load = self._store.begin(run)
-
-    def sift(self, batch: RowBatch) -> tuple[RowBatch, Sequence[int]]:
-        self._store.wait_to_go(self._load, batch.numbers)
-        return batch, ()
-
-    def sifted(self) -> Sequence[str]:
-        self._store.keep(self._load)
-        return ()
-
-    def told(self, told: Told) -> None:
-        deleted: list[int] = [] if told.written is None else told.written.column("row").to_pylist()
-        gone = [one.row for one in told.others if one.code == _ALREADY_GONE and one.fate is Fate.REFUSED and one.row is not None]
-        self.already_gone += len(gone)
-        self._store.drop_gone(self._load, [*deleted, *gone])

@@ -17,13 +17,11 @@ from halocline.push.diff.store import Store
 from halocline.push.elsewhere import LOOKED_BACK, WAY_OUT
 from halocline.push.note import Note
 from halocline.push.order import WriteOrder
-from halocline.push.past import sifted_in, was_sent
+from halocline.push.past import MIRROR, sifted_in, was_sent
 
 if TYPE_CHECKING:
     from halocline.ledger import Ledger
 
-MIRROR = ":mirror"
-"""The deletes of a flow are a flow of their own, of this ending: each may die, and be taken up, by itself."""
 _FIRST_LOOK = 50  # runs: the one that is looked for is mostly the newest
 
 

@@ -18,12 +18,15 @@ from halocline.errors import FixConfig, LeaseHeld
 from halocline.outcome import Fate
 from halocline.push.destination import RowBatch, Told
 from halocline.push.diff.digests import Digester, Digests
+from halocline.push.diff.gone import GoneRows
 from halocline.push.diff.known import Held, Known
 from halocline.push.diff.others import Later, Others
 from halocline.push.diff.repeats import Repeats
 from halocline.push.diff.store import Line, Store
 from halocline.push.keys import Alike
 from halocline.push.order import DELETES, SyncMode, WriteOrder
+from halocline.push.past import MIRROR
+from halocline.push.sieve import Sieve
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
@@ -66,6 +69,7 @@ class SentRows:
         self._order = order
         self._key = self._chosen_key(diff_key)
         self._store = memory_of(home, flow=flow, org=org, alone=not looking)
+        self._flow = flow
         self._others = Others(flow, org, order, self._store)
         self._later = Later()
         self._digester = Digester(self._key, seed=_seed(order, self._key))
@@ -92,6 +96,11 @@ class SentRows:
     def known(self) -> int:
         """How many records were remembered when this load began; of an insert, with those that outlived their rows."""
         return len(self._memory) + self._store.outliving + len(self._rewritten)
+
+    @property
+    def deletes(self) -> tuple[str, Sieve]:
+        """See `Sieve.deletes`."""
+        return self._flow + MIRROR, GoneRows(0, self._store)
 
     def catch_up(self, ledger: Ledger, run: str) -> Sequence[str]:
         """See `Sieve.catch_up`.

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from halocline.events import Noticed, Sink, silent
 from halocline.push.destination import RowBatch, Told
 from halocline.push.diff.mirror import Foreseen, Mirror, Mirrored, of_mirror
-from halocline.push.diff.others import MIRROR
 from halocline.push.diff.sent import SentRows
 from halocline.push.keys import Alike, alike
 from halocline.push.order import DELETES, WriteOrder
+from halocline.push.past import MIRROR
 from halocline.push.pending import Pending, pending
 from halocline.push.push import Push
 from halocline.push.run import PushRun
@@ -86,9 +86,10 @@ class Sifting:
 
         Raises: FixConfig where `push` would, for a push that was made with another memory.
         """
+        flows: tuple[str, ...] = (push.flow,)
         if push.sieve is not None:
             push.sieve.catch_up(ledger, "")  # no run yet
-        flows = (push.flow, push.flow + MIRROR) if self.mirror else (push.flow,)
+            flows = (push.flow, push.flow + MIRROR)
         return tuple(one for flow in flows for one in pending(flow, org=push.destination.org, ledger=ledger, home=home))
 
     def looked(self, push: Push, *, not_sent: int, before: Sequence[Pending] = ()) -> Foreseen | None:

@@ -321,6 +321,12 @@ class Store:
             db.execute(f"DELETE FROM outlived WHERE o IN (SELECT -w.n {found})", (numbers, load))
             db.execute("DELETE FROM waiting WHERE load = ? AND row IN (SELECT value FROM json_each(?))", (load, numbers))
 
+    def doubt_gone(self, load: int, rows: Sequence[int]) -> None:
+        """The records that these rows of a load deleted may be there or not: what the source has of them is to be sent."""
+        with self._writing(durable=True) as db:
+            lines = "SELECT w.n FROM json_each(?) CROSS JOIN waiting w ON w.load = ? AND w.row = value WHERE w.n IS NOT NULL"
+            db.execute(f"UPDATE sent SET digest = {FORGOTTEN} WHERE n IN ({lines})", (json.dumps(list(rows)), load))
+
     # ---- below
 
     def _remember(self, db: sqlite3.Connection, load: int, ids: dict[int, str | None], *, twice: bool) -> None:
