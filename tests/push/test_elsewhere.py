@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections import Counter
 from contextlib import nullcontext
@@ -67,6 +68,36 @@ def died_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch, where: str, mode
     assert (made.ledger.get("first").state, made.ledger.running()["first"].elsewhere) == ("running", True)
     assert made.ledger.dead() == {}
     return made
+
+
+@MODES
+def test_a_function_of_lambda_is_dead_when_its_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: SyncMode
+) -> None:
+    """Nobody sees its folder; but none lasts longer than 15 minutes. Until then it may live; then all but inserts go on."""
+    with monkeypatch.context() as there:
+        there.setenv("AWS_LAMBDA_FUNCTION_NAME", "etl")
+        world = died_elsewhere(tmp_path, there, "container", mode)
+    shutil.rmtree(world.home / "runs")
+    assert told_dead(world) is None
+    with pytest.raises(LeaseHeld):
+        world.push()
+    monkeypatch.setattr(process, "_FUNCTION_S", -process._CLOCKS_S - 1)
+    assert "no call of a function of AWS Lambda lasts as long" in str(told_dead(world))
+    if mode is SyncMode.INSERT:
+        with pytest.raises(RetryLater, match="is gone: nobody can say"):
+            world.push()
+    else:
+        world.push()
+        assert world.org.names() == list("abcde")
+
+
+def test_only_functions_of_lambda_have_such_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container of another kind may be at work for days."""
+    world = died_elsewhere(tmp_path, monkeypatch, "container")
+    shutil.rmtree(world.home / "runs")
+    monkeypatch.setattr(process, "_FUNCTION_S", -process._CLOCKS_S - 1)
+    assert told_dead(world) is None
 
 
 def told_dead(world: World) -> str | None:

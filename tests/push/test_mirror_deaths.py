@@ -89,6 +89,24 @@ def test_deletes_that_a_later_push_overtook_are_not_gone_on_with(tmp_path: Path)
     assert names(flow) == ["a", "b", "c", "d", "e"]
 
 
+def test_a_line_that_names_another_record_by_now_is_kept(tmp_path: Path) -> None:
+    """An insert's row came back changed and made another record: that the first was deleted says nothing of it."""
+    flow = Flow(tmp_path, order=INSERT, diff_key="Ext__c")
+    flow.mirror(WHOLE)
+    with flow.sent() as sent:
+        flow._push(FEW, sent)
+        load = sent.store.begin("deletes")
+        count_gone = sent.store.put_gone(lines for lines in sent.gone())
+        sent.store.wait_to_go(load, range(count_gone))
+        sent.store.keep(load)
+    changed = [*FEW, *({**row, "Name": f"{row['Name']}2"} for row in WHOLE[2:])]
+    flow.push(changed)
+    with flow.sent() as sent:
+        sent.store.drop_gone(load, range(count_gone))
+        assert sent.store.outliving == 0
+    assert flow.push(changed).unchanged == 5
+
+
 def test_an_empty_source_learns_of_the_dead_as_well(tmp_path: Path) -> None:
     """What a killed push wrote is deleted with the rest when nothing is left in the source."""
     deaths = 0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.push.fake import FakeDestination, ListRows, Org
 
-from halocline.errors import FixConfig, LeaseHeld
+from halocline.errors import FixConfig, LeaseHeld, NetworkFailed
 from halocline.events import Event, Noticed
 from halocline.ledger import MemoryLedger
 from halocline.push.diff.mirror import Mirror, Mirrored
@@ -164,6 +164,26 @@ def test_an_insert_goes_on_after_one_without_diff_mode(tmp_path: Path) -> None:
     hosts.push("one", accounts("b", "c"))
     hosts.plain("one", accounts("d"))
     assert hosts.push("one", accounts("b", "c")).unchanged == 2
+
+
+def test_an_insert_of_diff_mode_that_died_is_not_ended_without_it(tmp_path: Path) -> None:
+    """Its memory would not learn of the rows, and insert them again: refused until somebody ends it, or pushes in diff mode."""
+    hosts = Hosts(tmp_path, order=INSERT)
+    destination = FakeDestination(hosts.org)
+
+    def cut(_chunk: str) -> None:
+        raise NetworkFailed("Sending", "the line is cut")
+
+    destination.failing = cut
+    with hosts.sent("one") as sent:
+        push = Push(INSERT, ListRows(accounts("a", "b")), destination, "flow", sieve=sent)
+        with pytest.raises(NetworkFailed):
+            execute(push, PushRun.new(), ledger=hosts.ledger, home=hosts.folder / "one")
+    with pytest.raises(FixConfig, match="an insert in diff mode, was interrupted"):
+        hosts.plain("one", accounts("a", "b"))
+    hosts.push("one", accounts("a", "b"))
+    assert hosts.push("one", accounts("a", "b")).unchanged == 2
+    assert hosts.names() == ["a", "b"]
 
 
 def test_another_object_is_another_matter(hosts: Hosts) -> None:

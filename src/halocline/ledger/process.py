@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 _STATE, _STARTED = 0, 19  # fields 3 and 22 of the line, counted behind the name; Source: proc_pid_stat(5), read 2026-11-21
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/pid")
+_LAMBDA = "lambda:"  # how the world of a function of AWS Lambda begins
+_FUNCTION_S = 900
+"""How long a call of a function of AWS Lambda lasts at most; then its process is ended.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, "Function timeout", read 2026-11-23.
+"""
+_CLOCKS_S = 300  # by how much the clocks of two hosts may differ here
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,12 @@ class Process:
         if self.world is not None or here is None:
             return self.world != here
         return self.born is None or self.born.partition(":")[0] != here.partition(":")[0]
+
+    def outlasted(self, started: str) -> bool:
+        """Whether it is of a function of AWS Lambda, none of which lasts as long as it has been since `started`, ISO 8601."""
+        if self.world is None or not self.world.startswith(_LAMBDA):
+            return False
+        return (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds() > _FUNCTION_S + _CLOCKS_S
 
     def gone(self) -> bool:
         """Whether the process has certainly ended; False for one that is elsewhere."""
@@ -82,6 +96,7 @@ def _world() -> str | None:
         boot = _boot_session()
     if not boot:
         return None
+    boot = f"{_LAMBDA}{boot}" if os.environ.get("AWS_LAMBDA_FUNCTION_NAME") else boot
     try:
         return f"{boot}:{_NAMESPACE.readlink()}"
     except OSError:  # a kernel without such namespaces has one world

@@ -44,12 +44,18 @@ def death(record: RunRecord, process: Process, *, home: Path) -> str | None:
     note = Note.from_json(record.plan)
     folder = RunFolder.of(record.run, home) if note is None else place(note, run=record.run, home=home)
     if not is_there(folder) or (note is None and not folder.was_locked()):
-        return None
+        return _outlasted(record, process)
     try:
         with folder.held():
             return f"process {process.pid} of {process.host} is gone: nobody holds {folder.path}"
     except (LeaseHeld, StorageFailed):  # it lives; or nobody can tell, as of a folder that one may not write to
         return None
+
+
+def _outlasted(record: RunRecord, process: Process) -> str | None:
+    if process.outlasted(record.started):
+        return f"process {process.pid} of {process.host} is gone: no call of a function of AWS Lambda lasts as long"
+    return None
 
 
 def abandon_dead(flow: str, *, ledger: Ledger, home: Path) -> list[str]:

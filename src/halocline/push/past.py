@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from halocline.errors import LeaseHeld, RetryLater
+from halocline.errors import FixConfig, LeaseHeld, RetryLater
 from halocline.events import Event, Noticed, Sink, silent
 from halocline.outcome import Fate, RowResult, RunRecord
 from halocline.push.books import Books, calls_since_now, result_of
@@ -132,6 +132,16 @@ def refuse_lost(dead: Dead, order: WriteOrder) -> None:
         cause = f"run {dead.run}, which inserted the same rows, was {_lost(dead.note)}"
         hint = f"Compare both sides. `{_discard(dead.run)}` ends that run: then the same push sends all of them."
         raise RetryLater(f"Sending rows to {order.sobject}", cause, hint=hint, other=dead.run)
+
+
+def refuse_unlearnt(dead: Dead, order: WriteOrder, *, org: str) -> None:
+    """Raises: FixConfig where an insert of diff mode would be ended by a push that is not: its memory would not learn which rows
+    were written, and the next push in diff mode would insert them once more.
+    """
+    if dead.note.sieved and dead.note.org == org and order.mode is dead.note.order.mode is SyncMode.INSERT:
+        cause = f"run {dead.run} of this flow, an insert in diff mode, was interrupted: that memory would not learn its end"
+        hint = f"Push in diff mode (--diff), or end that run first: `halocline resume {dead.run}`. Nothing was sent."
+        raise FixConfig(f"Sending rows to {order.sobject}", cause, hint=hint, other=dead.run)
 
 
 def sifted_in(run: str, ledger: Ledger, *, retries: str | None) -> str:

@@ -28,7 +28,7 @@ from halocline.push.intake import Intake
 from halocline.push.marks import Marks
 from halocline.push.note import Note
 from halocline.push.order import SyncMode, WriteOrder
-from halocline.push.past import Dead, choose, look, refuse_lost, refuse_twin, settle, sifted_in
+from halocline.push.past import Dead, choose, look, refuse_lost, refuse_twin, refuse_unlearnt, settle, sifted_in
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
@@ -176,6 +176,8 @@ def _intended(push: Push, work: Work, *, dead: list[Dead], held: ExitStack) -> W
     for one in dead:
         if one.note.same_work(note):
             refuse_lost(one, push.order)
+        if push.sieve is None:
+            refuse_unlearnt(one, push.order, org=push.destination.org)
     chosen = choose(dead, note, flow=push.flow, ledger=ledger, but=run.id)
     if chosen is not None:
         work = _taken_up(push, work, chosen=chosen, held=held)

@@ -308,17 +308,21 @@ class Store:
         with self._writing(durable=False) as db:
             statement = (
                 "INSERT OR REPLACE INTO waiting (load, row, n, place, digest, key)"
-                " SELECT ?, value, g.n, 0, 0, '' FROM json_each(?) CROSS JOIN gone g ON g.row = value + 1"
+                " SELECT ?, value, g.n, 0, 0, g.id FROM json_each(?) CROSS JOIN gone g ON g.row = value + 1"
             )
             db.execute(statement, (load, json.dumps(list(rows))))
 
     def drop_gone(self, load: int, rows: Sequence[int]) -> None:
-        """Forget the records that these rows of a load deleted."""
+        """Forget the records that these rows of a load deleted; a line may name another by now, of a row that came back."""
         numbers = json.dumps(list(rows))
         found = "FROM json_each(?) CROSS JOIN waiting w ON w.load = ? AND w.row = value"
         with self._writing(durable=True) as db:
-            db.execute(f"DELETE FROM sent WHERE n IN (SELECT w.n {found})", (numbers, load))
-            db.execute(f"DELETE FROM outlived WHERE o IN (SELECT -w.n {found})", (numbers, load))
+            same = "w.key = '' OR substr(w.key, 1, 15) = substr(s.id, 1, 15)"  # loads of an earlier version noted no id
+            lines = f"SELECT w.n {found} CROSS JOIN sent s ON s.n = w.n WHERE {same}"
+            db.execute(f"DELETE FROM sent WHERE n IN ({lines})", (numbers, load))
+            ids = f"SELECT substr(w.key, 1, 15) {found}"
+            statement = f"DELETE FROM outlived WHERE o IN (SELECT -w.n {found}) OR substr(id, 1, 15) IN ({ids})"
+            db.execute(statement, (numbers, load, numbers, load))
             db.execute("DELETE FROM waiting WHERE load = ? AND row IN (SELECT value FROM json_each(?))", (load, numbers))
 
     def doubt_gone(self, load: int, rows: Sequence[int]) -> None:
