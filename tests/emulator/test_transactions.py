@@ -118,6 +118,31 @@ def test_the_retry_of_a_late_upsert_is_refused(emulator: Emulator, client: httpx
     assert found(client, "SELECT Number__c, Amount__c FROM Invoice__c") == [["K1", 3.0]]
 
 
+@pytest.mark.parametrize("how", ["late", "transaction"])
+def test_a_record_is_no_duplicate_of_itself(emulator: Emulator, client: httpx2.Client, header: dict[str, str], how: str) -> None:
+    """What a write that is not seen yet does to it hinders no other: by its key, by its id, in a collection, by Bulk."""
+    path = "/sobjects/Invoice__c/Number__c/K1"
+    record_id = client.patch(path, json={"Amount__c": 1}).json()["id"]
+    if how == "late":
+        emulator.faults.add("late_commit", seconds=60, object="Invoice__c", times=1)
+    assert client.patch(path, json={"Amount__c": 2}, headers=header if how == "transaction" else {}).status_code == 200
+    assert client.patch(path, json={"Amount__c": 3}).status_code == 200
+    same = {"Number__c": "K1", "Amount__c": 4}
+    assert client.patch(f"/sobjects/Invoice__c/{record_id}", json=same).status_code == 204
+    records = [{"attributes": {"type": "Invoice__c"}, "Number__c": "K1", "Amount__c": 5}]
+    (told,) = client.patch("/composite/sobjects/Invoice__c/Number__c", json={"records": records}).json()
+    assert (told["success"], told["id"]) == (True, record_id)
+    job = load(client, "Number__c,Amount__c\nK1,6\n", object="Invoice__c", operation="upsert", externalIdFieldName="Number__c")
+    assert job.counts == ("JobComplete", 1, 0)
+    other = client.post("/sobjects/Invoice__c", json={"Number__c": "K1", "Amount__c": 7})
+    assert error(other) == (400, "DUPLICATE_VALUE")
+    assert found(client, "SELECT Amount__c FROM Invoice__c") == [[6.0]]
+    emulator.clock.advance(61)
+    if how == "transaction":
+        emulator.store.commit(header["X-Emulator-Transaction"])
+    assert found(client, "SELECT Amount__c FROM Invoice__c") == [[2.0]]
+
+
 def test_a_late_write_that_cannot_be_made_hurts_no_other(
     emulator: Emulator, client: httpx2.Client, add: Callable[..., str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -157,11 +157,17 @@ class Rules:
         return [one for one in found if one not in (self._saved or ())]
 
     def _check_unique(self, sobject: SObject, field: Field, value: object, record_id: str | None) -> None:
-        """Records in the recycle bin do not count (unverified). The id in the message has 15 characters in public recordings."""
+        """Records in the recycle bin do not count (unverified), nor does the record itself, whoever writes it just then: in
+        Salesforce the second write waits for the first one's lock, and is made. The id in the message has 15 characters in
+        public recordings.
+        """
         if value is None:
             return
-        other = next((one for one in self._store.ids_with(sobject, field, value=value) if one != record_id), None)
-        other = other or self._store.transactions.holder(sobject, field, value=value)
+        holders = [
+            *self._store.ids_with(sobject, field, value=value),
+            self._store.transactions.holder(sobject, field, value=value),
+        ]
+        other = next((one for one in holders if one not in (None, record_id)), None)
         if other is not None:
             raise duplicate_value(field.name, other[:15])
 

@@ -118,7 +118,7 @@ class Transactions:
             return min((one.begun for one in self._open.values()), default=None)
 
     def holder(self, sobject: SObject, field: Field, *, value: object) -> str | None:
-        """The record to which another open transaction gives this value of a unique field; None if none does.
+        """The record, new or not, to which another open transaction gives this value of a unique field; None if none does.
 
         Source: salesforce.stackexchange.com/questions/197382: while the first of two upserts is under way, the second finds no
         record with its key, and is refused with DUPLICATE_VALUE.
