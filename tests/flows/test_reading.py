@@ -228,6 +228,13 @@ def test_a_mistake_is_told_with_its_line(text: str, line: int, says: str) -> Non
     assert any(f"line {line}" in one for one in told), told
 
 
+@pytest.mark.parametrize("kind", ["[a]", "{a: 1}", "[]", "null", "7", "true", "database s"])
+def test_a_kind_of_a_connection_that_is_none_is_told(kind: str) -> None:
+    """Lists and mappings too, which YAML gives where a bracket slipped in."""
+    (told,) = mistakes(f"connections:\n  c:\n    kind: {kind}\n    uri: duckdb:///x\n")
+    assert told.startswith("line 2: the connection 'c' is wrong: a connection is a URI, or has a `kind`")
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     """In the order of their lines."""
     text = f"{SYNC}    one: 1\n    two: 2\n  g: {{kind: push}}\n"

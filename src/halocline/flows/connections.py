@@ -155,7 +155,7 @@ def _kind(value: object) -> str:
     if isinstance(value, (str, int, float, bool)) or value is None:
         return "uri"
     kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
-    return "place" if kind in {"database", "folder"} else str(kind)
+    return "place" if kind in ("database", "folder") else str(kind)  # no set: YAML gives lists, too
 
 
 Connection = Annotated[
