@@ -17,6 +17,9 @@ from halocline.refresh import time_of
 
 LEASE_S = 60.0  # seconds without a sign of life after which a run counts as dead, where its process cannot be looked at
 _LONGEST_LEASE_S = 86_400.0
+_KEY = re.compile(
+    r"(?!(?:env|file|aws-sm):)(?:.*[\r\n]|.*[A-Za-z0-9+=]{40}|(?![/~.])[A-Za-z0-9+/=_-]{64,}$)"
+)  # base64: no folder or file is called so
 _NO_PLACE = re.compile(r"\s*[{\[]|\s*(?:host|port|user|password|dbname)\s*=")  # a file of such a name would tell the password
 _REFERENCE_WITHIN = re.compile(r"://[^/@]*:(env|file|aws-sm):")
 
@@ -178,20 +181,27 @@ def is_key(text: str) -> bool:
     return "-----BEGIN " in text
 
 
+def key_place(named: str) -> str:
+    """A key's path or reference as it may be told: of a text that has the looks of a key, and so may be one, nothing."""
+    return "(not shown, for it looks like a key without its BEGIN line)" if _KEY.match(named) else named
+
+
 def private_key(place: str | os.PathLike[str], *, doing: str, hint: str) -> bytes:
     """The private key at `place`: a file's path, a reference to the key or to such a path, or the key itself in PEM.
 
-    Raises: FixConfig when it cannot be read, which names `place` and nothing that is behind it; as `secret`.
+    Raises: FixConfig when it cannot be read, which names `place`, unless that may be a key, and nothing that is behind it; as
+    `secret`.
     """
     named = os.fspath(place)
+    shown = key_place(named)
     behind = secret(place) if isinstance(place, str) else named
     if is_key(behind):
         return behind.encode()
     try:
         return secret_bytes(Path(behind).expanduser(), doing)
     except (OSError, ValueError) as error:
-        cause = f"{named}: {getattr(error, 'strerror', None) or 'it is no path of a file'}"
-        raise FixConfig(doing, cause, hint=hint) from (error if behind == named else None)
+        cause = f"{shown}: {getattr(error, 'strerror', None) or 'it is no path of a file'}"
+        raise FixConfig(doing, cause, hint=hint) from (error if behind == shown else None)
 
 
 def _in_file(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import subprocess
 import sys
 import threading
@@ -169,6 +171,35 @@ def test_what_is_behind_a_reference_to_a_key_is_never_told(behind: str, tmp_path
     with pytest.raises(FixConfig, match=rf"Reading the private key: {place}: .*SF_PRIVATE_KEY_PATH") as caught:
         JWTAuthenticator("a", "u", private_key_path=place).authenticate()
     assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("cut", ["all", "line", "start", "url-safe", "PEM packed"])
+def test_a_key_in_the_place_of_its_path_is_never_told(cut: str, key: rsa.RSAPrivateKey) -> None:
+    """Without its first line it is no PEM, and might be taken for a path; what was written there is not repeated."""
+    lines = pem(key).decode().splitlines()[1:-1]
+    body = "".join(lines)
+    packed = base64.b64encode(pem(key)).decode()
+    given = {"all": body, "line": lines[0], "start": "\n".join(lines), "PEM packed": packed}.get(
+        cut, body.translate(str.maketrans("+/", "-_"))
+    )
+    with pytest.raises(FixConfig, match=r"looks like a key without its BEGIN line.*SF_PRIVATE_KEY_PATH") as caught:
+        JWTAuthenticator("a", "u", private_key_path=given).authenticate()
+    told = "".join(traceback.format_exception(caught.value))
+    assert not [piece for piece in re.findall(r"[A-Za-z0-9]{12,}", given) if piece in told]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/home/someone/projects/salesforce_sync/production/secrets/the_private_key_file",
+        "~/keys/production/salesforce/server.key",
+        "keys/2026-11-23/salesforce-integration-user/of-the-production-org/server.pem",
+    ],
+)
+def test_a_long_path_of_a_key_is_told(path: str) -> None:
+    """However long, it is what must be corrected."""
+    with pytest.raises(FixConfig, match=f"Reading the private key: {path}: No such file"):
+        JWTAuthenticator("a", "u", private_key_path=path).authenticate()
 
 
 def test_a_key_file_that_is_not_there_is_named(tmp_path: Path) -> None:

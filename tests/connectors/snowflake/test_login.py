@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,16 @@ def test_what_is_behind_a_reference_to_a_key_is_never_told(held: str, monkeypatc
     with pytest.raises(FixConfig, match=r"private key .*cannot be used.*private_key_path") as caught:
         connected("snowflake://me@acc/db?private_key_path=env:THE_KEY")
     assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_key_in_the_place_of_its_path_is_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its base64 alone is no PEM, and is taken for a path."""
+    body = "".join(_key(None)[1].splitlines()[1:-1])
+    monkeypatch.setenv("SNOWFLAKE_PRIVATE_KEY_PATH", body)
+    with pytest.raises(FixConfig, match=r"private key .*looks like a key without its BEGIN line.* cannot be used") as caught:
+        connected("snowflake://me@acc/db")
+    told = "".join(traceback.format_exception(caught.value))
+    assert not [piece for piece in re.findall(r"[A-Za-z0-9]{12,}", body) if piece in told]
 
 
 def _key(phrase: str | None) -> tuple[rsa.RSAPrivateKey, str]:

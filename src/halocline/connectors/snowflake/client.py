@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import snowflake.connector
 from snowflake.connector.errors import Error
 
+from halocline.config import key_place
 from halocline.connectors.snowflake.errors import gate, login_gate
 from halocline.connectors.snowflake.login import SECRETS, Login, login_of
 from halocline.connectors.snowflake.sessions import is_connection, is_session
@@ -200,9 +201,9 @@ def _connection_of(session: object) -> Any:
 
 def _logged_in(login: Login) -> Any:
     told = login.arguments(int(snowflake.connector.__version__.partition(".")[0]))
-    file, said = told.get("private_key_file"), login.options.get("private_key_path")
+    file, said = told.get("private_key_file"), key_place(login.options.get("private_key_path", ""))
     secrets = [str(told[name]) for name in SECRETS if name in told]
-    secrets += [str(file)] if file != said else []  # a reference may lead to a secret that is no path
+    secrets += [str(file)] if file != said else []  # a secret that is no path, or one behind a reference
     with login_gate(secrets, key=said if file is not None else None):
         if file is not None:
             secret_bytes(Path(str(file)), "Opening Snowflake")
