@@ -583,6 +583,25 @@ def test_a_memory_of_before_goes_on_in_its_own_way(tmp_path: Path) -> None:
         assert sift(now, [{"Ext__c": Decimal("7.5"), "Name": "a"}]) == [0]
 
 
+def test_whoever_forgets_may_push_at_once(tmp_path: Path) -> None:
+    """A memory of before that forgot all tells decimals with their own digits from then on, in the same object, too."""
+    texts = frozenset({"ext__c", "name"})
+
+    def memory() -> SentRows:
+        return SentRows(tmp_path, flow="f", org="o", order=INSERT, diff_key="Ext__c", texts_by=lambda: texts)
+
+    rows = [{"Ext__c": Decimal("7.50"), "Name": "a"}]
+    with memory() as before, sqlite3.connect(before.store.path) as db:
+        db.execute("DELETE FROM facts WHERE name = 'own_digits'")
+    with memory() as now:
+        now.forget()
+        assert sift(now, rows) == [0]
+        now.told(written(0))
+    with memory() as now:
+        assert sift(now, rows) == []
+        assert sift(now, [{"Ext__c": Decimal("7.5"), "Name": "a"}]) == [0]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -76,6 +76,7 @@ class SentRows:
         self._load: int | None = None
         self._known: Known | None = None
         self._known_by = known_by
+        self._given_texts_by = texts_by
         self._texts_by = texts_by if self._store.own_digits else None
         self._repeats = Repeats()
         self._anew = False
@@ -199,6 +200,7 @@ class SentRows:
     def forget(self) -> None:
         """Forget all that was sent: the next load sends every row."""
         self._store.clear()
+        self._texts_by = self._given_texts_by  # a memory that begins has own digits
         self._load, self._known, self.rows = None, None, 0
 
     @property
