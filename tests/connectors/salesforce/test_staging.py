@@ -359,6 +359,65 @@ def test_doubles_of_a_table_are_told_without_an_exponent(make: Make) -> None:
     assert [row["LastName"] for row in by_bulk.values()] == ["#N/A" if one is None else one for one in wanted]
 
 
+@settings(max_examples=examples(100), deadline=None)
+@given(
+    values=st.one_of(
+        st.lists(st.floats(), min_size=1, max_size=4),
+        st.lists(
+            st.one_of(
+                st.integers(-(10**16), 10**16).map(float),
+                st.builds(lambda digits, power: float(f"{digits}e{power}"), st.integers(-(10**5), 10**5), st.integers(-12, 24)),
+            ),
+            min_size=1,
+            max_size=4,
+        ),
+        st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=4),
+        st.lists(st.decimals(-(10**20), 10**20, allow_nan=False, places=9), min_size=1, max_size=4),
+        st.lists(st.sampled_from([Decimal("1E+3"), Decimal("-0.00"), Decimal("1E-7"), Decimal("7.50")]), min_size=1, max_size=1),
+        st.lists(st.booleans(), min_size=1, max_size=4),
+        st.lists(st.dates(), min_size=1, max_size=4),
+    ),
+    api=st.sampled_from([Api.COLLECTIONS, Api.BULK]),
+)
+def test_a_value_in_a_field_of_text_is_one_text_as_a_column_and_row_by_row(values: list[Any], api: Api) -> None:
+    """Also as the key and as that of a lookup, for else the same row makes another record; a refused one is refused by both."""
+    column = pa.array(values)
+    table = pa.RecordBatch.from_arrays([column] * 3, names=["Code__c", "LastName", "Account.Ext__c"])
+    rows = [dict.fromkeys(table.schema.names, value) for value in values]
+    read = bodies if api is Api.COLLECTIONS else cells
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, given in (("columns", table), ("rows", rows)):
+            made, refused = prepared(given, by(UPSERT, api=api), Path(folder, name), describe=_keyed())
+            found.append((read(made), [(one.row, one.code) for one in refused], list(made.folded())))
+    assert found[0] == found[1]
+    assert len(found[0][0]) + len(found[0][1]) + len(found[0][2]) == len(values)
+    assert all(isinstance(told, (str, dict)) for body in found[0][0].values() for told in body.values())
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5.0, "5"),
+        (-0.0, "-0"),
+        (491_701_234_567.0, "491701234567"),
+        (9_999_999_999_999_998.0, "9999999999999998"),
+        (1e16, "1e+16"),
+        (-1.5e300, "-1.5e+300"),
+        (0.000001, "0.000001"),
+        (-0.000012, "-0.000012"),
+        (1e-7, "1e-7"),
+        (2.5e-9, "2.5e-9"),
+        (5e-324, "5e-324"),
+    ],
+)
+def test_the_text_of_a_double_stays_what_it_is(make: Make, value: float, text: str) -> None:
+    """It is the key of records that are there; as a column, row by row, and among values of other types."""
+    for rows in (pa.RecordBatch.from_pylist([{"Code__c": value}]), [{"Code__c": value}], [{"Code__c": value}, {"Code__c": "x"}]):
+        assert bodies(make(rows, UPSERT, describe=_keyed())[0])[0] == {"Code__c": text}
+        assert cells(make(rows, by(UPSERT, api=Api.BULK), describe=_keyed())[0])[0] == {"Code__c": text}
+
+
 @pytest.mark.parametrize("arrow", [False, True])
 @pytest.mark.parametrize(
     ("nulls", "clears", "expected"),

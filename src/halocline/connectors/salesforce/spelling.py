@@ -23,6 +23,7 @@ from uuid import UUID
 
 CLEARED = "#N/A"  # a cell of this text clears the field, so no field can be set to it by Bulk
 ATTRIBUTES = "attributes"  # what Salesforce says of a record beside its fields; it is not sent back
+_LEAST_POWER = -6  # of ten, of a double that a column tells without an exponent, as JavaScript does
 _MOST_DIGITS = 400  # ours: no double is longer, and a Decimal may stand for more digits than there is memory
 
 
@@ -83,10 +84,23 @@ def cell(field: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return float.__repr__(_finite(field, value))  # a subclass, such as numpy's, may show itself in another way
+        return _digits(float.__repr__(_finite(field, value)))  # a subclass, such as numpy's, may show itself in another way
     if isinstance(value, Decimal):
-        return format(_finite_decimal(field, value), "f")
+        number = _finite_decimal(field, value)
+        return format(number if number else abs(number), "f")  # a decimal of a column has no zero below zero
     return int.__repr__(value) if isinstance(value, int) else _text(field, value)
+
+
+def _digits(shown: str) -> str:
+    """A double as a column of a table is spelled, from what `repr` shows: in a field of text `5` and `5.0` are two keys.
+
+    It has all digits from 0.000001 up to 1e16, and no `.0`; what is smaller or larger has an exponent of as few digits as may be.
+    """
+    mantissa, _, exponent = shown.removesuffix(".0").partition("e")
+    if not exponent:
+        return mantissa
+    power = int(exponent)
+    return format(Decimal(shown), "f") if _LEAST_POWER <= power < 0 else f"{mantissa}e{power:+d}"
 
 
 def moment(field: str, value: datetime) -> str:
