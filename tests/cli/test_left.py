@@ -39,6 +39,17 @@ def ledger(desk: PushDesk) -> Iterator[Ledger]:
         yield ledger
 
 
+def test_a_flow_that_has_no_run_is_told_with_those_that_have(desk: PushDesk) -> None:
+    """An empty answer would be taken for an empty ledger; before the first run of all it is one."""
+    none_yet = "No runs yet. "
+    assert desk.type("runs", "--flow", "leads").out.startswith(none_yet)
+    desk.push(desk.file("some.csv", accounts(1)), "--flow", "leads[new]")
+    assert desk.type("runs", "--flow", "leads[nw]").out == "No run of the flow 'leads[nw]'. Did you mean leads[new]?\n"
+    assert desk.type("runs", "--flow", "zzz").out == "No run of the flow 'zzz'. `halocline runs` lists those of all flows.\n"
+    assert "leads[new]" in desk.type("runs", "--flow", "leads[new]").out
+    assert desk.documents("runs", "--flow", "zzz") == []
+
+
 def short(desk: PushDesk, *words: str) -> tuple[str | Path, ...]:
     """The words of a push of 4 inserts in two requests, of which the quota allows the one that comes first."""
     desk.emulator.faults.add("request_limit", path="composite", nth=2, times=1_000)

@@ -12,6 +12,7 @@ from halocline.cli.answer import cell, out, say_json, told
 from halocline.cli.left import left_of
 from halocline.cli.prune import prune
 from halocline.cli.system import the_run
+from halocline.mapping.near import near
 from halocline.quantity import MOST, quantity
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _LIST = "list"
 _LOOKED_BACK = 200  # runs of the flow, for the one that took a dead one's work up
+_LOOKED_THROUGH = 1_000  # runs, newest first, for the flows whose names may have been meant
 _NEXT = "The next run of its flow takes it up."
 
 
@@ -62,11 +64,24 @@ def runs(
         found = ledger.runs(flow, limit=limit)
         left = {record.run: there for record in found if (there := _left(record, ledger)) is not None}
         dead = _dead(found, ledger)
+        nothing = _nothing(flow, ledger) if not found else ""
     if as_json:
         for record in found:
             say_json(_plain(record, left.get(record.run), heirs=_heirs(found), dead=dead))
+    elif nothing:
+        out.print(nothing, markup=False, soft_wrap=True)
     else:
         _show_all(found, left, dead)
+
+
+def _nothing(flow: str | None, ledger: Ledger) -> str:
+    """What is said where there is no run to show: of all flows, or of this one."""
+    known = sorted({record.flow for record in ledger.runs(limit=_LOOKED_THROUGH)})
+    if flow is None or not known:
+        return "No runs yet. `halocline sync` and `halocline push` make one, `halocline demo` makes eight."
+    meant = near(flow, known)
+    hint = f"Did you mean {' or '.join(meant)}?" if meant else "`halocline runs` lists those of all flows."
+    return f"No run of the flow {flow!r}. {hint}"
 
 
 def _left(record: RunRecord, ledger: Ledger) -> Left | None:
@@ -115,9 +130,6 @@ def _state(record: RunRecord, left: Left | None, heirs: dict[str, str], dead: Ma
 
 
 def _show_all(records: list[RunRecord], left: dict[str, Left], dead: Mapping[str, str]) -> None:
-    if not records:
-        out.print("No runs yet. `halocline sync` and `halocline push` make one, `halocline demo` makes eight.")
-        return
     from rich.table import Table
 
     headings = ("run", "flow", "state", "method", "started", "read", "changed", "refused", "calls")
