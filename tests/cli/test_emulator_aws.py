@@ -58,6 +58,12 @@ def test_it_is_found_used_and_ended(home: Path, monkeypatch: pytest.MonkeyPatch)
         assert boto3.client("sqs").create_queue(QueueName="orders")["QueueUrl"].endswith("/orders")
         with pytest.raises(Exception, match="No"):
             boto3.client("sns").list_topics()
+        monkeypatch.setenv("HALOCLINE_HOME", str(home / "other"))
+        for words in ((), ("--port", port)):
+            told = CliRunner().invoke(app, ["emulator", "aws", "env", *words]).stderr
+            says = f"none that runs{' on port ' * bool(words)}{port * bool(words)} has a note in {home / 'other' / 'aws'}"
+            assert (says in told, "with another HALOCLINE_HOME is found" in told) == (True, True), told
+        monkeypatch.setenv("HALOCLINE_HOME", str(home))
         running.send_signal(signal.SIGINT)
         assert running.wait(30) == 0
     assert (env()[0], list((home / "aws").iterdir())) == (2, [])

@@ -114,8 +114,9 @@ def _running(port: int | None) -> dict[str, str]:
         elif port is None or note.stem == str(port):
             found: dict[str, str] = noted["environment"]
             return found
-    hint = "Start one in another terminal with `halocline emulator aws`."
-    raise FixConfig("Looking for an AWS", f"none runs on {'this machine' if port is None else f'port {port}'}", hint=hint)
+    hint = f"Start one in another terminal with `halocline emulator aws`; {state.ELSEWHERE}"
+    on = "" if port is None else f" on port {port}"
+    raise FixConfig("Looking for an AWS", f"none that runs{on} has a note in {state.folder_of(FOLDER)}", hint=hint)
 
 
 def _read(note: Path) -> dict[str, Any] | None:

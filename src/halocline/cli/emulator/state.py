@@ -15,13 +15,14 @@ from halocline.config import Settings
 from halocline.errors import FixConfig
 
 FOLDER = "emulators"
+ELSEWHERE = "one that was started with another HALOCLINE_HOME is found with that one set."
 _WAIT_S = 5.0  # for an emulator on this machine to say that it is there
 
 
 @contextmanager
 def announced(addresses: Mapping[str, Any], *, folder: str = FOLDER) -> Iterator[None]:
     """Leave a note until the block ends; only this user can read it. Where no note can be left, the address has to be given."""
-    note = _folder(folder) / f"{urlsplit(addresses['url'] or '').port}.json"
+    note = folder_of(folder) / f"{urlsplit(addresses['url'] or '').port}.json"
     try:
         _write(note, json.dumps(addresses))
     except OSError as error:
@@ -51,16 +52,17 @@ def found(url: str | None = None) -> dict[str, str | None]:
         if answer == noted and answer is not None:  # another emulator may have got the port since
             return answer
         note.unlink(missing_ok=True)
-    hint = "Start one in another terminal with `halocline emulator`, or name one with --url."
-    raise FixConfig("Looking for the emulator", "none runs on this machine", hint=hint)
+    hint = f"Start one in another terminal with `halocline emulator`, or name one with --url; {ELSEWHERE}"
+    raise FixConfig("Looking for the emulator", f"none that runs has a note in {folder_of(FOLDER)}", hint=hint)
 
 
 def notes(folder: str) -> list[Path]:
     """The notes in a folder below HALOCLINE_HOME, the newest first."""
-    return sorted(_folder(folder).glob("*.json"), key=_age, reverse=True)
+    return sorted(folder_of(folder).glob("*.json"), key=_age, reverse=True)
 
 
-def _folder(name: str) -> Path:
+def folder_of(name: str) -> Path:
+    """Where notes of that kind are: below HALOCLINE_HOME."""
     return Settings.from_env().home / name
 
 
