@@ -9,7 +9,7 @@ from halocline.connector import Mode, Plan, Target
 from halocline.errors import FixConfig, NotFound, SchemaConflict, Truncated
 from halocline.quantity import quantity
 
-_HINT = "Choose a match field that every record has to itself and that never changes, such as Id."
+_HINT = "Choose a key that every record has to itself and that never changes, such as Id."
 _FULL = "If records were only renamed or deleted for good, a full sync (--full, force_full_sync=True) sets it right."
 
 
@@ -101,21 +101,17 @@ def refuse_moved_keys(
 def shared_key(plan: Plan, values: Iterable[object], *, records: object) -> SchemaConflict:
     """The error for live records that were read with one key, of these `values`."""
     shown = ", ".join(str(value)[:80] for value in values)
-    return _conflict(plan, f"{records} records share the value {shown!r} of the match field {', '.join(plan.key)}")
+    return _conflict(plan, f"{records} records share the value {shown!r} of the key {', '.join(plan.key)}")
 
 
 def moved_keys(plan: Plan, records: int) -> SchemaConflict:
     """The error for records whose key is another than in the table."""
-    return _conflict(
-        plan, f"{quantity(records, 'record has')} another value in the match field {', '.join(plan.key)} than before"
-    )
+    return _conflict(plan, f"{quantity(records, 'record has')} another value in the key {', '.join(plan.key)} than before")
 
 
 def taken_keys(plan: Plan, records: int) -> SchemaConflict:
     """The error for records whose key another live record of the table has."""
-    return _conflict(
-        plan, f"{quantity(records, 'record has')} the match field {', '.join(plan.key)} of another record of the table"
-    )
+    return _conflict(plan, f"{quantity(records, 'record has')} the key {', '.join(plan.key)} of another record of the table")
 
 
 def repeated(plan: Plan, rows: int) -> Truncated:

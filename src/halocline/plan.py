@@ -201,7 +201,7 @@ def _key(survey: Survey, wish: Wish) -> tuple[str, ...]:
         told = f"Did you mean {' or '.join(meant)}? " if meant else ""
         raise FixConfig(
             f"Planning the sync of {survey.object}",
-            f"the match field {', '.join(missing)} is not among the columns read",
+            f"the key {', '.join(missing)} is not among the columns read",
             hint=f"{told}Choose a field of the object that is unique and never empty, such as Id.",
         )
     return tuple(column.name for column in found if column is not None)

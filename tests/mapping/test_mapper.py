@@ -418,7 +418,11 @@ def test_yaml_may_name_own_transforms_and_take_conditions(tmp_path: Path) -> Non
     [
         ("", "no mapping"),
         ("fields: {a: A}", "no mapping"),
-        ("mapping: [a]", "no mapping"),
+        ("mapping:", "there is no mapping"),
+        ("mapping: [a]", "`mapping:` is a list, and no mapping of names to values.*`source: Target`"),
+        ("mapping:\n  - {source: Name, target: Name}", "`mapping:` is a list"),
+        ("mapping: Name", "`mapping:` is a text"),
+        ("mapping: 5", "`mapping:` is a value"),
         ("mapping: {a: A}\nmaping: {b: B}", "'maping' beside"),
         ("mapping:\n  a: A\n  a: B", "line 3 says 'a' a second time.*list of targets"),
         ("mapping: {no: A}", "in quotes"),

@@ -112,7 +112,7 @@ LIKELY = [  # `test_cli.py` has the words for each of them; the short run takes 
     Trouble("missing-field", 2, ("Nme", "Did you mean Name"), typed("--fields", "Id,Nme")),
     Trouble("hidden-field", 2, ("Description", "Account"), broken(lambda desk: desk.emulator.org.hide(["Account.Description"]))),
     Trouble("hidden-object", 2, ("Account",), broken(lambda desk: desk.emulator.org.hide(["Account"]))),
-    Trouble("key-is-no-field", 2, ("match field", "Nmbr"), typed("--key", "Nmbr")),
+    Trouble("key-is-no-field", 2, ("the key Nmbr",), typed("--key", "Nmbr")),
     Trouble("unknown-deletes", 2, ("deletes='sometimes'", "soft, hard or ignore"), typed("--deletes", "sometimes")),
     Trouble("where-malformed", 2, ("MALFORMED_QUERY", "unexpected token"), typed("--where", "Name =")),
     Trouble("where-unknown-field", 2, ("Nme", "Did you mean Name"), typed("--where", "Nme = 'x'")),

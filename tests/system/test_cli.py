@@ -405,7 +405,7 @@ def test_a_field_misspelt(shell: Shell) -> None:
     told(shell.run("sync", "Account", "--to", LAKE, "--fields", "Name,Indutsry"), 2, "'Indutsry'", "Did you mean Industry?")
     told(shell.run("sync", "Account", "--to", LAKE, "--exclude", "Descripton"), 2, "'Descripton'", "Did you mean Description")
     told(shell.run("sync", "Account", "--to", LAKE, "--where", "Indutsry = 'x'"), 2, "'Indutsry'", "Did you mean Industry?")
-    told(shell.run("sync", "Account", "--to", LAKE, "--key", "Ids"), 2, "match field Ids", "unique and never empty")
+    told(shell.run("sync", "Account", "--to", LAKE, "--key", "Ids"), 2, "the key Ids", "unique and never empty")
 
 
 @pytest.mark.parametrize(

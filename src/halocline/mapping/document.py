@@ -25,12 +25,15 @@ def read(path: Path) -> Mapping[str, object]:
     """
     doing = f"Reading the mapping in {path}"
     told = _parsed(path, doing)
-    if not isinstance(told, Mapping) or not isinstance(told.get("mapping"), Mapping):
-        raise FixConfig(doing, "there is no mapping in it", hint="Write `mapping:`, and below it lines like `source: Target`.")
+    said = told.get("mapping") if isinstance(told, Mapping) else None
+    if not isinstance(said, Mapping):
+        kind = "a list" if isinstance(said, list) else "a text" if isinstance(said, str) else "a value"
+        cause = "there is no mapping in it" if said is None else f"its `mapping:` is {kind}, and no mapping of names to values"
+        raise FixConfig(doing, cause, hint="Write `mapping:`, and below it lines like `source: Target`.")
     others = [str(key) for key in told if key != "mapping"]
     if others:
         raise FixConfig(doing, f"the key {others[0]!r} beside `mapping` is unknown", hint="Put source fields below `mapping:`.")
-    mapping: Mapping[str, object] = told["mapping"]  # names and forms are checked where the steps are made
+    mapping: Mapping[str, object] = said  # names and forms are checked where the steps are made
     return mapping
 
 

@@ -342,7 +342,7 @@ class DestinationSuite:
             for row in (account(1, at=1, Name="new"), account(3, at=1, Name="b")):
                 with raises(SchemaConflict) as caught:
                     bench.merge(batch([row]), key=("Name",))
-                assert "match field Name" in str(caught[0])
+                assert "the key Name" in str(caught[0])
             bench.merge(batch([account(2, at=1, Name="b", Count__c=9)]), key=("Name",))
             assert bench.rows() == [account(1, Name="a"), account(2, at=1, Name="b", Count__c=9)]
 

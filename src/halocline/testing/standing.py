@@ -42,7 +42,7 @@ class StandingLaws:
                 bench.load(batch([account(1, Name="b"), account(2, Name="a")]))
                 with raises(SchemaConflict) as caught:
                     bench.merge(batch([account(3, Name="b")]), key=("Name",))
-                assert "match field Name" in str(caught[0])
+                assert "the key Name" in str(caught[0])
                 bench.load(batch(bare, schema=narrow), mode=mode, schema=narrow, key=("Name",))
                 assert bench.rows() == changed
                 bench.merge(batch([account(1, at=6, Name="c")]))
