@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -568,7 +569,7 @@ def test_a_memory_of_before_goes_on_in_its_own_way(tmp_path: Path) -> None:
     with memory() as before:
         assert sift(before, rows) == [0]
         before.told(written(0))
-        with sqlite3.connect(before.store.path) as db:
+        with closing(sqlite3.connect(before.store.path)) as db, db:
             db.execute("DELETE FROM facts WHERE name = 'own_digits'")
     texts = frozenset({"ext__c", "name"})
     with memory(texts_by=lambda: texts) as now:

@@ -12,6 +12,7 @@ from tests.push.fake import FakeDestination, Fuse, FusedLedger, Killed, ListRows
 from tests.push.test_diff import DEATHS, INSERT, UPSERT, Flow, Row, accounts
 
 from halocline.errors import FixConfig, NetworkFailed
+from halocline.push.destination import RowBatch
 from halocline.push.diff.mirror import Mirror
 from halocline.push.diff.sifting import learning
 from halocline.push.order import SyncMode, WriteOrder
@@ -87,6 +88,25 @@ def test_deletes_that_a_later_push_overtook_are_not_gone_on_with(tmp_path: Path)
     ):
         resume(dead, destination=FakeDestination(flow.org), ledger=flow.ledger, home=flow.home, sieve=sieve)
     assert names(flow) == ["a", "b", "c", "d", "e"]
+
+
+def test_an_insert_after_a_delete_in_doubt_says_what_may_be_there_twice(tmp_path: Path) -> None:
+    """Nobody knows whether the record is gone when its row comes back: the push that makes it again tells."""
+    flow = Flow(tmp_path, order=INSERT, diff_key="Ext__c")
+    flow.mirror(WHOLE)
+    with flow.sent() as sent:
+        flow._push(FEW, sent)
+        load = sent.store.begin("deletes")
+        gone = sent.store.put_gone(sent.gone())
+        sent.store.wait_to_go(load, range(gone))
+        sent.store.doubt_gone(load, range(gone))
+    with flow.sent() as sent:
+        sent.begin("back")
+        sent.sift(RowBatch(range(5), WHOLE))
+        (told,) = sent.sifted()
+    assert told.startswith("Inserted again: 3 rows in doubt since run deletes")
+    flow.mirror(WHOLE)
+    assert names(flow) == [*"abcde"]
 
 
 def test_a_line_that_names_another_record_by_now_is_kept(tmp_path: Path) -> None:

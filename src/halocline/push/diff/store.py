@@ -327,9 +327,12 @@ class Store:
 
     def doubt_gone(self, load: int, rows: Sequence[int]) -> None:
         """The records that these rows of a load deleted may be there or not: what the source has of them is to be sent."""
+        numbers = json.dumps(list(rows))
+        found = "FROM json_each(?) CROSS JOIN waiting w ON w.load = ? AND w.row = value"
         with self._writing(durable=True) as db:
-            lines = "SELECT w.n FROM json_each(?) CROSS JOIN waiting w ON w.load = ? AND w.row = value WHERE w.n IS NOT NULL"
-            db.execute(f"UPDATE sent SET digest = {FORGOTTEN} WHERE n IN ({lines})", (json.dumps(list(rows)), load))
+            db.execute(f"UPDATE sent SET digest = {FORGOTTEN} WHERE n IN (SELECT w.n {found})", (numbers, load))
+            twice = f"{found} JOIN sent s ON s.n = w.n AND s.load IS NOT NULL JOIN loads l ON l.load = w.load"  # of an insert
+            db.execute(f"INSERT OR REPLACE INTO doubtful SELECT s.place, s.key, l.run {twice}", (numbers, load))
 
     # ---- below
 
