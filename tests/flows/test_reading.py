@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 from halocline.config import Settings
 from halocline.connectors.postgres.client import conninfo
 from halocline.errors import FixConfig, NotFound
+from halocline.flows import others, reading
 from halocline.flows.configuration import Said
 from halocline.flows.connected import Connected
 from halocline.flows.connections import Org, Place, bucket_of, kind_of, leads_to_bucket, secrets_of, uri_of
 from halocline.flows.files import FileFlow
 from halocline.flows.json_schema import json_schema
+from halocline.flows.others import ours
 from halocline.flows.reading import place, read, understood
+from halocline.flows.tables import OneTable
 
 GOOD = """
 connections:
@@ -233,6 +236,66 @@ def test_a_kind_of_a_connection_that_is_none_is_told(kind: str) -> None:
     """Lists and mappings too, which YAML gives where a bracket slipped in."""
     (told,) = mistakes(f"connections:\n  c:\n    kind: {kind}\n    uri: duckdb:///x\n")
     assert told.startswith("line 2: the connection 'c' is wrong: a connection is a URI, or has a `kind`")
+
+
+TABLES = f"{LAKE}    kind: tables\n    from: lake\n    to: lake\n    tables: [{{from: t}}]\n"
+ONE_TABLE = f"{LAKE}    kind: tables\n    from: lake\n    to: lake\n    tables:\n      - from: t\n        "
+PUSH = f"{LAKE}    kind: push\n    object: A\n    file: x.csv\n    key: E__c\n    "
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "says"),
+    [
+        (f"{SYNC}    ", "full_refresh", "Here it is called full."),
+        (f"{SYNC}    ", "force_full_sync", "Here it is called full."),
+        (f"{SYNC}    ", "primary_key", "Here it is called key."),
+        (f"{SYNC}    ", "primary-key", "Here it is called key."),
+        (f"{SYNC}    ", "matchField", "Here it is called key."),
+        (f"{SYNC}    ", "where_clause", "Here it is called where."),
+        (f"{SYNC}    ", "filter", "Here it is called where."),
+        (f"{SYNC}    ", "lookback_s", "Here it is called lookback."),
+        (f"{SYNC}    ", "overlap", "Here it is called lookback."),
+        (f"{SYNC}    ", "query", "Here it is called soql."),
+        (f"{SYNC}    ", "columns", "Here it is called fields."),
+        (f"{SYNC}    ", "object", "Here it is called objects."),
+        (f"{SYNC}    ", "dataset_name", "Here it is called schema."),
+        (f"{SYNC}    ", "mode", "A sync is incremental by itself: `full: true`"),
+        (f"{SYNC}    ", "write_disposition", "A sync is incremental by itself: `full: true`"),
+        (f"{SYNC}    ", "update_key", "by the object's own stamp; there is nothing to say."),
+        (PUSH, "external_id_field", "Here it is called key."),
+        (PUSH, "operation", "Here it is called mode."),
+        (PUSH, "mapper", "Here it is called mapping."),
+        (PUSH, "sobject", "Here it is called object."),
+        (ONE_TABLE, "primary_key", "Here it is called key."),
+        (ONE_TABLE, "update_key", "Here it is called cursor."),
+        (ONE_TABLE, "write_disposition", "Here it is called mode."),
+        (ONE_TABLE, "where", "Here it is called filter."),
+        (ONE_TABLE, "fields", "Here it is called columns."),
+        (ONE_TABLE, "lookback", "Here it is called overlap."),
+        (ONE_TABLE, "full_refresh", "say `mode: replace` of it"),
+        (f"{TABLES}    ", "primary_key", "It is said of each table: `tables: [{from: ..., key: ...}]`."),
+        (f"{TABLES}    ", "mode", "It is said of each table: `tables: [{from: ..., mode: ...}]`."),
+        (f"{TABLES}    ", "full_refresh", "say `mode: replace` of it"),
+        (f"{LAKE}    kind: listen\n    queue: q\n    handlers: a:b\n    ", "dlq", "Here it is called dead_letters."),
+        ("", "pipelines", "Here it is called flows."),
+        ("", "sources", "Here it is called connections."),
+    ],
+)
+def test_a_word_of_others_is_answered_with_ours(text: str, word: str, says: str) -> None:
+    """Of dlt, Sling, LHT, Data Loader and our own Python; what is spelled alike would lead astray."""
+    (told,) = (one for one in mistakes(f"{text}{word}: x\n") if f"{word}' is unknown in" in one)
+    assert says in told
+
+
+def test_each_word_of_others_leads_to_keys_that_there_are() -> None:
+    """And none of our keys is answered where it is known: it is never unknown there."""
+    tables = others._OURS
+    every = {
+        one.alias or name for model in (Said, *reading._MODELS.values(), OneTable) for name, one in model.model_fields.items()
+    }
+    assert {key for keys in tables.values() for key in keys} <= every
+    assert set(others._WITHOUT_A_KEY) <= set(reading._FLOWS)
+    assert ours("paralel", ["parallel"]) is None
 
 
 def test_all_mistakes_are_told_at_once() -> None:

@@ -26,6 +26,7 @@ from halocline.flows.connections import (
 )
 from halocline.flows.files import Execution, FileFlow
 from halocline.flows.listen import ListenFlow
+from halocline.flows.others import ours
 from halocline.flows.push import PushFlow
 from halocline.flows.sync import SyncFlow
 from halocline.flows.tables import OneTable, TablesFlow
@@ -126,7 +127,7 @@ def _mistake(error: Any, document: Document) -> tuple[int, str]:
     name = _path(where) or "the file"
     match error["type"]:
         case "extra_forbidden":
-            return line, f"{name!r} is unknown in {owner}. {_one_of(str(where[-1]), _known(error['loc']))}"
+            return line, f"{name!r} is unknown in {owner}. {_instead(str(where[-1]), error['loc'])}"
         case "missing":
             return line, f"{owner} lacks {_path((*where, error['loc'][-1]))!r}"
         case "union_tag_invalid":
@@ -155,6 +156,15 @@ def _what(where: Place, owner: str) -> str:
 def _one_of(name: str, known: Sequence[str]) -> str:
     meant = near(name, known)
     return f"Did you mean {' or '.join(meant)}?" if meant else f"There are {', '.join(known)}."
+
+
+def _instead(name: str, loc: tuple[str | int, ...]) -> str:
+    """What to write for an unknown key: ours for the word of another tool, else what is spelled like it."""
+    known = _known(loc)
+    kind = str(loc[2]) if loc[0] == "flows" and len(loc) > 2 else ""
+    is_of_tables = kind == "tables" and len(loc) == 4
+    inner = [one.alias or key for key, one in OneTable.model_fields.items()] if is_of_tables else ()
+    return ours(name, known, kind=kind, inner=inner) or _one_of(name, known)
 
 
 def _said_kind(where: Place, document: Document) -> str:
