@@ -155,12 +155,15 @@ def test_without_instants_the_window_tells() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One sync: rows as (key, stamp, name, flagged), deletions as (key, stamp), whether it was complete, seconds until it."""
+    """One sync: rows as (key, stamp, name, flagged), deletions as (key, stamp), whether it was complete, seconds until it, and
+    whether it asked for records that meet a condition.
+    """
 
     rows: tuple[tuple[int, int, str, bool], ...]
     gone: tuple[tuple[int, int], ...]
     complete: bool
     passed: int
+    conditional: bool = False
 
 
 @dataclass(slots=True)
@@ -194,8 +197,8 @@ class Model:
         read = {key for key, *_ in step.rows} | {key for key, _ in step.gone}
         for key in self.of if step.complete else ():
             current = self.current(key)
-            if current is not None and key not in read and not current.flagged:
-                self._gone(key, current, None)
+            if current is not None and key not in read and not (current.flagged and self.deletes is Deletes.SOFT):
+                self._gone(key, current, None, flagged=not step.conditional)
 
     def current(self, key: int) -> Version | None:
         """The open version."""
@@ -214,9 +217,9 @@ class Model:
             row.start = current.end = self._after(current, row.at)
             past.append(row)
 
-    def _gone(self, key: int, current: Version, at_: int | None) -> None:
+    def _gone(self, key: int, current: Version, at_: int | None, *, flagged: bool = True) -> None:
         current.end = self._after(current, at_)
-        if self.deletes is Deletes.SOFT:
+        if flagged and self.deletes is Deletes.SOFT:
             self.of[key].append(Version(current.name, True, current.at if at_ is None else at_, current.end))
 
     def _after(self, current: Version, at_: int | None) -> float:
@@ -237,7 +240,7 @@ ROWS = st.lists(st.tuples(KEYS, STAMPS, st.sampled_from("ab"), st.booleans()), m
     tuple
 )
 GONE = st.lists(st.tuples(KEYS, STAMPS), max_size=2, unique_by=lambda row: row[0]).map(tuple)
-STEPS = st.builds(Step, ROWS, GONE, st.booleans(), st.sampled_from([0, 0, 1, 7])).map(
+STEPS = st.builds(Step, ROWS, GONE, st.booleans(), st.sampled_from([0, 0, 1, 7]), st.booleans()).map(
     lambda step: replace(step, gone=tuple(one for one in step.gone if one[0] not in {key for key, *_ in step.rows}))
 )
 
@@ -305,9 +308,10 @@ def _any_sequence(deletes: Deletes, kept: Kept) -> None:
             rows = [account(k, at=a, Name=name, IsDeleted=flagged) for k, a, name, flagged in step.rows]
             window = (None, stamp(model.now).isoformat())
             options: dict[str, Any] = {"complete": step.complete, "window": window, "deletes": deletes, "history": True}
+            options["conditional"] = step.conditional
             kept.bench.merge(batch(rows), deletions(*step.gone), allow_empty=True, allow_replace=True, **options)
             found = kept.rows()
-            check_versions(found, gaps=deletes is Deletes.HARD)
+            check_versions(found, gaps=deletes is Deletes.HARD or any(step.complete and step.conditional for step in steps))
             assert _told(found) == model.rows()
 
     law()

@@ -131,7 +131,8 @@ class Survey:
     says why everything is read although the position is good: columns are due that change without a stamp. `fresh` names the
     columns that no row before the given position had: a table may lack these and still have all there was. `same_question`:
     everything is read for `full_reason`, but no other rows are asked for than before, so that those of the table which the answer
-    lacks are gone at the source. `masked_anew` are the columns that are masked and that the last read did not have, with their
+    lacks are gone at the source. `conditional`: only records that meet a condition are asked for, so that one which the answer
+    lacks may be there all the same. `masked_anew` are the columns that are masked and that the last read did not have, with their
     names at the source.
     """
 
@@ -154,6 +155,7 @@ class Survey:
     refresh: str | None = None
     fresh: tuple[str, ...] = ()
     same_question: bool = False
+    conditional: bool = False
     masked_anew: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -165,8 +167,9 @@ class Plan:
     promises each record once; a destination refuses rows that repeat its key. `history`: the table keeps every version of a row,
     and is only ever merged into (`versions`). `complete`: what is merged is all that the source has, so that current rows of
     the table which it lacks are gone: with `history` their versions end, else they stay, flagged where deletes are soft, and as
-    they are where they are ignored (with hard ones such a plan replaces). `continues` is the earlier run whose work at the
-    source is gone on with.
+    they are where they are ignored (with hard ones such a plan replaces). `conditional`: what a complete read lacks need not
+    be gone (`Survey.conditional`), so that with `history` its version ends without a flagged one. `continues` is the earlier run
+    whose work at the source is gone on with.
     `stage_name` is the remote stage that the user named. `max_rejected` is how much of what is read may be refused before nothing
     is published: a whole number counts, a fraction is a share. `concluded`: that rows go was not told by the source, but
     concluded from what its items are now; then they empty no table, as an emptied source empties none.
@@ -192,6 +195,7 @@ class Plan:
     once: bool = False
     history: bool = False
     complete: bool = False
+    conditional: bool = False
     continues: str | None = None
     stage_name: str | None = None
     max_rejected: float = MAX_REJECTED

@@ -75,7 +75,7 @@ def decide(survey: Survey, destination: Abilities, *, wish: Wish) -> Plan:
     deletes, why_deletes = _deletes(survey, wish)
     merged = wish.history or bool(survey.refresh) or _stays(survey, wish, deletes)
     why = (*why_full, *_absent_notes(survey, wish, deletes), *why_way)
-    notes = (*_stage_notes(way, destination, wish), *why_deletes, *_history_notes(wish, full=full), *survey.notes)
+    notes = (*_stage_notes(way, destination, wish), *why_deletes, *_history_notes(survey, wish, full=full), *survey.notes)
     return Plan(
         flow=wish.flow,
         object=survey.object,
@@ -98,6 +98,7 @@ def decide(survey: Survey, destination: Abilities, *, wish: Wish) -> Plan:
         stage_name=wish.stage_name if destination.stage else None,
         history=wish.history,
         complete=full and (wish.history or _stays(survey, wish, deletes)),
+        conditional=survey.conditional,
     )
 
 
@@ -174,14 +175,13 @@ def _stage_notes(way: str, destination: Abilities, wish: Wish) -> tuple[str, ...
     return (f"stage_name {wish.stage_name!r} is ignored: this destination has no stages; {where}.",)
 
 
-def _history_notes(wish: Wish, *, full: bool) -> tuple[str, ...]:
+def _history_notes(survey: Survey, wish: Wish, *, full: bool) -> tuple[str, ...]:
     if not wish.history:
         return ()
-    gone = (
-        " Current rows that the read lacks are gone, and their versions end."
-        if full and wish.deletes is not Deletes.IGNORE
-        else ""
-    )
+    gone = ""
+    if full and wish.deletes is not Deletes.IGNORE:
+        why = "are of records that are gone or no longer meet the condition" if survey.conditional else "are gone"
+        gone = f" Current rows that the read lacks {why}, and their versions end."
     return (f"History is kept: a row that changes or goes ends its version, and nothing is replaced.{gone}",)
 
 

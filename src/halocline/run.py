@@ -21,6 +21,7 @@ from halocline import engine
 from halocline.batch import JSON, Batch
 from halocline.connector import (
     Abilities,
+    Deletes,
     Destination,
     Lease,
     Load,
@@ -364,20 +365,30 @@ def _load(flow: Flow | Together, run: Run, lease: Lease, ledger: Ledger, sink: S
         for one, leg in legs:
             own = counts if one is flow else unit.counts_of(one.target)
             leg.counts = replace(own, rejected=own.rejected + leg.rejected, filtered=own.filtered + leg.filtered)
-            _tell_flagged(one, leg, sink)
+            _tell_vanished(one, leg, sink)
         run.counts = Counts.total([leg.counts for _, leg in legs if leg.counts is not None])
     finally:
         unit.close()
     sink(Committed(run.id, run.counts))
 
 
-def _tell_flagged(flow: Flow, leg: Run, sink: Sink) -> None:
+def _tell_vanished(flow: Flow, leg: Run, sink: Sink) -> None:
     """Tell of rows that nobody deleted by name: a read of everything lacked them."""
-    assert leg.plan is not None, "the caller has carried it out"
-    gone = leg.counts.vanished if leg.counts and not leg.plan.history else 0
-    if gone:
-        what = "it" if gone == 1 else "them"
-        sink(Noticed(f"{flow.target}: {quantity(gone, 'row was')} flagged as deleted and kept; the source no longer has {what}."))
+    plan, gone = leg.plan, leg.counts.vanished if leg.counts else 0
+    assert plan is not None, "the caller has carried it out"
+    if not gone:
+        return
+    told = f"{quantity(gone, 'row was')} flagged as deleted and kept"
+    if plan.history and (plan.conditional or plan.deletes is Deletes.HARD):
+        told = f"{quantity(gone, 'current version')} ended"
+    why = f"the source no longer has {'it' if gone == 1 else 'them'}"
+    if plan.conditional:
+        why = (
+            "their records no longer meet the condition, or are gone"
+            if gone > 1
+            else "its record no longer meets the condition, or is gone"
+        )
+    sink(Noticed(f"{flow.target}: {told}; {why}."))
 
 
 def _fill(flow: Flow, leg: Run, load: Load, ledger: Ledger, sink: Sink, executor: Executor | None, *, is_one: bool) -> None:

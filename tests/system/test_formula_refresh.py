@@ -149,3 +149,25 @@ def test_a_large_refresh_goes_by_bulk(here: Laptop) -> None:
     assert run.plan is not None
     assert run.counts is not None
     assert (run.plan.method, run.rows_read, run.counts.updated) == ("bulk_api_full", 2, 1)
+
+
+def test_a_refresh_of_a_history_tells_deleted_records_from_those_that_left_the_condition(here: Laptop) -> None:
+    """Of all that it lacks, the list of deletions says what is gone; the version of the rest ends without a flagged one."""
+    job = replace(JOB, history=True, where_clause="Name LIKE 'of%'", formula_refresh="always")
+    left, purged = here.add("Deal__c", 2, Name="of {n}")
+    with here.system() as system:
+        system.run(job)
+        here.org.clock.advance(3_600)
+        here.change("Deal__c", left, Name="elsewhere")
+        here.purge("Deal__c", purged)
+        counts = system.run(job).counts
+        assert counts is not None
+        assert (counts.deleted, counts.vanished) == (1, 1)
+        assert verify_with(system, job, full=True).equal
+        again = system.run(job).counts
+        assert again is not None
+        assert again.changed == 0
+    found = here.rows(f"SELECT IsDeleted, valid_to IS NULL FROM raw.deals WHERE Id = '{left}'")
+    assert found == [(False, False)]
+    found = here.rows(f"SELECT IsDeleted, valid_to IS NULL FROM raw.deals WHERE Id = '{purged}' ORDER BY valid_from")
+    assert found == [(False, False), (True, True)]

@@ -15,10 +15,12 @@ from typer.testing import CliRunner
 from halocline.connectors.duckdb.destination import DuckDBUnit
 from halocline.connectors.postgres.destination import PostgresUnit
 from halocline.errors import FixConfig, Refused
+from halocline.events import Event, Noticed
 from halocline.outcome import Counts
 from halocline.run import Run
 from halocline.sync import IntelligentSync, SobjectSync
 from halocline.testing.histories import check_versions
+from halocline.verify import verify_with
 from tests.command_line import app
 from tests.connectors.postgres.server import Place, Server
 from tests.system.desk import Desk, desk_at, frozen_org
@@ -52,9 +54,14 @@ class Annals:
     place: Place | None = None
     deletes: str = "soft"
 
-    def sync(self, **options: Any) -> Counts:
-        """Sync the accounts with history."""
-        with IntelligentSync(self.session, self.here.client, settings=self.here.settings) as system:
+    def sync(self, told: list[str] | None = None, **options: Any) -> Counts:
+        """Sync the accounts with history; `told` gets what was noticed."""
+
+        def watch(event: Event) -> None:
+            if told is not None and isinstance(event, Noticed):
+                told.append(event.message)
+
+        with IntelligentSync(self.session, self.here.client, settings=self.here.settings, sink=watch) as system:
             run = system.run(self.job(**options), Run.new())
         assert run.counts is not None
         return run.counts
@@ -71,6 +78,11 @@ class Annals:
         self.check()
         found = self.rows(f"SELECT Name, IsDeleted FROM raw.accounts WHERE Id = '{record}' ORDER BY valid_from")
         return [(name, flag) for name, flag in found]
+
+    def flags(self, record: str) -> list[tuple[bool, bool]]:
+        """A record's versions in order: whether each is flagged, and whether it is current."""
+        found = self.rows(f"SELECT IsDeleted, valid_to IS NULL FROM raw.accounts WHERE Id = '{record}' ORDER BY valid_from")
+        return [(flag, current) for flag, current in found]
 
     def check(self) -> None:
         """Versions follow each other, and the current rows are the org's."""
@@ -175,6 +187,53 @@ def test_a_full_sync_is_merged(annals: Annals) -> None:
     before = annals.rows(f"SELECT {TOLD} FROM raw.accounts ORDER BY 1, 4")
     assert annals.sync(force_full_sync=True).changed == 0
     assert annals.rows(f"SELECT {TOLD} FROM raw.accounts ORDER BY 1, 4") == before
+
+
+@pytest.mark.parametrize("why", ["a new field", "a pause"])
+@on("duckdb")
+def test_a_record_that_left_its_condition_is_not_told_as_deleted(annals: Annals, why: str) -> None:
+    """Its version ends, as that of one that is gone, and that is told. When it meets the condition again, a version starts after
+    a gap; both sides agree throughout.
+    """
+    here = annals.here
+    job: dict[str, Any] = {"where_clause": "Name LIKE 'in%'"}
+    kept, left, purged = here.add("Account", 3, Name="in {n}")
+    assert annals.sync(**job).inserted == 3
+    annals.passes(16 * 86_400 if why == "a pause" else 3_600)
+    here.change("Account", left, Name="out")
+    here.purge("Account", purged)
+    job["fields"] = FIELDS if why == "a pause" else (*FIELDS, "Site")
+    said: list[str] = []
+    assert annals.sync(told=said, **job).vanished == 2
+    assert said == ["raw.accounts: 2 current versions ended; their records no longer meet the condition, or are gone."]
+    assert annals.flags(kept) == [(False, True)]
+    assert annals.flags(left) == annals.flags(purged) == [(False, False)]
+    assert annals.sync(**job).changed == 0
+    with IntelligentSync(annals.session, here.client, settings=here.settings) as system:
+        assert verify_with(system, annals.job(**job), full=True).equal
+    annals.passes(3_600)
+    here.change("Account", left, Name="in again")
+    assert annals.sync(**job).inserted == 1
+    assert annals.flags(left) == [(False, False), (False, True)]
+
+
+@on("duckdb")
+def test_deletes_that_become_hard_end_flagged_rows(annals: Annals) -> None:
+    """The sync reads everything for that very reason, and then both sides agree."""
+    here = annals.here
+    _, binned, purged = here.add("Account", 3, Name="n{n}")
+    annals.sync()
+    annals.passes()
+    here.delete("Account", binned)
+    here.purge("Account", purged)
+    assert annals.sync().deleted == 2
+    assert annals.flags(purged) == [(False, False), (True, True)]
+    annals.deletes = "hard"
+    counts = annals.sync()
+    assert (counts.deleted, counts.vanished) == (1, 1)
+    assert annals.flags(binned) == annals.flags(purged) == [(False, False), (True, False)]
+    with IntelligentSync(annals.session, here.client, settings=here.settings) as system:
+        assert verify_with(system, annals.job(), full=True).equal
 
 
 @on("postgres")

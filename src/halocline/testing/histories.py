@@ -54,6 +54,7 @@ class _Annals:
 
     bench: Bench
     deletes: Deletes = Deletes.SOFT
+    gaps: bool = False
 
     def merge(self, *batches: Batch, now: int = LATE, **plan: Any) -> Counts:
         """Merge what changed."""
@@ -72,7 +73,7 @@ class _Annals:
     def rows(self) -> list[dict[str, Any]]:
         """All versions, which obey the law."""
         rows = self.bench.rows()
-        check_versions(rows, gaps=self.deletes is Deletes.HARD)
+        check_versions(rows, gaps=self.gaps or self.deletes is Deletes.HARD)
         return sorted(rows, key=lambda row: (row["Id"], row[VALID_FROM]))
 
     def current(self) -> list[dict[str, Any]]:
@@ -200,6 +201,35 @@ class HistoryLaws:
                 assert (counts.vanished, counts.deleted) == (0 if deletes is Deletes.IGNORE else 1, 0)
                 live = [row["Name"] for row in annals.current() if not row["IsDeleted"]]
                 assert live == (["a", "c", "d"] if deletes is Deletes.IGNORE else ["c", "d"])
+
+    def test_under_a_condition_a_complete_read_flags_nothing(self, tmp_path: Path) -> None:
+        """What it lacks may be there all the same: the version ends, and there is no current one. What the source says it deleted
+        is flagged; a row that was flagged stays; and one that comes back starts a version after a gap.
+        """
+        with self.bench(tmp_path) as bench:
+            annals = _Annals(bench, gaps=True)
+            annals.whole(batch([_named(n, "abcd"[n - 1], 5) for n in (1, 2, 3, 4)]))
+            annals.merge(deletions((4, 6)))
+            counts = annals.whole(batch([_named(1, "a", 5)]), deletions((3, 9)), now=30, conditional=True)
+            assert (counts.unchanged, counts.deleted, counts.vanished) == (1, 1, 1)
+            assert annals.versions(2) == [("b", False, 5, 30)]
+            assert annals.versions(3) == [("c", False, 5, 9), ("c", True, 9, None)]
+            assert annals.versions(4) == [("d", False, 5, 6), ("d", True, 6, None)]
+            assert annals.whole(batch([_named(1, "a", 5)]), now=31, conditional=True).changed == 0
+            annals.merge(batch([_named(2, "e", 35)]))
+            assert annals.versions(2) == [("b", False, 5, 30), ("e", False, 35, None)]
+
+    def test_deletes_that_become_hard_end_what_was_flagged(self, tmp_path: Path) -> None:
+        """A flagged row has no current version any more, whether the read has its record or lacks it."""
+        with self.bench(tmp_path) as bench:
+            annals = _Annals(bench, gaps=True)
+            annals.whole(batch([_named(n, "abc"[n - 1], 5) for n in (1, 2, 3)]))
+            annals.merge(batch([_named(2, "b", 7, IsDeleted=True)]), deletions((3, 8)))
+            counts = annals.whole(batch([_named(1, "a", 5), _named(2, "b", 7, IsDeleted=True)]), now=30, deletes=Deletes.HARD)
+            assert (counts.unchanged, counts.deleted, counts.vanished) == (1, 1, 1)
+            assert annals.current() == [_named(1, "a", 5)]
+            assert annals.versions(2) == [("b", False, 5, 7), ("b", True, 7, 30)]
+            assert annals.versions(3) == [("c", False, 5, 8), ("c", True, 8, 30)]
 
     def test_guards_hold_for_a_complete_read(self, tmp_path: Path) -> None:
         """An empty answer, or one that lacks most of the current rows, ends no version without the plan's leave."""

@@ -6,7 +6,7 @@ Each verdict that changes something takes effect at an instant of its own:
     update, flag   the current version is closed, and the staged row is the next
     mark           likewise, and the next is the same row with its flag set and its stamp raised
     remove         the current version is closed
-    absent         as mark or remove: a current row that a complete read lacks
+    absent         as mark or remove: a current row that a complete read lacks; as remove where that need not be gone
 """
 
 from __future__ import annotations
@@ -85,13 +85,14 @@ class _Versions:
         return self._plan_absent() if self.plan.complete and self.plan.deletes is not Deletes.IGNORE else 0
 
     def _plan_absent(self) -> int:
-        live = "".join(f" AND t.{quoted(name)} IS NOT TRUE" for name in self.plan.flag_columns)
+        kept = self.plan.flag_columns if self.plan.deletes is Deletes.SOFT else ()
+        live = "".join(f" AND t.{quoted(name)} IS NOT TRUE" for name in kept)
         starts = start_after(self.plan, stamp=None, known="", since=f"t.{_FROM}")
         lacking = f"NOT EXISTS (SELECT 1 FROM {STAGE} s WHERE {self._same_key('t')})"
         where = f"t.{_CURRENT}{live} AND {lacking}"
         sql = f"INSERT INTO {_NEXT} SELECT NULL, {self._row}, 'absent', {starts} FROM {self.table.sql} t WHERE {where}"
         absent = number(self.cursor, sql)
-        if self.plan.deletes is Deletes.SOFT:
+        if self._marks_absent:
             guards.refuse_unmarkable(self.table.label, self.plan, deletions=absent)
         return absent
 
@@ -106,13 +107,17 @@ class _Versions:
             marked = {name: f"t.{quoted(name)}" for name in self.plan.schema.names}
             marked |= dict.fromkeys(self.plan.flag_columns, "true")
             marked |= {n: f"greatest(t.{quoted(n)}, s.{quoted(n)})" for n in self.plan.cursor_columns}
-            self._insert({**marked, **kept}, verdicts=("mark", "absent"))
+            self._insert({**marked, **kept}, verdicts=("mark", "absent") if self._marks_absent else ("mark",))
 
     def close(self) -> None:
         """Close the versions that have ended."""
         ended = self._count("n.table_row IS NOT NULL")
         sql = f"UPDATE {self.table.sql} t SET {_TO} = n.starts FROM {_NEXT} n WHERE {self._row} = n.table_row"
         expect(self.table, number(self.cursor, sql), wanted=ended)
+
+    @property
+    def _marks_absent(self) -> bool:
+        return self.plan.deletes is Deletes.SOFT and not self.plan.conditional
 
     @property
     def _extra(self) -> list[str]:

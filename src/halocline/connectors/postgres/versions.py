@@ -6,7 +6,7 @@ Every staged row gets a verdict, and each that changes something takes effect at
     update, flag   the current version is closed, and the staged row is the next; flagged, it is newly marked as deleted
     mark           likewise, and the next is the same row with its flag set and its stamp raised
     remove         the current version is closed
-    absent         as mark or remove: a current row that a complete read lacks
+    absent         as mark or remove: a current row that a complete read lacks; as remove where that need not be gone
     same           nothing to do
 """
 
@@ -109,6 +109,11 @@ class _Versions:
         """The column that marks deleted rows."""
         return next((listed([name]) for name in self.plan.flag_columns), None)
 
+    @property
+    def _marking(self) -> tuple[str, ...]:
+        """The verdicts behind which a flagged version starts, where deletes are soft."""
+        return ("mark",) if self.plan.conditional else ("mark", "absent")
+
     def judge(self) -> None:
         """Give every staged row its verdict and, for a complete read, every current row that it lacks."""
         decided = rules(self.plan, listed, gone=f"s.{_GONE}", absent=f"t.{_FROM} IS NULL", differs=differs(self.plan, "s"))
@@ -131,7 +136,7 @@ class _Versions:
         """Hold what would go against what is there, before anything is changed."""
         tally, label = self.tally(), self.table.label
         if self.plan.deletes is Deletes.SOFT and self.flag is None:
-            guards.refuse_unmarkable(label, self.plan, deletions=tally.get("mark", 0) + tally.get("absent", 0))
+            guards.refuse_unmarkable(label, self.plan, deletions=sum(tally.get(verdict, 0) for verdict in self._marking))
         live = f" AND {self.flag} IS NOT TRUE" if self.flag else ""
         known = current(self.table).sql
         if self.plan.complete:
@@ -161,7 +166,7 @@ class _Versions:
             marked = {name: f"t.{listed([name])}" for name in self.plan.schema.names}
             marked |= dict.fromkeys(self.plan.flag_columns, "true")
             marked |= {n: f"greatest(t.{listed([n])}, s.{listed([n])})" for n in self.plan.cursor_columns}
-            self._insert({**marked, **kept}, chosen=f"n.{_VERDICT} IN ('mark', 'absent')")
+            self._insert({**marked, **kept}, chosen=f"n.{_VERDICT} IN ({', '.join(map(repr, self._marking))})")
 
     def tally(self) -> dict[str, int]:
         """Rows by verdict."""
@@ -176,7 +181,7 @@ class _Versions:
 
     def _judge_absent(self) -> None:
         key = ", ".join(f"t.{listed([name])}" for name in self.plan.key)
-        live = f"t.{self.flag} IS NOT TRUE" if self.flag else "true"
+        live = f"t.{self.flag} IS NOT TRUE" if self.flag and self.plan.deletes is Deletes.SOFT else "true"
         lacking = f"NOT EXISTS (SELECT 1 FROM {self.stage.sql} s WHERE {equal(self.plan.key)})"
         starts = start_after(self.plan, stamp=None, known="", since=f"t.{_FROM}")
         absent = f"SELECT {key}, 'absent', {starts} FROM {current(self.table).sql} t WHERE {live} AND {lacking}"

@@ -194,6 +194,7 @@ class SalesforceSource:
             carried_until=window.carried_until(since),
             refresh=refresh,
             same_question=start.same_question,
+            conditional=self._where is not None,
             masked_anew={name: name for name in window.masked_anew(since, scope)},
         )
 
@@ -378,8 +379,12 @@ class SalesforceSource:
         return rest.RestQuery(plan.object, plan.schema, plan.cursor, self._where, bounds, include_deleted, ordered=self._ordered)
 
     def _deletion_parts(self, plan: Plan) -> Iterator[Part]:
-        """Deletions go only where rows may be from before: what takes a table's place has no row that was not read."""
-        rows = () if plan.whole or plan.deletes is Deletes.IGNORE else self._deletions.rows
+        """Deletions go only where rows may be from before: what takes a table's place has no row that was not read.
+
+        Under a condition a complete read needs them too: they alone tell what is gone from what only ceased to meet it.
+        """
+        needless = plan.whole and not (plan.complete and plan.conditional)
+        rows = () if needless or plan.deletes is Deletes.IGNORE else self._deletions.rows
         if rows and plan.key != (KEY,):
             told = (
                 f"{quantity(len(rows), 'deletion')} cannot be applied: Salesforce lists deletions by Id, and rows are matched by"
