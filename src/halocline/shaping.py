@@ -248,7 +248,7 @@ class ShapedSource:
         """
         masked = [name for name in self._own(plan).key if self._surveyed().mask(name)]
         if masked:
-            hint = "Leave the mask of the key out, or run a full sync."
+            hint = "Run a full sync: it sets right what a repair would."
             raise FixConfig(f"Reading rows of {plan.object} again", f"the key {', '.join(masked)} is masked", hint=hint)
         with self._discreet():
             for batch in self._inner.again(self._own(plan), keys):

@@ -96,7 +96,9 @@ def test_another_question_needs_another_job(what: str) -> None:
 
 def test_the_position_and_the_version_must_be_the_same() -> None:
     """Rows from before a commit are not merged after it; only the version that made a job may read it."""
-    assert "moved on" in refusal(replace(INTENT, since=None), PLAN, asked=asked(LATER), version="67.0")
+    before = replace(INTENT, since={"stamp": "2026-11-19T00:00:00Z"})
+    assert "moved on" in refusal(before, PLAN, asked=asked(LATER), version="67.0")
+    assert "it reads everything" in refusal(replace(INTENT, since=None), PLAN, asked=asked(LATER), version="67.0")
     assert "66.0" in refusal(INTENT, PLAN, asked=asked(LATER), version="66.0")
 
 

@@ -237,6 +237,7 @@ def refusal(intent: Intent, then: Plan, *, asked: Question, version: str) -> str
         (_org(then) == _org(now), f"it is a job of the org {_org(then)}, and this login is for the org {_org(now)}"),
         (intent.version == version, f"API version {intent.version} made it, and this run speaks {version}"),
         (then.allow_replace or not now.allow_replace, "a full sync is forced, and the job is from before that"),
+        (intent.since is not None or asked.since is None, "it reads everything, and this run reads what changed"),
         (_same(intent.since, asked.since), "the table has moved on since"),
         (then.method == now.method, f"the method was {then.method}, and is {now.method}"),
         (_same(_scope(then), _scope(now)), "columns, condition or settings are others now"),

@@ -33,7 +33,7 @@ from halocline.connectors.snowflake.staging import (
     examine,
     fill,
 )
-from halocline.connectors.snowflake.tables import FULL_SYNC, Table, check_types, count, described, listed, make
+from halocline.connectors.snowflake.tables import Table, check_types, count, described, listed, make
 from halocline.connectors.snowflake.types import longest
 from halocline.errors import SchemaConflict
 from halocline.guards import refuse_emptied, refuse_loss, refuse_mass_delete, refuse_unmarkable
@@ -287,4 +287,4 @@ def _refuse_repeats_in(cursor: Cursor, table: Table, stage: Table, *, plan: Plan
     joined = f"SELECT 1 FROM {stage.sql} s JOIN {table.sql} t ON {equal(plan.key)}"
     if rows(cursor, f"{joined} GROUP BY {listed(plan.key, 's')} HAVING count(*) > 1 LIMIT 1"):
         cause = f"the table holds several rows of one key ({', '.join(plan.key)}), which Snowflake does not prevent"
-        raise SchemaConflict(f"Merging into {table.label}", cause, hint=f"Delete the doubles. {FULL_SYNC}")
+        raise SchemaConflict(f"Merging into {table.label}", cause, hint="Delete the doubles, or replace the rows by a full sync.")
