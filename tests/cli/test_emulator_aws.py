@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from tests.command_line import app
 
 pytestmark = pytest.mark.timeout(120)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -67,6 +68,23 @@ def test_it_is_found_used_and_ended(home: Path, monkeypatch: pytest.MonkeyPatch)
         running.send_signal(signal.SIGINT)
         assert running.wait(30) == 0
     assert (env()[0], list((home / "aws").iterdir())) == (2, [])
+
+
+def test_what_the_variables_do_not_reach_is_told(home: Path) -> None:
+    """AWS CLI 1 sends `aws sqs` to the real AWS in spite of them: whoever starts one is told, and no page shows it so."""
+    command = [sys.executable, "-m", "halocline", "emulator", "aws", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        lines = iter(running.stdout.readline, "")
+        started = next(line for line in lines if "Ctrl-C" in line)
+        assert 'eval "$(halocline emulator aws env)"' in started
+        assert '--endpoint-url "$AWS_ENDPOINT_URL"' in next(lines)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 0
+    pages = [path for folder in ("docs", "examples") for path in (ROOT / folder).rglob("*.md")]
+    shown = [line for path in pages for line in path.read_text().splitlines() if line.startswith("$ aws sqs")]
+    assert shown
+    assert [line for line in shown if "--endpoint-url" not in line] == []
 
 
 def test_a_port_that_is_taken_is_told(home: Path) -> None:

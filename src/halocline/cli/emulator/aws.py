@@ -81,7 +81,10 @@ def env(
     shell: Shell = "sh",
     as_json: options.Json = False,
 ) -> None:
-    """Print the exports that lead any client to a running one: eval "$(halocline emulator aws env)"."""
+    """Print the exports that lead clients to a running one: eval "$(halocline emulator aws env)".
+
+    AWS CLI 1 heeds none of them for sqs: `aws sqs ... --endpoint-url "$AWS_ENDPOINT_URL"`.
+    """
     with told(as_json=as_json):
         variables = _running(port)
         if as_json:
@@ -100,6 +103,7 @@ def _announce(url: str, variables: dict[str, str], *, as_json: bool) -> None:
         out.print(f"  export {name}={shlex.quote(value)}", markup=False)
     out.print()
     out.print('or eval "$(halocline emulator aws env)". Stop it with Ctrl-C.', markup=False)
+    out.print('AWS CLI 1 needs --endpoint-url "$AWS_ENDPOINT_URL" for sqs; without it, it asks the real AWS.', markup=False)
 
 
 def _running(port: int | None) -> dict[str, str]:

@@ -85,7 +85,11 @@ class FakeAWS:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def environment(self) -> dict[str, str]:
-        """The variables that lead a client here."""
+        """The variables that lead a client here: each SDK, and AWS CLI but for one of its calls.
+
+        Source: awscli 1.46.3, customizations/overridesslcommonname.py: `aws sqs` of AWS CLI 1 sets an endpoint of its own in
+        most regions, before it looks at variables; it needs `--endpoint-url`.
+        """
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
