@@ -509,6 +509,9 @@ def test_a_local_index_reaches_for_the_rest(fresh: Fresh) -> None:
     assert [plain(item)["text"] for item in whole] == ["y", "x"]
     part = cloud.dynamodb.query(**asked, ProjectionExpression="#t", ExpressionAttributeNames={"#t": "text"})["Items"]
     assert [plain(item) for item in part] == [{"text": "y"}, {"text": "x"}]
+    values = {**asked["ExpressionAttributeValues"], ":x": {"S": "x"}}
+    filtered = {**asked, "FilterExpression": "#t = :x", "ExpressionAttributeNames": {"#t": "text"}}
+    assert refused(cloud.dynamodb.query, **{**filtered, "ExpressionAttributeValues": values}) == "ValidationException"
 
 
 def test_a_table_keeps_its_tags(fresh: Fresh) -> None:
@@ -522,6 +525,33 @@ def test_a_table_keeps_its_tags(fresh: Fresh) -> None:
     assert cloud.dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
 
 
+def indexed(projection: object) -> dict[str, Any]:
+    """A table with an index that holds this."""
+    index = {"IndexName": "by-id", "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]}
+    return {"GlobalSecondaryIndexes": [index if projection is None else {**index, "Projection": projection}]}
+
+
+PROJECTIONS: dict[str, object] = {
+    "include-none": {"ProjectionType": "INCLUDE"},
+    "keys-more": {"ProjectionType": "KEYS_ONLY", "NonKeyAttributes": ["a"]},
+    "all-more": {"ProjectionType": "ALL", "NonKeyAttributes": ["a"]},
+    "kind-none": {},
+    "kind-other": {"ProjectionType": "SOME"},
+    "projection-none": None,
+}
+
+
+def test_an_index_holds_what_it_includes(fresh: Fresh) -> None:
+    """And tells it."""
+    _, cloud = fresh
+    table = cloud.table(**indexed({"ProjectionType": "INCLUDE", "NonKeyAttributes": ["a"]}))
+    cloud.put(table, {"id": "1", "a": "x", "b": "y"})
+    assert cloud.scan(table, IndexName="by-id") == [{"id": "1", "a": "x"}]
+    assert cloud.scan(table, IndexName="by-id", ProjectionExpression="a.b, a.c") == [{}]
+    (told,) = cloud.dynamodb.describe_table(TableName=table)["Table"]["GlobalSecondaryIndexes"]
+    assert told["Projection"] == {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["a"]}
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -531,11 +561,13 @@ def test_a_table_keeps_its_tags(fresh: Fresh) -> None:
         {"AttributeDefinitions": [{"AttributeName": "other", "AttributeType": "S"}]},
         {"AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("id", "unused")]},
         {"KeySchema": [{"AttributeName": "id", "KeyType": "RANGE"}]},
+        {"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "M"}]},
+        *(indexed(projection) for projection in PROJECTIONS.values()),
     ],
-    ids=["short", "letters", "capacity", "undefined", "unused", "range"],
+    ids=["short", "letters", "capacity", "undefined", "unused", "range", "type", *PROJECTIONS],
 )
 def test_a_table_that_cannot_be_is_refused(fresh: Fresh, settings: dict[str, Any]) -> None:
-    """Its name, its key, its capacity."""
+    """Its name, its key, its capacity, what its indexes hold."""
     _, cloud = fresh
     usual = {
         "TableName": "orders",

@@ -13,6 +13,11 @@ from tests.testing.aws.test_dynamodb_scans import INDEX, STREAM
 KEY = {"id": {"S": "p"}, "nr": {"N": "1"}}
 ONE = {":a": {"N": "1"}}
 QUERY = "id = :p"
+EMPTY_VALUE = {"ExpressionAttributeValues": {":e": {"S": ""}}}
+EMPTY_WRITTEN = (
+    "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
+    "The AttributeValue for a key attribute cannot contain an empty string value. "
+)
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -83,6 +88,30 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         "operator or function: BETWEEN, operand type: BOOL",
     ),
     "type-of": ("scan", filtered("attribute_type(a, :a)"), "operator or function: attribute_type, operand type: N"),
+    "parentheses": ("scan", filtered("((a = :a))"), "Invalid FilterExpression: The expression has redundant parentheses;"),
+    "parentheses-inside": ("scan", filtered("b = :a AND ((a > :a OR a < :a))"), "redundant parentheses"),
+    "parentheses-operand": ("scan", filtered("((a)) = :a"), "redundant parentheses"),
+    "parentheses-key": ("query", queried(f"(({QUERY}))"), "Invalid KeyConditionExpression: The expression has redundant"),
+    "parentheses-put": ("put_item", {**put(), "ConditionExpression": "((attribute_exists(a)))"}, "redundant parentheses"),
+    "nameless": ("put_item", put(**{"": {"S": "x"}}), "name of at least one character"),
+    "index-projection": (
+        "scan",
+        {"IndexName": "by-state", "ProjectionExpression": "x, nr, s.y"},
+        "Global secondary index by-state does not project [x, s]",
+    ),
+    "index-listed": ("scan", {"IndexName": "by-state", "AttributesToGet": ["x"]}, "by-state does not project [x]"),
+    "index-filter": (
+        "scan",
+        {**filtered("x = :a AND nr > :a"), "IndexName": "by-state"},
+        "Secondary index by-state does not project one or more filter attributes: [x]",
+    ),
+    "index-empty": ("put_item", put(state={"S": ""}), f"{EMPTY_WRITTEN}IndexName: by-state, IndexKey: state"),
+    "index-type": ("put_item", put(at={"S": "1"}), "Type mismatch for Index Key at Expected: N Actual: S IndexName: by-state"),
+    "index-update": (
+        "update_item",
+        {"Key": KEY, "UpdateExpression": "SET #s = :e", "ExpressionAttributeNames": {"#s": "state"}, **EMPTY_VALUE},
+        "The update expression attempted to update a secondary index key to a value that is not supported.",
+    ),
     "query-none": ("query", {}, "Either the KeyConditions or KeyConditionExpression"),
     "query-not": ("query", queried(f"NOT {QUERY}"), "Invalid operator used in KeyConditionExpression: NOT"),
     "query-in": ("query", queried("id IN (:p)"), "Invalid operator used in KeyConditionExpression: IN"),
@@ -134,6 +163,74 @@ def test_what_cannot_be_is_refused(ours: Cloud, table: str, law: str) -> None:
     assert code_of(caught.value) == "ValidationException"
     assert words in words_of(caught.value)
     assert ours.scan(table) == [{"id": "p", "nr": 1, "s": "text"}]
+
+
+@pytest.mark.parametrize(
+    "text", ["(a = :a)", "((a = :a) AND (b = :a))", "((a = :a) OR b = :a) AND (size(c) < :a)", "(NOT (a = :a))", "(a) = (:a)"]
+)
+def test_brackets_that_are_not_doubled_are_good(ours: Cloud, table: str, text: str) -> None:
+    """Needed or not; boto3's conditions write many of them."""
+    assert ours.dynamodb.scan(TableName=table, **filtered(text))["Count"] == (1 if "NOT" in text else 0)
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction", "transacted update"])
+def test_an_empty_key_of_an_index_fails_a_write_as_a_whole(ours: Cloud, kind: str) -> None:
+    """Good items of a batch are not written, and a transaction is not even tried: it is told no reasons."""
+    table = ours.table(**INDEX)
+    good, bad = tagged({"id": "good"}), tagged({"id": "bad", "state": ""})
+    update = {"Key": tagged({"id": "bad"}), "UpdateExpression": "SET #s = :e", "ExpressionAttributeNames": {"#s": "state"}}
+    actions = {
+        "transaction": {"Put": {"TableName": table, "Item": bad}},
+        "transacted update": {"Update": {"TableName": table, **update, **EMPTY_VALUE}},
+    }
+    puts = [{"PutRequest": {"Item": one}} for one in (good, bad)]
+    write = ours.dynamodb.batch_write_item
+    params: dict[str, Any] = {"RequestItems": {table: puts}}
+    if kind != "batch":
+        write = ours.dynamodb.transact_write_items
+        params = {"TransactItems": [{"Put": {"TableName": table, "Item": good}}, actions[kind]]}
+    with pytest.raises(ClientError) as caught:
+        write(**params)
+    assert code_of(caught.value) == "ValidationException"
+    assert "cannot contain an empty string value" in words_of(caught.value)
+    assert ours.scan(table) == []
+
+
+def test_a_binary_key_of_a_local_index_is_not_empty(ours: Cloud) -> None:
+    """In the words for binaries."""
+    key = [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "data", "KeyType": "RANGE"}]
+    local = {"IndexName": "by-data", "KeySchema": key, "Projection": {"ProjectionType": "ALL"}}
+    kinds = {"id": "S", "nr": "N", "data": "B"}
+    defined = [{"AttributeName": name, "AttributeType": kind} for name, kind in kinds.items()]
+    table = ours.table("id,nr:N", LocalSecondaryIndexes=[local], AttributeDefinitions=defined)
+    with pytest.raises(ClientError) as caught:
+        ours.put(table, {"id": "p", "nr": 1, "data": Binary(b"")})
+    assert words_of(caught.value).endswith("an empty binary value. IndexName: by-data, IndexKey: data")
+    ours.put(table, {"id": "p", "nr": 1, "data": Binary(b"x"), "other": Binary(b""), "text": ""})
+    assert len(ours.scan(table, IndexName="by-data")) == 1
+
+
+def test_an_index_lacks_the_items_whose_key_it_cannot_take(ours: Cloud) -> None:
+    """Those that were there before it; they can be changed otherwise, and are in it once their key is good."""
+    table = ours.table()
+    ours.put(table, {"id": "empty", "state": "", "at": 1}, {"id": "type", "state": "new", "at": "x"}, {"id": "good"})
+    wanted = [{"Create": INDEX["GlobalSecondaryIndexes"][0]}]
+    ours.dynamodb.update_table(
+        TableName=table, AttributeDefinitions=INDEX["AttributeDefinitions"], GlobalSecondaryIndexUpdates=wanted
+    )
+    for name in ("empty", "type"):
+        key = tagged({"id": name})
+        ours.dynamodb.update_item(TableName=table, Key=key, UpdateExpression="SET x = :a", ExpressionAttributeValues=ONE)
+    assert ours.scan(table, IndexName="by-state") == []
+    values = {":s": {"S": "new"}}
+    ours.dynamodb.update_item(
+        TableName=table,
+        Key=tagged({"id": "empty"}),
+        UpdateExpression="SET #s = :s",
+        ExpressionAttributeNames={"#s": "state"},
+        ExpressionAttributeValues=values,
+    )
+    assert ours.scan(table, IndexName="by-state") == [{"id": "empty", "state": "new", "at": 1}]
 
 
 def test_a_key_of_a_segment_is_no_key_of_another(ours: Cloud) -> None:

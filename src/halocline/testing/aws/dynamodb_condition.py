@@ -189,10 +189,16 @@ def _comparison(words: Words) -> Condition | Operand:
 
 
 def _operand(words: Words, *, whole: bool = False) -> Condition | Operand:
-    """An operand; `whole` conditions may be in brackets too."""
+    """An operand; `whole` conditions may be in brackets too, in one pair.
+
+    Source: https://github.com/architect/dynalite/issues/99 and https://github.com/ExtendDB/extenddb/pull/71, tried on DynamoDB.
+    """
     if words.take("("):
+        is_doubled = words.is_bracketed()
         found = _or(words) if whole else _operand(words)
         words.need(")")
+        if is_doubled:
+            raise words.wrong("The expression has redundant parentheses;")
         return found
     if name := words.function():
         return _call(words, name)

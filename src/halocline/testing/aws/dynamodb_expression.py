@@ -155,6 +155,17 @@ class Words:
         if self.take(wanted) is None:
             raise self.unexpected()
 
+    def is_bracketed(self) -> bool:
+        """Whether all up to the end of the bracket that was just passed over is in another one, as in ((a))."""
+        if self.next != "(":
+            return False
+        depth = 0
+        for at in range(self._at, len(self._tokens)):
+            depth += (self._tokens[at] == "(") - (self._tokens[at] == ")")
+            if not depth:
+                return self._tokens[at + 1] == ")"
+        return False
+
     def end(self) -> None:
         """Raises: AWSError where more is to come."""
         if not self.is_done:

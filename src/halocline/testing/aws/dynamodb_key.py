@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from halocline.testing.aws.dynamodb_reply import one_or_more, refused
+from halocline.testing.aws.dynamodb_reply import EmptyKey, one_or_more, refused
 from halocline.testing.aws.dynamodb_value import Item, Value, checked, kind_of, sortable
 
 HASH_BYTES = 16
 _MOST = (2048, 1024)  # bytes. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_NOTHING: Value = {}
 _MISMATCH = "The provided key element does not match the schema"
 
 
@@ -57,15 +58,17 @@ class Key:
         self._check_sizes(item)
 
     def covers(self, item: Mapping[str, Value]) -> bool:
-        """Whether an item has this key; one that has not is not in the index."""
-        return all(name in item for name in self.names)
+        """Whether an item has this key; one that has not, or has another type or nothing there, is not in the index.
+
+        Source: "Detecting and correcting index key violations in DynamoDB" (of items that were there before their index):
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.OnlineOps.ViolationDetection.html
+        """
+        return all(item.get(name, _NOTHING).get(kind) for name, kind in zip(self.names, self.kinds, strict=True))
 
     def _check_sizes(self, item: Mapping[str, Value]) -> None:
         for name, kind, most in zip(self.names, self.kinds, _MOST[: len(self.names)], strict=True):
             if not item[name][kind]:
-                word = "binary" if kind == "B" else "string"
-                why = "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty"
-                raise refused(f"{why} {word} value. Key: {name}")
+                raise EmptyKey(f"{empty_words(kind)} Key: {name}")
             if len(sortable(item[name])) > most:
                 words = {
                     2048: "Size of hashkey has exceeded the maximum size limit of2048 bytes",
@@ -87,6 +90,11 @@ def key_of(schema: object, definitions: Mapping[str, str]) -> Key:
         why = "Some index key attributes are not defined in AttributeDefinitions."
         raise one_or_more(f"{why} Keys: [{', '.join(missing)}], AttributeDefinitions: [{', '.join(definitions)}]")
     return Key(names, tuple(definitions[name] for name in names))
+
+
+def empty_words(kind: str) -> str:
+    """How an empty value of a key is refused; `kind` is S or B, of which alone there are empty ones."""
+    return f"The AttributeValue for a key attribute cannot contain an empty {'binary' if kind == 'B' else 'string'} value."
 
 
 def hashed(value: Value) -> bytes:

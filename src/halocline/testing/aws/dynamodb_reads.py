@@ -7,13 +7,13 @@ refusals are the service's as https://github.com/architect/dynalite has recorded
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from halocline.testing.aws.dynamodb_capacity import consumed, is_wanted, read_units, with_consumed
 from halocline.testing.aws.dynamodb_condition import Condition, condition, holds, paths_of
-from halocline.testing.aws.dynamodb_expression import Names, Words
+from halocline.testing.aws.dynamodb_expression import Names, Path, Words
 from halocline.testing.aws.dynamodb_key import HASH_BYTES
 from halocline.testing.aws.dynamodb_projection import Projection, projection
 from halocline.testing.aws.dynamodb_reply import encoded, one_or_more, refused
@@ -167,6 +167,7 @@ def _asked(table: Table, index: Index | None, *, params: Params, names: Names) -
     names.end()
     select = params.get("Select")
     _check_select(select, index, has_parts=parts is not None)
+    _check_projected(index, parts.paths if parts else (), wanted=wanted)
     is_whole = index is not None and not index.is_global and index.attributes is not None
     if is_whole and index is not None:
         held = index.attributes or frozenset()
@@ -184,6 +185,27 @@ def _check_select(select: object, index: Index | None, *, has_parts: bool) -> No
     if select == "ALL_ATTRIBUTES" and index is not None and index.is_global and index.attributes is not None:
         why = f"Select type ALL_ATTRIBUTES is not supported for global secondary index {index.name}"
         raise one_or_more(f"{why} because its projection type is not ALL")
+
+
+def _check_projected(index: Index | None, parts: Iterable[Path], *, wanted: Condition | None) -> None:
+    """Raises: AWSError for attributes that an index does not hold and does not fetch from the table, or that a filter reads.
+
+    Source: API reference, Query, "Select"; the words as https://github.com/localstack/localstack/issues/478 quotes them. Of
+    filters, for which no index fetches: test_lsi.py of https://github.com/scylladb/scylladb, and the words as
+    https://github.com/paritysuite/dynamodb-conformance has recorded them.
+    """
+    if index is None or index.attributes is None:
+        return
+    filtered = _missing(index.attributes, paths_of(wanted) if wanted else ())
+    if filtered:
+        raise one_or_more(f"Secondary index {index.name} does not project one or more filter attributes: [{filtered}]")
+    asked = _missing(index.attributes, parts) if index.is_global else ""
+    if asked:
+        raise one_or_more(f"Global secondary index {index.name} does not project [{asked}]")
+
+
+def _missing(held: Collection[str], paths: Iterable[Path]) -> str:
+    return ", ".join(dict.fromkeys(str(path.steps[0]) for path in paths if path.steps[0] not in held))
 
 
 _SELECTS = {"COUNT": "only the Count", "ALL_ATTRIBUTES": "ALL_ATTRIBUTES"}

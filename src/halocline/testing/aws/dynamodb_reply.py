@@ -41,6 +41,13 @@ def refused(message: str) -> AWSError:
     return AWSError("ValidationException", message)
 
 
+class EmptyKey(AWSError):
+    """An empty value for a key: a request that cannot be meant whatever is there, of a transaction too."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("ValidationException", f"One or more parameter values are not valid. {reason}")
+
+
 def one_or_more(reason: str) -> AWSError:
     """A request with a parameter that cannot be meant."""
     return refused(f"One or more parameter values were invalid: {reason}")

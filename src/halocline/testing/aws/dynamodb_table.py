@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from halocline.testing.aws.dynamodb_key import Key
-from halocline.testing.aws.dynamodb_reply import encoded, one_or_more
+from halocline.testing.aws.dynamodb_key import Key, empty_words
+from halocline.testing.aws.dynamodb_reply import EmptyKey, encoded, one_or_more
 from halocline.testing.aws.dynamodb_shelf import Shelf
 from halocline.testing.aws.dynamodb_stream import Stream
 from halocline.testing.aws.dynamodb_update import is_same
-from halocline.testing.aws.dynamodb_value import Item, checked_item, kind_of
+from halocline.testing.aws.dynamodb_value import Item, Value, checked_item, kind_of
 from halocline.testing.aws.ids import new_id
 
 # "within a few days"; that it is two is the upper end that AWS told earlier.
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
 LATE_S = 48 * 3600.0
 _TOO_OLD_S = 5 * 365 * 86_400.0  # the same page: what expired more than five years ago is left alone
+
+
+_WRITTEN = "A value specified for a secondary index key is not supported."
+_UPDATED = "The update expression attempted to update a secondary index key to a value that is not supported."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +80,27 @@ class Table:
         found = self.shelf.get(place)
         return 0 if found is None else found[1]
 
-    def checked(self, item: object) -> tuple[bytes, Item, int]:
-        """An item that can be in this table: its place, the item as it is kept, and its size.
+    def checked(self, item: object, *, updated: Collection[str] | None = None) -> tuple[bytes, Item, int]:
+        """An item that can be in this table, put, or left by an update of these attributes: its place, itself as kept, its size.
         Raises: AWSError for one that cannot.
         """
         made, size = checked_item(item)
         self.key.check(made)
-        self.check_indexes(made)
+        self._check_indexes(made, updated)
         return self.key.place(made), made, size
 
-    def check_indexes(self, item: Item) -> None:
-        """Raises: AWSError for an attribute that an index cannot take."""
-        for index in self.indexes.values():
-            for name, kind in zip(index.key.names, index.key.kinds, strict=True):
-                if name in item and (actual := kind_of(item[name])) != kind:
-                    why = f"Type mismatch for Index Key {name} Expected: {kind} Actual: {actual} IndexName: {index.name}"
-                    raise one_or_more(why)
+    def _check_indexes(self, item: Item, updated: Collection[str] | None) -> None:
+        """Look at the keys of all indexes, in the order of their names; an update is asked for what it changed only.
+        Raises: AWSError for an attribute that an index cannot take: of another type, or empty.
+
+        Source: API reference, PutItem, "Item"; the words, and which writes are looked at, as
+        https://github.com/paritysuite/dynamodb-conformance and https://github.com/nubo-db/dynoxide/pull/94 have recorded them.
+        """
+        for name in sorted(self.indexes):
+            key = self.indexes[name].key
+            for attribute, kind in zip(key.names, key.kinds, strict=True):
+                if attribute in item and (updated is None or attribute in updated):
+                    _check_index_key(item[attribute], kind, index=name, attribute=attribute, is_update=updated is not None)
 
     def fill(self, items: Sequence[object]) -> int:
         """Put items as if they had been there before anybody looked: no stream has them.
@@ -174,6 +183,15 @@ class Table:
         """When an item's time is over; None where it says no number."""
         told = item.get(self.ttl or "", {}).get("N")
         return None if told is None else float(told)
+
+
+def _check_index_key(value: Value, kind: str, *, index: str, attribute: str, is_update: bool) -> None:
+    if (actual := kind_of(value)) != kind:
+        raise one_or_more(f"Type mismatch for Index Key {attribute} Expected: {kind} Actual: {actual} IndexName: {index}")
+    if not value[kind] and is_update:
+        raise EmptyKey(f"{_UPDATED} {empty_words(kind)}")
+    if not value[kind]:
+        raise EmptyKey(f"{_WRITTEN} {empty_words(kind)} IndexName: {index}, IndexKey: {attribute}")
 
 
 def _hold(index: Index, item: Item, place: bytes) -> None:

@@ -22,6 +22,9 @@ Params = Mapping[str, Any]
 Result = dict[str, Any]
 _NAME = re.compile(r"[a-zA-Z0-9_.-]+")
 _NAMES = 100  # of one ListTables
+_KEY_KINDS = ("B", "N", "S")  # Source: API reference, AttributeDefinition
+_PROJECTIONS = ("ALL", "INCLUDE", "KEYS_ONLY")  # Source: API reference, Projection
+_UNFIT = "failed to satisfy constraint"
 _INDEXES = {"GlobalSecondaryIndexes": True, "LocalSecondaryIndexes": False}
 
 
@@ -88,7 +91,7 @@ class Tables:
         name = _checked_name(params.get("TableName"))
         if (region, name) in self._tables:
             raise AWSError("ResourceInUseException", f"Table already exists: {name}")
-        definitions = {one["AttributeName"]: one["AttributeType"] for one in params.get("AttributeDefinitions") or ()}
+        definitions = _definitions(params)
         key = key_of(params.get("KeySchema"), definitions)
         arn = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{name}"
         table = Table(name, arn, key=key, definitions=definitions, created=self._clock.now())
@@ -130,7 +133,7 @@ class Tables:
 
     def update(self, params: Params, region: str) -> Result:
         table = self.get(params, region, told=": Table: {} not found")
-        table.definitions |= {one["AttributeName"]: one["AttributeType"] for one in params.get("AttributeDefinitions") or ()}
+        table.definitions |= _definitions(params)
         _set_billing(table, params, is_new=False)
         for one in params.get("GlobalSecondaryIndexUpdates") or ():
             if "Create" in one:
@@ -257,10 +260,42 @@ def _index(table: Table, wanted: Params, *, is_global: bool) -> Index:
     if not is_global and key.names[0] != table.key.names[0]:
         why = "Index KeySchema does not have the same leading hash key as table KeySchema for index"
         raise one_or_more(f"{why}: {name}. index hash key: {key.names[0]}, table hash key: {table.key.names[0]}")
-    kind = str((wanted.get("Projection") or {}).get("ProjectionType") or "ALL")
-    more = wanted.get("Projection", {}).get("NonKeyAttributes") or ()
+    kind, more = _projection(wanted.get("Projection"))
     held = None if kind == "ALL" else frozenset((*more, *key.names, *table.key.names))
     return Index(name, key, is_global, kind, held)
+
+
+def _projection(wanted: object) -> tuple[str, list[str]]:
+    """What an index holds besides keys: the kind of its projection, and the attributes that it names.
+    Raises: AWSError for one that cannot be.
+
+    Source: API reference, Projection; the words as dynalite has recorded them, and https://github.com/nubo-db/dynoxide/issues/116.
+    """
+    if not isinstance(wanted, dict):
+        raise refused(f"1 validation error detected: Value null at 'projection' {_UNFIT}: Member must not be null")
+    kind, more = wanted.get("ProjectionType"), wanted.get("NonKeyAttributes")
+    if kind is None:
+        raise one_or_more("Unknown ProjectionType: null")
+    if kind not in _PROJECTIONS:
+        told = f"Value '{kind}' at 'projection.projectionType' {_UNFIT}"
+        raise refused(f"1 validation error detected: {told}: Member must satisfy enum value set: [{', '.join(_PROJECTIONS)}]")
+    if (kind == "INCLUDE") != bool(more):
+        raise one_or_more(f"ProjectionType is {kind}, but NonKeyAttributes is {'' if more else 'not '}specified")
+    return str(kind), list(more or ())
+
+
+def _definitions(params: Params) -> dict[str, str]:
+    """The attributes that a request defines, and their types.
+    Raises: AWSError for a type that no key has.
+    """
+    found: dict[str, str] = {}
+    for at, one in enumerate(params.get("AttributeDefinitions") or (), start=1):
+        name, kind = one["AttributeName"], one["AttributeType"]
+        if kind not in _KEY_KINDS:
+            told = f"Value '{kind}' at 'attributeDefinitions.{at}.member.attributeType' {_UNFIT}"
+            raise refused(f"1 validation error detected: {told}: Member must satisfy enum value set: [{', '.join(_KEY_KINDS)}]")
+        found[name] = kind
+    return found
 
 
 def _check_definitions(table: Table) -> None:

@@ -15,7 +15,7 @@ from halocline.testing.aws.clock import Clock
 from halocline.testing.aws.dynamodb_capacity import consumed, is_wanted, read_units, write_units
 from halocline.testing.aws.dynamodb_expression import Names
 from halocline.testing.aws.dynamodb_projection import projection
-from halocline.testing.aws.dynamodb_reply import Refusal, refused
+from halocline.testing.aws.dynamodb_reply import EmptyKey, Refusal, refused
 from halocline.testing.aws.dynamodb_table import Table
 from halocline.testing.aws.dynamodb_tables import Params, Result, Tables
 from halocline.testing.aws.dynamodb_value import Item
@@ -131,7 +131,7 @@ def _asked(params: Params) -> str:
 
 def _all_made(changes: Sequence[Change]) -> list[tuple[Item | None, int]]:
     """What all changes leave.
-    Raises: Refusal (TransactionCanceledException) where one cannot be done, with the reason of each.
+    Raises: Refusal (TransactionCanceledException) where one cannot be done, with the reason of each; EmptyKey as it is.
     """
     made: list[tuple[Item | None, int]] = []
     reasons: list[Result] = []
@@ -141,6 +141,8 @@ def _all_made(changes: Sequence[Change]) -> list[tuple[Item | None, int]]:
             change.check(before)
             made.append(change.made(before))
             reasons.append({"Code": "None"})
+        except EmptyKey:
+            raise
         except AWSError as error:
             told = error.told if isinstance(error, Refusal) else {}
             reasons.append({"Code": _REASONS.get(error.code, error.code), "Message": error.message, **told})

@@ -56,9 +56,12 @@ def checked(value: object, depth: int = 1) -> tuple[Value, int]:
 
 def checked_item(item: object) -> tuple[Item, int]:
     """An item as DynamoDB keeps it and its size in bytes: names and values.
-    Raises: AWSError for what is no item, or one of more than 400 KB.
+    Raises: AWSError for what is no item, one of more than 400 KB, and one with an attribute that has no name ("Naming rules"
+        above: at least one character; the words of that refusal, and what becomes of nameless entries of maps, are unverified).
     """
     made, size = _map(item, 0)
+    if "" in made:
+        raise one_or_more("An attribute must have a name of at least one character")
     size -= _CONTAINER_BYTES + len(made)
     if size > ITEM_BYTES:
         raise refused("Item size has exceeded the maximum allowed size")

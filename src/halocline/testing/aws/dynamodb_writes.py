@@ -53,7 +53,8 @@ class Change:
         """
         if self.update is None:
             return (before, 0) if self.kind == "Check" else (self.after, self.size)
-        _, made, size = self.table.checked(self.update.made(self.key if before is None else before))
+        updated = {str(path.steps[0]) for path in self.update.paths}
+        _, made, size = self.table.checked(self.update.made(self.key if before is None else before), updated=updated)
         return made, size
 
 
