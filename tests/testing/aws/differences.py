@@ -67,6 +67,12 @@ DIFFERENCES: dict[str, Difference] = {
     "test_a_fifo_topic_tells_a_fifo_queue_in_order_and_once": Difference(
         "does not hand on the deduplication id", f"{_SNS}dg/fifo-message-dedup.html"
     ),
+    **{
+        f"test_a_subject_is_a_line_of_a_hundred_characters[{one}]": Difference(
+            "looks at the length only, and not in a batch", f"{_SNS}api/API_Publish.html"
+        )
+        for one in ("line", "control", "delete", "long", "empty")
+    },
     "test_a_name_is_not_free_at_once": Difference("makes the queue anew at once", f"{_SQS}API_DeleteQueue.html"),
     "test_a_number_is_told_without_needless_zeros": Difference(
         "keeps the text as it was written", f"{_DYNAMODB}developerguide/HowItWorks.NamingRulesDataTypes.html"

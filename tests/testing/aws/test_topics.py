@@ -127,6 +127,20 @@ def test_a_message_has_a_limit(cloud: Cloud) -> None:
     assert code_of(caught.value) == "InvalidParameter"
 
 
+@pytest.mark.parametrize("subject", ["a\nb", "\x01", "a\x7f", "x" * 101, ""], ids=["line", "control", "delete", "long", "empty"])
+def test_a_subject_is_a_line_of_a_hundred_characters(cloud: Cloud, subject: str) -> None:
+    """Others are refused, in a batch by themselves; one of a hundred letters of any script is told."""
+    topic, queue = cloud.topic(), cloud.queue()
+    cloud.subscribe(topic, queue)
+    with pytest.raises(ClientError) as caught:
+        cloud.sns.publish(TopicArn=topic, Message="x", Subject=subject)
+    assert code_of(caught.value) == "InvalidParameter"
+    entries = [{"Id": f"{at}", "Message": "x", "Subject": one} for at, one in enumerate((subject, "é" * 100))]
+    told = cloud.sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=entries)
+    assert [(one["Id"], one["Code"]) for one in told["Failed"]] == [("0", "InvalidParameter")]
+    assert [json.loads(body)["Subject"] for body in cloud.bodies(queue)] == ["é" * 100]
+
+
 def test_a_subscription_that_ended_hears_nothing(cloud: Cloud) -> None:
     """Unsubscribing is enough."""
     topic, queue = cloud.topic(), cloud.queue()

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+from unicodedata import category
 
 from halocline.testing.aws import filter_policy
 from halocline.testing.aws.clock import Clock
@@ -26,6 +27,7 @@ from halocline.testing.aws.version import iso
 NAMESPACE = "http://sns.amazonaws.com/doc/2010-03-31/"
 MOST_BYTES = 262_144  # Source: Amazon SNS API Reference, Publish; of a batch all together
 _PAGE = 100
+_SUBJECT_LENGTH = 100  # characters; Source: see `_check_subject`
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,256}|[A-Za-z0-9_-]{1,251}\.fifo")
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 Params = Mapping[str, Any]
@@ -214,6 +216,7 @@ class SNS:
         text = str(params.get("Message") or "")
         if not text:
             raise AWSError("InvalidParameter", "Invalid parameter: Empty message")
+        _check_subject(params.get("Subject"))
         if params.get("MessageStructure") == "json":
             text = _for_queues(text)
         attributes = mapped(params.get("MessageAttributes"), key="Name", value="Value")
@@ -285,6 +288,19 @@ class SNS:
         if topic is None or arn not in topic.subscriptions:
             raise AWSError("NotFound", "Subscription does not exist", status=404)
         return topic.subscriptions[arn]
+
+
+def _check_subject(subject: object) -> None:
+    """Raises: AWSError for a subject with line breaks or control characters, an empty one, and one of more than 100 characters.
+
+    Source: API reference, Publish, "Subject"; that 100 pass and 101 do not, and the words:
+    https://github.com/getmoto/moto/issues/1503. Line breaks that are no control characters (U+2028) pass here (unverified).
+    """
+    if subject is None:
+        return
+    text = str(subject)
+    if not 1 <= len(text) <= _SUBJECT_LENGTH or any(category(one) == "Cc" for one in text):
+        raise AWSError("InvalidParameter", "Invalid parameter: Subject")
 
 
 def _envelope(one: Subscription, told: Mapping[str, Any], attributes: Mapping[str, Any]) -> str:
