@@ -418,7 +418,8 @@ def survey_of_all(source: Source, since: Position) -> Survey:
 def lacking(destination: Destination, target: Target, *, schema: Schema) -> tuple[str, ...]:
     """The columns of `schema` that a table lacks, where the destination has a method `lacks` that tells; of any other, none.
 
-    It is asked behind `position`, and may answer by what was seen of the table then.
+    A column that was made, and that no commit has filled since, is lacking, too. It is asked behind `position`, and may answer
+    by what was seen of the table then.
     """
     told: Callable[[Target, Schema], tuple[str, ...]] | None = getattr(destination, "lacks", None)
     return () if told is None else told(target, schema)

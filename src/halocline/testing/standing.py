@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from halocline.batch import Position
-from halocline.connector import Abilities, Destination, Mode, Survey, Target
-from halocline.errors import SchemaConflict
+from halocline.connector import Abilities, Destination, Mode, Part, Survey, Target
+from halocline.errors import SchemaConflict, Truncated
 from halocline.events import Event, Noticed
 from halocline.plan import Wish, decide
 from halocline.run import Flow, survey_and_plan
-from halocline.schema import Schema
-from halocline.testing.destinations import FLOW, SCHEMA, TARGET, Bench, Way, account, batch, raises
+from halocline.schema import Kind, Schema
+from halocline.testing.destinations import FLOW, SCHEMA, TARGET, Bench, NoJournal, Row, Way, account, batch, raises
 
 
 class StandingLaws:
@@ -84,6 +85,60 @@ class AlteredLaws(StandingLaws):
             bench.load(batch(rows), mode=plan.mode)
             assert bench.rows() == rows
             assert not survey_and_plan(flow)[1].full
+
+    def test_a_column_is_lost_until_a_commit_fills_it(self, tmp_path: Path) -> None:
+        """A run that is refused at its commit, for rows of its own or of another table of its unit, leaves the next to read all
+        rows.
+        """
+        rows = [account(1), account(2)]
+        source: Any = _Stamped(SCHEMA)
+        for refused in self.pick((_refused_for_its_key, _refused_with_another)):
+            with self.bench(tmp_path / refused.__name__) as bench:
+                flow = Flow(FLOW, "Account", source, bench.destination, TARGET, partial(decide, wish=Wish(FLOW)))
+                bench.load(batch(rows), position={"stamp": "old"})
+                self.lose(bench.destination, TARGET, column="Count__c")
+                assert survey_and_plan(flow)[1].full
+                refused(bench)
+                assert bench.position() == {"stamp": "old"}
+                plan = survey_and_plan(flow)[1]
+                assert plan.reasons[0] == "Everything is read: the table has lost the column Count__c."
+                bench.load(batch(rows), mode=plan.mode)
+                assert bench.rows() == rows
+                assert not survey_and_plan(flow)[1].full
+
+    def test_a_full_load_with_another_type_that_is_refused_can_be_repeated(self, tmp_path: Path) -> None:
+        """The table stays its flow's: nobody has to allow that its rows are replaced."""
+        columns = [replace(c, kind=Kind.STRING) if c.name == "Count__c" else c for c in SCHEMA]
+        other = Schema(tuple(columns), SCHEMA.key)
+        rows = [account(1, Count__c="7"), account(2, Count__c="8")]
+        with self.bench(tmp_path) as bench:
+            bench.load(batch([account(1), account(2)]), position={"stamp": "old"})
+            _refused_with_another(bench, rows, schema=other, mode=Mode.REPLACE)
+            assert bench.position() == {"stamp": "old"}
+            bench.load(batch(rows, schema=other), schema=other)
+            assert bench.rows() == rows
+
+
+def _refused_for_its_key(bench: Bench) -> None:
+    """A merge that is refused when the rows are compared with those of the table."""
+    with raises(SchemaConflict):
+        bench.merge(batch([account(3, Name=account(1)["Name"])]), key=("Name",))
+
+
+def _refused_with_another(bench: Bench, rows: Sequence[Row] = (), *, schema: Schema = SCHEMA, mode: Mode = Mode.MERGE) -> None:
+    """A load that is refused because of a table that was to become visible together with it; none where tables go one by one."""
+    if not bench.destination.abilities.together:
+        return
+    unit = bench.destination.begin(bench.destination.claim(FLOW, "test"))
+    try:
+        first = unit.open(TARGET, bench.suite.plan(mode=mode, schema=schema), NoJournal())
+        second = unit.open(Target("raw", "Contacts"), bench.suite.plan(flow="second", once=True), NoJournal())
+        manifests = [first.stage(Part("p"), iter([batch(rows or [account(1, at=9)], schema=schema)]))]
+        manifests.append(second.stage(Part("p"), iter([batch([account(9)]), batch([account(9)])])))
+        with raises(Truncated):
+            unit.commit({FLOW: {"n": 1}, "second": {"n": 2}}, manifests)
+    finally:
+        unit.close()
 
 
 class _Stamped:

@@ -6,10 +6,12 @@ killed before one mode's commit; `--long`: before all, and each before and after
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from halocline.batch import Batch
 from halocline.connector import Mode, Part
 from halocline.connectors.snowflake.destination import SnowflakeDestination
 from halocline.errors import LeaseLost, NetworkFailed
+from halocline.schema import Column, Kind
 from halocline.spool import Spool
 from halocline.testing.destinations import NoJournal
 
@@ -158,6 +161,68 @@ def test_a_commit_whose_reply_is_lost_counts(mode: Mode, server: Server, connect
     assert state(connection) == ("new", '{"done": true}')
     destination.close()
     assert leftovers(connection) == []
+
+
+_WIDE = text_schema(Column("More", Kind.STRING))
+_LOST = 'ALTER TABLE "RAW"."PAGE" DROP COLUMN "MORE"'
+_RETYPED = 'ALTER TABLE "RAW"."PAGE" ADD COLUMN "MORE" NUMBER(10, 0)'
+
+
+@pytest.mark.parametrize(
+    ("mode", "altered"),
+    [(Mode.MERGE, (_LOST,)), pytest.param(Mode.REPLACE, (_LOST,), marks=pytest.mark.long), (Mode.REPLACE, (_LOST, _RETYPED))],
+)
+def test_a_column_that_a_dead_run_made_is_lacking_still(
+    mode: Mode, altered: tuple[str, ...], server: Server, connection: Any, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """As long as its values are gone the flow is told so, and a load of all rows, which needs nobody's leave, brings them back.
+
+    Dead when the column is there; `--long`: before any statement from the copying to the end.
+    """
+    whole = ["x", "y"]
+    page = Batch(raw=written(tmp_path / "wide.csv", _WIDE, [("1", "a", "x"), ("2", "b", "y")]))
+    destination, wire = opened(server, tmp_path, "seed")
+    load(destination, [page], _WIDE)
+    destination.close()
+    points = itertools.count(1) if pytestconfig.getoption("--long") else iter([0])
+    for point in points:
+        for sql in altered:
+            connection.cursor().execute(sql)
+        destination, wire = opened(server, tmp_path, f"run{point}")
+        wire.before = _deadly(wire, point) if point else _deadly_behind_ddl(wire)
+        died = _dies(partial(load, destination, [page], _WIDE, mode=mode))
+        destination.close()
+        destination, _ = opened(server, tmp_path, f"next{point}")
+        assert destination.position(FLOW, TARGET) == {"done": True}
+        is_whole = [row.get("MORE") for row in table(connection)] == whole
+        assert is_whole or died
+        if altered == (_LOST,) or any(sql.startswith("ALTER") for sql in wire.statements):
+            assert destination.lacks(TARGET, _WIDE) == (() if is_whole else ("More",))
+        load(destination, [page], _WIDE)
+        assert [row["MORE"] for row in table(connection)] == whole
+        assert (destination.position(FLOW, TARGET), destination.lacks(TARGET, _WIDE)) == ({"done": True}, ())
+        destination.close()
+        if not died:
+            break
+    assert point == 0 or point > 10, "the transactions have more than ten statements"
+
+
+def _dies(run: Callable[[], object]) -> bool:
+    try:
+        run()
+    except Death:
+        return True
+    return False
+
+
+def _deadly_behind_ddl(wire: Wire) -> Callable[[str], None]:
+    """Death before all that follows a new column."""
+
+    def deadly(_: str) -> None:
+        if any(sql.startswith("ALTER") and " ADD " in sql for sql in wire.statements):
+            raise Death
+
+    return deadly
 
 
 def test_a_newer_run_is_told_where_its_sweep_took_our_files(server: Server, connection: Any, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_doubles_that_snowflake_let_in_are_told(destination: SnowflakeDestinatio
 def test_a_column_of_another_type_is_made_anew_and_told(
     destination: SnowflakeDestination, connection: Any, tmp_path: Path, heard: list[Event]
 ) -> None:
-    """A run that dies before the rows are published is followed by a full one: the position is gone first."""
+    """A run that dies before the rows are published is followed by one that reads everything: the column is told as lacking."""
     load(destination, [page(tmp_path, ("1", "7"))], text_schema())
     other = Schema((Column("Id", Kind.STRING), Column("Text", Kind.INTEGER)), ("Id",))
     wire = Wire(connection)
@@ -171,13 +171,34 @@ def test_a_column_of_another_type_is_made_anew_and_told(
     with pytest.raises(RuntimeError):
         load(destination, [page(tmp_path, ("1", "7"), schema=other)], other)
     wire.before = lambda _: None
-    assert destination.position(FLOW, TARGET) is None
-    load(destination, [page(tmp_path, ("1", "7"), schema=other)], other, allow_replace=True)
+    assert destination.position(FLOW, TARGET) == {"done": True}
+    assert destination.lacks(TARGET, other) == ("Text",)
+    load(destination, [page(tmp_path, ("1", "7"), schema=other)], other)
+    assert destination.position(FLOW, TARGET) == {"done": True}
+    assert destination.lacks(TARGET, other) == ()
     assert table(connection) == [{"ID": "1", "TEXT": 7}]
     load(destination, [page(tmp_path, ("1", "8"))], text_schema())
     assert [event.message for event in heard if isinstance(event, Noticed)] == [
         "raw.page has columns of another type now; they were made anew."
     ]
+
+
+def test_every_flow_of_a_table_is_told_of_a_column_that_was_lost(
+    destination: SnowflakeDestination, connection: Any, tmp_path: Path
+) -> None:
+    """What one flow makes again is filled with its own rows: another's are still to be read for it."""
+    wide = text_schema(Column("More", Kind.STRING))
+    load(destination, [page(tmp_path, ("1", "a", "x"), schema=wide)], wide)
+    theirs = "SELECT 'theirs', \"TARGET\", '{\"n\": 2}', 0, 'x', NULL"
+    name = '"PUBLIC"."_HALOCLINE_POSITIONS"'
+    connection.cursor().execute(f"INSERT INTO {name} {theirs} FROM {name} WHERE \"TARGET\" <> ''")
+    connection.cursor().execute('ALTER TABLE "RAW"."PAGE" DROP COLUMN "MORE"')
+    load(destination, [page(tmp_path, ("1", "a", "x"), schema=wide)], wide, mode=Mode.MERGE)
+    assert destination.position("theirs", TARGET) == {"n": 2}
+    assert destination.lacks(TARGET, wide) == ("More",)
+    assert destination.lacks(TARGET, text_schema()) == ()
+    assert destination.position(FLOW, TARGET) == {"done": True}
+    assert destination.lacks(TARGET, wide) == ()
 
 
 @pytest.mark.parametrize("kind", [pytest.param(Kind.INTEGER, marks=pytest.mark.long), Kind.STRING])

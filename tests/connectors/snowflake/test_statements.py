@@ -120,6 +120,24 @@ def test_rows_position_and_fence_are_one_transaction_without_ddl(
     assert '"EPOCH" = 7' in publishing[-1]
 
 
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_new_column_is_noted_before_it_is_made(
+    mode: Mode, connection: SnowflakeConnection, tmp_path: Path, spool: Spool
+) -> None:
+    """In a transaction that holds the claim, and that is over: the DDL would commit it, and must not come without it."""
+    connection.answer(r'^DESCRIBE TABLE "DB"."RAW"."PAGE"', ("name", "type"), ("ID", "VARCHAR(16777216)"))
+    connection.answer(r'^SELECT DISTINCT "POSITION"', ("POSITION",), ('{"n": 1}',), ("[]",))
+    statements = run(connection, tmp_path, spool, mode=mode)
+    every = transactions(statements)
+    assert not [sql for transaction in every for sql in transaction if DDL.match(sql)]
+    (noted,) = [transaction for transaction in every if any("unfilled" in sql for sql in transaction)]
+    assert [sql.split()[0] for sql in noted] == ["UPDATE", "SELECT", "UPDATE"]
+    assert '"EPOCH" = 7' in noted[0]
+    assert noted[2].endswith("""WHERE "TARGET" = 'RAW.PAGE' AND "POSITION" = '{"n": 1}'""")
+    before = statements[: statements.index('ALTER TABLE "DB"."RAW"."PAGE" ADD COLUMN "TEXT" VARCHAR')]
+    assert before[-4:] == [*noted, "COMMIT"]
+
+
 _MET = ["SHOW", "DESCRIBE", "SELECT"]  # the table and its position
 _CLAIMED = ["BEGIN", "UPDATE", "COMMIT", "SELECT"]
 _FIRST = [*_MET, *_CLAIMED]

@@ -17,6 +17,7 @@ from halocline.connectors.snowflake.client import Cursor, Database, uppered
 from halocline.connectors.snowflake.errors import gate
 from halocline.connectors.snowflake.load import SnowflakeLoad
 from halocline.connectors.snowflake.merge import Changes, merge
+from halocline.connectors.snowflake.merge import make_room as make_room_to_merge
 from halocline.connectors.snowflake.merge import prepare as prepare_changes
 from halocline.connectors.snowflake.reading import read_rows
 from halocline.connectors.snowflake.replace import Side, make_room, publish
@@ -59,6 +60,7 @@ class SnowflakeDestination:
         self._spool = spool
         self._sink = sink
         self._met: dict[Target, Table] = {}  # as they stood when their position was asked; the load that follows asks no more
+        self._unfilled: dict[Target, tuple[str, ...]] = {}  # likewise their columns that were made and never filled
 
     @property
     def abilities(self) -> Abilities:
@@ -76,12 +78,18 @@ class SnowflakeDestination:
             if not is_there(cursor, self._database, target=target):
                 return None
             table = self._met[target] = described(cursor, named(self._database, target=target))
-            return positions.read(cursor, self._database, flow=flow, table=table)
+            position, self._unfilled[target] = positions.read(cursor, self._database, flow=flow, table=table)
+            return position
 
     def lacks(self, target: Target, schema: Schema) -> tuple[str, ...]:
-        """The columns of `schema` that the table lacked when its position was asked."""
+        """The columns of `schema` that the table lacked when its position was asked, or that no commit has filled since they
+        were made.
+        """
         table = self._met.get(target)
-        return () if table is None or not table.exists else tuple(column.name for column in table.missing(schema))
+        if table is None or not table.exists:
+            return ()
+        missing, unfilled = table.missing(schema), self._unfilled.get(target, ())
+        return tuple(column.name for column in schema if column in missing or table.cased(column.name) in unfilled)
 
     def flows(self, target: Target) -> Sequence[str]:
         """See `Destination.flows`."""
@@ -218,7 +226,8 @@ class SnowflakeUnit:
         plan, stage, place = load.plan, load.stage_tables, load.place
         staged = sum(piece.rows for piece in pieces)
         if plan.mode is Mode.MERGE:
-            changes = prepare_changes(cursor, load.table, plan=plan, stage=stage, place=place, pieces=pieces)
+            changes = prepare_changes(cursor, plan=plan, stage=stage, place=place, pieces=pieces)
+            make_room_to_merge(cursor, self._database, table=load.table, changes=changes, plan=plan, lease=self._lease)
             return _Ready(load, staged, changes=changes)
         side = prepare_side(cursor, plan=plan, stage=stage, place=place, pieces=pieces)
         retyped = make_room(cursor, self._database, table=load.table, side=side, plan=plan, lease=self._lease)
@@ -282,5 +291,6 @@ class SnowflakeUnit:
 def _refuse_strange_table(cursor: Cursor, database: Database, table: Table, *, plan: Plan) -> None:
     if plan.allow_replace or not table.exists:
         return
-    if positions.read(cursor, database, flow=plan.flow, table=table) is None and not is_empty(cursor, table):
+    position, _ = positions.read(cursor, database, flow=plan.flow, table=table)
+    if position is None and not is_empty(cursor, table):
         raise strange_table(table.label, plan)

@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from halocline.batch import Op
-from halocline.connector import Deletes, Plan
-from halocline.connectors.snowflake.client import Cursor, number, rows, touched, transaction
+from halocline.connector import Deletes, Lease, Plan
+from halocline.connectors.snowflake.alteration import alter
+from halocline.connectors.snowflake.client import Cursor, Database, number, rows, touched, transaction
 from halocline.connectors.snowflake.identity import equal, refuse_moved_keys, refuse_repeats, refuse_shared_keys
 from halocline.connectors.snowflake.staging import (
     GONE,
@@ -33,7 +34,7 @@ from halocline.connectors.snowflake.staging import (
     examine,
     fill,
 )
-from halocline.connectors.snowflake.tables import Table, check_types, count, described, listed, make
+from halocline.connectors.snowflake.tables import Table, check_types, count, described, listed
 from halocline.connectors.snowflake.types import longest
 from halocline.errors import SchemaConflict
 from halocline.guards import refuse_emptied, refuse_loss, refuse_mass_delete, refuse_unmarkable
@@ -56,23 +57,24 @@ class Changes:
     gone: int
 
 
-def prepare(cursor: Cursor, table: Table, *, plan: Plan, stage: Stage, place: Place, pieces: Sequence[Piece]) -> Changes:
-    """Copy the files into temporary tables, settle them, and give the table the columns that it lacks.
+def make_room(cursor: Cursor, database: Database, *, table: Table, changes: Changes, plan: Plan, lease: Lease) -> None:
+    """All that DDL has to do before the changes can be merged: the table gets the columns that it lacks.
 
-    Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion.
-    Raises: SchemaConflict for a changed type, or a chosen key that tells records badly apart; Truncated.
+    Raises: LeaseLost; SchemaConflict for a changed type.
     """
-    changes = gather(cursor, plan=plan, stage=stage, place=place, pieces=pieces)
     table = described(cursor, table)  # now: the copying took its time
     check_types(table, plan, doing=f"Merging into {table.label}")
     if changes.found.rows:
         refuse_long_texts(cursor, table, stage=changes.rows, plan=plan)
-    make(cursor, table, schema=plan.schema)
-    return changes
+    alter(cursor, database, table=table, schema=plan.schema, lease=lease)
 
 
-def gather(cursor: Cursor, *, plan: Plan, stage: Stage, place: Place, pieces: Sequence[Piece]) -> Changes:
-    """All that was staged, deletions with their mark, one row of each key; nothing is made where nothing was staged."""
+def prepare(cursor: Cursor, *, plan: Plan, stage: Stage, place: Place, pieces: Sequence[Piece]) -> Changes:
+    """Copy the files into temporary tables and settle them, deletions with their mark; no table is made where nothing was staged.
+
+    Of several staged rows with one key the newest stamp wins; at equal stamps a row wins over a deletion.
+    Raises: SchemaConflict for a chosen key that tells records badly apart; Truncated.
+    """
     if not plan.complete and not any(piece.rows for piece in pieces):
         return Changes(stage.rows, Found(0, 0, repeats=False, highest=None), 0)
     deletions, gone = deleting(pieces), 0

@@ -22,6 +22,7 @@ from halocline.errors import LeaseLost
 
 TABLE = "_HALOCLINE_POSITIONS"
 _TYPES = '"FLOW" VARCHAR, "TARGET" VARCHAR, "POSITION" VARCHAR, "EPOCH" NUMBER(38,0), "OWNER" VARCHAR, "UPDATED_AT" TIMESTAMP_TZ'
+_UNFILLED = "_halocline_unfilled"  # a key beside the position's own, which the next commit drops: it writes the position anew
 _NAMES = '"FLOW", "TARGET", "POSITION", "EPOCH", "OWNER", "UPDATED_AT"'
 
 
@@ -38,12 +39,18 @@ def claim(database: Database, flow: str, *, owner: str) -> Lease:
     return Lease(flow, owner, int(fence) if holder == owner else 0)
 
 
-def read(cursor: Cursor, database: Database, *, flow: str, table: Table) -> Position | None:
-    """The position that the last commit of `flow` into `table` stored; None without one, or if the table is gone or empty."""
+def read(cursor: Cursor, database: Database, *, flow: str, table: Table) -> tuple[Position | None, tuple[str, ...]]:
+    """The position that the last commit of `flow` into `table` stored, and the columns that were made since and never filled.
+
+    None without a position, or if the table is gone or empty.
+    """
     where = f'{_of(flow, table.label)} AND {_filled(table)} ORDER BY "EPOCH" DESC LIMIT 1'
     found = answered(cursor, f'SELECT "POSITION" FROM {_table(database).sql} WHERE {where}')
     position = json.loads(str(found[0]["position"])) if found and found[0]["position"] is not None else None
-    return position if isinstance(position, dict) else None
+    if not isinstance(position, dict):
+        return None, ()
+    unfilled = position.pop(_UNFILLED, [])
+    return position, tuple(unfilled)
 
 
 def flows(cursor: Cursor, database: Database, *, table: Table) -> list[str]:
@@ -95,9 +102,18 @@ def forget_others(cursor: Cursor, database: Database, *, flows: Collection[str],
     cursor.execute(f'DELETE FROM {_table(database).sql} WHERE "TARGET" = {literal(table.label)} AND "FLOW" NOT IN ({kept})')
 
 
-def forget_all(cursor: Cursor, database: Database, *, table: Table) -> None:
-    """Drop every position in `table`, whose next read is a full one until a commit stores one again."""
-    cursor.execute(f'DELETE FROM {_table(database).sql} WHERE "TARGET" = {literal(table.label)}')
+def note_unfilled(cursor: Cursor, database: Database, *, table: Table, columns: Sequence[str]) -> None:
+    """Note beside every position in `table` that these columns hold nothing, until the commit that stores it anew.
+
+    Whose position is, and of which commit, stays as it is; one that another flow stores meanwhile is not written over.
+    """
+    name, here = _table(database).sql, f'"TARGET" = {literal(table.label)}'
+    for (text,) in rows(cursor, f'SELECT DISTINCT "POSITION" FROM {name} WHERE {here} AND "POSITION" IS NOT NULL'):
+        position = json.loads(str(text))
+        if isinstance(position, dict):
+            noted = {**position, _UNFILLED: list(dict.fromkeys([*position.get(_UNFILLED, []), *columns]))}
+            sets = f'"POSITION" = {literal(json.dumps(noted))}'
+            cursor.execute(f'UPDATE {name} SET {sets} WHERE {here} AND "POSITION" = {literal(str(text))}')
 
 
 def _taken(cursor: Cursor, database: Database, flow: str, *, owner: str) -> tuple[Any, ...]:

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 
 from halocline.batch import Op
 from halocline.connector import Deletes, Lease, Plan
-from halocline.connectors.snowflake import positions
+from halocline.connectors.snowflake.alteration import alter
 from halocline.connectors.snowflake.client import Cursor, Database, number, rows, touched, transaction
 from halocline.connectors.snowflake.identity import equal, refuse_repeats, refuse_shared_keys
 from halocline.connectors.snowflake.merge import Work, refuse_long_texts, values
 from halocline.connectors.snowflake.staging import Piece, Place, Stage, deleting, examine, fill
-from halocline.connectors.snowflake.tables import Table, clashes, count, defined, described, listed, make
+from halocline.connectors.snowflake.tables import Table, clashes, count, described, listed
 from halocline.connectors.snowflake.types import sql_type
 from halocline.errors import NotFound, SchemaConflict, Stop
 from halocline.guards import refuse_loss
@@ -72,8 +72,7 @@ def make_room(cursor: Cursor, database: Database, *, table: Table, side: Side, p
     """All that DDL has to do before the side table's rows can be published; whether a column got another type.
 
     A column of another type is dropped and made anew, because Snowflake changes few types in place. Until the rows are published
-    it is empty; the positions are forgotten first, so that a run that dies here is followed by a full one, and a run that was
-    overtaken ends before it.
+    it is empty, and the run after one that dies here reads everything.
     Source: "ALTER TABLE ... ALTER COLUMN", https://docs.snowflake.com/en/sql-reference/sql/alter-table-column (unverified).
     Raises: LeaseLost; SchemaConflict or NotFound when the table's own columns could not be kept; Refused as `publish`.
     """
@@ -83,14 +82,7 @@ def make_room(cursor: Cursor, database: Database, *, table: Table, side: Side, p
     if table.exists and (strange or table.missing(plan.schema) or table.only_here(plan.schema)):  # else `publish` is the first
         _refuse_loss(cursor, table, side, plan=plan)
         _refuse_doubles(cursor, table, plan)
-    make(cursor, table, schema=plan.schema)
-    if strange:
-        with transaction(cursor):
-            positions.check(cursor, database, lease=lease, hold=True)
-            positions.forget_all(cursor, database, table=table)
-        for column in strange:
-            cursor.execute(f"ALTER TABLE {table.sql} DROP COLUMN {listed([column.name])}")
-            cursor.execute(f"ALTER TABLE {table.sql} ADD COLUMN {defined(column)}")
+    alter(cursor, database, table=table, schema=plan.schema, lease=lease, anew=strange)
     return bool(strange)
 
 

@@ -119,15 +119,8 @@ def clashes(table: Table, schema: Schema) -> tuple[Column, ...]:
 
 
 def make(cursor: Cursor, table: Table, *, schema: Schema) -> None:
-    """Make the table, or the columns that it lacks; old rows have nulls there. No right to make tables is asked for in vain.
-
-    Every column takes nulls, and no key is declared: Snowflake would not enforce it.
-    """
-    if not table.exists:
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join(defined(column) for column in schema)})")
-        return
-    for column in table.missing(schema):
-        cursor.execute(f"ALTER TABLE {table.sql} ADD COLUMN {defined(column)}")
+    """Make the table. Every column takes nulls, and no key is declared: Snowflake would not enforce it."""
+    cursor.execute(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join(defined(column) for column in schema)})")
 
 
 def create(cursor: Cursor, sql: str) -> None:
