@@ -415,6 +415,15 @@ def survey_of_all(source: Source, since: Position) -> Survey:
     return replace(source.survey(None), same_question=True) if told is None else told(since)
 
 
+def again_of_all(source: Source, plan: Plan, keys: Sequence[JSON]) -> Iterator[Batch] | None:
+    """What `Source.again` brings, whatever condition the source reads under; None where it cannot be asked so.
+
+    A source that has a method `again_of_all` is asked by it; any other has no condition.
+    """
+    told: Callable[[Plan, Sequence[JSON]], Iterator[Batch] | None] | None = getattr(source, "again_of_all", None)
+    return source.again(plan, keys) if told is None else told(plan, keys)
+
+
 def lacking(destination: Destination, target: Target, *, schema: Schema) -> tuple[str, ...]:
     """The columns of `schema` that a table lacks, where the destination has a method `lacks` that tells; of any other, none.
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from halocline.batch import JSON, Batch, Position
-from halocline.connector import Journal, Manifest, Part, Plan, Source, Survey, Unfinished, survey_of_all
+from halocline.connector import Journal, Manifest, Part, Plan, Source, Survey, Unfinished, again_of_all, survey_of_all
 from halocline.errors import FixConfig, NotFound, SchemaConflict, Stop, Truncated
 from halocline.mapping.near import near
 from halocline.schema import Column, Kind, Schema
@@ -246,13 +246,29 @@ class ShapedSource:
 
         Raises: also FixConfig for a key that is masked: nobody can tell the records behind it.
         """
-        masked = [name for name in self._own(plan).key if self._surveyed().mask(name)]
+        return self._all_dressed(self._inner.again(self._unmasked(plan), keys))
+
+    def again_of_all(self, plan: Plan, keys: Sequence[JSON]) -> Iterator[Batch] | None:
+        """See `connector.again_of_all`.
+
+        Raises: as `again`.
+        """
+        found = again_of_all(self._inner, self._unmasked(plan), keys)
+        return None if found is None else self._all_dressed(found)
+
+    def _all_dressed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        with self._discreet():
+            for batch in batches:
+                yield from self._dressed(batch)
+
+    def _unmasked(self, plan: Plan) -> Plan:
+        """The plan in the inner source's names, by whose key records can be asked for."""
+        own = self._own(plan)
+        masked = [name for name in own.key if self._surveyed().mask(name)]
         if masked:
             hint = "Run a full sync: it sets right what a repair would."
             raise FixConfig(f"Reading rows of {plan.object} again", f"the key {', '.join(masked)} is masked", hint=hint)
-        with self._discreet():
-            for batch in self._inner.again(self._own(plan), keys):
-                yield from self._dressed(batch)
+        return own
 
     def check(self, plan: Plan, manifests: Sequence[Manifest]) -> None:
         """See `Source.check`."""

@@ -27,6 +27,7 @@ from halocline.config import Settings
 from halocline.connector import Abilities, Deletes, Manifest, Mode, Part, Plan, Survey
 from halocline.errors import FixConfig, HaloclineError, NotSupported, Refused, RetryLater
 from halocline.events import Sink, silent
+from halocline.guards import refuse_mass_delete
 from halocline.ledger import Ledger
 from halocline.outcome import Counts
 from halocline.quantity import quantity
@@ -37,7 +38,7 @@ from halocline.sync import IntelligentSync, Opened, SobjectSync
 from halocline.verifying.buckets import Buckets, how_many
 from halocline.verifying.compare import Compared, Kinds, Rules, compare
 from halocline.verifying.findings import Findings
-from halocline.verifying.repair import AGAIN, RepairSource, repair_plan
+from halocline.verifying.repair import AGAIN, RepairSource, removal_plan, repair_plan
 from halocline.verifying.sample import Sample
 from halocline.verifying.verification import Level, Repair, Verification
 from halocline.versions import VALID_FROM, VALID_TO
@@ -333,13 +334,32 @@ def _repair(both: Opened, sides: _Sides, found: _Found, run: Run, job: SobjectSy
     if not found.source_rows and findings.counts[Kinds.EXTRA] and not job.allow_empty:
         cause = f"the source has no rows, and the table has {found.table_rows:,}"
         raise Refused(f"Repairing {flow.target}", cause, hint=_LOSES_ALL, rows=found.table_rows)
+    if sides.plan.conditional:  # rows may go by two runs, each of which sees its own alone
+        refuse_mass_delete(str(flow.target), sides.plan, deletions=findings.counts[Kinds.EXTRA], there=found.table_rows)
     source = RepairSource(flow.source, findings, read_all=sides.plan, rows=found.source_rows)
 
     def decide(survey: Survey, abilities: Abilities) -> Plan:
         return repair_plan(flow.decide(survey, abilities), source, findings=findings, bulk=survey.abilities.bulk)
 
     execute(replace(flow, source=source, decide=decide), run, ledger=both.ledger, sink=sink, turn=both.turn)
+    if source.outside:
+        run.add(_remove(both, sides, source.outside, sink))
     return Repair(run.id, run.counts or Counts(), left=max(wanted - run.rows_read, 0))
+
+
+def _remove(both: Opened, sides: _Sides, keys: list[JSON], sink: Sink) -> Run:
+    """Remove rows whose records live, and no longer meet the condition, by a run that flags nothing as deleted."""
+    flow, later = both.flow, Run.new()
+    findings = Findings(both.spool, key=_key_type(sides.plan))
+    findings.add(Kinds.EXTRA, pa.array(keys, _key_type(sides.plan)))
+    findings.close()
+    source = RepairSource(flow.source, findings, read_all=sides.plan, rows=0)
+
+    def decide(survey: Survey, abilities: Abilities) -> Plan:
+        plan = repair_plan(flow.decide(survey, abilities), source, findings=findings, bulk=False)
+        return removal_plan(plan, rows=len(keys))
+
+    return execute(replace(flow, source=source, decide=decide), later, ledger=both.ledger, sink=sink, turn=both.turn)
 
 
 def _key_type(plan: Plan) -> pa.DataType:

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from halocline import guards
+from halocline.connectors.salesforce import objects
 from halocline.connectors.salesforce import source as salesforce_source
 from halocline.errors import BadQuery, FixConfig, HaloclineError, NotFound, Refused, RetryLater, SchemaConflict
 from halocline.ledger import open_ledger
@@ -235,6 +236,53 @@ def test_a_row_that_left_the_condition_is_extra(bench: Bench) -> None:
     assert (counts(found), found.examples["extra"], found.source_rows) == ({"extra": 1}, (ids[0],), 2)
     assert bench.rows("SELECT Name FROM raw.some ORDER BY 1") == [("zz in 1",), ("zz in 2",)]
     assert bench.verify(job).equal
+
+
+@pytest.mark.parametrize("history", [False, True])
+@on("duckdb")
+def test_a_repair_flags_no_record_that_only_left_the_condition(bench: Bench, history: bool) -> None:
+    """Its row goes, and of a history its version ends; a record that is gone, or in the bin, is flagged as ever."""
+    here = bench.here
+    job = replace(JOB, where_clause="Name LIKE 'zz in%'", table="some", history=history, rename={"Name": "called"})
+    left, purged, binned, stays = here.add("Account", 4, Name="zz in {n}")
+    here.days_pass()
+    bench.sync(job)
+    here.change("Account", left, Name="out")
+    here.change("Account", binned, Name="out as well")
+    here.delete("Account", binned)
+    here.purge("Account", purged)
+    forget_deletions(here)
+    here.days_pass()
+    bench.sync(job)
+    kept = " WHERE valid_to IS NULL" if history else ""
+    bench.run(f"UPDATE raw.some SET IsDeleted = false{kept}")  # the deletion that is told is to be found again
+    found = bench.verify(job, repair=True)
+    assert (counts(found), found.good) == ({"extra": 3}, True)
+    assert found.repair is not None
+    assert (found.repair.left, found.repair.counts.deleted) == (0, 3)
+    rows = dict(bench.rows(f"SELECT Id, IsDeleted FROM raw.some{kept}"))
+    assert rows == {purged: True, binned: True, stays: False}
+    if history:
+        assert bench.rows(f"SELECT called, IsDeleted FROM raw.some WHERE Id = '{left}'") == [("zz in 0", False)]
+    assert bench.verify(job, full=True).equal
+    here.change("Account", left, Name="zz in again")
+    here.days_pass()
+    bench.sync(job)
+    assert bench.verify(job, full=True).equal
+
+
+def test_where_nobody_can_ask_without_the_condition_nothing_is_flagged(lake: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an object that Salesforce queries under a condition alone, such rows go: that they were deleted may be wrong."""
+    monkeypatch.setattr(objects, "NEEDS_FILTER", frozenset({"account"}))
+    here, job = lake.here, replace(JOB, where_clause="Name LIKE 'zz in%'", table="some")
+    left, _ = here.add("Account", 2, Name="zz in {n}")
+    here.days_pass()
+    lake.sync(job)
+    here.change("Account", left, Name="out")
+    here.days_pass()
+    lake.sync(job)
+    assert lake.verify(job, repair=True).good
+    assert lake.rows("SELECT Name, IsDeleted FROM raw.some") == [("zz in 1", False)]
 
 
 def test_rows_that_share_a_key_are_told_and_left_to_a_full_sync(lake: Bench) -> None:

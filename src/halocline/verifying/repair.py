@@ -3,6 +3,8 @@
     again   rows that are missing, stale or different: as they are now, by key; of very many, picked out of a whole read by Bulk
     gone    deletions of rows that only the table has, each looked up once more: what has come in meanwhile is not deleted
 
+A record that the source still has, and that only left its condition, is not to be flagged: a second run removes its row.
+
 The position stays as it is: what is not due yet is the next sync's.
 """
 
@@ -16,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from halocline.batch import JSON, Batch, Op, Position
-from halocline.connector import Deletes, Journal, Manifest, Mode, Part, Plan, Source, Survey, Unfinished
+from halocline.connector import Deletes, Journal, Manifest, Mode, Part, Plan, Source, Survey, Unfinished, again_of_all
 from halocline.errors import Refused, Stop
+from halocline.quantity import quantity
 from halocline.verifying.compare import Kinds
 from halocline.verifying.findings import Findings
 
@@ -30,7 +33,8 @@ _DOING = "Repairing"
 class RepairSource:
     """What `findings` say, read again from `inner`, of whose rows `rows` are there. Implements `connector.Source`.
 
-    `read_all` is the plan of a complete read, as the comparison made it, with all columns.
+    `read_all` is the plan of a complete read, as the comparison made it, with all columns. Where deletes are soft, rows whose
+    records live outside the source's condition are left alone, and are `outside` once it was read.
     """
 
     def __init__(self, inner: Source, findings: Findings, *, read_all: Plan, rows: int) -> None:
@@ -42,11 +46,17 @@ class RepairSource:
         self._plan: Plan | None = None
         self._keys = pa.array([])
         self._came: dict[str, Manifest] = {}
+        self._outside: dict[str, list[JSON]] = {}
 
     @property
     def calls(self) -> int:
         """Calls made to the other side so far."""
         return self._inner.calls
+
+    @property
+    def outside(self) -> list[JSON]:
+        """The keys of rows whose records live, and no longer meet the condition."""
+        return [key for keys in self._outside.values() for key in keys]
 
     def survey(self, since: Position | None) -> Survey:
         """The inner source's survey; the position after it is the one before it.
@@ -68,7 +78,7 @@ class RepairSource:
 
     def parts(self, plan: Plan) -> Iterator[Part]:
         """Deletions first, so that a key can come back under another record; then the rows."""
-        self._plan, self._came = plan, {}
+        self._plan, self._came, self._outside = plan, {}, {}
         for number, keys in enumerate(self._findings.keys(Kinds.EXTRA, at_once=KEYS_AT_ONCE), start=1):
             yield Part(f"gone-{number:05}", {"gone": keys.to_pylist()})
         if self.by_bulk:
@@ -82,7 +92,7 @@ class RepairSource:
         """The rows of one part. `resume` is not used."""
         spec: dict[str, Any] = dict(part.spec)
         if "gone" in spec:
-            yield self._deletions(spec["gone"])
+            yield self._deletions(part.id, spec["gone"])
         elif "again" in spec:
             yield from self._inner.again(self._surely(), spec["again"])
         else:
@@ -109,7 +119,7 @@ class RepairSource:
             raise Stop(_DOING, "a part is read before the parts are listed")
         return self._plan
 
-    def _deletions(self, keys: Sequence[JSON]) -> Batch:
+    def _deletions(self, part: str, keys: Sequence[JSON]) -> Batch:
         """Deletions of those keys that the source, asked once more, does not have."""
         plan = self._surely()
         names = [*plan.key, *plan.own_key, *plan.cursor_columns, *plan.flag_columns]
@@ -119,7 +129,20 @@ class RepairSource:
         field = plan.schema.select(plan.key).arrow
         gone = pa.array(keys, field.types[0])
         gone = gone.filter(pc.invert(pc.is_in(gone, value_set=pa.array(live, gone.type))))
+        if plan.conditional and plan.deletes is Deletes.SOFT and len(gone):
+            outside = self._without_condition(looked, gone)
+            self._outside[part] = outside.to_pylist()
+            gone = gone.filter(pc.invert(pc.is_in(gone, value_set=outside)))
         return Batch(rows=pa.RecordBatch.from_arrays([gone], schema=field), op=Op.DELETE)
+
+    def _without_condition(self, plan: Plan, keys: pa.Array) -> pa.Array:
+        """Which of the keys are of records that live; all, where nobody can ask for them without the condition."""
+        found = again_of_all(self._inner, plan, keys.to_pylist())
+        if found is None:
+            return keys
+        there = [rows for batch in found for rows in batch.arrow()]
+        live = [rows.filter(pc.invert(_flagged(rows, plan))).column(plan.key[0]).cast(keys.type) for rows in there]
+        return pa.concat_arrays([keys.slice(0, 0), *live])
 
     def _picked(self, part: Part, resume: Position | None) -> Iterator[Batch]:
         """Of a part of a whole read the rows that are wanted; deletions are the next sync's."""
@@ -157,8 +180,23 @@ def repair_plan(plan: Plan, source: RepairSource, *, findings: Findings, bulk: b
     )
 
 
+def removal_plan(plan: Plan, *, rows: int) -> Plan:
+    """The plan of what follows a repair: rows of records that live, and no longer meet the condition, go unflagged."""
+    what = "the versions of these records end" if plan.history else "the rows of these records go"
+    told = f"{quantity(rows, 'record')} of what a verification found only left the condition: {what}; the position stays."
+    return replace(plan, deletes=Deletes.HARD, reasons=(told,))
+
+
 def _dead(rows: pa.RecordBatch, plan: Plan) -> pa.Array:
     """Which rows are flagged as deleted, and so do not save a row of the table where deletions are to go."""
-    for name in plan.flag_columns if plan.deletes is Deletes.HARD else ():
+    return _flagged(rows, plan) if plan.deletes is Deletes.HARD else _none(rows)
+
+
+def _flagged(rows: pa.RecordBatch, plan: Plan) -> pa.Array:
+    for name in plan.flag_columns:
         return pc.fill_null(rows.column(name), fill_value=False)
+    return _none(rows)
+
+
+def _none(rows: pa.RecordBatch) -> pa.Array:
     return pa.repeat(pa.scalar(value=False), rows.num_rows)

@@ -71,9 +71,14 @@ def refuse_unreadable(sobject: str, *, filtered: bool) -> None:
     doing = f"Describing {sobject}"
     if sobject.lower() in NEVER_QUERIED:
         raise FixConfig(doing, "Salesforce answers no query of this object by itself", hint="Leave it out.")
-    if sobject.lower() in NEEDS_FILTER and not filtered:
+    if needs_filter(sobject) and not filtered:
         hint = "Give one with where (--where), as Salesforce's Object Reference says for this object."
         raise FixConfig(doing, "Salesforce queries this object only with a filter", hint=hint)
+
+
+def needs_filter(sobject: str) -> bool:
+    """Whether Salesforce is known to query this object only under a certain condition."""
+    return sobject.lower() in NEEDS_FILTER
 
 
 def _found(pattern: str, listed: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,6 @@ from halocline.spool import Spool, discard
 
 DELETIONS_AT_ONCE = 50_000  # in one part
 _WHERE_HINT = "Look at the where clause: one SOQL condition is wanted, such as Industry = 'Energy' OR Rating = 'Hot'."
-_REMOVES = "a full sync (--full) removes its row, where `halocline verify --repair` does with it what is said of deletes"
 _UNLISTED = "Salesforce keeps no list of this object's deletions; rows that vanish from the recycle bin are not seen."
 _UNFLAGGED = (
     "Salesforce neither flags nor lists this object's deletions, so a later sync sees none: rows of deleted records stay until a "
@@ -243,8 +242,15 @@ class SalesforceSource:
 
     def again(self, plan: Plan, keys: Sequence[JSON]) -> Iterator[Batch]:
         """See `Source.again`: by REST, some keys a call."""
+        return self._again(plan, keys, where=self._where)
+
+    def again_of_all(self, plan: Plan, keys: Sequence[JSON]) -> Iterator[Batch] | None:
+        """See `connector.again_of_all`; some objects Salesforce only queries under a condition of theirs."""
+        return None if objects.needs_filter(self._name) else self._again(plan, keys, where=None)
+
+    def _again(self, plan: Plan, keys: Sequence[JSON], *, where: str | None) -> Iterator[Batch]:
         include_deleted = plan.deletes is not Deletes.IGNORE
-        query = rest.RestQuery(plan.object, plan.schema, plan.cursor, self._where, None, include_deleted)
+        query = rest.RestQuery(plan.object, plan.schema, plan.cursor, where, None, include_deleted)
         for rows in rest.of_keys(self._client, query, key=plan.key[0], keys=keys):
             yield Batch(rows=rows)
 
@@ -369,7 +375,14 @@ class SalesforceSource:
         if not self._counted:
             yield "Counting the rows took Salesforce too long; its own cached count of the whole object stands in."
         if self._where and sobject.cursor:
-            yield f"A later sync does not see that a record has ceased to meet the where clause; {_REMOVES}."
+            yield f"A later sync does not see that a record has ceased to meet the where clause; {self._leaves()}."
+
+    def _leaves(self) -> str:
+        """What becomes of the row of a record that has ceased to meet the condition."""
+        if self._deletes is not Deletes.IGNORE:
+            does = "end its version" if self._history else "remove its row"
+            return f"a full sync (--full) and `halocline verify --repair` {does}"
+        return "its row stays" if self._history else "a full sync (--full) removes its row"
 
     def _planned(self, plan: Plan) -> rest.RestQuery:
         """The plan's query in its pieces."""
