@@ -415,7 +415,7 @@ def survey_of_all(source: Source, since: Position) -> Survey:
     return replace(source.survey(None), same_question=True) if told is None else told(since)
 
 
-def again_of_all(source: Source, plan: Plan, keys: Sequence[JSON]) -> Iterator[Batch] | None:
+def again_of_all(source: Source, plan: Plan, *, keys: Sequence[JSON]) -> Iterator[Batch] | None:
     """What `Source.again` brings, whatever condition the source reads under; None where it cannot be asked so.
 
     A source that has a method `again_of_all` is asked by it; any other has no condition.

@@ -253,7 +253,7 @@ class ShapedSource:
 
         Raises: as `again`.
         """
-        found = again_of_all(self._inner, self._unmasked(plan), keys)
+        found = again_of_all(self._inner, self._unmasked(plan), keys=keys)
         return None if found is None else self._all_dressed(found)
 
     def _all_dressed(self, batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -137,7 +137,7 @@ class RepairSource:
 
     def _without_condition(self, plan: Plan, keys: pa.Array) -> pa.Array:
         """Which of the keys are of records that live; all, where nobody can ask for them without the condition."""
-        found = again_of_all(self._inner, plan, keys.to_pylist())
+        found = again_of_all(self._inner, plan, keys=keys.to_pylist())
         if found is None:
             return keys
         there = [rows for batch in found for rows in batch.arrow()]
