@@ -98,7 +98,9 @@ def _first_sentence(worker: Callable[..., object]) -> str:
 
 _SOQL = """
 Relationships five levels up, five levels down from v58 (two before), `FIELDS()`, `TYPEOF`, semi-joins and anti-joins, `LIKE`,
-`INCLUDES` and `EXCLUDES`. What Bulk queries do not run is refused there.
+`INCLUDES` and `EXCLUDES`. What Bulk queries do not run is refused there. The Tooling API answers more of `EntityDefinition` and
+`FieldDefinition` than Salesforce does, which by its page "SOQL Operation Limitations" runs no `OR`, `!=`, `NOT`, `COUNT()` or
+`GROUP BY` on them and ignores `LIMIT`.
 """.strip()
 
 

@@ -41,6 +41,50 @@ def test_fields_are_rows_of_their_object(client: httpx2.Client) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "EntityDefinitionId = 'Invoice__c'",
+        "EntityDefinitionId IN ('Invoice__c', 'none')",
+        "EntityDefinition.DurableId = 'Invoice__c' AND Length > 0",
+        "DurableId = 'Invoice__c.Number__c'",
+        "EntityDefinitionId = 'Invoice__c' AND Id = 'Invoice__c.Number__c'",
+        "EntityDefinitionId = 'Invoice__c' OR EntityDefinitionId = 'none'",
+    ],
+)
+def test_fields_are_found_by_the_ids_that_are_told(client: httpx2.Client, condition: str) -> None:
+    """Names that they are, of more characters than a record's id has."""
+    found = rows(client, f"SELECT Id, DurableId, EntityDefinitionId FROM FieldDefinition f WHERE {condition}")
+    assert "Invoice__c.Number__c" in [row["Id"] for row in found]
+    assert {row["EntityDefinitionId"] for row in found} == {"Invoice__c"}
+
+
+def test_objects_are_found_by_the_ids_that_are_told(client: httpx2.Client) -> None:
+    """By the name; an id of no object finds none, and a record's id is asked for elsewhere as ever."""
+    assert [row["Id"] for row in rows(client, "SELECT Id FROM EntityDefinition WHERE Id = 'Account'")] == ["Account"]
+    assert rows(client, "SELECT Id FROM EntityDefinition WHERE Id = 'Nobody__c'") == []
+    told = client.get("/tooling/query", params={"q": "SELECT Id FROM ApexClass WHERE Id = 'Account'"})
+    assert error(told) == (400, "INVALID_QUERY_FILTER_OPERATOR")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "",
+        "WHERE QualifiedApiName = 'Name'",
+        "WHERE EntityDefinitionId != 'Account'",
+        "WHERE NOT EntityDefinitionId = 'Account'",
+        "WHERE EntityDefinitionId = 'Account' OR QualifiedApiName = 'Name'",
+    ],
+)
+def test_fields_are_those_of_an_object(client: httpx2.Client, condition: str) -> None:
+    """Who does not say of which is refused, as in an org."""
+    answer = client.get("/tooling/query", params={"q": f"SELECT Id FROM FieldDefinition {condition}"})
+    assert error(answer) == (400, "MALFORMED_QUERY")
+    words = "FieldDefinition: a filter on a reified column is required [EntityDefinitionId,DurableId]"
+    assert answer.json()[0]["message"] == words
+
+
 def test_custom_objects_and_fields_are_listed(client: httpx2.Client) -> None:
     """Only custom ones."""
     assert [row["DeveloperName"] for row in rows(client, "SELECT DeveloperName FROM CustomObject ORDER BY DeveloperName")] == [
@@ -75,7 +119,8 @@ def test_data_is_not_here_and_this_is_not_in_the_data(client: httpx2.Client) -> 
 def test_long_answers_come_in_pages(client: httpx2.Client) -> None:
     """Further pages are below `tooling` as well."""
     options = {"Sforce-Query-Options": "batchSize=200"}
-    first = client.get("/tooling/query", params={"q": "SELECT Id FROM FieldDefinition"}, headers=options).json()
+    soql = "SELECT Id FROM FieldDefinition WHERE EntityDefinitionId IN ('Account', 'Contact', 'Lead', 'User')"
+    first = client.get("/tooling/query", params={"q": soql}, headers=options).json()
     assert first["nextRecordsUrl"].startswith(f"{VERSION}/tooling/query/01g")
     second = client.get(first["nextRecordsUrl"].removeprefix(VERSION)).json()
     assert second["totalSize"] == first["totalSize"]

@@ -70,7 +70,8 @@ class World:
 
     @cached_property
     def tooling_locator(self) -> str:
-        return self.locator(f"{V}/tooling/query", "SELECT Id FROM FieldDefinition")
+        whose = ", ".join(f"'{sobject.name}'" for sobject in self.emulator.org.catalog)
+        return self.locator(f"{V}/tooling/query", f"SELECT Id FROM FieldDefinition WHERE EntityDefinitionId IN ({whose})")
 
     def ingest(self, *, until: str = "JobComplete", **settings: str) -> str:
         """An ingest job in that state."""

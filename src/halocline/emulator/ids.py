@@ -13,6 +13,7 @@ CHECK_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 POD = "5g0"  # instance characters that real orgs use, so that ids look familiar
 SERIAL_LENGTH = 9
 SHORT = 15  # characters of an id without its check characters
+LONG = 18  # with them
 
 _SERIALS = len(ALPHABET) ** SERIAL_LENGTH
 _SHAPE = re.compile(r"[A-Za-z0-9]{15}(?:[A-Z0-5]{3})?")

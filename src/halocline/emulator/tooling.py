@@ -3,7 +3,9 @@
 They are kept in a small store of their own, made of the catalog when somebody first asks, so that the whole of SOQL works on
 them. There is no Apex here: its objects exist and are empty.
 Source: Tooling API Developer Guide, "EntityDefinition", "FieldDefinition", "CustomObject", "CustomField", "ApexClass"; which of
-their fields are left out is visible in their describes. An EntityDefinition's `Id` is its durable id here.
+their fields are left out is visible in their describes. The `Id` of an EntityDefinition or a FieldDefinition is its durable id
+here, and compared as a text, as `EntityDefinitionId` is in the examples of "SOQL Operation Limitations". What that page says of
+these two (no OR, no `!=`, no COUNT(), no GROUP BY; LIMIT is ignored) is not so here.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from halocline.emulator import rest
+from halocline.emulator import ids, rest
 from halocline.emulator.objects import Catalog, Field, SObject
 from halocline.emulator.store import Store
 from halocline.emulator.wire import Answer, Ask, json_answer
@@ -60,6 +62,8 @@ _LAYOUT: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "ApexClass": ("01p", {"string": "Name NamespacePrefix Status ManageableState", "int": "LengthWithoutComments", **_APEX}),
     "ApexTrigger": ("01q", {"string": "Name NamespacePrefix Status TableEnumOrId ManageableState", **_APEX}),
 }
+
+_NAMED = ("EntityDefinition", "FieldDefinition")  # their ids are names, and longer than a record's
 
 TOOLS = tuple(_LAYOUT)  # the objects of the Tooling API
 
@@ -136,7 +140,7 @@ def _at_tooling(answer: Answer) -> Answer:
 
 def _sobjects() -> Iterator[SObject]:
     for name, (prefix, layout) in _LAYOUT.items():
-        fields = [Field("Id", "id", "Id", length=18, nillable=False), *_fields(layout)]
+        fields = [Field("Id", "id", "Id", length=_LENGTH if name in _NAMED else ids.LONG, nillable=False), *_fields(layout)]
         if name == "FieldDefinition":
             fields.append(_ENTITY)
         yield SObject(name, name, f"{name}s", prefix, {f.name.lower(): f for f in fields}, overrides={"createable": False})

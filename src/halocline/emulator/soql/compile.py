@@ -56,6 +56,7 @@ def compiled(request: Request, query: Query) -> Plan:
     if request.bulk and not sobject.bulk_queryable:
         raise ApiError(400, "INVALIDENTITY", f"Entity '{sobject.name}' is not supported by the Bulk API.")
     plan = _Compiler(request, sobject, query, prefix="t").plan()
+    restrictions.check_whose(query, sobject)
     restrictions.check_relationships(request.soql, plan)
     return plan
 

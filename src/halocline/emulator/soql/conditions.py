@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 
+from halocline.emulator import ids
 from halocline.emulator.errors import ApiError
 from halocline.emulator.soql.ast import Comparison, Condition, Expression, Junction, Literal, Membership, Not, SemiJoin
 from halocline.emulator.soql.dates import day_range
@@ -60,12 +61,14 @@ class Conditions:
                 return self._semi_join(condition)
 
     def _left(self, expression: Expression) -> Value:
+        """What is compared. Ids that are longer than a record's are names, as those of the Tooling API: texts."""
         value = self._evaluate(expression)
         if value.field is not None and not allows(value.field, "filterable"):
             address = value.field.type == "address"
             message = _ADDRESS if address else f"field '{value.name}' can not be filtered in a query call"
             raise refusal(self._soql, expression.at, message, code="INVALID_FIELD")
-        return replace(value, at=expression.at)
+        is_name = value.type in ID_TYPES and value.field is not None and value.field.length > ids.LONG
+        return replace(value, at=expression.at, type="string" if is_name else value.type)
 
     def _compared(self, value: Value, operator: str, literal: Literal) -> Fragment:
         if literal.kind == "relative":

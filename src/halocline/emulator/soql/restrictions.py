@@ -101,6 +101,31 @@ def _named_ids(condition: Condition | None) -> int | None:
     return None
 
 
+def check_whose(query: Query, sobject: SObject) -> None:
+    """Refuse a query of an object whose rows are made while they are read, if it does not say whose rows it wants.
+
+    Source: the refusal as recorded of FieldDefinition and its kin, and salesforce.stackexchange.com/questions/73572. That `=` and
+    IN of one of these columns, or of a field of EntityDefinition, are enough and a sub-select is not, is unverified.
+    Raises: ApiError MALFORMED_QUERY.
+    """
+    columns = _WHOSE.get(sobject.name.lower())
+    if columns is not None and not _says_whose(query.where, frozenset(name.lower() for name in columns)):
+        message = f"{sobject.name}: a filter on a reified column is required [{','.join(columns)}]"
+        raise ApiError(400, "MALFORMED_QUERY", message)
+
+
+_WHOSE = {"fielddefinition": ("EntityDefinitionId", "DurableId")}
+
+
+def _says_whose(condition: Condition | None, columns: frozenset[str]) -> bool:
+    match condition:
+        case Comparison(FieldPath(parts), "=") | Membership(FieldPath(parts), "in"):
+            return any(part.lower() in columns or f"{part.lower()}id" in columns for part in parts)
+        case Junction(operator, operands):
+            return (any if operator == "and" else all)(_says_whose(operand, columns) for operand in operands)
+    return False
+
+
 def check_bulk(query: Query, scope: Scope) -> None:
     """Refuse what Bulk query refuses.
 
