@@ -85,7 +85,7 @@ def _row(route: Route) -> Iterator[tuple[str, str, str]]:
     for method, worker in METHODS.get(route.path, route.methods).items():  # what stands behind Bulk API 1.0's own door
         told.setdefault(_first_sentence(worker), []).append(method)
     for sentence, methods in told.items():
-        yield f"`{path}`", ", ".join(methods), sentence
+        yield f"`{path}`", ", ".join(methods), sentence + (f" Since v{route.since}." if route.since else "")
 
 
 def _first_sentence(worker: Callable[..., object]) -> str:
@@ -97,10 +97,10 @@ def _first_sentence(worker: Callable[..., object]) -> str:
 
 
 _SOQL = """
-Relationships five levels up, five levels down from v58 (two before), `FIELDS()`, `TYPEOF`, semi-joins and anti-joins, `LIKE`,
-`INCLUDES` and `EXCLUDES`. What Bulk queries do not run is refused there. The Tooling API answers more of `EntityDefinition` and
-`FieldDefinition` than Salesforce does, which by its page "SOQL Operation Limitations" runs no `OR`, `!=`, `NOT`, `COUNT()` or
-`GROUP BY` on them and ignores `LIMIT`.
+Relationships five levels up, five levels down from v58 (two before), `FIELDS()` (since v51), `TYPEOF` (since v46), semi-joins
+and anti-joins, `LIKE`, `INCLUDES` and `EXCLUDES`. What Bulk queries do not run is refused there. The Tooling API answers more
+of `EntityDefinition` and `FieldDefinition` than Salesforce does, which by its page "SOQL Operation Limitations" runs no `OR`,
+`!=`, `NOT`, `COUNT()` or `GROUP BY` on them and ignores `LIMIT`.
 """.strip()
 
 

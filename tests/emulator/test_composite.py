@@ -40,6 +40,44 @@ def accounts(client: httpx2.Client) -> list[str]:
     return [row["Name"] for row in rows]
 
 
+RECORD = {"attributes": {"type": "Account"}, "Name": "x"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "first"),
+    [
+        ("POST", "/composite", {"compositeRequest": []}, 38),
+        ("POST", "/composite/batch", {"batchRequests": []}, 34),
+        ("POST", "/composite/graph", {"graphs": []}, 50),
+        ("POST", "/composite/tree/Account", {"records": []}, 34),
+        ("POST", "/composite/sobjects", {"records": [RECORD]}, 42),
+        ("POST", "/composite/sobjects/Account", {"ids": ["001000000000000AAA"], "fields": ["Id"]}, 42),
+        ("PATCH", "/composite/sobjects/Account/Id", {"records": []}, 46),
+    ],
+)
+def test_a_resource_is_there_since_its_version(
+    emulator: Emulator, client: httpx2.Client, method: str, path: str, body: dict[str, object], first: int
+) -> None:
+    """Before it there is none, nothing is written, and the list of resources does not name it."""
+
+    def asked(version: int) -> httpx2.Response:
+        return client.request(method, f"{emulator.url}/services/data/v{version}.0{path}", json=body)
+
+    before = accounts(client)
+    assert error(asked(first - 1)) == (404, "NOT_FOUND")
+    assert accounts(client) == before
+    assert asked(first).status_code != 404
+    listed = client.get(f"{emulator.url}/services/data/v42.0/composite").json()
+    assert listed == {name: f"/services/data/v42.0/composite/{name}" for name in ("tree", "batch", "sobjects")}
+
+
+def test_a_request_inside_another_is_of_its_own_version(client: httpx2.Client) -> None:
+    """A collection of an old version is not there either."""
+    old = {"method": "POST", "url": "/services/data/v41.0/composite/sobjects", "referenceId": "a", "body": {"records": [RECORD]}}
+    (row,) = composite(client, old)
+    assert (row["httpStatusCode"], code(row), accounts(client)) == (404, "NOT_FOUND", [])
+
+
 def test_a_later_request_uses_what_an_earlier_one_answered(client: httpx2.Client) -> None:
     """In the body, in the URL, in a query, and out of a list."""
     rows = composite(

@@ -129,10 +129,14 @@ def test_what_is_no_query_has_no_plan(client: httpx2.Client, soql: str, code: st
 
 
 def test_a_version_knows_its_own_soql(emulator: Emulator) -> None:
-    """TYPEOF came with v46, five levels of children with v58."""
+    """TYPEOF came with v46, FIELDS() with v51, five levels of children with v58."""
+    fields = "SELECT FIELDS(STANDARD) FROM Account"
     typeof = "SELECT TYPEOF Who WHEN Contact THEN Id END FROM Task"
     levels = "SELECT Id, (SELECT Id, (SELECT Id FROM Contacts) FROM ChildAccounts) FROM Account"
     with connect(emulator) as client:
-        for version, soql, status in (("45", typeof, 400), ("46", typeof, 200), ("57", levels, 400), ("58", levels, 200)):
+        told = {typeof: ("45", "46"), fields: ("50", "51"), levels: ("57", "58")}
+        for version, soql, status in [
+            (one, soql, code) for soql, both in told.items() for one, code in zip(both, (400, 200), strict=True)
+        ]:
             response = client.get(f"{emulator.url}/services/data/v{version}.0/query", params={"q": soql})
             assert response.status_code == status, response.text

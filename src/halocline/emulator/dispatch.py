@@ -53,8 +53,10 @@ def check_version(version: str, config: EmulatorConfig) -> None:
 
 def worker(route: Route, ask: Ask) -> Callable[[Ask], Answer]:
     """Who works on the request's method; HEAD is a GET whose body the server leaves out.
-    Raises: ApiError(405, METHOD_NOT_ALLOWED).
+    Raises: ApiError(405, METHOD_NOT_ALLOWED), ApiError(404, NOT_FOUND) before the resource's first API version.
     """
+    if route.since and float(ask.version) < route.since:
+        raise not_found()
     found = route.methods.get("GET" if ask.method == "HEAD" else ask.method) or route.methods.get(EVERY_METHOD)
     if found is None:
         raise method_not_allowed(ask.method, route.methods)
@@ -105,4 +107,5 @@ def _inside(ask: Ask, *, counted: bool) -> Answer:
     check_version(params["version"], ask.org.config)
     if counted:
         ask.org.limits.spend_request()
-    return worker(route, ask)(replace(ask, params=params))
+    named = replace(ask, params=params)
+    return worker(route, named)(named)

@@ -30,7 +30,8 @@ from halocline.emulator.wire import Answer, Ask
 class Route:
     """A resource: its path as written below, who works on which method, and what it costs to come in.
 
-    `is_open` needs no session; `limited` answers carry the limit header and count as API requests.
+    `is_open` needs no session; `limited` answers carry the limit header and count as API requests. Below the API version `since`
+    there is no such resource.
     """
 
     path: str
@@ -38,13 +39,16 @@ class Route:
     methods: Mapping[str, Callable[[Ask], Answer]]
     is_open: bool = False
     limited: bool = True
+    since: int = 0
 
 
-def _route(path: str, methods: Mapping[str, Callable[[Ask], Answer]], *, is_open: bool = False, limited: bool = True) -> Route:
+def _route(
+    path: str, methods: Mapping[str, Callable[[Ask], Answer]], *, is_open: bool = False, limited: bool = True, since: int = 0
+) -> Route:
     """`{name}` in `path` stands for one segment, `{name:rest}` for the rest of the path."""
     pattern = re.sub(r"\{(\w+):rest\}", r"(?P<\1>.+)", path)
     pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
-    return Route(path, re.compile(pattern + r"\Z", re.IGNORECASE), methods, is_open, limited)
+    return Route(path, re.compile(pattern + r"\Z", re.IGNORECASE), methods, is_open, limited, since)
 
 
 _V = "/services/data/v{version}"
@@ -101,16 +105,21 @@ ROUTES: tuple[Route, ...] = (
     _route(f"{_V}/jobs/query/{{job}}", {"GET": query_jobs.show, "PATCH": query_jobs.abort, "DELETE": query_jobs.delete}),
     _route(f"{_V}/jobs/query/{{job}}/results", {"GET": query_jobs.results}),
     _route(f"{_V}/jobs/query/{{job}}/resultpages", {"GET": query_jobs.result_pages}),
-    _route(f"{_V}/composite", {"GET": sequence.resources, "POST": sequence.perform}),
-    _route(f"{_V}/composite/batch", {"POST": batch.perform}),
-    _route(f"{_V}/composite/graph", {"POST": graph.perform}),
-    _route(f"{_V}/composite/tree/{{sobject}}", {"POST": tree.create}),
+    _route(f"{_V}/composite", {"GET": sequence.resources, "POST": sequence.perform}, since=sequence.SINCE),
+    _route(f"{_V}/composite/batch", {"POST": batch.perform}, since=batch.SINCE),
+    _route(f"{_V}/composite/graph", {"POST": graph.perform}, since=graph.SINCE),
+    _route(f"{_V}/composite/tree/{{sobject}}", {"POST": tree.create}, since=tree.SINCE),
     _route(
         f"{_V}/composite/sobjects",
         {"POST": collections.create, "PATCH": collections.update, "DELETE": collections.delete},
+        since=collections.SINCE,
     ),
-    _route(f"{_V}/composite/sobjects/{{sobject}}", {"GET": collections.read, "POST": collections.read_many}),
-    _route(f"{_V}/composite/sobjects/{{sobject}}/{{key}}", {"PATCH": collections.upsert}),
+    _route(
+        f"{_V}/composite/sobjects/{{sobject}}",
+        {"GET": collections.read, "POST": collections.read_many},
+        since=collections.SINCE,
+    ),
+    _route(f"{_V}/composite/sobjects/{{sobject}}/{{key}}", {"PATCH": collections.upsert}, since=collections.UPSERT_SINCE),
     _route(f"{_V}/{{path:rest}}", dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), rest.nothing)),
 )
 ADMIN_ROUTES: tuple[Route, ...] = tuple(

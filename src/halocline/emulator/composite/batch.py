@@ -14,6 +14,7 @@ from halocline.emulator.errors import ApiError, malformed_json
 from halocline.emulator.members import Members
 from halocline.emulator.wire import Answer, Ask, json_answer
 
+SINCE = 34  # API version. Source: Summer '15 Release Notes, "REST API", "New Resources"
 MOST_REQUESTS = 25
 _VERSIONED = re.compile(r"/?(?:services/data/)?(v[^/]+/.*)", re.IGNORECASE | re.DOTALL)
 _SUPPORTED = re.compile(

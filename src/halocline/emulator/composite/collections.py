@@ -26,6 +26,7 @@ from halocline.emulator.writing import Saved, Writer
 if TYPE_CHECKING:
     from halocline.emulator.objects import SObject
 
+SINCE, UPSERT_SINCE = 42, 46  # API versions. Source: "sObject Collections", "Upsert Records Using sObject Collections"
 MOST_RECORDS = 200
 MOST_READ = 2_000  # "Get Records With a Request Body Using sObject Collections"
 MOST_CHUNKS = 10  # runs of records of one object. Source: "Create Records Using sObject Collections"

@@ -16,6 +16,7 @@ from halocline.emulator.errors import ApiError
 from halocline.emulator.members import Members
 from halocline.emulator.wire import Answer, Ask, json_answer
 
+SINCE = 50  # API version. Source: REST API Developer Guide, "Composite Graph"
 MOST_GRAPHS = 75
 MOST_NODES = 500  # in one payload
 MOST_LEVELS = 15  # of a graph

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 
+from halocline.emulator.composite import batch, collections, graph, tree
 from halocline.emulator.composite.subrequests import Result, Subrequest, all_or_none, each_for_itself, refused, subrequests
 from halocline.emulator.errors import ApiError
 from halocline.emulator.members import Members
 from halocline.emulator.wire import Answer, Ask, json_answer
 
+# API version. Source: https://developer.salesforce.com/blogs/2017/01/simplify-your-api-code-with-new-composite-resources, whose
+# requests name v38.0; that no earlier version has it is unverified.
+SINCE = 38
 MOST_REQUESTS = 25
 MOST_QUERIES = 5  # and collections, together
 _SUPPORTED = re.compile(
@@ -22,7 +26,8 @@ _SUPPORTED = re.compile(
 def resources(ask: Ask) -> Answer:
     """`GET /composite`: the resources below. Source: "Get a List of Composite Resources"."""
     root = f"/services/data/v{ask.version}/composite"
-    return json_answer({name: f"{root}/{name}" for name in ("tree", "batch", "sobjects", "graph")})
+    since = {"tree": tree.SINCE, "batch": batch.SINCE, "sobjects": collections.SINCE, "graph": graph.SINCE}
+    return json_answer({name: f"{root}/{name}" for name, first in since.items() if float(ask.version) >= first})
 
 
 def perform(ask: Ask) -> Answer:

@@ -33,6 +33,9 @@ class _Node:
     children: tuple[_Node, ...]
 
 
+SINCE = 34  # API version. Source: Summer '15 Release Notes, "REST API", where it is a pilot; when that ended is unverified
+
+
 def create(ask: Ask) -> Answer:
     """`POST /composite/tree/X`: 201 with the ids, level by level; 400 with the record that was refused, and nothing written."""
     root = ask.org.sobject(ask.params["sobject"])

@@ -180,6 +180,8 @@ class _Compiler:
 
     def _group_of_fields(self, call: Call) -> list[Field]:
         group = call.arguments[0].text.lower() if len(call.arguments) == 1 else ""
+        if self._request.version < restrictions.FIELDS_SINCE:
+            raise unexpected(self._soql, call.at, "FIELDS")
         if group not in ("all", "standard", "custom"):
             raise unexpected(self._soql, call.at, call.text)
         if group != "standard" and self._request.bulk:

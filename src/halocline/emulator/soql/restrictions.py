@@ -23,6 +23,7 @@ from halocline.emulator.soql.values import AGGREGATES
 
 NEWEST = 67  # the API version that a query without one is written for
 TYPEOF_SINCE = 46  # API version. Source: SOQL and SOSL Reference, "TYPEOF"
+FIELDS_SINCE = 51  # API version. Source: SOQL and SOSL Reference, "FIELDS()"; what earlier versions say to it is unverified
 # Source for these: SOQL and SOSL Reference, "Understanding Relationship Query Limitations".
 MAX_PARENTS = 55  # child-to-parent relationships of a query
 MAX_CHILDREN = 20  # parent-to-child relationships of a query
