@@ -241,6 +241,7 @@ def test_a_push_that_stops_at_the_first_error_says_where(desk: PushDesk) -> None
         (("--key", " "), "--key is empty"),
         (("--diff", "--diff-key", ""), "--diff-key is empty"),
         (("--from", ""), "--from is empty"),
+        (("--from", "duckdb:///lake.duckdb"), "some.csv is a file, and --from names the database that a query is asked of"),
         (("--mode", "delete", "--nulls", "clear"), "--nulls says what an empty value does to its field; a delete sends"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import uuid
@@ -177,6 +178,8 @@ def _refuse_idle_files(
         endings, said = _ENDINGS[option]
         if given is not None and source != _STDIN and kind_of(Path(source)) in endings:
             refuse(f"{option} is {said}. Leave it out.")
+    if uri is not None and os.path.isfile(source):  # noqa: PTH113 - a query may be longer than a path can be, which Path raises for
+        refuse(f"{source} is a file, and --from names the database that a query is asked of. Leave --from out.")
 
 
 @dataclass(frozen=True, slots=True)

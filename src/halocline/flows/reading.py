@@ -47,6 +47,14 @@ _KINDS_OF_VALUE = {
     "bool_type": "a true or false",
 }
 """What pydantic calls a value of another kind, and what the value should be."""
+_BOUNDS = {
+    "greater_than_equal": "too small: at least {ge:,.12g}",
+    "less_than_equal": "too large: at most {le:,.12g}",
+    "too_short": "too short: a list of at least {min_length}",
+    "string_too_short": "too short: in characters, at least {min_length:,}",
+    "string_too_long": "too long: in characters, at most {max_length:,}",
+}
+"""What pydantic calls a value beyond a bound, and what is wrong with it; the numbers are its own."""
 _SHOWN = 10  # mistakes told at a time
 
 
@@ -144,6 +152,8 @@ def _mistake(error: Any, document: Document) -> tuple[int, str]:
                 f"{_what(where, owner)} is no {_KINDS_OF_VALUE[kind].removeprefix('a ')}" if where else f"{owner} is no mapping",
             )
         case _:
+            if bound := _BOUNDS.get(error["type"]):
+                return line, f"{_what(where, owner)} is {bound.format(**error['ctx'])}"
             return line, f"{_what(where, owner)} is wrong: {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from halocline.errors import FixConfig
 from halocline.flows.connected import Connected
 from halocline.flows.connections import uri_of
+from halocline.flows.functions import FunctionName
 from halocline.flows.model import Model
 from halocline.refresh import LONGEST_S
 
@@ -32,7 +33,7 @@ class OneTable(Model):
     """In the place of `from`: what the source is asked."""
     to: str | None = None
     """The table that is filled, schema.table; without it, one of the same name."""
-    build: str | None = None
+    build: FunctionName | None = None
     """module:function, which makes of each item a row, several, or None; the module is looked for beside this file."""
     declared: dict[str, str] | None = Field(None, alias="schema")
     """Column -> type (`text not null`, `decimal(18,2)`) of what `build` makes; without it, as the table there has them."""

@@ -143,4 +143,4 @@ def _translated() -> Iterator[None]:
         kinds = {kind.__name__: kind.__module__ for kind in type(error).__mro__}
         if kinds.get("OperationalError", "sqlite3") != "sqlite3":
             raise NetworkFailed(_DOING, words, hint="Nothing was sent; look whether the database answers.") from error
-        raise BadQuery(_DOING, words, hint="Nothing was sent; correct the query and run it again.") from error
+        raise BadQuery(_DOING, words, hint="Nothing was written; correct the query and run it again.") from error

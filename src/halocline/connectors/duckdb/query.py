@@ -115,9 +115,9 @@ def asking(doing: str) -> Iterator[None]:
             try:
                 yield
             except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
-                raise BadQuery(doing, _words(error), hint="Nothing was sent; correct the query and run it again.") from error
+                raise BadQuery(doing, _words(error), hint="Nothing was written; correct the query and run it again.") from error
     except (pa.ArrowException, OSError) as error:
-        raise BadQuery(doing, _words(error), hint="Nothing was sent; correct the query and run it again.") from error
+        raise BadQuery(doing, _words(error), hint="Nothing was written; correct the query and run it again.") from error
 
 
 def _words(error: Exception) -> str:

@@ -20,7 +20,7 @@ from halocline.errors import BadQuery, FixConfig
 from halocline.snapshot_source import refuse_twins
 
 _BATCH_ROWS = 5_000
-_HINT = "Nothing was sent; correct the query and run it again."
+_HINT = "Nothing was written; correct the query and run it again."
 _NUMERIC = 1700
 _ARROW: Mapping[int, pa.DataType] = {
     16: pa.bool_(),

@@ -15,7 +15,7 @@ from halocline.errors import BadQuery, FixConfig, NotFound, SchemaConflict
 from halocline.snapshot_source import refuse_twins
 
 _DOING = "Querying Snowflake"
-_HINT = "Nothing was sent; correct the query and run it again."
+_HINT = "Nothing was written; correct the query and run it again."
 _MISTAKES = (FixConfig, NotFound, SchemaConflict)  # these, and no kinds of them
 _FIXED, _TEXT = 0, pa.string()
 _WHOLE_DIGITS = 18  # of a number that 64 bits hold for sure

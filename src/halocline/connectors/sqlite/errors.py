@@ -50,7 +50,7 @@ def asking(doing: str) -> Iterator[None]:
         except sqlite3.Error as error:
             if any(words in str(error) for words in _OF_THE_FILE):
                 raise
-            raise BadQuery(doing, str(error), hint="Nothing was sent; correct the query and run it again.") from error
+            raise BadQuery(doing, str(error), hint="Nothing was written; correct the query and run it again.") from error
 
 
 def translated(doing: str, error: sqlite3.Error) -> HaloclineError:

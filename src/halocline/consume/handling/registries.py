@@ -34,7 +34,7 @@ def registry_at(place: str, *, folder: Path) -> Registry:
     found = located(place, doing=doing, folder=folder, example="my_project.events:handlers", usual=_USUAL)
     handlers = found if isinstance(found, Handlers) else getattr(found, "handlers", None)
     if not isinstance(handlers, Handlers):
-        raise FixConfig(doing, f"it is {type(found).__name__}, neither Handlers nor an SQSClient")
+        raise FixConfig(doing, f"it is of the type {type(found).__name__}, neither Handlers nor an SQSClient")
     if more := getattr(found, "says", ()):
         hint = "Name its handlers, and say the rest in a flow of halocline.yaml; or let client.run() do the work of `listen`."
         raise FixConfig(doing, f"the client there was given {', '.join(more)} too, which would not be used", hint=hint)
