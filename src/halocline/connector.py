@@ -132,8 +132,8 @@ class Survey:
     columns that no row before the given position had: a table may lack these and still have all there was. `same_question`:
     everything is read for `full_reason`, but no other rows are asked for than before, so that those of the table which the answer
     lacks are gone at the source. `conditional`: only records that meet a condition are asked for, so that one which the answer
-    lacks may be there all the same. `masked_anew` are the columns that are masked and that the last read did not have, with their
-    names at the source.
+    lacks may be there all the same. `emptied`: the table, which has a position, has no rows, and is read anew. `masked_anew` are
+    the columns that are masked and that the last read did not have, with their names at the source.
     """
 
     object: str
@@ -156,6 +156,7 @@ class Survey:
     fresh: tuple[str, ...] = ()
     same_question: bool = False
     conditional: bool = False
+    emptied: bool = False
     masked_anew: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -408,8 +409,8 @@ def ending_of(source: Source, plan: Plan) -> Ending:
 def survey_of_all(source: Source, since: Position) -> Survey:
     """The survey of everything, for a table whose rows are to be read anew although it has a position.
 
-    A source that has a method `survey_of_all` heeds what that position says of columns, and whether the same question is asked
-    (`Survey.same_question`); of any other it is that of a first read, and the same.
+    A source that has a method `survey_of_all` holds its columns to what that position says of them, and heeds whether the same
+    question is asked (`Survey.same_question`); of any other it is that of a first read, and the same.
     """
     told: Callable[[Position], Survey] | None = getattr(source, "survey_of_all", None)
     return replace(source.survey(None), same_question=True) if told is None else told(since)
@@ -432,6 +433,15 @@ def lacking(destination: Destination, target: Target, *, schema: Schema) -> tupl
     """
     told: Callable[[Target, Schema], tuple[str, ...]] | None = getattr(destination, "lacks", None)
     return () if told is None else told(target, schema)
+
+
+def emptied(destination: Destination, flow: str, *, target: Target) -> Position | None:
+    """The position of a table that has no rows, where the destination has a method `emptied` that tells; of any other, None.
+
+    It is asked behind `position`, which tells of no such table.
+    """
+    told: Callable[[str, Target], Position | None] | None = getattr(destination, "emptied", None)
+    return None if told is None else told(flow, target)
 
 
 def lent(destination: Destination, session: object) -> object:

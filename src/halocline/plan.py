@@ -115,7 +115,8 @@ def _extent(survey: Survey, wish: Wish) -> tuple[bool, tuple[str, ...]]:
         return True, (f"Everything is read and merged: {survey.refresh}; rows that did not change stay untouched.",)
     low, high = survey.window
     if low is None:
-        return True, ("First sync: no position is known for this flow, so everything is read.",)
+        first = "First sync: no position is known for this flow"
+        return True, (f"{'The table has no rows' if survey.emptied else first}, so everything is read.",)
     if survey.cursor is None:
         return False, (f"Later sync: only what changed after {low} is read.",)
     return False, (f"Later sync: only rows with {survey.cursor} from {low} up to (not including) {high} are read.",)

@@ -32,6 +32,7 @@ from halocline.connector import (
     Survey,
     Target,
     Unfinished,
+    emptied,
     ending_of,
     lacking,
     survey_of_all,
@@ -222,7 +223,7 @@ def survey_and_plan(flow: Flow, *, sink: Sink = silent) -> tuple[Survey, Plan]:
     masked, and whose values of before would stay.
     """
     position = None if flow.fresh else flow.destination.position(flow.name, flow.target)
-    survey = flow.source.survey(position)
+    survey = _surveyed_anew(flow) if position is None else flow.source.survey(position)
     plan = flow.decide(survey, flow.destination.abilities)
     refuse_own_names(flow.target, plan.schema)
     if survey.masked_anew:
@@ -236,6 +237,12 @@ def survey_and_plan(flow: Flow, *, sink: Sink = silent) -> tuple[Survey, Plan]:
         sink(Noticed(note))
         plan = replace(plan, reasons=(*plan.reasons, note))
     return survey, plan
+
+
+def _surveyed_anew(flow: Flow) -> Survey:
+    """The survey of everything: of a table whose rows are all gone by its columns of before, which a contract may hold."""
+    before = None if flow.fresh else emptied(flow.destination, flow.name, target=flow.target)
+    return flow.source.survey(None) if before is None else replace(survey_of_all(flow.source, before), emptied=True)
 
 
 def _left_as_they_were(flow: Flow, plan: Plan) -> str | None:

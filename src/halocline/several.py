@@ -17,7 +17,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from halocline.batch import JSON, Position
 from halocline.budget import Budget, Spend
-from halocline.connector import Abilities, Destination, Journal, Lease, Load, Manifest, Plan, Survey, Target, Unit, lacking
+from halocline.connector import (
+    Abilities,
+    Destination,
+    Journal,
+    Lease,
+    Load,
+    Manifest,
+    Plan,
+    Survey,
+    Target,
+    Unit,
+    emptied,
+    lacking,
+)
 from halocline.errors import FixConfig
 from halocline.halt import Halt
 from halocline.ledger import Ledger, open_ledger
@@ -220,6 +233,9 @@ class _TakingTurns:
 
     def lacks(self, target: Target, schema: Schema) -> tuple[str, ...]:
         return lacking(self._inner, target, schema=schema)
+
+    def emptied(self, flow: str, target: Target) -> Position | None:
+        return emptied(self._inner, flow, target=target)
 
     def flows(self, target: Target) -> Sequence[str]:
         return self._inner.flows(target)

@@ -79,6 +79,14 @@ class SqlDestination(Generic[C, T]):
         table = self._met.get(target)
         return () if table is None or not table.exists else tuple(column.name for column in table.missing(schema))
 
+    def emptied(self, flow: str, target: Target) -> Position | None:
+        """The position of a table that was there when it was asked, and has no rows."""
+        table, asked = self._met.get(target), self._asked
+        if table is None or not table.exists:
+            return None
+        with asked.gate(f"Reading the position of {flow}"), asked.session() as cursor:
+            return asked.position(cursor, flow, table) if asked.is_empty(cursor, table) else None
+
     def flows(self, target: Target) -> Sequence[str]:
         """See `Destination.flows`."""
         asked = self._asked

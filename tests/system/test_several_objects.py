@@ -345,6 +345,33 @@ def test_a_frozen_table_refuses_other_columns(here: Laptop, tmp_path: Path) -> N
         made.run(replace(job, fields=["Name", "Site"]))
 
 
+@pytest.mark.parametrize("shaped", [{}, {"rename": {"Name": "called"}}], ids=["plain", "renamed"])
+@pytest.mark.parametrize("where", [None, "Name = 'nobody is called so'"], ids=["emptied", "never filled"])
+def test_a_table_without_rows_is_held_to_its_columns(
+    here: Laptop, tmp_path: Path, where: str | None, shaped: dict[str, Any]
+) -> None:
+    """It is read anew, which is told, and takes in no column that its contract does not allow; a full sync does."""
+    job = SobjectSync("Account", "raw", "a", fields=["Name"], where_clause=where, **shaped)
+    wider = replace(job, fields=["Name", "Site"])
+    with system(here, tmp_path) as made:
+        made.run(job)
+        with duckdb.connect(str(tmp_path / "lake.duckdb")) as connection:
+            connection.execute("DELETE FROM raw.a")
+        with pytest.raises(SchemaConflict, match="Site is new"):
+            made.run(replace(wider, contract="freeze"))
+        assert lake(tmp_path, "SELECT count(*) FROM raw.a") == [(0,)]
+        survey, plan = made.plan(replace(wider, contract="discard"))
+        assert (survey.emptied, plan.full, plan.reasons[0]) == (True, True, "The table has no rows, so everything is read.")
+        assert "Site" not in plan.schema.names
+        run = made.run(replace(job, contract="freeze"))
+        assert run.plan is not None
+        assert run.plan.full
+        made.run(replace(wider, contract="freeze", force_full_sync=True))
+        made.run(replace(wider, contract="freeze"))
+    found = lake(tmp_path, "SELECT column_name FROM duckdb_columns() WHERE table_name = 'a' AND column_name = 'Site'")
+    assert found == [("Site",)]
+
+
 def test_new_columns_are_added_or_left_out_as_the_contract_says(here: Laptop, tmp_path: Path) -> None:
     """discard: the plan names them; evolve: they are read for all rows."""
     job = SobjectSync("Account", "raw", "a", fields=["Name"])

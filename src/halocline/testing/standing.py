@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from halocline.batch import Position
-from halocline.connector import Abilities, Destination, Mode, Part, Survey, Target
+from halocline.connector import Abilities, Destination, Mode, Part, Survey, Target, emptied
 from halocline.errors import SchemaConflict, Truncated
 from halocline.events import Event, Noticed
 from halocline.plan import Wish, decide
@@ -62,6 +62,25 @@ class StandingLaws:
                 assert told == [reason for reason in plan.reasons if "does not fill" in reason]
                 ends = [line.lower().partition("keep their values: ")[2].partition(". drop")[0] for line in told]
                 assert ends == ([", ".join(without).lower()] if without else [])
+
+    def test_a_table_without_rows_is_read_anew_by_what_it_held(self, tmp_path: Path) -> None:
+        """Its position is told apart from that of one with rows, for its columns; one that is not there has none."""
+        source: Any = _Stamped(SCHEMA)
+        with self.bench(tmp_path) as bench:
+            there = bench.destination
+            flow = Flow(FLOW, "Account", source, there, TARGET, partial(decide, wish=Wish(FLOW)))
+            assert survey_and_plan(flow)[1].reasons[0].startswith("First sync")
+            assert emptied(there, FLOW, target=TARGET) is None
+            bench.load(batch([account(1)]), position={"stamp": "old"})
+            assert (bench.position(), emptied(there, FLOW, target=TARGET)) == ({"stamp": "old"}, None)
+            bench.load(position={"stamp": "empty"}, allow_empty=True)
+            assert (bench.position(), emptied(there, FLOW, target=TARGET)) == (None, {"stamp": "empty"})
+            plan = survey_and_plan(flow)[1]
+            assert plan.reasons[0] == "The table has no rows, so everything is read."
+            bench.load(batch([account(1)]), mode=plan.mode)
+            assert not survey_and_plan(flow)[1].full
+            bench.suite.drop(there, TARGET)
+            assert survey_and_plan(flow)[1].reasons[0].startswith("First sync")
 
 
 class AlteredLaws(StandingLaws):

@@ -64,6 +64,11 @@ class FilesDestination:
         found = table.commit.positions.get(flow)
         return found if found is not None and table.commit.rows and table.is_whole() else None
 
+    def emptied(self, flow: str, target: Target) -> Position | None:
+        """The position of a table that has no rows."""
+        commit = Table.find(self._storage, target).commit
+        return None if commit.rows else commit.positions.get(flow)
+
     def flows(self, target: Target) -> Sequence[str]:
         """See `Destination.flows`."""
         commit = Table.find(self._storage, target).commit

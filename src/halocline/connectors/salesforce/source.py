@@ -145,11 +145,20 @@ class SalesforceSource:
         return self._surveyed(since, self._described(since))
 
     def survey_of_all(self, since: Position) -> Survey:
-        """See `connector.survey_of_all`; a contract that leaves new columns out goes by the columns of `since`.
+        """See `connector.survey_of_all`; a contract goes by the columns of `since`.
 
         Raises: as `survey`.
         """
-        return replace(self._surveyed(None, self._described(since)), same_question=not self._where)
+        sobject = self._described(since)
+        self._hold(since, self._scope(sobject))
+        return replace(self._surveyed(None, sobject), same_question=not self._where)
+
+    def _hold(self, since: Position | None, scope: window.Scope) -> None:
+        """Hold the columns to the contract with those of `since`."""
+        if self._contract is Contract.FREEZE:
+            window.refuse_drift(since, scope)
+        if self._contract is Contract.DISCARD:
+            window.refuse_other_names(since, scope)
 
     def _surveyed(self, since: Position | None, sobject: Sobject) -> Survey:
         """What a survey says of an object, to be read from a position on."""
@@ -159,10 +168,7 @@ class SalesforceSource:
         now = self._client.transport.server_time or datetime.now(UTC)
         scope = self._scope(sobject)
         window.refuse_other_org(since, scope)
-        if self._contract is Contract.FREEZE:
-            window.refuse_drift(since, scope)
-        if self._contract is Contract.DISCARD:
-            window.refuse_other_names(since, scope)
+        self._hold(since, scope)
         window.refuse_exposed(since, scope, versions=self._history)
         start = window.start(since, scope, now=now, overlap_s=self._overlap_s)
         self._deletions = self._deleted(sobject, low=start.low, now=now)

@@ -81,6 +81,14 @@ class SnowflakeDestination:
             position, self._unfilled[target] = positions.read(cursor, self._database, flow=flow, table=table)
             return position
 
+    def emptied(self, flow: str, target: Target) -> Position | None:
+        """The position of a table that was there when it was asked, and has no rows."""
+        table = self._met.get(target)
+        if table is None:
+            return None
+        with gate(f"Reading the position of {flow}"), self._database.cursor() as cursor:
+            return positions.read(cursor, self._database, flow=flow, table=table, emptied=True)[0]
+
     def lacks(self, target: Target, schema: Schema) -> tuple[str, ...]:
         """The columns of `schema` that the table lacked when its position was asked, or that no commit has filled since they
         were made.

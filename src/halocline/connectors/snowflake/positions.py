@@ -39,12 +39,15 @@ def claim(database: Database, flow: str, *, owner: str) -> Lease:
     return Lease(flow, owner, int(fence) if holder == owner else 0)
 
 
-def read(cursor: Cursor, database: Database, *, flow: str, table: Table) -> tuple[Position | None, tuple[str, ...]]:
+def read(
+    cursor: Cursor, database: Database, *, flow: str, table: Table, emptied: bool = False
+) -> tuple[Position | None, tuple[str, ...]]:
     """The position that the last commit of `flow` into `table` stored, and the columns that were made since and never filled.
 
-    None without a position, or if the table is gone or empty.
+    None without a position, or if the table is gone or empty; with `emptied`, if it is gone or is not.
     """
-    where = f'{_of(flow, table.label)} AND {_filled(table)} ORDER BY "EPOCH" DESC LIMIT 1'
+    holds = f"NOT {_filled(table)}" if emptied else _filled(table)
+    where = f'{_of(flow, table.label)} AND {holds} ORDER BY "EPOCH" DESC LIMIT 1'
     found = answered(cursor, f'SELECT "POSITION" FROM {_table(database).sql} WHERE {where}')
     position = json.loads(str(found[0]["position"])) if found and found[0]["position"] is not None else None
     if not isinstance(position, dict):
