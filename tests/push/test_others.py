@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.push.fake import FakeDestination, ListRows, Org
+from tests.push.fake import FakeDestination, Fuse, FusedLedger, Killed, ListRows, Org
 
 from halocline.errors import FixConfig, LeaseHeld, NetworkFailed
 from halocline.events import Event, Noticed
 from halocline.ledger import MemoryLedger
+from halocline.push.destination import RowBatch
 from halocline.push.diff.mirror import Mirror, Mirrored
 from halocline.push.diff.sent import SentRows
-from halocline.push.diff.sifting import Sifting
+from halocline.push.diff.sifting import Sifting, learning
 from halocline.push.order import SyncMode, WriteOrder
 from halocline.push.push import Push, execute
+from halocline.push.resume import discard, resume
+from halocline.push.retry import retry
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 
@@ -62,6 +66,17 @@ class Hosts:
         run = PushRun.new()
         execute(push, run, ledger=self.ledger, home=self.folder / host, sink=self._hear)
         return push, run
+
+    def killed(self, host: str, rows: Sequence[Row], fuse: Fuse) -> bool:
+        """A push that dies at the deed that the fuse names; whether it did."""
+        ledger: Any = FusedLedger(self.ledger, fuse)
+        with self.sent(host) as sent:
+            push = Push(self.order, ListRows(rows), FakeDestination(self.org, fuse=fuse), "flow", sieve=sent)
+            try:
+                execute(push, PushRun.new(), ledger=ledger, home=self.folder / host)
+            except Killed:
+                return True
+        return False
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Noticed):
@@ -232,6 +247,77 @@ def test_a_memory_that_noted_no_runs_is_believed(tmp_path: Path, way: str) -> No
     assert hosts.push("two", accounts("b")).written == 1
     with pytest.raises(FixConfig):
         hosts.push("one", accounts("a"))
+
+
+@pytest.mark.parametrize("order", [UPSERT, INSERT], ids=["upsert", "insert"])
+def test_what_a_killed_push_wrote_is_learnt_in_its_own_home(tmp_path: Path, order: WriteOrder) -> None:
+    """A host that sees its folder, but has another memory, does not end it in its stead: no row is made twice or kept back."""
+    rows = accounts("a", "b", "c", "d", "e")
+    changed = rows if order is INSERT else accounts("f", "g", "h", "i", "j")
+    deaths = 0
+    for at in range(30, 400):  # before that nothing is sent
+        hosts = Hosts(tmp_path / f"{at}", order=order)
+        hosts.folder.mkdir()
+        if order is UPSERT:
+            hosts.push("one", rows)
+        if not hosts.killed("one", changed, Fuse(at)):
+            break
+        deaths += 1
+        with hosts.sent("two") as sent:
+            push = Push(order, _Broken(rows), FakeDestination(hosts.org), "flow", sieve=sent)
+            with pytest.raises(FixConfig if hosts.org.records and order is INSERT else (FixConfig, ValueError)):
+                execute(push, PushRun.new(), ledger=hosts.ledger, home=hosts.folder / "two")
+        hosts.push("one", rows)
+        assert hosts.names() == ["a", "b", "c", "d", "e"], at
+    assert deaths > 20
+
+
+class _Broken(ListRows):
+    """Rows of a source that fails when it is read."""
+
+    def batches(self) -> Iterator[RowBatch]:
+        raise ValueError("the source is broken")
+
+
+@pytest.mark.parametrize("way", ["resume", "discard", "retry"])
+def test_a_run_of_another_home_is_not_gone_on_with(tmp_path: Path, way: str) -> None:
+    """Its memory would not learn of it, and the next push there would make the rows twice."""
+    hosts, rows = Hosts(tmp_path, order=INSERT), accounts("a", "b", "c", "d", "e")
+    if way == "retry":
+        hosts.push("one", [*rows[:4], {**rows[4], "Name": "bad"}])
+    else:
+        at = next(at for at in range(1, 400) if hosts.killed("one", rows, Fuse(at)) and hosts.org.records)
+        assert at > 1
+    run, two = hosts.ledger.runs()[0].run, hosts.folder / "two"
+    given: dict[str, Any] = {"destination": _Left(hosts.org), "ledger": hosts.ledger, "home": two}
+    two.mkdir()
+    with ExitStack() as held:
+        if way != "retry":
+            given["sieve"] = held.enter_context(learning(two, flow="flow", org=hosts.org.name, order=INSERT))
+        with pytest.raises(FixConfig, match="sifted with another HALOCLINE_HOME") as refused:
+            {"resume": resume, "discard": discard, "retry": retry}[way](run, **given)
+    assert str(hosts.folder / "one") in refused.value.hint
+    hosts.push("one", rows)
+    assert hosts.names() == ["a", "b", "c", "d", "e"]
+
+
+class _Left(FakeDestination):
+    """A destination that says which rows are left."""
+
+    def left(self, folder: Path, *, in_doubt: bool = False) -> Iterator[RowBatch]:
+        yield RowBatch([4], [{"Ext__c": "k4", "Name": "e"}])
+
+
+def test_a_mirror_does_not_begin_once_a_push_passed_by_another_memory(hosts: Hosts) -> None:
+    """All rows were sent again then, but what the other home had written before is known there only."""
+    hosts.push("one", accounts("a", "b", "c"))
+    hosts.push("two", accounts("a", "b"))
+    with pytest.raises(FixConfig, match="another HALOCLINE_HOME"):
+        hosts.mirror("two", accounts("a", "b"))
+    assert hosts.push("two", accounts("a", "b")).unchanged == 2
+    with hosts.sent("two") as sent:
+        sent.forget()
+    assert hosts.mirror("two", accounts("a", "b")).gone == 0, "who forgets on purpose has been told"
 
 
 def test_who_only_looks_is_told_the_same(hosts: Hosts) -> None:

@@ -144,6 +144,15 @@ def refuse_unlearnt(dead: Dead, order: WriteOrder, *, org: str) -> None:
         raise FixConfig(f"Sending rows to {order.sobject}", cause, hint=hint, other=dead.run)
 
 
+def refuse_unknown(run: str, note: Note, *, sieve: Sieve, ledger: Ledger, doing: str) -> None:
+    """Raises: FixConfig for a run of diff mode that the memory of another home has to learn of."""
+    if not sieve.knows(sifted_in(run, ledger, retries=note.retries)):
+        cause = "its rows were sifted with another HALOCLINE_HOME, whose memory would not learn what becomes of them"
+        hint = f"Do it with the HALOCLINE_HOME in which the run was made (its folder is {note.folder}); "
+        hint += "--anyway does it all the same: after that a mirror or an insert of the flow does not know what was written."
+        raise FixConfig(doing, cause, hint=hint)
+
+
 def sifted_in(run: str, ledger: Ledger, *, retries: str | None) -> str:
     """The run in which the rows of a run of diff mode were sifted: the first of those that tried them.
 

@@ -178,7 +178,7 @@ def _intended(push: Push, work: Work, *, dead: list[Dead], held: ExitStack) -> W
             refuse_lost(one, push.order)
         if push.sieve is None:
             refuse_unlearnt(one, push.order, org=push.destination.org)
-    chosen = choose(dead, note, flow=push.flow, ledger=ledger, but=run.id)
+    chosen = None if push.sieve is not None else choose(dead, note, flow=push.flow, ledger=ledger, but=run.id)
     if chosen is not None:
         work = _taken_up(push, work, chosen=chosen, held=held)
         note = replace(note, folder=chosen.folder.path, plan=chosen.note.plan, continues=chosen.run)
@@ -191,7 +191,7 @@ def _intended(push: Push, work: Work, *, dead: list[Dead], held: ExitStack) -> W
     work.intended = True
     for one in dead:
         if one is not chosen:
-            superseded = one.note.same_work(note) and push.order.mode is not SyncMode.INSERT
+            superseded = (one.note.same_work(note) or push.sieve is not None) and push.order.mode is not SyncMode.INSERT
             settle(one, destination=push.destination, ledger=ledger, sink=books.sink, superseded=superseded)
     return work
 
@@ -205,16 +205,23 @@ def _sieve_past(push: Push, sieve: Sieve, *, books: Books, dead: list[Dead], hom
     if sieve.deletes is not None:
         flow, learning = sieve.deletes
         past += [(one, learning) for one in look(flow, ledger=ledger, home=home, held=held)]
-    for one, learning in past:
-        if one.note.org == here:
-            if push.order.mode is SyncMode.INSERT:
+    if push.order.mode is SyncMode.INSERT:
+        for one, _ in past:
+            if one.note.org == here:
                 refuse_lost(one, push.order)
-            learning.begin(sifted_in(one.run, ledger, retries=one.note.retries))
-            settle(one, destination=push.destination, ledger=ledger, sink=books.sink, superseded=True, sieve=learning)
+    sieve.catch_up(ledger, books.run.id)  # before the end of a run is made known, which the memory of another home has to learn
+    others = []
+    for one, learning in past:
+        sifted = sifted_in(one.run, ledger, retries=one.note.retries)
+        if one.note.org != here or not learning.knows(sifted):
+            others.append(one)
+            continue
+        learning.begin(sifted)
+        settle(one, destination=push.destination, ledger=ledger, sink=books.sink, superseded=True, sieve=learning)
     for told in sieve.catch_up(ledger, books.run.id):
         books.sink(Noticed(told))
     sieve.begin(sifted_in(books.run.id, ledger, retries=push.retries))
-    return [one for one in dead if one.note.org != here]
+    return others
 
 
 def _note(push: Push, work: Work) -> Note:

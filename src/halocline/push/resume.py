@@ -16,7 +16,7 @@ from halocline.push.destination import RowDestination, Told
 from halocline.push.elsewhere import WAY_OUT, abandon_dead, is_there, place
 from halocline.push.note import Note
 from halocline.push.order import SyncMode
-from halocline.push.past import Dead, ask, bury, overtaken, reopen, sifted_in, unsettled
+from halocline.push.past import Dead, ask, bury, overtaken, refuse_unknown, reopen, sifted_in, unsettled
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
@@ -47,12 +47,15 @@ def resume(
     Source and mapping are not needed and not asked, so rows that are refused now have no `record`: their numbers count in the
     source, and the folder keeps them as they were sent.
     Raises: LeaseHeld while the run lives or somebody else takes it up; FixConfig where nothing is left to do, in another org, for
-    a run of diff mode without the `sieve` of its flow, and where a later run may have written the same records (`anyway` sends
-    the older values over them); NotFound for an unknown run, or one whose folder is gone; else as `execute`.
+    a run of diff mode without the `sieve` of its flow or with that of another home, and where a later run may have written the
+    same records (`anyway` does these two all the same, with the older values over newer ones); NotFound for an unknown run, or
+    one whose folder is gone; else as `execute`.
     """
     with _opened(run_id, destination, ledger=ledger, home=home, doing=RESUMING, sieve=sieve) as dead:
         if not anyway:
             _refuse_overtaken(dead, ledger=ledger)
+            if sieve is not None:
+                refuse_unknown(dead.run, dead.note, sieve=sieve, ledger=ledger, doing=f"{RESUMING} run {dead.run}")
         flow = ledger.get(dead.run).flow
         sink(RunStarted(dead.run, flow, flow.partition("->")[0], dead.note.order.sobject))
         books = _reopened(dead, ledger=ledger, sink=sink, watch=watch, sieve=sieve)
@@ -95,6 +98,8 @@ def discard(
                 sieve.begin(sifted_in(dead.run, ledger, retries=dead.note.retries))
             return bury(dead, ledger=ledger, sink=sink, sieve=sieve)
     with _opened(run_id, destination, ledger=ledger, home=home, doing=DISCARDING, sieve=sieve) as dead:
+        if sieve is not None and not anyway:
+            refuse_unknown(dead.run, dead.note, sieve=sieve, ledger=ledger, doing=f"{DISCARDING} run {dead.run}")
         books = _reopened(dead, ledger=ledger, sink=sink, watch=watch, sieve=sieve)
         work = ask(dead, books, destination=destination, ledger=ledger)
         try:

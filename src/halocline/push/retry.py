@@ -21,7 +21,7 @@ from halocline.push.folder import RunFolder
 from halocline.push.intake import STAGING
 from halocline.push.note import Note
 from halocline.push.order import Nulls, SyncMode, WriteOrder
-from halocline.push.past import overtaken, unsettled, was_sent
+from halocline.push.past import overtaken, refuse_unknown, unsettled, was_sent
 from halocline.push.push import Push, execute
 from halocline.push.run import PushRun
 from halocline.push.watch import UNWATCHED, Watch
@@ -48,8 +48,9 @@ def retry(
     It is a new run of the same flow and order, in which rows keep their numbers and their records; the old run's folder goes once
     the new one has its own. `in_doubt` sends the rows in doubt as well: those that were written after all are then written twice.
     Rows that were refused before they were staged, by the mapping or for want of a key, are not in the folder.
-    Raises: FixConfig for a run that is to be resumed, that is another org's, or whose rows a later run may have written (`anyway`
-    sends the older values over them), and where no row lies staged any more; LeaseHeld while the run lives; else as `execute`.
+    Raises: FixConfig for a run that is to be resumed, that is another org's, of the diff mode of another home, or whose rows a
+    later run may have written (`anyway` does these two all the same, with the older values over newer ones), and where no row
+    lies staged any more; LeaseHeld while the run lives; else as `execute`.
     """
     record = ledger.get(run_id)
     note = _note_of(record, ledger, home=home)
@@ -81,6 +82,8 @@ def retry(
         sieve = None
         if note.sieved:
             sieve = stack.enter_context(learning(home, flow=record.flow, org=note.org, order=note.order))
+            if not anyway:
+                refuse_unknown(run_id, note, sieve=sieve, ledger=ledger, doing=f"Retrying run {run_id}")
         push = Push(note.order, rows, destination, record.flow, sieve=sieve, retries=run_id, results=note.results)
         try:
             execute(push, run, ledger=ledger, home=home, sink=sink, watch=watch)

@@ -25,6 +25,10 @@ class Sieve(Protocol):
         """
         return None
 
+    def knows(self, run: str) -> bool:  # noqa: ARG002 - a sieve of which there is only one
+        """Whether the rows of `run` were held against this sieve: one of another home would not learn here how its run ended."""
+        return True
+
     def catch_up(self, ledger: Ledger, run: str) -> Sequence[str]:  # noqa: ARG002 - a sieve of which there is only one
         """Before the rows of `run` are sifted: what was sent past this sieve is no longer taken to be there as it is.
 

@@ -48,6 +48,10 @@ class GoneRows(Sieve):
     def close(self) -> None:
         """Nothing: the file is that of the sent rows."""
 
+    def knows(self, run: str) -> bool:
+        """See `Sieve.knows`."""
+        return self._store.knows(run) or self._store.awaits(run)
+
     def begin(self, run: str) -> None:
         """See `Sieve.begin`."""
         self._load = self._store.begin(run)

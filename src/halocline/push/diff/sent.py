@@ -103,6 +103,10 @@ class SentRows:
         """See `Sieve.deletes`."""
         return self._flow + MIRROR, GoneRows(0, self._store)
 
+    def knows(self, run: str) -> bool:
+        """See `Sieve.knows`."""
+        return self._store.knows(run) or self._store.awaits(run)
+
     def catch_up(self, ledger: Ledger, run: str) -> Sequence[str]:
         """See `Sieve.catch_up`.
 
@@ -110,8 +114,9 @@ class SentRows:
         """
         self._later = later = self._others.later(ledger, but=run)
         inserts = self._order.mode is SyncMode.INSERT
-        if later.another is not None and (inserts or self._mirror):
-            raise self._unknown(later.another)
+        unknown = later.another or (self._store.missed if self._mirror else None)
+        if unknown is not None and (inserts or self._mirror):
+            raise self._unknown(unknown)
         self._anew = (later.another or later.plain) is not None and not inserts and self.known > 0
         if not self._anew:
             return ()
@@ -171,7 +176,7 @@ class SentRows:
         self._refuse_repeats()
         if self._looking:
             return ()
-        self._store.keep(self._number, anew=self._anew)
+        self._store.keep(self._number, anew=self._anew, missed=self._later.another)
         return [self._twice(run, rows) for run, rows in self._store.doubtful(self._number)]
 
     def told(self, told: Told) -> None:

@@ -128,6 +128,9 @@ class _Learning(Sieve):
 
     memory: Sieve
 
+    def knows(self, run: str) -> bool:
+        return self.memory.knows(run)
+
     def begin(self, run: str) -> None:
         self.memory.begin(run)
 

@@ -117,13 +117,17 @@ class Store:
             statement = "INSERT OR REPLACE INTO waiting (load, row, n, place, digest, key) VALUES (?, ?, ?, ?, ?, ?)"
             db.executemany(statement, ((load, *row) for row in rows))
 
-    def keep(self, load: int, *, anew: bool = False) -> None:
-        """See that all that waits is on disk, and waits `KEEP_S` from now on. `anew`: no row counts as written any more."""
+    def keep(self, load: int, *, anew: bool = False, missed: str | None = None) -> None:
+        """See that all that waits is on disk, and waits `KEEP_S` from now on. `anew`: no row counts as written any more, and
+        `missed` is a run whose records nobody knows here.
+        """
         with self._writing(durable=True) as db:
             db.execute("INSERT INTO sifted (run) SELECT run FROM loads WHERE load = ? ON CONFLICT DO NOTHING", (load,))
             db.execute("DELETE FROM sifted WHERE n <= (SELECT max(n) FROM sifted) - ?", (_SIFTED_KEPT,))
             if anew:
                 db.execute(f"UPDATE sent SET digest = {FORGOTTEN}")
+            if missed is not None:
+                db.execute("INSERT OR REPLACE INTO facts VALUES ('missed', ?)", (missed,))
             # A value that is new in any case: SQLite waits for the disk only when it has something to write.
             db.execute("UPDATE loads SET begun_s = max(?, begun_s + 0.001) WHERE load = ?", (time.time(), load))
 
@@ -163,6 +167,18 @@ class Store:
                 return True
             notes = self._db.execute("SELECT 1 FROM sifted UNION ALL SELECT 1 FROM facts WHERE name = 'notes_runs' LIMIT 1")
             return notes.fetchone() is None
+
+    def awaits(self, run: str) -> bool:
+        """Whether rows of a run wait here, or did, to be told of."""
+        with self._gate():
+            return self._db.execute("SELECT 1 FROM loads WHERE run = ?", (run,)).fetchone() is not None
+
+    @property
+    def missed(self) -> str | None:
+        """A run that wrote with another memory than this one, which does not know its records."""
+        with self._gate():
+            found = self._db.execute("SELECT value FROM facts WHERE name = 'missed'").fetchone()
+        return None if found is None else str(found[0])
 
     # ---- what was sent
 
@@ -224,7 +240,7 @@ class Store:
         with self._writing(durable=True) as db:
             for table in ("sent", "waiting", "loads", "gone", "outlived", "doubtful", "sifted"):
                 db.execute(f"DELETE FROM {table}")
-            db.execute("DELETE FROM facts WHERE name = 'notes_runs'")
+            db.execute("DELETE FROM facts WHERE name IN ('notes_runs', 'missed')")
             db.execute("INSERT OR REPLACE INTO facts VALUES ('own_digits', '')")
 
     # ---- what is gone
