@@ -15,6 +15,7 @@ from halocline.errors import NotFound, RetryLater, StorageFailed
 from halocline.filejob import FileState, names
 from halocline.landed import Landed
 from halocline.ledger import open_ledger
+from halocline.push.past import overtaken, overtaker
 from halocline.testing.aws import FakeAWS
 from tests.connectors.files.server import bucket
 from tests.system.file_world import Failing, FileWorld, Meddling, csv_of, file_world, job_of, small
@@ -147,7 +148,12 @@ def test_an_older_file_that_was_begun_says_so(world: FileWorld) -> None:
     with pytest.raises(RetryLater):
         world.deliver(old)
     world.emulator.faults.clear()
-    assert world.deliver(world.drop("in/f.csv", one_row("New"))).written == 1
+    with open_ledger(world.home / "ledger.sqlite") as ledger:
+        (push,) = ledger.runs(names.push_flow_of(world.job.name, names.run_of(world.job.name, old)))
+        assert not overtaken(push.run, push.flow, ledger=ledger)
+        assert world.deliver(world.drop("in/f.csv", one_row("New"))).written == 1
+        assert overtaken(push.run, push.flow, ledger=ledger), "by whatever way it is taken up"
+        assert overtaker(push.flow) == "a file that landed later under its key"
     outcome = world.deliver(old)
     assert (outcome.state, "may have been sent" in outcome.message) == (FileState.SUPERSEDED, True)
     assert [one["Name"] for one in world.emulator.query("SELECT Name FROM Account")] == ["New"]

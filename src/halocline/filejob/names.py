@@ -13,6 +13,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from halocline.push.past import OF_FILE
+
 if TYPE_CHECKING:
     from halocline.landed import Landed
 
@@ -51,7 +53,7 @@ def flow_of(job: str, where: Landed) -> str:
 
 def push_flow_of(job: str, run: str) -> str:
     """The flow of the push that brings the rows of one landed file into Salesforce."""
-    return f"{job}: rows of file run {run}"
+    return f"{job}{OF_FILE}{run}"
 
 
 def source_mark(bucket: str, key: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from halocline.config import environment
+
 _STATE, _STARTED = 0, 19  # fields 3 and 22 of the line, counted behind the name; Source: proc_pid_stat(5), read 2026-11-21
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/pid")
@@ -96,7 +98,7 @@ def _world() -> str | None:
         boot = _boot_session()
     if not boot:
         return None
-    boot = f"{_LAMBDA}{boot}" if os.environ.get("AWS_LAMBDA_FUNCTION_NAME") else boot
+    boot = f"{_LAMBDA}{boot}" if environment().get("AWS_LAMBDA_FUNCTION_NAME") else boot
     try:
         return f"{boot}:{_NAMESPACE.readlink()}"
     except OSError:  # a kernel without such namespaces has one world

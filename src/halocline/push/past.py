@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from halocline.errors import FixConfig, LeaseHeld, RetryLater
+from halocline.errors import FixConfig, LeaseHeld, NotFound, RetryLater
 from halocline.events import Event, Noticed, Sink, silent
 from halocline.outcome import Fate, RowResult, RunRecord
 from halocline.push.books import Books, calls_since_now, result_of
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 MIRROR = ":mirror"
 """The deletes of a flow are a flow of their own, of this ending: each may die by itself."""
+
+OF_FILE = ": rows of file run "
+"""The push of a landed file's rows is a flow of its own: the name of the job, this, and the run that takes care of the file."""
 
 LOST = "LOST"
 """The code of rows in doubt because the folder of their run is gone."""
@@ -79,8 +82,10 @@ def unsettled(run: str, ledger: Ledger) -> bool:
 
 def overtaken(run: str, flow: str, *, ledger: Ledger, but: str | None = None) -> bool:
     """Whether a later run of the flow, `but` left out, may have written the same records; of deletes, also of the flow that they
-    are the deletes of.
+    are the deletes of; of a landed file's rows, also one that sent those of a later file in its place.
     """
+    if OF_FILE in flow and _file_overtaken(flow, ledger=ledger):
+        return True
     if flow.endswith(MIRROR) and _pushed_since(run, flow.removesuffix(MIRROR), ledger=ledger):
         return True
     for record in ledger.runs(flow, limit=LOOKED_BACK):
@@ -99,6 +104,22 @@ def _pushed_since(run: str, flow: str, *, ledger: Ledger) -> bool:
     begun = ledger.get(run).started
     later = (record for record in ledger.runs(flow, limit=LOOKED_BACK) if record.started > begun)
     return any(Note.from_json(record.plan) is not None for record in later)
+
+
+def overtaker(flow: str) -> str:
+    """What `overtaken` found, as people are told of it."""
+    return "a file that landed later under its key" if OF_FILE in flow else f"a later run of {flow}"
+
+
+def _file_overtaken(flow: str, *, ledger: Ledger) -> bool:
+    job, _, file = flow.rpartition(OF_FILE)
+    try:
+        mine = ledger.get(file)
+    except NotFound:  # pruned, as are those before it
+        return False
+    others = (one for one in ledger.runs(mine.flow, limit=LOOKED_BACK) if one.run != file and one.started > mine.started)
+    pushes = (push for one in others for push in ledger.runs(f"{job}{OF_FILE}{one.run}", limit=LOOKED_BACK))
+    return any(was_sent(push, note, ledger=ledger) for push in pushes if (note := Note.from_json(push.plan)) is not None)
 
 
 def was_sent(record: RunRecord, note: Note, *, ledger: Ledger) -> bool:

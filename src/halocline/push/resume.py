@@ -16,7 +16,7 @@ from halocline.push.destination import RowDestination, Told
 from halocline.push.elsewhere import WAY_OUT, abandon_dead, is_there, place
 from halocline.push.note import Note
 from halocline.push.order import SyncMode
-from halocline.push.past import Dead, ask, bury, overtaken, refuse_unknown, reopen, sifted_in, unsettled
+from halocline.push.past import Dead, ask, bury, overtaken, overtaker, refuse_unknown, reopen, sifted_in, unsettled
 from halocline.push.run import PushRun
 from halocline.push.sieve import Sieve
 from halocline.push.watch import UNWATCHED, Watch
@@ -191,7 +191,7 @@ def _refuse_overtaken(dead: Dead, *, ledger: Ledger) -> None:
             "Run the push again with what the source holds now. `--anyway` sends the older values all the same; "
             f"`halocline resume {dead.run} --discard` forgets them."
         )
-        raise FixConfig(f"Resuming run {dead.run}", f"a later run of {flow} may have written the same records", hint=hint)
+        raise FixConfig(f"Resuming run {dead.run}", f"{overtaker(flow)} may have written the same records", hint=hint)
 
 
 def _given_up(books: Books) -> Iterator[Told]:

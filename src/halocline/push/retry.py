@@ -21,7 +21,7 @@ from halocline.push.folder import RunFolder
 from halocline.push.intake import STAGING
 from halocline.push.note import Note
 from halocline.push.order import Nulls, SyncMode, WriteOrder
-from halocline.push.past import overtaken, refuse_unknown, unsettled, was_sent
+from halocline.push.past import overtaken, overtaker, refuse_unknown, unsettled, was_sent
 from halocline.push.push import Push, execute
 from halocline.push.run import PushRun
 from halocline.push.watch import UNWATCHED, Watch
@@ -182,7 +182,7 @@ def _tidy(maker: str, folder: RunFolder, *, destination: RowDestination, ledger:
 
 def _refuse_overtaken(record: RunRecord, note: Note, *, ledger: Ledger) -> None:
     if note.order.mode is not SyncMode.INSERT and overtaken(record.run, record.flow, ledger=ledger):
-        cause = f"a later run of {record.flow} may have written the same records"
+        cause = f"{overtaker(record.flow)} may have written the same records"
         hint = "Push what the source holds now. `--anyway` sends the older values all the same."
         raise FixConfig(f"Retrying run {record.run}", cause, hint=hint)
 
