@@ -227,6 +227,83 @@ def test_what_one_way_began_the_other_goes_on_with(
     assert [name.split("/")[0] for name in desk.names()] == ["archive"]
 
 
+def cut_off(desk: FlowDesk, *, mode: str = "upsert") -> None:
+    """A file of three rows whose run stopped behind its first row."""
+    path = Path("halocline.yaml")
+    more = f"batch_size: 1\n    api: collections\n    mode: {mode}" + ("\n    key: Ext__c" if mode == "upsert" else "")
+    path.write_text(path.read_text().replace("    key: Ext__c\n    mapping", f"    {more}\n    mapping"))
+    desk.land("in/a.csv", "key,name\na,Old\nb,Old\nc,Old\n")
+    rule = desk.desk.emulator.faults.add("request_limit", path="composite", nth=2, times=1_000)
+    assert desk.desk.type("run", "companies").exit_code == 75
+    desk.desk.emulator.faults.remove(rule)
+    assert desk.desk.accounts() == [("a", "Old")]
+
+
+@pytest.mark.parametrize("mode", ["upsert", "insert"])
+@pytest.mark.parametrize("newer", ["key,name\nd,New\n", None], ids=["written over", "taken away"])
+def test_a_file_that_went_while_it_was_sent_is_gone_on_with(desk: FlowDesk, newer: str | None, *, mode: str) -> None:
+    """From what was put aside, before the file in its place; both are recorded, and then nothing is left to do."""
+    cut_off(desk, mode=mode)
+    desk.bucket.client.delete_object(Bucket=desk.bucket.name, Key="in/a.csv")
+    if newer is not None:
+        desk.land("in/a.csv", newer)
+    old, *new = desk.desk.documents("run", "companies")
+    assert (old["rows"], old["written"], old["archive_key"]) == (3, 3, None)
+    assert [one["written"] for one in new] == ([] if newer is None else [1])
+    assert desk.desk.accounts() == [("a", "Old"), ("b", "Old"), ("c", "Old"), *([] if newer is None else [("d", "New")])]
+    assert len(desk.desk.emulator.query("SELECT Id FROM Run__c")) == 1 + len(new)
+    assert desk.desk.type("run", "companies").out == "companies: nothing to do\n"
+    assert {run["state"] for run in desk.desk.runs() if "rows of file" not in run["flow"]} == {"done"}
+
+
+def test_the_older_of_two_that_were_cut_off_comes_first(desk: FlowDesk) -> None:
+    """What is under the key is not taken for the file that lay there before, though its run did not end either."""
+    cut_off(desk)
+    desk.land("in/a.csv", "key,name\na,New\n")
+    rule = desk.desk.emulator.faults.add("request_limit", path="composite", times=1_000)
+    assert desk.desk.type("run", "companies").exit_code == 75
+    desk.desk.emulator.faults.remove(rule)
+    told = desk.desk.documents("run", "companies")
+    assert [one["state"] for one in told][-1] == "done"
+    assert dict(desk.desk.accounts())["a"] == "New"
+    assert len({one["run"] for one in told}) == 2
+    assert desk.desk.type("run", "companies").out == "companies: nothing to do\n"
+
+
+def test_a_file_that_went_when_its_rows_were_sent_is_told_of(desk: FlowDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its run stopped before the report: the refused row is reported, though nobody has the file."""
+    desk.land("in/a.csv", "key,name\na,A\nb,\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("halocline.filejob.run._Work._report", _no_copy)
+        assert desk.desk.type("run", "companies").exit_code == 1
+    desk.bucket.client.delete_object(Bucket=desk.bucket.name, Key="in/a.csv")
+    (document,) = desk.desk.documents("run", "companies")
+    assert (document["written"], document["errors"], document["exit_code"]) == (1, 1, 3)
+    assert desk.names() == [document["error_key"]]
+    assert desk.desk.type("run", "companies").out == "companies: nothing to do\n"
+
+
+def test_by_hand_an_older_file_never_puts_its_values_over_newer_ones(desk: FlowDesk) -> None:
+    """The newer was sent by its name, before the older was gone on with: that is told, once, and its rows are not sent."""
+    cut_off(desk)
+    desk.land("in/a.csv", "key,name\nb,New\n")
+    assert desk.desk.type("run", "companies", "--file", f"{desk.bucket}/in/a.csv").exit_code == 0
+    (document,) = desk.desk.documents("run", "companies")
+    assert (document["state"], document["exit_code"]) == ("superseded", 3)
+    assert desk.desk.accounts() == [("a", "Old"), ("b", "New")]
+    assert desk.desk.type("run", "companies").out == "companies: nothing to do\n"
+
+
+def test_a_file_that_went_before_anything_of_it_was_sent_is_let_go(desk: FlowDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody took it away: there is nothing to go on with."""
+    desk.land("in/a.csv", "key,name\na,A\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("halocline.filejob.run._Work._submit", _no_copy)
+        assert desk.desk.type("run", "companies").exit_code == 1
+    desk.bucket.client.delete_object(Bucket=desk.bucket.name, Key="in/a.csv")
+    assert desk.desk.type("run", "companies").out == "companies: nothing to do\n"
+
+
 def _no_copy(*_: object, **__: object) -> None:
     raise Stop("Copying", "the bucket is closed")
 

@@ -42,7 +42,7 @@ from halocline.filejob.record import Recorder, Wanted, records_of
 from halocline.filejob.report import ALL_HEADERS, CONTENT_TYPE, Failure, append
 from halocline.filejob.submit import Deadline, Submit, may_have_sent
 from halocline.heartbeat import Turn, held
-from halocline.outcome import Rejection
+from halocline.outcome import Rejection, RunRecord
 from halocline.push.order import Nulls, SyncMode
 from halocline.quantity import quantity
 from halocline.report import rejections_of
@@ -301,19 +301,32 @@ class _Work:
 
     def _newer(self) -> str | None:
         """The run of a file that landed under the same key after this one, and whose rows were sent, or some of them."""
-        if not self.where.sequencer or self.job.order(Nulls.KEEP, None).mode not in {SyncMode.UPSERT, SyncMode.UPDATE}:
+        if self.job.order(Nulls.KEEP, None).mode not in {SyncMode.UPSERT, SyncMode.UPDATE}:
             return None
         ledger = self.book.ledger
+        mine = ledger.get(self.book.run)
         for record in ledger.runs(names.flow_of(self.job.name, self.where), limit=_EVERY):
             plan: Any = record.plan or {}
             about, sent = plan.get("file") or {}, plan.get("steps", {}).get("submit", {})
             is_here = (about.get("bucket"), about.get("key")) == (self.where.bucket, self.where.key)
-            if not is_here or replace(self.where, sequencer=about.get("sequencer") or "0").order <= self.where.order:
+            if not is_here or record.run == mine.run or not self._is_older_than(record, mine):
                 continue
             pushes = names.push_flow_of(self.job.name, record.run)
             if sent.get("state") == FileState.DONE.value or may_have_sent(pushes, ledger) is not None:
                 return record.run
         return None
+
+    def _is_older_than(self, record: RunRecord, mine: RunRecord) -> bool:
+        """Whether this file landed before that of `record`: by the sequencers of events; by hand by the instants that the bucket
+        tells, in whole seconds, and within one by which run began first.
+        """
+        if self.where.sequencer:
+            plan: Any = record.plan or {}
+            return replace(self.where, sequencer=plan["file"].get("sequencer") or "0").order > self.where.order
+        (his, own) = (steps_of(one).get("fetch", {}).get("modified") for one in (record, mine))
+        if his and own and his != own:
+            return datetime.fromisoformat(his) > datetime.fromisoformat(own)
+        return record.started > mine.started
 
     def _superseded(self, newer: str) -> Noted:
         left = self.submit.left()

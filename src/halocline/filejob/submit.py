@@ -169,6 +169,12 @@ def may_have_sent(flow: str, ledger: Ledger) -> RunRecord | None:
     return next((one for one in ledger.runs(flow) if Note.from_json(one.plan) is not None), None)
 
 
+def may_go_on(flow: str, ledger: Ledger) -> bool:
+    """Whether a push of the flow has ended or can be gone on with, so that the file itself is not needed."""
+    pushes = (one for one in ledger.runs(flow) if Note.from_json(one.plan) is not None)
+    return any(one.state == "done" or unsettled(one.run, ledger) for one in pushes)
+
+
 def _noted(record: RunRecord) -> Noted:
     counts = record.counts
     errors = counts.rejected + counts.in_doubt + counts.not_sent

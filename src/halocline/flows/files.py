@@ -15,8 +15,9 @@ from pydantic import Field, model_validator
 from halocline import filejob
 from halocline.errors import FixConfig, HaloclineError, NotFound, RetryLater
 from halocline.filejob.journal import steps_of
-from halocline.filejob.names import flow_of
+from halocline.filejob.names import flow_of, push_flow_of
 from halocline.filejob.record import fields_of, records_of, refuse_unknown
+from halocline.filejob.submit import may_go_on
 from halocline.flows.connected import Connected
 from halocline.flows.connections import bucket_of, open_bucket_store, open_org
 from halocline.flows.model import Model
@@ -139,8 +140,8 @@ class FileFlow(Writing):
         )
 
     def run(self, name: str, around: Connected, *, owners: Owners, files: Iterable[Landed] | None = None) -> Iterator[FileDone]:
-        """Take care of files (None: of all that lie there and are this flow's, and of those that were cut off when they lay in
-        the archive already), and yield what became of each.
+        """Take care of files (None: of those that were cut off and lie there no more, then of all that lie there and are this
+        flow's), and yield what became of each.
 
         One stops no other. The first file that there is no time for is yielded with an error that says so, and is the last.
         Raises: an error of `halocline.errors` where nothing could be begun.
@@ -151,13 +152,14 @@ class FileFlow(Writing):
             client = open_org(around.org(self.to), sink=around.sink)
             stack.callback(client.close)
             books = stack.enter_context(company(around.ledger, around.settings)).books
-            for one in chain(_to_be_told(job, books), _waiting(name, owners, buckets)) if files is None else files:
+            cut_off = _cut_off(job, buckets, books) if files is None else []
+            for one in chain(cut_off, _waiting(name, owners, buckets) if files is None else files):
                 if around.is_over():
                     yield FileDone(name, one, None, _out_of_time(f"{name}: {one}"))
                     return
                 try:
                     owners.check(name, one)
-                    where = _as_begun(one, job, buckets=buckets, ledger=books)
+                    where = one if one in cut_off else _as_begun(one, job, buckets=buckets, ledger=books)
                 except HaloclineError as error:
                     yield FileDone(name, one, None, error)
                     continue
@@ -180,18 +182,33 @@ class FileFlow(Writing):
         return FileDone(name, where, outcome)
 
 
-def _to_be_told(job: FileJob, ledger: Ledger) -> list[Landed]:
-    """The files of a job that lie in the archive and whose runs did not end: a record is to be made, and no listing has them."""
-    found: dict[str, Landed] = {}
+def _cut_off(job: FileJob, buckets: Buckets, ledger: Ledger) -> list[Landed]:
+    """The files of a job whose runs did not end and that no listing has any more, the oldest run first: they lie in the archive,
+    or were written over or taken away when their rows were put aside or sent.
+    """
+    found: list[Landed] = []
     for record in ledger.runs(limit=_LOOKED_THROUGH):
         about = cast("Mapping[str, Any]", (record.plan or {}).get("file") or {})
-        if record.state == "done" or about.get("job") != job.name or "archive" not in steps_of(record) or "dedupe" not in about:
+        if record.state == "done" or about.get("job") != job.name or "dedupe" not in about:
             continue
-        bucket, key, mark, when = json.loads(about["dedupe"])
-        sequencer = str(about.get("sequencer") or "")
-        at = datetime.fromisoformat(when) if when and not sequencer else None
-        found.setdefault(record.run, Landed(bucket, key, etag=mark or None, sequencer=sequencer, at=at))
-    return list(found.values())
+        where, steps = _landed(about), steps_of(record)
+        is_sent = "submit" in steps or ("fetch" in steps and may_go_on(push_flow_of(job.name, record.run), ledger))
+        if "archive" in steps or (is_sent and not _lies_there(where, buckets)):
+            found.append(where)
+    return found[::-1]
+
+
+def _landed(about: Mapping[str, Any]) -> Landed:
+    bucket, key, mark, when = json.loads(about["dedupe"])
+    sequencer = str(about.get("sequencer") or "")
+    at = datetime.fromisoformat(when) if when and not sequencer else None
+    return Landed(bucket, key, etag=mark or None, sequencer=sequencer, at=at)
+
+
+def _lies_there(where: Landed, buckets: Buckets) -> bool:
+    """Whether a listing has it; `etag` may be that of a version, as the ledger knows it."""
+    found = buckets.head(where.bucket, where.key)
+    return found is not None and where.etag in {None, found.version, found.etag}
 
 
 def _waiting(name: str, owners: Owners, buckets: Buckets) -> Iterator[Landed]:
