@@ -228,7 +228,7 @@ def test_what_one_way_began_the_other_goes_on_with(
 
 
 def cut_off(desk: FlowDesk, *, mode: str = "upsert") -> None:
-    """A file of three rows whose run stopped behind its first row."""
+    """A file of three rows whose run stopped behind one row: any of them, for calls go side by side."""
     path = Path("halocline.yaml")
     more = f"batch_size: 1\n    api: collections\n    mode: {mode}" + ("\n    key: Ext__c" if mode == "upsert" else "")
     path.write_text(path.read_text().replace("    key: Ext__c\n    mapping", f"    {more}\n    mapping"))
@@ -236,7 +236,7 @@ def cut_off(desk: FlowDesk, *, mode: str = "upsert") -> None:
     rule = desk.desk.emulator.faults.add("request_limit", path="composite", nth=2, times=1_000)
     assert desk.desk.type("run", "companies").exit_code == 75
     desk.desk.emulator.faults.remove(rule)
-    assert desk.desk.accounts() == [("a", "Old")]
+    assert len(desk.desk.accounts()) == 1
 
 
 @pytest.mark.parametrize("mode", ["upsert", "insert"])
@@ -286,11 +286,11 @@ def test_a_file_that_went_when_its_rows_were_sent_is_told_of(desk: FlowDesk, mon
 def test_by_hand_an_older_file_never_puts_its_values_over_newer_ones(desk: FlowDesk) -> None:
     """The newer was sent by its name, before the older was gone on with: that is told, once, and its rows are not sent."""
     cut_off(desk)
-    desk.land("in/a.csv", "key,name\nb,New\n")
+    desk.land("in/a.csv", "key,name\na,New\nb,New\nc,New\n")
     assert desk.desk.type("run", "companies", "--file", f"{desk.bucket}/in/a.csv").exit_code == 0
     (document,) = desk.desk.documents("run", "companies")
     assert (document["state"], document["exit_code"]) == ("superseded", 3)
-    assert desk.desk.accounts() == [("a", "Old"), ("b", "New")]
+    assert desk.desk.accounts() == [("a", "New"), ("b", "New"), ("c", "New")]
     assert desk.desk.type("run", "companies").out == "companies: nothing to do\n"
 
 
