@@ -215,9 +215,11 @@ def test_packed_files(tmp_path: Path) -> None:
     packed = gzip.compress(b"a,b\n" + b"1,2\n" * 1_000)
     assert all_of(opened(tmp_path, packed, name="a.csv.gz")) == [{"a": "1", "b": "2"}] * 1_000
     assert all_of(opened(tmp_path, gzip.compress(b'{"a":1}'), name="A.JSONL.GZ")) == [{"a": 1}]
-    for damaged in (packed[:-9], b"no gzip", packed[:15] + b"z" * 40):
-        with pytest.raises(FixConfig, match="its compression is damaged"):
-            opened(tmp_path, damaged, name="a.csv.gz")
+    assert all_of(opened(tmp_path, gzip.compress(b""), name="a.jsonl.gz")) == []
+    for damaged in (packed[:-9], b"no gzip", packed[:15] + b"z" * 40, b""):
+        for name in ("a.csv.gz", "a.jsonl.gz"):
+            with pytest.raises(FixConfig, match="its compression is damaged"):
+                opened(tmp_path, damaged, name=name)
 
 
 def test_a_file_may_change_once_its_rows_are_there(tmp_path: Path) -> None:

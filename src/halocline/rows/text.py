@@ -132,6 +132,8 @@ def _first_wrong(file: io.BufferedReader, encoding: str) -> tuple[int, int, int]
 
 def _bytes_of(path: Path) -> io.BufferedReader:
     if path.suffix.lower() == ".gz":
+        if path.is_file() and not path.stat().st_size:  # the reader takes it for an empty text: gzip of that has a header
+            raise EOFError("it has 0 bytes")
         packed: Any = igzip.IGzipFile(path, "rb")  # type: ignore[no-untyped-call]  # isal's own types
         return io.BufferedReader(packed, _CHUNK_BYTES)
     return path.open("rb")
