@@ -115,8 +115,8 @@ def _file_overtaken(flow: str, *, ledger: Ledger) -> bool:
     job, _, file = flow.rpartition(OF_FILE)
     try:
         mine = ledger.get(file)
-    except NotFound:  # pruned, as are those before it
-        return False
+    except NotFound:  # pruned: nobody can say which files landed since
+        return True
     others = (one for one in ledger.runs(mine.flow, limit=LOOKED_BACK) if one.run != file and one.started > mine.started)
     pushes = (push for one in others for push in ledger.runs(f"{job}{OF_FILE}{one.run}", limit=LOOKED_BACK))
     return any(was_sent(push, note, ledger=ledger) for push in pushes if (note := Note.from_json(push.plan)) is not None)
