@@ -17,7 +17,6 @@ from halocline.errors import FixConfig, HaloclineError, NotFound, RetryLater
 from halocline.filejob.journal import steps_of
 from halocline.filejob.names import flow_of, push_flow_of
 from halocline.filejob.record import fields_of, records_of, refuse_unknown
-from halocline.filejob.submit import may_go_on
 from halocline.flows.connected import Connected
 from halocline.flows.connections import bucket_of, open_bucket_store, open_org
 from halocline.flows.model import Model
@@ -186,6 +185,8 @@ def _cut_off(job: FileJob, buckets: Buckets, ledger: Ledger) -> list[Landed]:
     """The files of a job whose runs did not end and that no listing has any more, the oldest run first: they lie in the archive,
     or were written over or taken away when their rows were put aside or sent.
     """
+    from halocline.filejob.submit import may_go_on  # with pyarrow, which a configuration is read without
+
     found: list[Landed] = []
     for record in ledger.runs(limit=_LOOKED_THROUGH):
         about = cast("Mapping[str, Any]", (record.plan or {}).get("file") or {})
