@@ -160,9 +160,11 @@ def test_what_is_behind_a_reference_to_a_key_is_never_told(held: str, monkeypatc
     assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_key_in_the_place_of_its_path_is_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its base64 alone is no PEM, and is taken for a path."""
+@pytest.mark.parametrize("inside", ["", "//", "/"])
+def test_a_key_in_the_place_of_its_path_is_never_told(inside: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its base64 alone is no PEM, and is taken for a path: one with a slash or two is told by the system as it understood it."""
     body = "".join(_key(None)[1].splitlines()[1:-1])
+    body = body[:80] + inside + body[80:]
     monkeypatch.setenv("SNOWFLAKE_PRIVATE_KEY_PATH", body)
     with pytest.raises(FixConfig, match=r"private key .*looks like a key without its BEGIN line.* cannot be used") as caught:
         connected("snowflake://me@acc/db")

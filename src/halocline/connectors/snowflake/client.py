@@ -203,7 +203,8 @@ def _logged_in(login: Login) -> Any:
     told = login.arguments(int(snowflake.connector.__version__.partition(".")[0]))
     file, said = told.get("private_key_file"), key_place(login.options.get("private_key_path", ""))
     secrets = [str(told[name]) for name in SECRETS if name in told]
-    secrets += [str(file)] if file != said else []  # a secret that is no path, or one behind a reference
+    if file != said:  # a secret that is no path, or one behind a reference
+        secrets += [str(file), str(Path(str(file)))]  # an error of the system has it without doubled slashes
     with login_gate(secrets, key=said if file is not None else None):
         if file is not None:
             secret_bytes(Path(str(file)), "Opening Snowflake")
