@@ -108,6 +108,19 @@ def test_nulls_leave_fields_unless_they_are_to_clear(place: Place) -> None:
     assert place.accounts() == {"a": ("Åsa", None)}
 
 
+@pytest.mark.parametrize(
+    "given", [{"clear_nulls": "no"}, {"clear_nulls": "false"}, {"batch_size": "25"}, {"batch_size": None}, {"batch_size": 2.5}]
+)
+def test_a_value_of_another_type_is_told_before_anything_is_read(place: Place, given: dict[str, Any]) -> None:
+    """A text such as "no" is true to Python, and would have emptied fields."""
+    place.put(("a", "Åsa", "1"))
+    place.upsert()
+    place.put(("a", "Åsa", None))
+    with pytest.raises(FixConfig, match=f"^Reading the options: {next(iter(given))}="):
+        place.upsert(**given)
+    assert place.accounts() == {"a": ("Åsa", "1")}
+
+
 def test_rows_that_are_refused_are_counted_and_told(place: Place) -> None:
     """A job that completes with a refused row is no success; the first errors are in the answer, all in the ledger."""
     place.put(*((f"e{at:02}", None if at % 2 else "n") for at in range(30)), (None, "no key"))

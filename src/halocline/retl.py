@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from halocline import registry
 from halocline.config import Settings
-from halocline.errors import HaloclineError
+from halocline.errors import FixConfig, HaloclineError
 from halocline.events import Noticed, Sink, silent
 from halocline.ledger import Ledger
 from halocline.outcome import Fate, RowResult
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 25_000  # rows of a job; lht 3.0.0, retl.upsert
 FIRST_ERRORS = 10  # errors that are told in an answer; all of them are in the ledger
+_READING = "Reading the options"
 LOGS = "LOGS"  # the schema beside the source in which LHT keeps its tables
 
 
@@ -129,6 +130,12 @@ def delete(
 
 
 def _order(sobject: str, mode: SyncMode, *, batch_size: int, clear_nulls: bool = False, key: str | None = None) -> WriteOrder:
+    told: object = batch_size
+    if not isinstance(told, int) or isinstance(told, bool):
+        raise FixConfig(_READING, f"batch_size={told!r} is no whole number", hint="It counts rows, from 1 up.")
+    if clear_nulls not in (True, False, None):
+        hint = "Give True or False; a text such as 'no' would count as true, and empty fields."
+        raise FixConfig(_READING, f"clear_nulls={clear_nulls!r} is neither True nor False", hint=hint)
     nulls = Nulls.CLEAR if clear_nulls else Nulls.KEEP
     return WriteOrder(sobject, mode, key, Api.BULK, batch_size=batch_size, nulls=nulls, job_rows=batch_size)
 
