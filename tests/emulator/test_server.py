@@ -211,6 +211,49 @@ def test_a_port_that_is_taken_alters_nothing(tmp_path: Path) -> None:
         assert again.url.endswith(f":{port}")
 
 
+def test_a_port_is_of_who_took_it_first() -> None:
+    """Also while nobody listens there yet; two doors of one emulator are held apart as well."""
+    first = Emulator().bind()
+    try:
+        port = first._bound()[0].http.getsockname()[1]
+        second = Emulator(EmulatorConfig(port=port))
+        with pytest.raises(OSError, match="in use") as caught:
+            second.bind()
+        assert caught.value.filename == f"port {port}"
+        second.stop()
+    finally:
+        first.stop()
+    both = Emulator(EmulatorConfig(port=port, https=True, https_port=port))
+    with pytest.raises(OSError, match="in use"):
+        both.bind()
+    both.stop()
+
+
+def test_a_port_that_another_listens_on_in_the_end_is_not_announced() -> None:
+    """It was bound for reuse by both, as it can be while connections of before are ending."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        late = Emulator(EmulatorConfig(port=port)).bind()
+        other.listen()
+        with pytest.raises(OSError, match="in use") as caught:
+            late.start()
+        assert caught.value.filename == f"port {port}"
+        late.stop()
+
+
+def test_a_restart_finds_its_port_while_connections_are_ending() -> None:
+    """The emulator closed them, so that its end of them lingers for a minute."""
+    port = 0
+    for _ in range(3):
+        with Emulator(EmulatorConfig(port=port)) as emulator:
+            port = int(emulator.url.rpartition(":")[2])
+            client = httpx2.Client(trust_env=False)
+            assert client.get(emulator.url + "/services/data").status_code == 200
+        client.close()
+
+
 def test_requests_are_served_side_by_side(run_emulator: Callable[..., Emulator]) -> None:
     """One that takes long does not hold up another."""
     emulator = run_emulator()

@@ -131,10 +131,11 @@ class Emulator:
 
     def start(self) -> Emulator:
         """Open the doors. Returns when the first request can be sent.
-        Raises: OSError as `bind`.
+        Raises: OSError as `bind`, or if another process listens on a port since.
         """
         listeners, trusted = self._bound()
         try:
+            listeners.listen()
             self.org.addresses = _addresses(listeners, self.config, trusted)
             self._serving = Serving(self._door, listeners, trusted.context if trusted else None)
             self._serving.start()
@@ -248,7 +249,7 @@ def run_forever(
 
     `on_bound` gets the emulator that has its ports and answers nobody yet, to seed it and to add faults: the first client finds
     them. `on_ready` gets the listening emulator, to print its address.
-    Raises: OSError if the port is taken, before `on_bound`.
+    Raises: OSError if a port is taken: before `on_bound`, but for one whose last connections were still ending then.
     """
     with heard() as wait, ExitStack() as ending:
         emulator = Emulator(config)

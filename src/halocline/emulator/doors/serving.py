@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ import uvicorn
 from halocline.emulator.doors.proxy import Guide, Proxy
 
 START_S = 30.0  # the longest that uvicorn may take to listen before we call it broken
+_BACKLOG = 2048  # connections that wait to be taken in; uvicorn's own
 LEAVE_S = 1  # seconds that requests under way get when the emulator stops
 _NAP_S = 0.002  # between two looks whether they have ended
 _SETTINGS: dict[str, Any] = {
@@ -54,6 +56,15 @@ class Listeners:
             undo.pop_all()
         assert first is not None, "the plain door is always open"
         return cls(first, *others)
+
+    def listen(self) -> None:
+        """Take in connections from now on. We do it: uvloop says nothing when another process listens already.
+        Raises: OSError, with the port in its `filename`, if somebody was faster.
+        """
+        for listener in filter(None, (self.http, self.https, self.proxy)):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # for the next one on this port, see `_bound`
+            with _naming(listener.getsockname()[1]):
+                listener.listen(_BACKLOG)
 
     def close(self) -> None:
         """Close them; the event loop may have done so before."""
@@ -188,12 +199,31 @@ def _hushed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def _bound(host: str, port: int) -> socket.socket:
+    """A socket that nobody else can bind before it listens.
+
+    With SO_REUSEADDR Linux gives one port to everybody who asks until one of them listens. So it is set only where connections
+    that are ending would hold up a restart.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-    except OSError as reason:
+        with _naming(port):
+            try:
+                listener.bind((host, port))
+            except OSError as reason:
+                if reason.errno != errno.EADDRINUSE:
+                    raise
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind((host, port))
+    except BaseException:
         listener.close()
-        raise OSError(reason.errno, reason.strerror, f"port {port}") from reason
+        raise
     return listener
+
+
+@contextmanager
+def _naming(port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as reason:
+        raise OSError(reason.errno, reason.strerror, f"port {port}") from reason
