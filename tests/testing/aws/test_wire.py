@@ -39,10 +39,18 @@ def texts(root: ET.Element, name: str) -> list[str]:
 
 def talk(url: str, *pieces: bytes) -> bytes:
     """Send these pieces one after the other on one connection, which the last asks to close, and return all that came."""
+    return listen(url, *pieces, is_ended=True)
+
+
+def listen(url: str, *pieces: bytes, is_ended: bool = False) -> bytes:
+    """The same on a connection that the server has to close, unless `is_ended`.
+    Raises: TimeoutError if it does not.
+    """
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as line:
         for piece in pieces:
             line.sendall(piece)
-        line.shutdown(socket.SHUT_WR)
+        if is_ended:
+            line.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: line.recv(65536), b""))
 
 
@@ -89,6 +97,17 @@ def test_old_clients_are_refused_in_their_words(fake: FakeAWS) -> None:
     assert texts(form(fake.url, "Dance"), "Code") == ["AWS.SimpleQueueService.UnsupportedOperation"]
 
 
+@pytest.mark.parametrize("ending", [b"1.1\r\nConnection: Close", b"1.0"])
+def test_a_line_ends_with_the_answer_for_who_asks_so(fake: FakeAWS, ours: Cloud, ending: bytes) -> None:
+    """Such a client may read until it ends; the answer is whole, short or long, and so was the request."""
+    bucket = ours.bucket().encode()
+    for size in (2, 3_000_000):
+        head = b"PUT /%s/k HTTP/%s\r\nContent-Length: %d\r\n\r\n" % (bucket, ending, size)
+        assert listen(fake.url, head, b"x", b"x" * (size - 1)).startswith(b"HTTP/1.1 200 OK")
+        got = listen(fake.url, b"GET /%s/k HTTP/%s\r\n\r\n" % (bucket, ending))
+        assert got.partition(b"\r\n\r\n")[2] == b"x" * size
+
+
 def test_requests_on_one_line_are_answered_in_order(fake: FakeAWS, ours: Cloud) -> None:
     """Also when the second came before the first was answered, and in pieces that end anywhere."""
     bucket = ours.bucket()
@@ -133,13 +152,20 @@ def test_chunks_may_end_anywhere() -> None:
 
 @pytest.mark.parametrize(
     "request_bytes",
-    [b"PUT /b/k HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnothex\r\n", b"GET / HTTP/1.1\r\n" + b"x" * 70_000],
-    ids=["chunk", "head"],
+    [
+        b"PUT /b/k HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnothex\r\n",
+        b"GET / HTTP/1.1\r\n" + b"x" * 70_000,
+        b"PUT /b/k HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+        b"PUT /b/k HTTP/1.1\r\nContent-Length: -2\r\n\r\nabcd",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+    ids=["chunk", "head", "length", "less than nothing", "TLS"],
 )
-def test_what_is_no_http_ends_the_line(fake: FakeAWS, request_bytes: bytes) -> None:
-    """Nothing is answered, and the server goes on."""
+def test_what_is_no_http_ends_the_line(fake: FakeAWS, request_bytes: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is answered or logged, and the server goes on."""
     with suppress(ConnectionError):
-        assert talk(fake.url, request_bytes) == b""
+        assert listen(fake.url, request_bytes) == b""
+    assert caplog.messages == []
     assert talk(fake.url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
 
 

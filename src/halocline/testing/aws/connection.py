@@ -14,6 +14,7 @@ from halocline.testing.aws.request import Reply, Request
 
 Answer = Reply | asyncio.Future[Reply | None] | None  # None: the line is closed without a reply
 _HEAD_BYTES = 1 << 16
+_TLS = 0x16  # how a client begins that takes this for https, and waits. Source: RFC 8446, section 5.1
 _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _BODILESS = (204, 304)
 
@@ -81,15 +82,21 @@ class Connection(asyncio.Protocol):
     def _head(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
-            if len(self._buffer) > _HEAD_BYTES:
+            if len(self._buffer) > _HEAD_BYTES or self._buffer[0] == _TLS:
                 self.abort()
             return False
         lines = self._buffer[:end].decode("latin-1").split("\r\n")
         del self._buffer[: end + 4]
         method, _, rest = lines[0].partition(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-        self._request = Request(method, rest.rpartition(" ")[0], headers=headers)
-        self._intake = _Intake(headers, self._folder)
+        target, _, version = rest.rpartition(" ")
+        headers.setdefault("connection", "close" if version == "HTTP/1.0" else "keep-alive")
+        self._request = Request(method, target, headers=headers)
+        try:
+            self._intake = _Intake(headers, self._folder)
+        except ValueError:
+            self.abort()
+            return False
         if headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
@@ -114,6 +121,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _give(self, request: Request) -> None:
+        self._is_last |= request.headers["connection"].lower() == "close"
         answer = self._answer(request)
         if isinstance(answer, asyncio.Future):
             self._waiting = answer
@@ -161,7 +169,9 @@ class Connection(asyncio.Protocol):
 
 
 class _Intake:
-    """The body of one request on its way in, its codings taken off."""
+    """The body of one request on its way in, its codings taken off.
+    Raises: ValueError for a length that is none.
+    """
 
     def __init__(self, headers: dict[str, str], folder: Path) -> None:
         self.spool = Spool(folder)
@@ -171,6 +181,8 @@ class _Intake:
         )
         self._aws = Chunks() if coded else None
         self._left = 0 if self._http else int(headers.get("content-length") or 0)
+        if self._left < 0:
+            raise ValueError("a body of less than no bytes")
 
     @property
     def trailers(self) -> dict[str, str]:
