@@ -95,6 +95,7 @@ class About:
 
     `title` is its name for people, `schemes` are those of the URIs that it knows (without `:`), `example` is one of them.
     `schema` is where a table lies for which none is named (None: the other side decides). `history`: it can keep versions.
+    `stage`: it has stages that can be named.
     """
 
     title: str
@@ -102,6 +103,7 @@ class About:
     example: str
     schema: str | None = None
     history: bool = False
+    stage: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from halocline import registry
 from halocline.config import resolved
+from halocline.errors import FixConfig
 
 POSTGRES_PORT = "5432"
 _TOKEN = uuid.uuid4().hex[:8]  # two containers may have one host name, and each a process of this number
@@ -33,6 +34,19 @@ def schema_in(uri: str, schema: str | None) -> str | None:
     """The schema that was asked for; without any, a server's search path decides, and a file's is `main`."""
     known = registry.about(uri) if schema is None else None
     return schema if known is None else known.schema
+
+
+def stage_in(uri: str, stage_name: str | None) -> str | None:
+    """The stage that was asked for.
+
+    Raises: FixConfig where the connector of that URI has no stages, so that it would be named in vain.
+    """
+    known = None if stage_name is None else registry.about(uri)
+    if known is None or known.stage:
+        return stage_name
+    able = " and ".join(about.title for about in registry.abouts("open_destination") if about.stage)
+    hint = f"Leave --stage-name (stage_name) out: stages that can be named are {able}'s."
+    raise FixConfig("Choosing the stage", f"{stage_name!r} is named, and {known.title} has no stages", hint=hint)
 
 
 def within(flow: str, place: str) -> str:

@@ -176,7 +176,8 @@ class Columns:
     paths: bool = False
 
     def check(self, objects: Sequence[str]) -> None:
-        """Every column with an object is of one of these: a mask of another would hide nothing.
+        """Every column with an object is of one of these: a mask of another would hide nothing. None is chosen and left out
+        at once.
 
         Raises: FixConfig.
         """
@@ -186,6 +187,11 @@ class Columns:
             if dot and not self.paths and owner.lower() not in known:
                 cause = f"{column} names a column of {owner}, which is not among the objects ({listed(objects)})"
                 raise FixConfig("Reading the columns", cause, hint="Write OBJECT.COLUMN, or a column alone for all of them.")
+        idle = [field for field in self.fields or () if self._is_idle(field, objects)]
+        if idle:
+            are = "is" if len(idle) == 1 else "are"
+            cause = f"{listed(idle)} {are} to be carried (fields) and to be left out (exclude)"
+            raise FixConfig("Reading the columns", cause, hint="Name each column in one of them.")
 
     def of(self, sobject: str) -> dict[str, Any]:
         """What they say of that object, as fields of `SobjectSync`."""
@@ -196,6 +202,13 @@ class Columns:
             "rename": {meant: new for old, new in self.rename.items() for meant in self._meant(sobject, [old])},
             "mask": {meant: mask for old, mask in self.mask.items() for meant in self._meant(sobject, [old])},
         }
+
+    def _is_idle(self, field: str, objects: Sequence[str]) -> bool:
+        """Whether a chosen column is left out of every object of which it is meant."""
+        meant = [(name.lower(), one) for one in objects for name in self._meant(one, [field])]
+        return bool(meant) and all(
+            name in {other.lower() for other in self._meant(sobject, self.exclude)} for name, sobject in meant
+        )
 
     def _meant(self, sobject: str, columns: Sequence[str]) -> list[str]:
         if self.paths:

@@ -98,6 +98,8 @@ IMPOSSIBLE = (
     ("{kind: push, rows: 'nowhere_at_all:x', object: Account, mode: insert}", "there is no module nowhere_at_all"),
     ("{kind: push, from: lake, query: SELECT 1, object: Account, mode: insert, mapping: {a: Nme}}", "Did you mean Name"),
     ("{kind: sync, from: org, to: lake, objects: [Acount]}", "Did you mean Account"),
+    ("{kind: sync, from: org, to: lake, objects: [Account], stage_name: '@S'}", "has no stages"),
+    ("{kind: sync, from: org, to: lake, objects: [Account], fields: [Name], exclude: [Account.Name]}", "to be left out"),
     ("{kind: sync, from: org, to: lake, objects: [Account], mask: {Webiste: 'null'}}", "Did you mean Website"),
     ("{kind: listen, queue: q, handlers: 'nowhere_at_all:x'}", "there is no module nowhere_at_all"),
 )

@@ -69,7 +69,8 @@ def test_no_option_is_taken_in_vain(command: Callable[..., None]) -> None:
     """What a command takes is read in one place, made into jobs and a system, or is its own."""
     taken = set(inspect.signature(command).parameters)
     assert taken - set(FOR_EACH) - OF_SYSTEM - OF_ONE[command] == set(NOTHING) - {"deletes"}
-    typed = {**NOTHING, **{name: f"-{name}" for name in taken & {*FOR_EACH, *OF_SYSTEM}}}
+    stages = "snowflake://user@account/database"
+    typed = {**NOTHING, "to": stages, **{name: f"-{name}" for name in taken & {*FOR_EACH, *OF_SYSTEM}}}
     asked = Asked.of(typed)
     assert asked.each == {name: f"-{name}" for name in taken & set(FOR_EACH)}
     named = {"wait": "wait_s"}
@@ -171,6 +172,34 @@ def test_a_column_of_another_object_is_refused(asked: dict[str, Any]) -> None:
     """It would be of no effect, and nobody would know."""
     with pytest.raises(FixConfig, match=r"Lead, which is not among the objects \(Account, Contact\)"):
         jobs(**asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"fields": "Name,Site", "exclude": "name"}, "Name is to be carried"),
+        ({"fields": "Name,Site", "exclude": "Site,Name"}, "Name, Site are to be carried"),
+        ({"fields": "Account.Name", "exclude": "Name"}, "Account.Name is to be carried"),
+        ({"fields": "Name", "exclude": "Account.Name,Contact.Name"}, "Name is to be carried"),
+    ],
+)
+def test_a_column_is_not_chosen_and_left_out_at_once(asked: dict[str, Any], named: str) -> None:
+    """It would be left out, although it was named; one that another object keeps is no such thing."""
+    with pytest.raises(FixConfig, match=named):
+        jobs(**asked)
+    account, contact = jobs(fields="Name,Email", exclude="Account.Email")
+    assert (account.exclude, contact.exclude, contact.fields) == (["Email"], [], ["Name", "Email"])
+
+
+@pytest.mark.parametrize("where", ["duckdb:///lake.duckdb", "sqlite:///lake.sqlite", "postgresql://host/db", "file:folder"])
+def test_a_stage_is_named_only_where_there_are_stages(where: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Elsewhere it would be of no effect; it is refused before anybody is asked for anything."""
+    with pytest.raises(typer.Exit) as ended:
+        jobs(to=where, stage_name="@S")
+    told = capsys.readouterr().err
+    assert (ended.value.exit_code, "has no stages" in told, "Snowflake's" in told) == (2, True, True), told
+    account, _ = jobs(to="snowflake://user@account/database", stage_name="@S")
+    assert account.stage_name == "@S"
 
 
 @pytest.mark.parametrize("given", ["Name", "=x", "Name=", "Name = "])

@@ -158,6 +158,7 @@ SYNC = f"{LAKE}    kind: sync\n    to: lake\n    objects: [Account]\n"
         (f"{SYNC}    fields: Name", 7, "'fields' in the flow 'f' is no list, as in [one, other]"),
         (f"{SYNC}    mask: {{Phone: hide}}", 7, "'mask.Phone' in the flow 'f' is none of 'hash' or 'null'"),
         (f"{SYNC}    soql: SELECT Id FROM Account\n    where: Id != null", 3, "soql says it all"),
+        (f"{SYNC}    fields: [Name, Site]\n    exclude: [name]", 3, "fields and exclude both name name"),
         (f"{LAKE}    kind: sync\n    to: lake", 3, "name objects, or say `all: true`, or give soql"),
         (
             f"{LAKE}    kind: sync\n    to: lak\n    all: true",

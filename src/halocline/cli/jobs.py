@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from halocline.cli import options
 from halocline.cli.answer import err, refuse, refuse_empty, say_json, told
 from halocline.cli.system import intelligent_sync, worst
-from halocline.place import schema_in
+from halocline.place import schema_in, stage_in
 from halocline.quantity import quantity
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Asked:
         refuse_empty(typed)
         with told(as_json=typed["as_json"]):
             schema = schema_in(typed["to"], typed["schema"])
+            stage_in(typed["to"], typed.get("stage_name"))
         asked = cls(
             to=typed["to"],
             objects=typed["objects"] or [],

@@ -18,7 +18,7 @@ from halocline.events import Noticed
 from halocline.flows.connected import Connected
 from halocline.flows.connections import open_org, uri_of
 from halocline.flows.model import Model
-from halocline.place import schema_in
+from halocline.place import schema_in, stage_in
 from halocline.refresh import LONGEST_S
 from halocline.several import PARALLEL, Columns, Ended, Looked
 
@@ -105,6 +105,9 @@ class SyncFlow(Model):
             raise ValueError("name objects, or say `all: true`, or give soql")
         if self.everything and self.objects:
             raise ValueError("all means every object; leave objects out, or all")
+        both = {name.lower() for name in self.exclude}.intersection(name.lower() for name in self.fields or ())
+        if both:
+            raise ValueError(f"fields and exclude both name {', '.join(sorted(both))}; name each column in one of them")
         if isinstance(self.table, str) and several and self.soql is None:
             raise ValueError("table names one table; for several objects write {Account: ACCOUNTS, Contact: CONTACTS}")
         if isinstance(self.table, dict):
@@ -159,13 +162,14 @@ class SyncFlow(Model):
     def _job(self, name: str, columns: Columns, around: Connected) -> SobjectSync:
         from halocline.sync import SobjectSync
 
+        uri = uri_of(around.connection(self.to))
         return SobjectSync(
             name,
-            schema_in(uri_of(around.connection(self.to)), self.schema_name),
+            schema_in(uri, self.schema_name),
             self._table_of(name),
             match_field=self.key,
             use_stage=self.use_stage,
-            stage_name=self.stage_name,
+            stage_name=stage_in(uri, self.stage_name),
             force_full_sync=self.full,
             where_clause=self.where,
             deletes=self.deletes,

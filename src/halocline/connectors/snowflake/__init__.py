@@ -22,7 +22,7 @@ __all__ = ["ABOUT", "VARIABLES", "accepts", "open_destination", "open_query", "o
 
 __getattr__ = lazily(__name__, _HOME)
 
-ABOUT = About("Snowflake", schemes=("snowflake",), example="snowflake://user@account/database")
+ABOUT = About("Snowflake", schemes=("snowflake",), example="snowflake://user@account/database", stage=True)
 _SCHEME = "snowflake://"
 
 
