@@ -68,7 +68,7 @@ MISREAD = [
     (("sync", "Account", "--to", "duckdb:///x.duckdb", "--fulll"), "No such option: --fulll", "sync"),
     (("push",), "Missing argument 'SOURCE'", "push"),
     (("sync", "Account"), "Missing option '--to'", "sync"),
-    (("sync", "--to", "duckdb:///x.duckdb", "Account", "--parallel", "0"), "Invalid value for '--parallel'", "sync"),
+    (("sync", "--to", "duckdb:///x.duckdb", "Account", "--parallel", "0"), "Reading --parallel: it takes a whole number", "sync"),
     (("snyc",), "No such command 'snyc'", ""),
     (("dlq", "lst"), "No such command 'lst'", "dlq"),
     (("--fool",), "No such option: --fool", ""),
@@ -91,6 +91,29 @@ def test_what_typer_refuses_with_json_is_one_document(words: tuple[str, ...], sa
         done = CliRunner().invoke(app, typed)
         assert (done.exit_code, done.stdout) == (2, "")
         assert done.stderr
+
+
+SYNC = "sync Account --to duckdb:///x.duckdb"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (f"{SYNC} --parallel 0", "--parallel: it takes a whole number from 1 up, not '0'"),
+        (f"{SYNC} --parallel 1.5", "--parallel: it takes a whole number from 1 up, not '1.5'"),
+        (f"{SYNC} --wait nan", "--wait: it takes a number from 0 up, not 'nan'"),
+        (f"{SYNC} --quota-share 2", "--quota-share: it takes a number from 0 to 1, not '2'"),
+        (f"{SYNC} --bulk-threshold=-1", "--bulk-threshold: it takes a whole number from 0 up"),
+        ("push x.csv --to Account --batch-size 0", "--batch-size: it takes a whole number from 1 to 200, not '0'"),
+        ("emulator --port 99999", "--port: it takes a whole number from 0 to 65,535, not '99999'"),
+    ],
+)
+def test_a_number_that_an_option_does_not_take_is_told_in_our_words(words: str, says: str) -> None:
+    """What was read, what came, and what it takes, on one line; with the exit code of wrong use."""
+    done = CliRunner().invoke(app, words.split())
+    (line,) = done.stderr.splitlines()
+    assert (done.exit_code, done.stdout, says in line) == (2, "", True), line
+    assert f"`halocline {words.partition(' ')[0]} --help` tells" in line
 
 
 BUILT = """

@@ -234,7 +234,7 @@ def test_a_push_that_stops_at_the_first_error_says_where(desk: PushDesk) -> None
         (("--delimiter", ";", "--from", "duckdb:///lake.duckdb"), "--delimiter is of a text file"),
         (("--encoding", "utf-8", "--from", "duckdb:///lake.duckdb"), "--encoding is of a text file"),
         (("--batch-size", "100", "--api", "bulk"), "--batch-size is of the requests of collections"),
-        (("--batch-size", "201"), "--batch-size 201: a request of collections takes at most 200 rows"),
+        (("--batch-size", "201"), "--batch-size: it takes a whole number from 1 to 200, not '201'"),
         (("--mode", "hard_delete", "--batch-size", "200"), "--batch-size is of the requests of collections"),
         (("--flow", ""), "--flow is empty; leave it out, or look whether a variable in it is not set"),
         (("--encoding", ""), "--encoding is empty"),

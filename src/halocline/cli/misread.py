@@ -1,4 +1,6 @@
-"""What Typer refuses by itself - an option that is not there, a word that is missing - told as the rest of the answers is."""
+"""What Typer refuses by itself - an option that is not there, a word that is missing, a number that an option does not take -
+told as the rest of the answers is.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _JSON = "--json"
 _END_OF_OPTIONS = "--"
+_SHOWN = 60  # characters of what was typed
 
 
 class Verbs(TyperGroup):
@@ -37,11 +40,23 @@ def _told(words: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except typer.TyperException as error:
-        if error.exit_code != BAD_USE or not _wants_json(words):
+        number = _no_number(error)
+        if error.exit_code != BAD_USE or not (number or _wants_json(words)):
             raise
-        in_json(True)
-        said = error.format_message()
+        in_json(_wants_json(words))
+        said = number or error.format_message()
         refuse(f"{said}{'' if said.endswith(('.', '?')) else '.'} `{_where(error)} --help` tells what there is.")
+
+
+def _no_number(error: typer.TyperException) -> str | None:
+    """The sentence for a value that is not the number which its option takes; None for any other mistake."""
+    kind = getattr(getattr(getattr(error, "param", None), "type_descriptor", None), "annotation", None)
+    if not isinstance(error, typer.BadParameter) or kind not in {int, float}:
+        return None
+    low, high = error.param.min, error.param.max  # type: ignore[union-attr]  # of a number Typer keeps both
+    bounds = "" if low is None else f" from {low:,} up" if high is None else f" from {low:,} to {high:,}"
+    came = "".join(f", not {str(one['input'])[:_SHOWN]!r}" for one in getattr(error.__cause__, "errors", list)()[:1])
+    return f"Reading {error.param.opts[0]}: it takes a {'whole ' if kind is int else ''}number{bounds}{came}."  # type: ignore[union-attr]
 
 
 def _wants_json(words: Sequence[str]) -> bool:

@@ -117,8 +117,8 @@ Numbers = Annotated[str, typer.Option(help="decimal: exact, as declared · doubl
 Key = Annotated[str, typer.Option("--key", help="The field that identifies a row.")]
 UseStage = Annotated[bool, typer.Option("--use-stage", help="Stage result pages in files at any size.")]
 StageName = Annotated[str | None, typer.Option(help="The stage for the files, in Snowflake: @MY_STAGE.", metavar="STAGE")]
-BulkThreshold = Annotated[int | None, typer.Option(help="Rows from which Bulk API 2.0 is used (1,000).")]
-StageThreshold = Annotated[int | None, typer.Option(help="Rows from which result pages are staged (50,000).")]
+BulkThreshold = Annotated[int | None, typer.Option(help="Rows from which Bulk API 2.0 is used (1,000).", min=0)]
+StageThreshold = Annotated[int | None, typer.Option(help="Rows from which result pages are staged (50,000).", min=0)]
 QuotaShare = Annotated[
     float | None,
     typer.Option(help="The share of the org's daily API calls at which to stop (0.95); 1: not before.", min=0, max=1),

@@ -57,7 +57,8 @@ Map = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, the check and the first rows; send nothing.")]
 WhichApi = Annotated[str, typer.Option("--api", help="auto · collections (few rows) · bulk (many).")]
 BatchSize = Annotated[
-    int | None, typer.Option(help=f"Rows in one request of collections, at most {BATCH_ROWS}.", show_default=str(BATCH_ROWS))
+    int | None,
+    typer.Option(help="Rows in one request of collections.", show_default=str(BATCH_ROWS), min=1, max=BATCH_ROWS),
 ]
 StopOnError = Annotated[bool, typer.Option("--stop-on-error", help="Send nothing after the first refused row.")]
 WhichNulls = Annotated[str | None, typer.Option("--nulls", help="Empty values: clear the field, or keep it as it is.")]
@@ -156,8 +157,6 @@ def _refuse_idle(
 
 def _refuse_idle_wishes(mode: str, api: str, *, batch_size: int | None, nulls: str | None) -> None:
     """Refuse what would be said in vain of how rows are sent."""
-    if batch_size is not None and batch_size > BATCH_ROWS:
-        refuse(f"--batch-size {batch_size:,}: a request of collections takes at most {BATCH_ROWS} rows.")
     if batch_size is not None and (api == "bulk" or mode == "hard_delete"):
         refuse("--batch-size is of the requests of collections; Bulk cuts its jobs by bytes. Leave it out.")
     if nulls is not None and mode in {"delete", "hard_delete"}:
