@@ -266,7 +266,7 @@ class ShapedSource:
         own = self._own(plan)
         masked = [name for name in own.key if self._surveyed().mask(name)]
         if masked:
-            hint = "Run a full sync: it sets right what a repair would."
+            hint = "`verify --full` compares all values without it, and `sync --full` sets right what differs."
             raise FixConfig(f"Reading rows of {plan.object} again", f"the key {', '.join(masked)} is masked", hint=hint)
         return own
 

@@ -190,3 +190,19 @@ def test_the_samples_of_the_page_are_commands_that_exist(shell: Shell) -> None:
     for command in commands:
         words = command.replace(" --to duckdb:///lake.duckdb", "").split()
         assert shell.type(*words).code == 0, command
+
+
+def test_no_repair_is_offered_by_a_key_that_is_masked(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can ask for the records behind it; what is offered in its place sets them right."""
+    monkeypatch.setenv("HALOCLINE_MASK_KEY", "a secret of more than thirty-two characters")
+    hidden = ("Contact", "--mask", "Id=hash", "--table", "Hidden")
+    assert shell.type("sync", *hidden).code == 0
+    shell.run("UPDATE main.Hidden SET LastName = 'other' WHERE Id = (SELECT min(Id) FROM main.Hidden)")
+    told = shell.type("verify", *hidden, "--full")
+    assert (told.code, "`sync --full` sets it right" in told.out, "--repair" in told.out) == (3, True, False), told
+    told = shell.type("verify", *hidden, "--full", "--repair")
+    assert (told.code, "the key Id is masked" in told.err) == (2, True), told
+    told = shell.type("verify", *hidden, "--sample", "2")
+    assert (told.code, "`verify --full` compares all values without it" in told.err) == (2, True), told
+    assert shell.type("sync", *hidden, "--full").code == 0
+    assert shell.type("verify", *hidden, "--full").code == 0

@@ -86,11 +86,11 @@ def _one(system: IntelligentSync, job: SobjectSync, how: dict[str, Any], bar: Pr
     if as_json:
         say_json({**found.to_json(), "success": code == 0, "exit_code": code})
     else:
-        _show(found)
+        _show(found, job)
     return code
 
 
-def _show(found: Verification) -> None:
+def _show(found: Verification, job: SobjectSync) -> None:
     speed = f"{quantity(found.api_calls, 'API call')}, {found.elapsed_s:.1f} s, {found.rows_per_s:,.0f} rows/s"
     sides = f"{quantity(found.source_rows, 'row')} in {found.object}, {found.table_rows:,} in {found.target}"
     looked = f", the values of {found.looked_at:,} looked at" if found.looked_at else ""
@@ -112,12 +112,15 @@ def _show(found: Verification) -> None:
         left = f"; {found.repair.left:,} had changed or gone meanwhile: run it again" if found.repair.left else ""
         out.print(f"  repaired by run {found.repair.run[:8]}: {did}{left}", markup=False)
     elif not found.equal:
-        out.print(f"  nothing was changed{_mendable(found)}", markup=False)
+        out.print(f"  nothing was changed{_mendable(found, job)}", markup=False)
 
 
-def _mendable(found: Verification) -> str:
-    """What would set it right; rows that share a key a repair leaves, so where one was asked for, there is nothing else here."""
-    what = "the next sync, which reads everything," if found.due_in_full else "--repair"
+def _mendable(found: Verification, job: SobjectSync) -> str:
+    """What would set it right; rows that share a key a repair leaves, so where one was asked for, there is nothing else here. By
+    a key that is masked nothing can be asked for again.
+    """
+    is_hidden = job.match_field.lower() in {name.lower() for name in job.mask}
+    what = "the next sync, which reads everything," if found.due_in_full else "`sync --full`" if is_hidden else "--repair"
     if not found.doubled:
         return f"; {what} sets it right"
     return f"; {what} sets the others right" if found.doubled < found.differences else ""
