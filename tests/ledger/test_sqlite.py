@@ -21,9 +21,10 @@ import pytest
 from tests.examples import stride
 
 from halocline.budget import Budget
-from halocline.errors import FixConfig, StorageFailed
+from halocline.errors import FixConfig, LeaseHeld, StorageFailed
 from halocline.ledger import Ledger, SqliteLedger, database, open_ledger, turn
 from halocline.ledger.database import migrate, migrations
+from halocline.ledger.process import Process
 from halocline.outcome import Counts, Outcome, Rejection
 from halocline.testing.ledgers import HERE, HandClock, LedgerSuite, begin, ended_process
 
@@ -533,3 +534,18 @@ def test_a_file_that_somebody_reads_is_pruned_all_the_same(file: Path) -> None:
             assert found is not None
             assert (len(found.runs), len(ledger.runs())) == (20, 0)
         reader.close()
+
+
+def test_a_sign_of_life_from_the_future_is_told_as_such(tmp_path: Path) -> None:
+    """A holder whose clock is ahead keeps its lease until ours is there: the refusal names the clocks, not a sign of just now."""
+    ahead, ours = HandClock(), HandClock()
+    ahead.advance(7_200.0)
+    file = tmp_path / "ledger.sqlite"
+    with SqliteLedger(file, clock=ahead) as theirs, SqliteLedger(file, clock=ours) as ledger:
+        theirs.claim("Account", "far", ttl_s=60.0, process=Process(1, "elsewhere"))
+        with pytest.raises(LeaseHeld, match="its last sign of life is dated 7200 s ahead of this clock") as told:
+            ledger.claim("Account", "next", ttl_s=60.0)
+        assert "the lease is free in 7260 s" in told.value.hint
+        assert "the clocks of its host and of this one" in told.value.hint
+        ours.advance(7_260.0)
+        assert ledger.claim("Account", "next", ttl_s=60.0).owner == "next"

@@ -26,6 +26,8 @@ from halocline.ledger.retention import Pruned
 from halocline.outcome import Counts, Fate, Outcome, Rejection, RunRecord
 from halocline.quantity import quantity
 
+_SKEW_S = 5.0  # by which a sign of life may be dated ahead before two clocks are said to differ
+
 Clock = Callable[[], datetime]
 """Gives the present instant, aware and in UTC."""
 
@@ -238,10 +240,14 @@ def unknown_run(run: str) -> NotFound:
 
 def held(flow: str, owner: str, *, now: datetime, until: str, since: str | None, seen: str | None) -> LeaseHeld:
     """The error for a lease that another owner holds; ledgers of older versions do not know `since` and `seen`."""
-    left_s, silent_s = seconds_left(until, now), 0.0 if seen is None else max(-seconds_left(seen, now), 0.0)
-    told = "" if since is None else f" since {since[:19]}Z, its last sign of life was {silent_s:.0f} s ago"
+    left_s, ahead_s = seconds_left(until, now), 0.0 if seen is None else seconds_left(seen, now)
+    silent_s = max(-ahead_s, 0.0)
+    sign = f"is dated {ahead_s:.0f} s ahead of this clock" if ahead_s >= _SKEW_S else f"was {silent_s:.0f} s ago"
+    told = "" if since is None else f" since {since[:19]}Z, its last sign of life {sign}"
     wait = "Wait for that run to end (`halocline sync` does, by --wait SECONDS)"
     hint = f"{wait}; without a sign of life of it the lease is free in {left_s:.0f} s."
+    if ahead_s >= _SKEW_S:
+        hint += " Where the clocks of its host and of this one differ, set them right: leases in a file go by them."
     doing, cause = f"Claiming the lease of {flow}", f"{owner} holds it{told}"
     return LeaseHeld(doing, cause, after_s=left_s, hint=hint, owner=owner, since=since, silent_s=silent_s)
 
