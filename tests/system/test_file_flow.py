@@ -247,7 +247,13 @@ def test_a_file_that_went_while_it_was_sent_is_gone_on_with(desk: FlowDesk, newe
     desk.bucket.client.delete_object(Bucket=desk.bucket.name, Key="in/a.csv")
     if newer is not None:
         desk.land("in/a.csv", newer)
+    begun = f"{desk.bucket}/in/a.csv, which was begun and not ended"
+    lying = [] if newer is None else [f"{desk.bucket}/in/a.csv"]
+    assert [line[4:] for line in desk.desk.type("plan", "companies").out.splitlines()[1:]] == [begun, *lying]
+    (plan,) = desk.desk.documents("plan", "companies")
+    assert (plan["begun"], plan["files"]) == ([f"{desk.bucket}/in/a.csv"], [f"{desk.bucket}/in/a.csv", *lying])
     old, *new = desk.desk.documents("run", "companies")
+    assert desk.desk.documents("plan", "companies")[0]["files"] == []
     assert (old["rows"], old["written"], old["archive_key"]) == (3, 3, None)
     assert [one["written"] for one in new] == ([] if newer is None else [1])
     assert desk.desk.accounts() == [("a", "Old"), ("b", "Old"), ("c", "Old"), *([] if newer is None else [("d", "New")])]

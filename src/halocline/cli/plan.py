@@ -144,12 +144,12 @@ def _flow(
             show(found)
     else:
         assert owners is not None, "there is a flow of files"
-        files = [str(where) for where in flow.waiting(name, around, owners=owners)]
+        begun, lying = (list(map(str, found)) for found in flow.waiting(name, around, owners=owners))
         if as_json:
-            say_json({"flow": name, "files": files, "success": True, "exit_code": 0})
+            say_json({"flow": name, "files": [*begun, *lying], "begun": begun, "success": True, "exit_code": 0})
         else:
-            out.print(f"{name}: {quantity(len(files), 'file')} to take care of", markup=False)
-            for file in files:
+            out.print(f"{name}: {quantity(len(begun) + len(lying), 'file')} to take care of", markup=False)
+            for file in (*(f"{one}, which was begun and not ended" for one in begun), *lying):
                 out.print(f"  - {file}", markup=False)
     yield 0
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
@@ -22,10 +23,12 @@ from halocline.flows.connections import bucket_of, open_bucket_store, open_org
 from halocline.flows.model import Model
 from halocline.flows.push import Writing
 from halocline.landed import Landed
+from halocline.ledger import open_ledger
 from halocline.several import company
 
 if TYPE_CHECKING:
     from halocline.buckets import Buckets
+    from halocline.config import Settings
     from halocline.filejob import FileJob, FileOutcome
     from halocline.flows.owners import Owners
     from halocline.ledger import Ledger
@@ -166,12 +169,16 @@ class FileFlow(Writing):
                     name, where, job, around, client=client.view(halt=around.halt), buckets=buckets, ledger=books
                 )
 
-    def waiting(self, name: str, around: Connected, *, owners: Owners) -> list[Landed]:
-        """The files that `run` would take care of now.
+    def waiting(self, name: str, around: Connected, *, owners: Owners) -> tuple[list[Landed], list[Landed]]:
+        """The files that `run` would take care of now: those that were begun and lie there no more, and those that lie there.
 
-        Raises: what asking the bucket raises.
+        Raises: what asking the bucket or the ledger raises.
         """
-        return list(_waiting(name, owners, open_bucket_store(around.connection(self.source))))
+        buckets = open_bucket_store(around.connection(self.source))
+        with ExitStack() as stack:
+            books = around.ledger or _books(around.settings, stack)
+            begun = [] if books is None else _cut_off(owners.jobs[name], buckets, books)
+        return begun, list(_waiting(name, owners, buckets))
 
     def _take_care(self, name: str, where: Landed, job: FileJob, around: Connected, **given: Any) -> FileDone:
         try:
@@ -197,6 +204,14 @@ def _cut_off(job: FileJob, buckets: Buckets, ledger: Ledger) -> list[Landed]:
         if "archive" in steps or (is_sent and not _lies_there(where, buckets)):
             found.append(where)
     return found[::-1]
+
+
+def _books(settings: Settings, stack: ExitStack) -> Ledger | None:
+    """The ledger until the stack is closed, for who only looks: one that is not there knows of nothing, and is not made."""
+    place = settings.ledger
+    if "://" not in str(place) and not Path(place).exists():
+        return None
+    return stack.enter_context(open_ledger(place))
 
 
 def _landed(about: Mapping[str, Any]) -> Landed:
