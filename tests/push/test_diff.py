@@ -275,6 +275,40 @@ def test_an_insert_needs_a_diff_key(tmp_path: Path) -> None:
         sift(sent, [{"Ext__c": "a"}, {"Name": "b"}], first=7)
 
 
+def test_an_insert_keeps_its_diff_key(tmp_path: Path) -> None:
+    """By another field no row is known again: it is refused before anything is sent, looking too, and nothing is forgotten."""
+    rows = [{"Ext__c": f"k{at}", "Name": f"n{at}"} for at in range(3)]
+    flow = Flow(tmp_path, order=INSERT, diff_key="Ext__c")
+    flow.push(rows)
+    flow.diff_key = "Name"
+    told = "3 records are known by Ext__c, and none by Name"
+    with pytest.raises(FixConfig, match=told):
+        flow.push(rows)
+    with pytest.raises(FixConfig, match=told):
+        flow.foresee(rows)
+    flow.diff_key = "EXT__C"
+    assert (flow.push(rows).written, len(flow.org.records)) == (0, 3)
+    with flow.sent() as sent:
+        sent.forget()
+    flow.diff_key = "Name"
+    assert flow.push(rows).written == 3
+
+
+def test_an_insert_that_remembers_nothing_may_change_its_diff_key(tmp_path: Path) -> None:
+    """A run that was refused, or that has written nothing, binds nobody; a memory of before did not note its key."""
+    rows = [{"Ext__c": f"k{at}", "Name": f"n{at}"} for at in range(3)]
+    flow = Flow(tmp_path, order=INSERT, diff_key="Ext__c")
+    flow.push([])
+    flow.diff_key = "Name"
+    assert flow.push(rows).written == 3
+    with flow.sent() as sent, closing(sqlite3.connect(sent.store.path)) as file, file:
+        file.execute("DELETE FROM facts WHERE name = 'diff_key'")
+    assert flow.push(rows).unchanged == 3
+    flow.diff_key = "Ext__c"
+    with pytest.raises(FixConfig, match="known by Name"):
+        flow.push(rows)
+
+
 def test_a_delete_has_nothing_to_compare(tmp_path: Path) -> None:
     """It is refused rather than remembered."""
     with pytest.raises(FixConfig, match="deletes"):

@@ -171,12 +171,16 @@ class SentRows:
     def sifted(self) -> Sequence[str]:
         """See `Sieve.sifted`; it tells of rows that an insert may make twice.
 
-        Raises: FixConfig where two rows of an insert have the same value in the field `diff_key`.
+        Raises: FixConfig where two rows of an insert have the same value in the field `diff_key`, or its records are known
+        by another field.
         """
+        diff_key = self._key if self._order.mode is SyncMode.INSERT and self._key else None
+        if diff_key is not None:
+            self._refuse_other_key(diff_key)
         self._refuse_repeats()
         if self._looking:
             return ()
-        self._store.keep(self._number, anew=self._anew, missed=self._later.another)
+        self._store.keep(self._number, anew=self._anew, missed=self._later.another, diff_key=diff_key)
         return [self._twice(run, rows) for run, rows in self._store.doubtful(self._number)]
 
     def told(self, told: Told) -> None:
@@ -266,13 +270,21 @@ class SentRows:
             cause = f"row {batch.numbers[at]} has no value in {self._key}, by which it would be known again"
             raise FixConfig(self._doing, cause, hint="Give every row one, or choose another diff_key; nothing was sent.")
 
+    def _refuse_other_key(self, diff_key: str) -> None:
+        """By another field no row is known again, and each would be inserted once more."""
+        before, known = self._store.diff_key, self.known
+        if known and before is not None and before.lower() != diff_key.lower():
+            cause = f"{quantity(known, 'record is')} known by {before}, and none by {diff_key}"
+            hint = f"Every row would be inserted once more, so nothing was sent. Give the diff_key {before} (--diff-key)"
+            raise FixConfig(self._doing, cause, hint=f"{hint}; where that is meant, another flow name (--flow).")
+
     def _refuse_repeats(self) -> None:
         """Of rows that share a key one line is remembered, so that the others would be inserted again each time."""
         two = self._repeats.first()
         self._repeats.clear()
         if two is not None:
             cause = f"rows {two[0]} and {two[1]} have the same value in {self._key}, by which each would be known again"
-            hint = "Leave one of them out: nothing was sent. Another diff_key sends every row once more, as a new record."
+            hint = "Leave one of them out: nothing was sent."
             raise FixConfig(self._doing, cause, hint=hint)
 
     def _wait(self, batch: RowBatch, told: Digests, held: Held) -> None:

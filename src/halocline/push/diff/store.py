@@ -117,9 +117,9 @@ class Store:
             statement = "INSERT OR REPLACE INTO waiting (load, row, n, place, digest, key) VALUES (?, ?, ?, ?, ?, ?)"
             db.executemany(statement, ((load, *row) for row in rows))
 
-    def keep(self, load: int, *, anew: bool = False, missed: str | None = None) -> None:
-        """See that all that waits is on disk, and waits `KEEP_S` from now on. `anew`: no row counts as written any more, and
-        `missed` is a run whose records nobody knows here.
+    def keep(self, load: int, *, anew: bool = False, missed: str | None = None, diff_key: str | None = None) -> None:
+        """See that all that waits is on disk, and waits `KEEP_S` from now on. `anew`: no row counts as written any more,
+        `missed` is a run whose records nobody knows here, and `diff_key` the field whose values are the keys from here on.
         """
         with self._writing(durable=True) as db:
             db.execute("INSERT INTO sifted (run) SELECT run FROM loads WHERE load = ? ON CONFLICT DO NOTHING", (load,))
@@ -128,6 +128,8 @@ class Store:
                 db.execute(f"UPDATE sent SET digest = {FORGOTTEN}")
             if missed is not None:
                 db.execute("INSERT OR REPLACE INTO facts VALUES ('missed', ?)", (missed,))
+            if diff_key is not None:
+                db.execute("INSERT OR REPLACE INTO facts VALUES ('diff_key', ?)", (diff_key,))
             # A value that is new in any case: SQLite waits for the disk only when it has something to write.
             db.execute("UPDATE loads SET begun_s = max(?, begun_s + 0.001) WHERE load = ?", (time.time(), load))
 
@@ -176,26 +178,27 @@ class Store:
     @property
     def missed(self) -> str | None:
         """A run that wrote with another memory than this one, which does not know its records."""
-        with self._gate():
-            found = self._db.execute("SELECT value FROM facts WHERE name = 'missed'").fetchone()
-        return None if found is None else str(found[0])
+        return self._fact("missed")
+
+    @property
+    def diff_key(self) -> str | None:
+        """The field by which the rows of an insert are known here; None where nobody noted it."""
+        return self._fact("diff_key")
 
     # ---- what was sent
 
     @property
     def alike(self) -> Alike:
         """When two keys are one here."""
-        with self._gate():
-            found = self._db.execute("SELECT value FROM facts WHERE name = 'alike'").fetchone()
-        return Alike.EXACT if found is None else Alike(found[0])
+        found = self._fact("alike")
+        return Alike.EXACT if found is None else Alike(found)
 
     @property
     def own_digits(self) -> bool:
         """Whether a decimal in a field of text is told with its own digits here; a file of before never did, and goes on so: its
         digests would all be others, and every row of an insert would be inserted once more.
         """
-        with self._gate():
-            return self._db.execute("SELECT 1 FROM facts WHERE name = 'own_digits'").fetchone() is not None
+        return self._fact("own_digits") is not None
 
     def know_by(self, alike: Alike) -> None:
         """From here on two keys are one when `alike` says so. What was remembered otherwise gets the number of its key anew."""
@@ -240,7 +243,7 @@ class Store:
         with self._writing(durable=True) as db:
             for table in ("sent", "waiting", "loads", "gone", "outlived", "doubtful", "sifted"):
                 db.execute(f"DELETE FROM {table}")
-            db.execute("DELETE FROM facts WHERE name IN ('notes_runs', 'missed')")
+            db.execute("DELETE FROM facts WHERE name IN ('notes_runs', 'missed', 'diff_key')")
             db.execute("INSERT OR REPLACE INTO facts VALUES ('own_digits', '')")
 
     # ---- what is gone
@@ -351,6 +354,11 @@ class Store:
             db.execute(f"INSERT OR REPLACE INTO doubtful SELECT s.place, s.key, l.run {twice}", (numbers, load))
 
     # ---- below
+
+    def _fact(self, name: str) -> str | None:
+        with self._gate():
+            found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if found is None else str(found[0])
 
     def _remember(self, db: sqlite3.Connection, load: int, ids: dict[int, str | None], *, twice: bool) -> None:
         rows = json.dumps(list(ids))
