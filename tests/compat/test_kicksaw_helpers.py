@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from tests.test_repository import DRIVERS, modules_after
 
+from halocline.compat.kicksaw.csv_helpers import create_error_report
 from halocline.compat.kicksaw.field_formatters import convert_to_iso_date
+from halocline.compat.kicksaw.sfdc_helpers import extract_errors_from_results
 from halocline.compat.kicksaw.sqs_helpers import acknowledge_messages
 from halocline.compat.kicksaw.utils import (
     batch_collection,
@@ -48,6 +50,18 @@ def test_collections_are_cut() -> None:
     """Into lists, the last one shorter; nothing into none."""
     assert list(batch_collection(iter(range(5)), 2)) == [[0, 1], [2, 3], [4]]
     assert list(batch_collection([], 2)) == []
+    with pytest.raises(ValueError, match="size is 0"):
+        list(batch_collection([1, 2], 0))  # it gave none, and two elements were gone
+
+
+def test_an_error_of_salesforce_keeps_its_code_in_the_report(tmp_path: Path) -> None:
+    """The document takes `extract_errors_from_results` beside `create_error_report`: one feeds the other."""
+    refused = {"statusCode": "DUPLICATE_VALUE", "message": "twice", "fields": []}
+    results = [{"success": True, "id": "001", "errors": []}, {"success": False, "id": None, "errors": [refused]}]
+    path = tmp_path / "report.csv"
+    assert create_error_report([extract_errors_from_results(results)], path) == 1
+    assert create_error_report([{"code": "OURS", "statusCode": "THEIRS", "message": "m"}], path) == 1
+    assert path.read_text().splitlines()[1:] == [",DUPLICATE_VALUE,twice,,,", ",OURS,m,,,"]
 
 
 def test_the_first_of_equals_stays() -> None:

@@ -30,6 +30,8 @@ def create_error_report(
 ) -> tuple[Path, int] | int:
     """Write the lines of `parse_bulk_upsert_results` into a CSV file: `errors` holds lines, or lists of them.
 
+    What `extract_errors_from_results` gives is a line of code and message, for it does not know its row.
+
     With a `report_path` they go behind what is there already, and the answer is their number. Without, the file is a new one,
     `errors/error-report-....csv` below a folder of its own, and the answer is its path and the number.
     A cell that a spreadsheet would take for a formula gets an apostrophe in front. Raises: StorageFailed.
@@ -45,6 +47,11 @@ def create_error_report(
 def _lines(errors: _Errors) -> Iterator[_Error]:
     for one in errors:
         if isinstance(one, Mapping):
-            yield one
+            yield _line(one)
         else:
-            yield from one
+            yield from map(_line, one)
+
+
+def _line(error: _Error) -> _Error:
+    """A line of the report; an error as Salesforce tells it has its code under another name."""
+    return {"code": error["statusCode"], **error} if "statusCode" in error else error

@@ -32,7 +32,9 @@ def get_timestamp_folder(datetime_object: datetime | None = None) -> Path:
 
 
 def batch_collection(iterable: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The elements in lists of `size`, the last one perhaps shorter."""
+    """The elements in lists of `size`, the last one perhaps shorter. Raises: ValueError for a size below 1."""
+    if size < 1:
+        raise ValueError(f"size is {size}: a batch holds 1 element or more")
     drawn = iter(iterable)
     while chunk := list(itertools.islice(drawn, size)):
         yield chunk
