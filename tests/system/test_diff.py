@@ -199,3 +199,23 @@ def test_diff_mode_learns_from_a_retry(place: Place) -> None:
     result = place.sync(accounts("abc"), **inserting)
     assert (result.success_count, result.metadata["unchanged"]) == (0, 3)
     assert place.held() == {"k0": "a", "k1": "b", "k2": "c"}
+
+
+def test_an_insert_is_not_retried_once_a_later_push_sent_its_rows(place: Place) -> None:
+    """In diff mode a refused row is sent by each push until it is written: the retry of an older run would make it twice."""
+    inserting = {"mode": "insert", "external_id_field": None, "diff_key": "Ext__c"}
+    rule = place.emulator.faults.add("lock", object="Account", rows=1, every=1)
+    assert place.sync(accounts("abc"), **inserting, api="collections").error_count == 1
+    place.emulator.faults.remove(rule)
+    assert place.sync(accounts("abc"), **inserting).success_count == 1
+    for record in place.emulator.query("SELECT Id FROM Account"):  # then the org itself keeps no row out
+        place.client.update("Account", record["Id"], {"Ext__c": None})
+    with open_ledger(place.settings.ledger) as ledger:
+        first = ledger.runs()[-1].run
+        destination = registry.open_rows(place.client)
+        with pytest.raises(FixConfig, match="a later run of accounts may have written the same rows") as refused:
+            retry(first, destination=destination, ledger=ledger, home=place.settings.home)
+        assert "a second time" in refused.value.hint
+        assert len(place.emulator.query("SELECT Id FROM Account")) == 3
+        assert retry(first, destination=destination, ledger=ledger, home=place.settings.home, anyway=True) is not None
+    assert len(place.emulator.query("SELECT Id FROM Account")) == 4

@@ -181,10 +181,13 @@ def _tidy(maker: str, folder: RunFolder, *, destination: RowDestination, ledger:
 
 
 def _refuse_overtaken(record: RunRecord, note: Note, *, ledger: Ledger) -> None:
-    if note.order.mode is not SyncMode.INSERT and overtaken(record.run, record.flow, ledger=ledger):
-        cause = f"{overtaker(record.flow)} may have written the same records"
-        hint = "Push what the source holds now. `--anyway` sends the older values all the same."
-        raise FixConfig(f"Retrying run {record.run}", cause, hint=hint)
+    inserts = note.order.mode is SyncMode.INSERT
+    if inserts and not note.sieved:
+        return
+    if overtaken(record.run, record.flow, ledger=ledger):  # in diff mode a later run sends what was refused, an insert's too
+        cause = f"{overtaker(record.flow)} may have written the same {'rows' if inserts else 'records'}"
+        then = "makes those that it wrote a second time" if inserts else "sends the older values all the same"
+        raise FixConfig(f"Retrying run {record.run}", cause, hint=f"Push what the source holds now. `--anyway` {then}.")
 
 
 def _gone(record: RunRecord, ledger: Ledger) -> FixConfig:
