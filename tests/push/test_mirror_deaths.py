@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.push.fake import FakeDestination, Fuse, FusedLedger, Killed, ListRows
 from tests.push.test_diff import DEATHS, INSERT, UPSERT, Flow, Row, accounts
 
 from halocline.errors import FixConfig, NetworkFailed
+from halocline.ledger import MemoryLedger
+from halocline.ledger.ledger import utc_now
 from halocline.push.destination import RowBatch
 from halocline.push.diff.mirror import Mirror
 from halocline.push.diff.sifting import learning
@@ -65,9 +68,11 @@ def test_rows_that_came_back_are_there_again(tmp_path: Path, order: WriteOrder, 
     assert deaths > 20 // DEATHS
 
 
-def test_deletes_that_a_later_push_overtook_are_not_gone_on_with(tmp_path: Path) -> None:
+@pytest.mark.parametrize("set_back_h", [0, 1], ids=["clock right", "clock set back"])
+def test_deletes_that_a_later_push_overtook_are_not_gone_on_with(tmp_path: Path, set_back_h: int) -> None:
     """A push of the flow that was not in diff mode does not settle them; the rows are in the source again."""
-    flow = Flow(tmp_path)
+    flow, back = Flow(tmp_path), [timedelta()]
+    flow.ledger = MemoryLedger(clock=lambda: utc_now() - back[0])
     flow.mirror(WHOLE)
     with flow.sent() as sent:
         push, run = flow._push(FEW, sent)
@@ -80,6 +85,7 @@ def test_deletes_that_a_later_push_overtook_are_not_gone_on_with(tmp_path: Path)
         with pytest.raises(NetworkFailed) as caught:
             Mirror(sent, 1.0).execute(replace(push, destination=destination), run, ledger=flow.ledger, home=flow.home)
     dead = str(caught.value.facts["run"])
+    back[0] = timedelta(hours=set_back_h)
     plain = Push(flow.order, ListRows(WHOLE), FakeDestination(flow.org), "flow")
     execute(plain, PushRun.new(), ledger=flow.ledger, home=flow.home)
     with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.push.fake import FakeDestination, Fuse, FusedLedger, Killed, ListRows
 from halocline.errors import FixConfig, LeaseHeld, NetworkFailed
 from halocline.events import Event, Noticed
 from halocline.ledger import MemoryLedger
+from halocline.ledger.ledger import utc_now
 from halocline.push.destination import RowBatch
 from halocline.push.diff.mirror import Mirror, Mirrored
 from halocline.push.diff.sent import SentRows
@@ -101,6 +103,17 @@ def test_what_another_host_wrote_is_not_taken_for_ones_own(hosts: Hosts) -> None
     assert other.id in told
     assert "all rows are sent again" in told
     assert hosts.push("one", accounts("a", "b")).unchanged == 2, "and from then on only what changed"
+
+
+def test_what_another_host_wrote_is_seen_after_the_clock_was_set_back(hosts: Hosts) -> None:
+    """The order in which the ledger tells of runs decides, and not what the clock said when each began."""
+    back = [timedelta()]
+    hosts.ledger = MemoryLedger(clock=lambda: utc_now() - back[0])
+    hosts.push("one", accounts("a", "b"))
+    back[0] = timedelta(hours=1)
+    hosts.push("two", accounts("a", "changed"))
+    assert hosts.push("one", accounts("a", "b")).written == 2
+    assert hosts.names() == ["a", "b"]
 
 
 def test_a_run_that_sent_nothing_is_passed_over(hosts: Hosts) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -140,7 +142,9 @@ def test_an_older_file_never_puts_its_values_over_newer_ones(world: FileWorld, *
 
 
 def test_an_older_file_that_was_begun_says_so(world: FileWorld) -> None:
-    """Its push died, and the newer file was sent before it was gone on with: what is left of it is not sent."""
+    """Its push died, and the newer file was sent before it was gone on with: what is left of it is not sent; whatever the clock
+    said when the newer one began.
+    """
     versioned(world)
     world.with_job(api="bulk")
     old = world.drop("in/f.csv", one_row("Old"))
@@ -154,6 +158,11 @@ def test_an_older_file_that_was_begun_says_so(world: FileWorld) -> None:
         assert world.deliver(world.drop("in/f.csv", one_row("New"))).written == 1
         assert overtaken(push.run, push.flow, ledger=ledger), "by whatever way it is taken up"
         assert overtaker(push.flow) == "a file that landed later under its key"
+    with closing(sqlite3.connect(world.home / "ledger.sqlite", isolation_level=None)) as db:
+        db.execute("UPDATE runs SET started = '2020-01-01T00:00:00.000000+00:00' WHERE seq = (SELECT max(seq) - 1 FROM runs)")
+    with open_ledger(world.home / "ledger.sqlite") as ledger:
+        assert [one.started[:4] for one in ledger.runs(limit=2)][1] == "2020", "the newer file's"
+        assert overtaken(push.run, push.flow, ledger=ledger)
     outcome = world.deliver(old)
     assert (outcome.state, "may have been sent" in outcome.message) == (FileState.SUPERSEDED, True)
     assert [one["Name"] for one in world.emulator.query("SELECT Name FROM Account")] == ["New"]

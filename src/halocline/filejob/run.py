@@ -305,20 +305,22 @@ class _Work:
             return None
         ledger = self.book.ledger
         mine = ledger.get(self.book.run)
+        began_later = True  # than this one: runs are told newest first, whatever the clock said when each began
         for record in ledger.runs(names.flow_of(self.job.name, self.where), limit=_EVERY):
+            began_later = began_later and record.run != mine.run
             plan: Any = record.plan or {}
             about, sent = plan.get("file") or {}, plan.get("steps", {}).get("submit", {})
             is_here = (about.get("bucket"), about.get("key")) == (self.where.bucket, self.where.key)
-            if not is_here or record.run == mine.run or not self._is_older_than(record, mine):
+            if not is_here or record.run == mine.run or not self._is_older_than(record, mine, began_first=began_later):
                 continue
             pushes = names.push_flow_of(self.job.name, record.run)
             if sent.get("state") == FileState.DONE.value or may_have_sent(pushes, ledger) is not None:
                 return record.run
         return None
 
-    def _is_older_than(self, record: RunRecord, mine: RunRecord) -> bool:
+    def _is_older_than(self, record: RunRecord, mine: RunRecord, *, began_first: bool) -> bool:
         """Whether this file landed before that of `record`: by the sequencers of events; by hand by the instants that the bucket
-        tells, in whole seconds, and within one by which run began first.
+        tells, in whole seconds, and within one by which run began first: `began_first`.
         """
         if self.where.sequencer:
             plan: Any = record.plan or {}
@@ -326,7 +328,7 @@ class _Work:
         (his, own) = (steps_of(one).get("fetch", {}).get("modified") for one in (record, mine))
         if his and own and his != own:
             return datetime.fromisoformat(his) > datetime.fromisoformat(own)
-        return record.started > mine.started
+        return began_first
 
     def _superseded(self, newer: str) -> Noted:
         left = self.submit.left()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,10 +100,15 @@ def overtaken(run: str, flow: str, *, ledger: Ledger, but: str | None = None) ->
 
 
 def _pushed_since(run: str, flow: str, *, ledger: Ledger) -> bool:
-    """Whether a run of another flow began after `run`, and came so far that it knew its rows: also one that sent none of them."""
-    begun = ledger.get(run).started
-    later = (record for record in ledger.runs(flow, limit=LOOKED_BACK) if record.started > begun)
-    return any(Note.from_json(record.plan) is not None for record in later)
+    """Whether a run of another flow began after `run`, and came so far that it knew its rows: also one that sent none of them.
+
+    The order in which the ledger tells of runs decides: a clock may have been set back between two of them.
+    """
+    later = list(takewhile(lambda record: record.run != run, ledger.runs(limit=LOOKED_BACK)))
+    if len(later) == LOOKED_BACK:  # so many of all flows came since that the instants have to do
+        begun = ledger.get(run).started
+        later += (record for record in ledger.runs(flow, limit=LOOKED_BACK) if record.started > begun)
+    return any(record.flow == flow and Note.from_json(record.plan) is not None for record in later)
 
 
 def overtaker(flow: str) -> str:
@@ -117,7 +122,7 @@ def _file_overtaken(flow: str, *, ledger: Ledger) -> bool:
         mine = ledger.get(file)
     except NotFound:  # pruned: nobody can say which files landed since
         return True
-    others = (one for one in ledger.runs(mine.flow, limit=LOOKED_BACK) if one.run != file and one.started > mine.started)
+    others = takewhile(lambda one: one.run != file, ledger.runs(mine.flow, limit=LOOKED_BACK))
     pushes = (push for one in others for push in ledger.runs(f"{job}{OF_FILE}{one.run}", limit=LOOKED_BACK))
     return any(was_sent(push, note, ledger=ledger) for push in pushes if (note := Note.from_json(push.plan)) is not None)
 

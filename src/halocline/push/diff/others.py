@@ -6,9 +6,9 @@ that was not in diff mode, makes a memory say of rows that they are there as the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 from halocline.errors import LeaseHeld
@@ -81,7 +81,7 @@ class Others:
         seen = {but}
         for limit in (_FIRST_LOOK, LOOKED_BACK):
             flows = [ledger.runs(flow, limit=limit) for flow in (self.flow, self.flow + MIRROR)]
-            for record in sorted(chain.from_iterable(flows), key=lambda one: one.started, reverse=True):
+            for _, record in sorted(chain.from_iterable(map(_timed, flows)), key=lambda one: one[0], reverse=True):
                 note = None if record.run in seen else Note.from_json(record.plan)
                 seen.add(record.run)
                 if note is not None and self._is_mine(note):
@@ -91,3 +91,9 @@ class Others:
 
     def _is_mine(self, note: Note) -> bool:
         return note.org == self.org and note.order.sobject.casefold() == self.order.sobject.casefold()
+
+
+def _timed(runs: Sequence[RunRecord]) -> list[tuple[str, RunRecord]]:
+    """The runs of a flow, newest first, each with its instant: never before that of an earlier one, if a clock was set back."""
+    instants = accumulate((one.started for one in reversed(runs)), max)
+    return list(zip(instants, reversed(runs), strict=True))[::-1]
