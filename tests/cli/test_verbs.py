@@ -31,6 +31,20 @@ print(*(name.removeprefix("halocline.cli.") for name in sys.modules if name.star
 """
 
 
+EARLY = """
+import halocline.cli.main as main
+def interrupted(_): raise KeyboardInterrupt
+main.program = interrupted
+main.run()
+"""
+
+
+def test_an_interrupt_while_verbs_are_loaded_ends_it_with_a_word() -> None:
+    """Not with a traceback; its code is that of any interrupt."""
+    done = subprocess.run([sys.executable, "-c", EARLY, "version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
 def loaded(word: str) -> set[str]:
     """The modules of verbs that a process has loaded that was given this word."""
     done = subprocess.run([sys.executable, "-c", ONE_WORD, word], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from halocline.cli.answer import is_unwritten
+from halocline.cli.answer import INTERRUPTED, is_unwritten
 from halocline.cli.verbs import program, typed
 from halocline.unneeded import leave_out
 
@@ -30,6 +30,11 @@ def run() -> None:
         if not isinstance(end.__context__, BrokenPipeError):
             raise
         _leave(_NOBODY_READS)
+    except KeyboardInterrupt:  # while verbs were being loaded, or after the answer; a verb at work answers to it itself
+        with suppress(OSError):
+            sys.stderr.write("Interrupted.\n")
+            sys.stderr.flush()
+        _leave(INTERRUPTED)
     except OSError as error:
         if not is_unwritten(error):
             raise
