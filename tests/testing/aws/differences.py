@@ -52,6 +52,20 @@ DIFFERENCES: dict[str, Difference] = {
         "takes more where it copies", f"{_S3}userguide/UsingMetadata.html"
     ),
     "test_parts_are_listed_in_order": Difference("takes them in any order", f"{_S3}API/API_CompleteMultipartUpload.html"),
+    "test_an_object_is_read_by_its_parts": Difference(
+        "gives the whole object, and counts parts from 0",
+        f"{_S3}API/API_GetObject.html#AmazonS3-GetObject-request-querystring-PartNumber",
+    ),
+    "test_dead_letters_need_a_queue_of_the_same_type[gone]": Difference(
+        "calls the target itself a queue that is not there", "https://github.com/serverless/serverless/issues/5215"
+    ),
+    "test_dead_letters_need_a_queue_of_the_same_type[fifo]": Difference("takes it", f"{_SQS}API_SetQueueAttributes.html"),
+    **{
+        f"test_an_attribute_has_a_type_and_a_value[{one}]": Difference(
+            "calls it InvalidParameterValue", "https://github.com/boto/botocore/tree/develop/botocore/data/sns"
+        )
+        for one in ("empty", "type")
+    },
     "test_a_copy_has_conditions_on_its_source": Difference("does not read them", f"{_S3}API/API_CopyObject.html"),
     "test_a_body_that_is_not_what_was_signed_is_refused": Difference("does not look", f"{_S3}API/API_PutObject.html"),
     "test_events_are_numbered_in_order": Difference("sends no sequencer", f"{_S3}userguide/notification-content-structure.html"),

@@ -256,6 +256,34 @@ def test_parts_become_an_object(cloud: Cloud) -> None:
     assert cloud.read(bucket, "k", Range=f"bytes={5 * MIB - 2}-{5 * MIB + 1}") == data[5 * MIB - 2 : 5 * MIB + 2]
 
 
+def test_an_object_is_read_by_its_parts(cloud: Cloud) -> None:
+    """As they were uploaded, each with its place in the whole; one that was put whole is its own first part."""
+    bucket, data = cloud.bucket(), noise(6 * MIB)
+    where = {"Bucket": bucket, "Key": "k"}
+    upload = cloud.s3.create_multipart_upload(**where)["UploadId"]
+    pieces = {1: data[: 5 * MIB], 2: data[5 * MIB :]}
+    tags = {
+        number: cloud.s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=piece)["ETag"]
+        for number, piece in pieces.items()
+    }
+    parts = [{"PartNumber": number, "ETag": tag} for number, tag in tags.items()]
+    cloud.s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+    got = cloud.s3.get_object(**where, PartNumber=2)
+    assert got["Body"].read() == pieces[2]
+    assert (got["PartsCount"], got["ContentRange"]) == (2, f"bytes {5 * MIB}-{6 * MIB - 1}/{6 * MIB}")
+    assert got["ResponseMetadata"]["HTTPStatusCode"] == 206
+    head = cloud.s3.head_object(**where, PartNumber=1)
+    assert (head["ContentLength"], head["PartsCount"]) == (5 * MIB, 2)
+    for wrong, code in (({"PartNumber": 3}, "InvalidPartNumber"), ({"PartNumber": 1, "Range": "bytes=0-1"}, "InvalidRequest")):
+        with pytest.raises(ClientError) as caught:
+            cloud.s3.get_object(**where, **wrong)
+        assert code_of(caught.value) == code
+    cloud.s3.put_object(Bucket=bucket, Key="whole", Body=b"abc")
+    cloud.s3.put_object(Bucket=bucket, Key="empty", Body=b"")
+    assert cloud.read(bucket, "whole", PartNumber=1) == b"abc"
+    assert cloud.read(bucket, "empty", PartNumber=1) == b""
+
+
 def test_an_upload_that_is_wrong_is_refused(cloud: Cloud) -> None:
     """Small parts, parts that nobody sent, uploads that are over."""
     bucket = cloud.bucket()

@@ -241,6 +241,21 @@ def test_a_message_received_too_often_is_moved(cloud: Cloud) -> None:
     assert cloud.sqs.list_dead_letter_source_queues(QueueUrl=dead)["queueUrls"] == [url]
 
 
+@pytest.mark.parametrize("target", ["gone", "fifo"])
+def test_dead_letters_need_a_queue_of_the_same_type(cloud: Cloud, target: str) -> None:
+    """It has to be there first; neither a new queue nor one that is there gets another one."""
+    dead = cloud.queue(fifo=target == "fifo")
+    rule = json.dumps({"deadLetterTargetArn": cloud.arn(dead) + ("x" if target == "gone" else ""), "maxReceiveCount": 2})
+    url = cloud.queue()
+    with pytest.raises(ClientError) as caught:
+        cloud.queue(RedrivePolicy=rule)
+    assert code_of(caught.value) == "InvalidParameterValue"
+    with pytest.raises(ClientError) as caught:
+        cloud.sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": rule})
+    assert code_of(caught.value) == "InvalidParameterValue"
+    assert "RedrivePolicy" not in cloud.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+
+
 def test_a_group_is_served_in_order_by_one_at_a_time(cloud: Cloud) -> None:
     """While messages of a group are in flight, another receive gets those of other groups."""
     url = cloud.queue(fifo=True, ContentBasedDeduplication="true")

@@ -141,6 +141,20 @@ def test_a_subject_is_a_line_of_a_hundred_characters(cloud: Cloud, subject: str)
     assert [json.loads(body)["Subject"] for body in cloud.bodies(queue)] == ["é" * 100]
 
 
+@pytest.mark.parametrize("attribute", [text(""), {"DataType": "Text", "StringValue": "x"}], ids=["empty", "type"])
+def test_an_attribute_has_a_type_and_a_value(cloud: Cloud, attribute: dict[str, str]) -> None:
+    """Others are refused, in a batch by themselves."""
+    topic, queue = cloud.topic(), cloud.queue()
+    cloud.subscribe(topic, queue)
+    with pytest.raises(ClientError) as caught:
+        cloud.sns.publish(TopicArn=topic, Message="x", MessageAttributes={"a": attribute})
+    assert code_of(caught.value) == "ParameterValueInvalid"
+    entries = [{"Id": f"{at}", "Message": "x", "MessageAttributes": {"a": one}} for at, one in enumerate((attribute, text("1")))]
+    told = cloud.sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=entries)
+    assert [one["Id"] for one in told["Failed"]] == ["0"]
+    assert len(cloud.bodies(queue)) == 1
+
+
 def test_a_subscription_that_ended_hears_nothing(cloud: Cloud) -> None:
     """Unsubscribing is enough."""
     topic, queue = cloud.topic(), cloud.queue()

@@ -108,6 +108,17 @@ def test_a_line_ends_with_the_answer_for_who_asks_so(fake: FakeAWS, ours: Cloud,
         assert got.partition(b"\r\n\r\n")[2] == b"x" * size
 
 
+def test_an_object_may_be_called_a_form(fake: FakeAWS, ours: Cloud) -> None:
+    """As urllib and `curl --data-binary` call whatever they PUT, at addresses that were signed for it too."""
+    bucket = ours.bucket()
+    address = ours.s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"})
+    for url in (address, f"{fake.url}/{bucket}/k"):
+        with urllib.request.urlopen(urllib.request.Request(url, data=b"Action=Publish", method="PUT")) as answer:
+            assert answer.status == 200
+        assert ours.read(bucket, "k") == b"Action=Publish"
+        ours.s3.delete_object(Bucket=bucket, Key="k")
+
+
 def test_requests_on_one_line_are_answered_in_order(fake: FakeAWS, ours: Cloud) -> None:
     """Also when the second came before the first was answered, and in pieces that end anywhere."""
     bucket = ours.bucket()

@@ -81,7 +81,7 @@ class Door:
             return self._secrets(request, operation)
         if service in _DYNAMODB:
             return self._dynamodb(request, _DYNAMODB[service], operation)
-        if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded") or "Action" in request.query:
+        if _is_form(request) or "Action" in request.query:
             return self._query(request, _VERSIONS.get(request.form.get("Version", ""), request.service))
         return self._s3(request)
 
@@ -192,6 +192,11 @@ class Door:
             return s3.refusal(error, request, found)
 
         return _Plan(_target("s3", found.operation, found.resource), work, refuse)
+
+
+def _is_form(request: Request) -> bool:
+    """Whether the body is a call; one that is PUT is an object, which urllib and `curl --data-binary` call a form as well."""
+    return request.method == "POST" and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
 
 
 def _target(service: str, operation: str, resource: str) -> Target:

@@ -60,6 +60,7 @@ class Queues:
                 else "The name of a FIFO queue ends with .fifo"
             )
             raise AWSError("InvalidParameterValue", why)
+        self.check_dead_letters(settings.get("RedrivePolicy"), is_fifo=name.endswith(".fifo"))
         if found := self._queues.get(name):
             _compare(found, settings)
             return found
@@ -71,6 +72,20 @@ class Queues:
         self._queues[name] = made
         self._polls[name] = Polls(made, self._clock)
         return made
+
+    def check_dead_letters(self, policy: str | None, *, is_fifo: bool) -> None:
+        """Raises: AWSError (InvalidParameterValue) for a policy whose queue of dead letters is not there, or of another type.
+
+        Source: https://github.com/serverless/serverless/issues/5215 quotes the words; API reference, SetQueueAttributes,
+        "RedrivePolicy", of the types, whose words are unverified.
+        """
+        if not policy:
+            return
+        target = self.by_arn(json.loads(policy)["deadLetterTargetArn"])
+        if target is None:
+            raise invalid("RedrivePolicy", policy, reason="Dead letter target does not exist.")
+        if target.is_fifo != is_fifo:
+            raise invalid("RedrivePolicy", policy, reason="Dead-letter queue must be same type of queue as the source.")
 
     def delete(self, queue: Queue) -> None:
         """Delete a queue with all that is in it."""

@@ -57,12 +57,13 @@ class Objects:
         headers = _described(version, request)
         if not check_read(request.headers, version):
             return Reply(304, b"", _without_checksums(headers))
-        wanted = request.headers.get("range")
-        span = _span(wanted, version.size) if wanted else None
+        span = _wanted(version, request)
         status, body = (200, version.body) if span is None else (206, version.body.slice(*span))
         if span is not None:
             headers["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{version.size}"
             headers = _without_checksums(headers)
+        if "partNumber" in request.query and version.part_sizes:
+            headers["x-amz-mp-parts-count"] = str(len(version.part_sizes))
         if request.method == "HEAD":
             return Reply(status, b"", headers, size=body.size)
         return Reply(status, body, headers)
@@ -297,6 +298,27 @@ def _without_checksums(headers: dict[str, str]) -> dict[str, str]:
 
 def _id(version: Version) -> dict[str, str]:
     return {} if version.id == NULL else {"x-amz-version-id": version.id}
+
+
+def _wanted(version: Version, request: Request) -> tuple[int, int] | None:
+    """Start and stop of what a read asks for, by its bytes or by the part that was uploaded; None for the whole.
+
+    Source: API reference, GetObject, "partNumber" ("effectively performs a 'ranged' GET request for the part"); both at once,
+    tried on AWS: https://github.com/ceph/ceph/pull/66780; a part that is not there: https://github.com/scality/Arsenal. That
+    parts are counted without gaps in their numbers is unverified.
+    Raises: AWSError (InvalidRange, InvalidRequest, InvalidArgument, InvalidPartNumber).
+    """
+    number, text = request.query.get("partNumber"), request.headers.get("range")
+    if number is None:
+        return _span(text, version.size) if text else None
+    if text:
+        raise AWSError("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+    sizes = version.part_sizes or (version.size,)
+    at = uploads.part_number(number)
+    if at > len(sizes):
+        raise AWSError("InvalidPartNumber", "The requested partnumber is not satisfiable", status=416)
+    start = sum(sizes[: at - 1])
+    return (start, start + sizes[at - 1]) if version.size else None
 
 
 def _span(text: str, size: int) -> tuple[int, int] | None:

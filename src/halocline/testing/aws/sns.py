@@ -20,7 +20,7 @@ from halocline.testing.aws.message import Message, md5_of, size_of
 from halocline.testing.aws.query_protocol import listed, mapped
 from halocline.testing.aws.queue import DEDUPE_S
 from halocline.testing.aws.queues import ACCOUNT, Queues
-from halocline.testing.aws.sqs import Call
+from halocline.testing.aws.sqs import Call, wrong_attributes
 from halocline.testing.aws.topic import Subscription, Topic
 from halocline.testing.aws.version import iso
 
@@ -220,6 +220,8 @@ class SNS:
         if params.get("MessageStructure") == "json":
             text = _for_queues(text)
         attributes = mapped(params.get("MessageAttributes"), key="Name", value="Value")
+        for reason in wrong_attributes(attributes):
+            raise AWSError("ParameterValueInvalid", reason)
         return self._fan_out(topic, text, subject=params.get("Subject"), attributes=attributes, params=params)
 
     def _fan_out(self, topic: Topic, text: str, *, subject: str | None, attributes: Mapping[str, Any], params: Params) -> Result:

@@ -121,6 +121,7 @@ class SQS:
         check_settings({name: value for name, value in settings.items() if value})
         if "FifoQueue" in settings:
             raise AWSError("InvalidAttributeName", "Unknown Attribute FifoQueue.")
+        self._queues.check_dead_letters(settings.get("RedrivePolicy"), is_fifo=queue.is_fifo)
         for name, value in settings.items():
             if value:
                 queue.settings[name] = value
@@ -380,11 +381,12 @@ def _check_message(queue: Queue, body: str, *, attributes: Mapping[str, Mapping[
         raise AWSError(
             "InvalidParameterValue", f"Number of message attributes [{len(attributes)}] exceeds the allowed maximum [10]."
         )
-    for reason in _wrong_attributes(attributes):
+    for reason in wrong_attributes(attributes):
         raise AWSError("InvalidParameterValue", reason)
 
 
-def _wrong_attributes(attributes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def wrong_attributes(attributes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Why attributes of a message, SQS's or SNS's, are refused."""
     for name, value in attributes.items():
         kind = str(value.get("DataType") or "")
         if not kind:

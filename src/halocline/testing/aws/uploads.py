@@ -48,10 +48,17 @@ def add(upload: Upload, number: str, *, body: Body, sums: Mapping[str, str], now
     """Take in a part; one of the same number is replaced.
     Raises: AWSError (InvalidArgument).
     """
-    if not number.isdecimal() or not 1 <= int(number) <= MOST_PARTS:
-        raise AWSError("InvalidArgument", f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive")
-    upload.parts[int(number)] = part = Part(body, body.md5, now, sums)
+    upload.parts[part_number(number)] = part = Part(body, body.md5, now, sums)
     return part
+
+
+def part_number(text: str) -> int:
+    """The number of a part.
+    Raises: AWSError (InvalidArgument).
+    """
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_PARTS:
+        raise AWSError("InvalidArgument", f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive")
+    return int(text)
 
 
 def complete(upload: Upload, document: bytes, *, now: float) -> Version:
