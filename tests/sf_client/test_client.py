@@ -107,9 +107,20 @@ def test_a_query_answers_a_page_and_query_all_every_one(org: tuple[Emulator, SfC
     assert len(list(sf.query_all_iter("SELECT Id FROM Account"))) == 2_100
     assert sf.query_all("SELECT COUNT() FROM Account") == {"totalSize": 2_100, "done": True, "records": []}
     assert list(sf.query_all_iter("SELECT COUNT() FROM Account")) == []
-    assert sf.query_more(first["nextRecordsUrl"].rpartition("/")[2], identifier_is_url=False)["totalSize"] == 2_100
     assert "attributes" in whole["records"][0]
     assert "attributes" not in sf.bulk.Account.query("SELECT Id FROM Account")[0]
+
+
+def test_the_next_page_is_asked_for_as_with_simple_salesforce(org: tuple[Emulator, SfClient], sf: SfClient) -> None:
+    """By its identifier, or by the path with or without a word that it is one; deleted records stay in the answer."""
+    org[0].seed({"Account": 2_100})
+    sf.Account.delete(sf.query("SELECT Id FROM Account")["records"][0]["Id"])
+    path = sf.query("SELECT Id FROM Account")["nextRecordsUrl"]
+    identifier = path.rpartition("/")[2]
+    pages = [sf.query_more(identifier), sf.query_more(identifier, False), sf.query_more(path, True), sf.query_more(path)]
+    assert [len(page["records"]) for page in pages] == [99] * 4
+    path = sf.query("SELECT Id FROM Account", include_deleted=True)["nextRecordsUrl"]
+    assert len(sf.query_more(path.rpartition("/")[2], include_deleted=True)["records"]) == 100
 
 
 def test_it_is_a_login_too(sf: SfClient, tmp_path: Path) -> None:

@@ -105,9 +105,22 @@ class SfClient:
         """The first page as Salesforce sends it: `totalSize`, `done`, `records`, and `nextRecordsUrl` unless `done`."""
         return self.client.page(query, include_deleted=include_deleted)
 
-    def query_more(self, next_records_identifier: str, identifier_is_url: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002
-        """The page behind a `nextRecordsUrl`, or behind the identifier at its end."""
-        return self.client.page_at(next_records_identifier if identifier_is_url else f"query/{next_records_identifier}")
+    def query_more(
+        self,
+        next_records_identifier: str,
+        identifier_is_url: bool = False,  # noqa: FBT001, FBT002 - as its users write it
+        *,
+        include_deleted: bool = False,
+    ) -> dict[str, Any]:
+        """The page behind the identifier at the end of a `nextRecordsUrl`, or behind the whole of it.
+
+        An identifier has no slash, so that a path is seen to be one without `identifier_is_url`. `include_deleted` counts for
+        an identifier alone: a path says it itself.
+        Source: simple-salesforce, `Salesforce.query_more`.
+        """
+        if identifier_is_url or "/" in next_records_identifier:
+            return self.client.page_at(next_records_identifier)
+        return self.client.page_at(f"{'queryAll' if include_deleted else 'query'}/{next_records_identifier}")
 
     def query_all(self, query: str, include_deleted: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
         """All pages in one: `totalSize`, `done`, `records`; of a `SELECT COUNT()` its number and no record.
