@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from tests.rows.reading import all_of
 
-from halocline.errors import FixConfig, NotFound
+from halocline.errors import FixConfig, NotFound, StorageFailed
 from halocline.push.order import Nulls
 from halocline.rows.files import FileOptions, file_rows
 from halocline.rows.of import rows_of
 from halocline.rows.rows import Rows
+from halocline.testing.faults import Operations, Way, When, watching_files
 
 CELLS = st.text(st.sampled_from('ab,"\n\r\té☃#') | st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
 
@@ -307,6 +308,24 @@ def test_parquet_comes_as_arrow(tmp_path: Path) -> None:
     for damaged in (b"", out.getvalue()[:-9], out.getvalue()[:9] + b"zzzz" * 100 + out.getvalue()[409:]):
         with pytest.raises(FixConfig, match="it is no Parquet file, or it is damaged"):
             opened(tmp_path, damaged, name="a.parquet")
+
+
+def test_a_full_disk_is_no_damaged_parquet(tmp_path: Path) -> None:
+    """Wherever the rows that are put aside find no more room: at the head of their file, in its midst, at its end."""
+    path, aside = tmp_path / "a.parquet", tmp_path / "aside"
+    parquet.write_table(pa.table({"a": ["x", "y"]}), path)
+    aside.mkdir()
+    counted = Operations(kinds=("write",))
+    with watching_files(counted), counted:
+        file_rows(path, aside).close()
+    writes = len([moment for moment in counted.seen if moment.when is When.BEFORE])
+    assert writes > 2
+    for at in range(1, writes + 1):
+        operations = Operations(at=at, way=Way.ERROR, kinds=("write",))
+        with watching_files(operations), operations, pytest.raises(StorageFailed, match="Free some space"):
+            file_rows(path, aside)
+        assert operations.struck
+    assert list(aside.iterdir()) == []
 
 
 def test_a_file_that_is_not_there_is_answered_with_close_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,11 +123,16 @@ def _write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> 
     doing, lengths = "Putting rows aside in the run's folder", list[int]()
     with storage(doing):
         sink = pa.OSFile(str(path), "wb")
-    with sink, pa.ipc.new_file(sink, schema) as file:
+    with sink:
+        with storage(doing):  # the head of the file is written here, and its end by `close`
+            file = pa.ipc.new_file(sink, schema)
         for piece in _pieces(batches, schema):
             with storage(doing):
                 file.write_batch(piece)
             lengths.append(piece.num_rows)
+        with storage(doing):
+            file.close()
+            sink.close()
     return lengths
 
 
