@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -225,6 +226,52 @@ def test_what_one_way_began_the_other_goes_on_with(
     assert desk.desk.accounts() == [("a", "A")]
     assert len(desk.desk.emulator.query("SELECT Id FROM Run__c")) == 1
     assert [name.split("/")[0] for name in desk.names()] == ["archive"]
+
+
+def by_versions(desk: FlowDesk, monkeypatch: pytest.MonkeyPatch, *texts: str) -> list[dict[str, Any]]:
+    """These contents put under one key in a bucket with versions, a few seconds between them; their events, and a Lambda."""
+    for name, value in desk.desk.env.items():
+        monkeypatch.setenv(name, value)
+    _configuration.cache_clear()
+    desk.bucket.client.put_bucket_versioning(Bucket=desk.bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    events = []
+    for number, text in enumerate(texts):
+        with monkeypatch.context() as patch:
+            now = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=5 * (number - len(texts)))
+            patch.setattr("moto.s3.models.utcnow", lambda now=now: now)
+            record = desk.land("in/a.csv", text)
+        record["s3"]["object"]["versionId"] = desk.bucket.client.head_object(Bucket=desk.bucket.name, Key="in/a.csv")["VersionId"]
+        events.append(sqs_event({"Records": [record]}))
+    return events
+
+
+def test_an_older_file_whose_event_comes_after_a_newer_one_was_sent_by_hand_is_not_sent(
+    desk: FlowDesk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An event tells a sequencer and a hand none: the bucket's instants say which of the two is older."""
+    old, new = by_versions(desk, monkeypatch, "key,name\na,Old\n", "key,name\na,New\n")
+    assert desk.desk.type("run", "companies").exit_code == 0
+    capsys.readouterr()
+    assert failures(aws_lambda.handler(old, desk.context)) == []
+    assert '"state": "superseded"' in capsys.readouterr().out
+    assert failures(aws_lambda.handler(new, desk.context)) == []
+    assert desk.desk.accounts() == [("a", "New")]
+    assert sorted(desk.desk.emulator.query("SELECT Rows__c FROM Run__c"), key=str) == [{"Rows__c": 0.0}, {"Rows__c": 1.0}]
+
+
+def test_a_version_that_a_hand_only_began_is_taken_care_of_by_its_event(desk: FlowDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That run had noted nothing, and looks for the file at its key, where a newer one lies by now."""
+    path = Path("halocline.yaml")
+    path.write_text(path.read_text().replace("    key: Ext__c\n    mapping", "    mode: insert\n    mapping"))
+    (old,) = by_versions(desk, monkeypatch, "key,name\na,A\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("halocline.filejob.run._Work._fetch", _no_copy)
+        assert desk.desk.type("run", "companies").exit_code == 1
+    desk.land("in/a.csv", "key,name\nb,B\n")
+    assert failures(aws_lambda.handler(old, desk.context)) == []
+    assert desk.desk.accounts() == [("a", "A")]
+    assert desk.desk.type("run", "companies").exit_code == 0
+    assert desk.desk.accounts() == [("a", "A"), ("b", "B")]
 
 
 def cut_off(desk: FlowDesk, *, mode: str = "upsert") -> None:

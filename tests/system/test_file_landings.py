@@ -202,6 +202,30 @@ def test_a_push_that_sent_nothing_supersedes_nothing(world: FileWorld, monkeypat
     assert [one["Name"] for one in world.emulator.query("SELECT Name FROM Account")] == ["New"]
 
 
+def test_the_rows_of_a_file_are_overtaken_whichever_file_was_begun_first(
+    world: FileWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newer was begun before the older and sent after it: what is left of the older is not taken up unasked."""
+    versioned(world)
+    world.with_job(api="bulk")
+    old, new = world.drop("in/f.csv", one_row("Old")), world.drop("in/f.csv", one_row("New"))
+    with monkeypatch.context() as patch:
+        patch.setattr("halocline.push.push._stage", _no_room)
+        with pytest.raises(StorageFailed):
+            world.deliver(new)
+    world.emulator.faults.add("cut", kind="ingest.upload", where="before", times=FOREVER)
+    with pytest.raises(RetryLater):
+        world.deliver(old)
+    world.emulator.faults.clear()
+    with open_ledger(world.home / "ledger.sqlite") as ledger:
+        (push,) = ledger.runs(names.push_flow_of(world.job.name, names.run_of(world.job.name, old)))
+        assert not overtaken(push.run, push.flow, ledger=ledger)
+        assert world.deliver(new).written == 1
+        assert overtaken(push.run, push.flow, ledger=ledger)
+        newer = ledger.runs(names.push_flow_of(world.job.name, names.run_of(world.job.name, new)))[0]
+        assert not overtaken(newer.run, newer.flow, ledger=ledger), "nothing came after it"
+
+
 def test_a_long_history_of_a_key_forgets_nothing(world: FileWorld) -> None:
     """However many runs of it there were since, an older file that comes late is not sent."""
     versioned(world)

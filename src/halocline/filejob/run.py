@@ -319,12 +319,13 @@ class _Work:
         return None
 
     def _is_older_than(self, record: RunRecord, mine: RunRecord, *, began_first: bool) -> bool:
-        """Whether this file landed before that of `record`: by the sequencers of events; by hand by the instants that the bucket
-        tells, in whole seconds, and within one by which run began first: `began_first`.
+        """Whether this file landed before that of `record`: by the sequencers of their events; where one of them came by hand by
+        the instants that the bucket tells, in whole seconds, and within one by which run began first: `began_first`.
         """
-        if self.where.sequencer:
-            plan: Any = record.plan or {}
-            return replace(self.where, sequencer=plan["file"].get("sequencer") or "0").order > self.where.order
+        plan: Any = record.plan or {}
+        his_sequencer = plan["file"].get("sequencer")
+        if self.where.sequencer and his_sequencer:
+            return replace(self.where, sequencer=his_sequencer).order > self.where.order
         (his, own) = (steps_of(one).get("fetch", {}).get("modified") for one in (record, mine))
         if his and own and his != own:
             return datetime.fromisoformat(his) > datetime.fromisoformat(own)

@@ -27,7 +27,7 @@ from halocline.ledger import open_ledger
 from halocline.several import company
 
 if TYPE_CHECKING:
-    from halocline.buckets import Buckets
+    from halocline.buckets import Buckets, Stored
     from halocline.config import Settings
     from halocline.filejob import FileJob, FileOutcome
     from halocline.flows.owners import Owners
@@ -252,9 +252,16 @@ def _as_begun(where: Landed, job: FileJob, *, buckets: Buckets, ledger: Ledger) 
             found = buckets.head(where.bucket, where.key, version=where.version)
             if found is not None and mark in {found.version, found.etag}:
                 version = mark if mark == found.version else None
+                if version is None and not steps_of(record) and not _is_newest(found, buckets):
+                    continue  # nothing was done, and that run would look for the file at its key
                 at = datetime.fromisoformat(when) if when and not sequencer else None
                 return replace(where, version=version, etag=found.etag, size=found.size, sequencer=sequencer, at=at)
     return where
+
+
+def _is_newest(stored: Stored, buckets: Buckets) -> bool:
+    there = buckets.head(stored.bucket, stored.key)
+    return there is not None and there.version == stored.version
 
 
 def lying(uri: str, buckets: Buckets) -> Landed:

@@ -37,6 +37,8 @@ from halocline.quantity import quantity
 from halocline.spool import arriving, storage, to_disk
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from halocline.ledger import Ledger
 
 MIRROR = ":mirror"
@@ -84,7 +86,7 @@ def overtaken(run: str, flow: str, *, ledger: Ledger, but: str | None = None) ->
     """Whether a later run of the flow, `but` left out, may have written the same records; of deletes, also of the flow that they
     are the deletes of; of a landed file's rows, also one that sent those of a later file in its place.
     """
-    if OF_FILE in flow and _file_overtaken(flow, ledger=ledger):
+    if OF_FILE in flow and _file_overtaken(run, flow, ledger=ledger):
         return True
     if flow.endswith(MIRROR) and _pushed_since(run, flow.removesuffix(MIRROR), ledger=ledger):
         return True
@@ -100,15 +102,20 @@ def overtaken(run: str, flow: str, *, ledger: Ledger, but: str | None = None) ->
 
 
 def _pushed_since(run: str, flow: str, *, ledger: Ledger) -> bool:
-    """Whether a run of another flow began after `run`, and came so far that it knew its rows: also one that sent none of them.
+    """Whether a run of another flow began after `run`, and came so far that it knew its rows: also one that sent none of them."""
+    return any(Note.from_json(record.plan) is not None for record in _begun_since(run, {flow}, ledger=ledger))
+
+
+def _begun_since(run: str, flows: Collection[str], *, ledger: Ledger) -> list[RunRecord]:
+    """The runs of these flows that began after `run`, which is of another.
 
     The order in which the ledger tells of runs decides: a clock may have been set back between two of them.
     """
     later = list(takewhile(lambda record: record.run != run, ledger.runs(limit=LOOKED_BACK)))
     if len(later) == LOOKED_BACK:  # so many of all flows came since that the instants have to do
         begun = ledger.get(run).started
-        later += (record for record in ledger.runs(flow, limit=LOOKED_BACK) if record.started > begun)
-    return any(record.flow == flow and Note.from_json(record.plan) is not None for record in later)
+        later += (record for flow in flows for record in ledger.runs(flow, limit=LOOKED_BACK) if record.started > begun)
+    return [record for record in later if record.flow in flows]
 
 
 def overtaker(flow: str) -> str:
@@ -116,15 +123,16 @@ def overtaker(flow: str) -> str:
     return "a file that landed later under its key" if OF_FILE in flow else f"a later run of {flow}"
 
 
-def _file_overtaken(flow: str, *, ledger: Ledger) -> bool:
+def _file_overtaken(run: str, flow: str, *, ledger: Ledger) -> bool:
+    """Whether another file under its key was sent since: files are sent in the order in which they landed, however they began."""
     job, _, file = flow.rpartition(OF_FILE)
     try:
         mine = ledger.get(file)
     except NotFound:  # pruned: nobody can say which files landed since
         return True
-    others = takewhile(lambda one: one.run != file, ledger.runs(mine.flow, limit=LOOKED_BACK))
-    pushes = (push for one in others for push in ledger.runs(f"{job}{OF_FILE}{one.run}", limit=LOOKED_BACK))
-    return any(was_sent(push, note, ledger=ledger) for push in pushes if (note := Note.from_json(push.plan)) is not None)
+    others = {f"{job}{OF_FILE}{one.run}" for one in ledger.runs(mine.flow, limit=LOOKED_BACK) if one.run != file}
+    noted = ((push, Note.from_json(push.plan)) for push in _begun_since(run, others, ledger=ledger))
+    return any(was_sent(push, note, ledger=ledger) for push, note in noted if note is not None and note.retries is None)
 
 
 def was_sent(record: RunRecord, note: Note, *, ledger: Ledger) -> bool:
