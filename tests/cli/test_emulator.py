@@ -296,6 +296,15 @@ def test_a_wrong_word_is_bad_use(halocline: Callable[..., Result], words: list[s
     assert halocline("--port", "0", *words).exit_code == 2
 
 
+def test_a_store_that_runs_already_is_not_run_again(halocline: Callable[..., Result], tmp_path: Path) -> None:
+    """Code 1, and what to do; nobody is told to remove the file, which is in use."""
+    path = tmp_path / "org.sqlite"
+    with Emulator(EmulatorConfig(path=path)):
+        done = halocline("--port", "0", "--store", str(path))
+    told = f"Opening the org in {path}: another emulator has it open. Stop that one, or name another file."
+    assert (done.exit_code, "".join(told.split()) in "".join(done.stderr.split())) == (1, True), done.stderr
+
+
 def test_a_place_that_cannot_be_used_is_named_with_what_to_do(halocline: Callable[..., Result], tmp_path: Path) -> None:
     """A folder in place of the store's file, a folder that is not there, a folder of the authority that cannot be."""
     (tmp_path / "file").write_text("", encoding="utf-8")

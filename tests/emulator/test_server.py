@@ -20,7 +20,7 @@ from tests.emulator.conftest import connect
 from halocline.emulator import server
 from halocline.emulator.clock import Clock
 from halocline.emulator.doors.serving import Listeners
-from halocline.emulator.server import Emulator, EmulatorConfig
+from halocline.emulator.server import Emulator, EmulatorConfig, StoreInUseError
 
 FOREGROUND = """
 import signal
@@ -125,6 +125,32 @@ def test_the_data_survives_in_a_file(tmp_path: Path) -> None:
     with Emulator(config) as emulator, connect(emulator) as client:
         assert client.get(f"/sobjects/Account/{record_id}").json()["Name"] == "x"
         assert (emulator.org.org_id, emulator.org.api_user_id) == identity
+
+
+def test_a_store_is_one_emulators_while_it_runs(tmp_path: Path) -> None:
+    """Another one is refused and changes nothing; it has the records as soon as the first has ended."""
+    config = EmulatorConfig(path=tmp_path / "org.sqlite")
+    with Emulator(config) as first:
+        first.create("Account", {"Name": "x"})
+        for _ in range(2):
+            with pytest.raises(StoreInUseError, match="another emulator"):
+                Emulator(config)
+        first.create("Account", {"Name": "y"})
+    with Emulator(config) as second:
+        assert len(second.query("SELECT Id FROM Account")) == 2
+
+
+def test_a_store_whose_emulator_was_killed_is_free(tmp_path: Path) -> None:
+    """Its lock ends with its process."""
+    with foreground(tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http")
+        config = EmulatorConfig(path=tmp_path / "org.sqlite")
+        with pytest.raises(StoreInUseError):
+            Emulator(config)
+        process.kill()
+        process.wait(timeout=PATIENCE_S)
+        Emulator(config).stop()
 
 
 def test_a_clock_can_be_brought_along() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import sqlite3
 import tempfile
@@ -9,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 # Commits between foldings of the write-ahead log; SQLite itself folds after 1,000 pages, a small commit writes two or three.
 COMMITS_PER_FOLDING = 1_000
@@ -17,6 +18,10 @@ FOLDING_WAIT_MS = 250  # milliseconds that folding waits for readers to finish; 
 LOCK_WAIT_S = 30.0  # seconds a reader waits while another connection repairs or empties the log
 
 Write: TypeAlias = Callable[[], object]
+
+
+class StoreInUseError(sqlite3.OperationalError):
+    """Another emulator, of this process or another, has the file."""
 
 
 class _RehearsedError(Exception):
@@ -27,7 +32,7 @@ class Database:
     """One SQLite file in write-ahead mode, owned by this process alone; `lock` guards every write.
 
     `path` None means a private temporary file, deleted by `close`.
-    Raises: sqlite3.DatabaseError for a file that is damaged, or no database.
+    Raises: sqlite3.DatabaseError for a file that is damaged, or no database; StoreInUseError for one that another emulator has.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -41,8 +46,9 @@ class Database:
         self._owner: int | None = None  # the thread whose block of writes is open
         self._on_undo: list[Callable[[], object]] = []  # of the open block
         self._closed = False
-        self.writer = self._kept(self.connect())
+        self._claim = _claimed(path) if path else None
         try:
+            self.writer = self._kept(self.connect())
             self.writer.execute("PRAGMA journal_mode = WAL")
             # `lock` already makes writers wait for each other; only folding waits, for readers, and those may be slow.
             self.writer.execute(f"PRAGMA busy_timeout = {FOLDING_WAIT_MS}")
@@ -189,6 +195,8 @@ class Database:
                 self._closed = True
                 for connection in reversed(self._connections):
                     connection.close()
+            if self._claim is not None:
+                self._claim.close()
             if self._temporary is not None:
                 shutil.rmtree(self._temporary, ignore_errors=True)
 
@@ -196,3 +204,26 @@ class Database:
         with self.lock:
             self._connections.append(connection)
         return connection
+
+
+def _claimed(path: Path) -> BinaryIO | None:
+    """The lock of a store, which ends with this process, however that ends; None where there can be no file: SQLite tells why.
+
+    It has a file of its own: to close any handle of SQLite's file would end SQLite's own locks.
+    Source: sqlite.org, "How To Corrupt An SQLite Database File", section 2.2.
+    """
+    if path.is_dir():
+        return None
+    try:
+        lock = path.with_name(f"{path.name}-lock").open("ab")
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StoreInUseError("another emulator has it open") from None
+    except OSError:  # a file system without locks
+        lock.close()
+        return None
+    return lock

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from halocline.emulator.app import Door
 from halocline.emulator.apps import ConnectedApp
 from halocline.emulator.clock import Clock
+from halocline.emulator.database import StoreInUseError
 from halocline.emulator.doors.addresses import Addresses
 from halocline.emulator.doors.serving import Listeners, Serving
 from halocline.emulator.org import EmulatorConfig, Org
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from halocline.emulator.faults import Faults
     from halocline.emulator.locks import Locks
 
-__all__ = ["ConnectedApp", "Emulator", "EmulatorConfig", "Login", "run_forever"]
+__all__ = ["ConnectedApp", "Emulator", "EmulatorConfig", "Login", "StoreInUseError", "run_forever"]
 
 _VERSION = "67.0"  # of the records that `query` returns
 _ON_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a client here goes when every address is listened on
@@ -42,6 +43,7 @@ class Emulator:
     """A Salesforce of its own, from `start` to `stop`; also a context manager.
 
     Once made it can be seeded; its addresses are known only after `start`. It is started once.
+    Raises: StoreInUseError where another emulator has the store's file.
     """
 
     def __init__(self, config: EmulatorConfig | None = None, *, clock: Clock | None = None) -> None:

@@ -152,6 +152,9 @@ def _run(server: ModuleType, config: EmulatorConfig, start: _Start, *, as_json: 
             raise missing_extra("emulator", error) from error
         except OSError as error:
             raise _cannot_start(config, error) from error
+        except server.StoreInUseError as error:
+            hint = "Stop that one, or name another file."
+            raise StorageFailed(f"Opening the org in {config.path}", str(error), hint=hint) from error
         except sqlite3.DatabaseError as error:
             raise StorageFailed(
                 f"Opening the org in {config.path or 'a temporary file'}", str(error), hint=_other_file(config.path)
