@@ -21,6 +21,7 @@ import pytest
 from tests.examples import stride
 
 from halocline.budget import Budget
+from halocline.consume.stores import open_store
 from halocline.errors import FixConfig, LeaseHeld, StorageFailed
 from halocline.ledger import Ledger, SqliteLedger, database, open_ledger, turn
 from halocline.ledger.database import migrate, migrations
@@ -170,11 +171,13 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("text", [b"not a database, but long enough to look like one" * 100, b"SQLite format 3\0" + bytes(5000)])
 def test_a_damaged_file_is_told(tmp_path: Path, text: bytes) -> None:
-    """The error names the file and says what to do; the file stays as it was."""
+    """The error names the file, says what to do and what is lost by it; the file stays as it was."""
     file = tmp_path / "ledger.sqlite"
     file.write_bytes(text)
-    with pytest.raises(StorageFailed, match=r"ledger\.sqlite.*Move the file away"):
+    with pytest.raises(StorageFailed, match=r"ledger\.sqlite.*Move the file away.*an insert that was cut off is made once more"):
         SqliteLedger(file)
+    with pytest.raises(StorageFailed, match=r"Opening the store.*one that comes again is handled again"):
+        open_store(f"sqlite:///{file}")
     assert file.read_bytes() == text
 
 

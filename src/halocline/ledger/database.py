@@ -22,7 +22,7 @@ BUSY_S = 30.0  # seconds to wait for another process's write; ours take millisec
 _WAL_RETRY_S = 0.01  # its busy time-out does not cover the switch to WAL under another's write lock (measured, SQLite 3.40.1)
 _SIZES = ("page_count", "freelist_count", "page_size")
 _NO_ACCESS = "Give this user write access to the file and its folder, or point {setting} elsewhere."
-_DAMAGED = "Move the file away and run again: a new one is made. Positions that a destination holds are not lost."
+_DAMAGED = "Move the file away and run again: a new one is made. {lost}"
 _HINTS = {
     "SQLITE_READONLY": _NO_ACCESS,
     "SQLITE_CANTOPEN": _NO_ACCESS,
@@ -39,15 +39,27 @@ Migration = tuple[int, str, str]
 
 
 class Named(NamedTuple):
-    """What errors call the file, the setting that says where it is, and what that names."""
+    """What errors call the file, the setting that says where it is, what that names, and what a new one does not know."""
 
     what: str
     setting: str
     kind: str
+    lost: str
 
 
-LEDGER = Named("the ledger", "HALOCLINE_HOME (or HALOCLINE_LEDGER)", "place")
-STORE = Named("the store", "`store` (HALOCLINE_IDEMPOTENCY)", "file")
+LEDGER = Named(
+    "the ledger",
+    "HALOCLINE_HOME (or HALOCLINE_LEDGER)",
+    "place",
+    "Positions that a destination holds are not lost. But it knows of no push that was cut off, and of no file or message that "
+    "was handled: an insert that was cut off is made once more from its first row, so compare both sides first.",
+)
+STORE = Named(
+    "the store",
+    "`store` (HALOCLINE_IDEMPOTENCY)",
+    "file",
+    "It knows of no message that was handled: one that comes again is handled again.",
+)
 
 
 def migrate(db: sqlite3.Connection, steps: Sequence[Migration], *, now: str, named: Named = LEDGER) -> None:
@@ -213,9 +225,11 @@ def gate(doing: str, *, named: Named = LEDGER) -> Iterator[None]:
     except sqlite3.Error as error:
         code = _code(error)
         hint = next((hint for start, hint in _HINTS.items() if code.startswith(start)), "")
-        raise StorageFailed(doing, str(error), hint=hint.format(setting=named.setting), code=code or None) from error
+        raise StorageFailed(
+            doing, str(error), hint=hint.format(setting=named.setting, lost=named.lost), code=code or None
+        ) from error
     except UnicodeDecodeError as error:  # of a name in its schema, which the driver takes for text
-        raise StorageFailed(doing, f"it is damaged ({error})", hint=_DAMAGED) from error
+        raise StorageFailed(doing, f"it is damaged ({error})", hint=_DAMAGED.format(lost=named.lost)) from error
 
 
 def is_busy(error: sqlite3.Error) -> bool:
