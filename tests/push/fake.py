@@ -285,7 +285,8 @@ class FakeLoad:
         """What became of the rows of a chunk; None: it was not sent, and is not to be."""
         destination, order = self._destination, self._order
         assert self._journal is not None
-        if chunk in opened and not destination.asks and order.mode is SyncMode.INSERT:
+        unsure = order.mode is SyncMode.INSERT or (order.mode is SyncMode.DELETE and not send)  # others may be sent again
+        if chunk in opened and not destination.asks and unsure:
             return [{"doubt": True} for _ in rows]
         job = opened.get(chunk)
         if job is not None and destination.store.jobs[job] is not None:

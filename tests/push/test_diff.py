@@ -62,6 +62,7 @@ class Flow:
     def __init__(self, home: Path, *, order: WriteOrder = UPSERT, diff_key: str | None = None) -> None:
         self.home, self.order, self.diff_key = home, order, diff_key
         self.org, self.ledger = Org(), MemoryLedger()
+        self.asks = True
         self.known_by: Callable[[], Alike] | None = None
 
     def sent(self, *, looking: bool = False) -> SentRows:
@@ -92,7 +93,7 @@ class Flow:
             return Mirror(sent, **guard).foresee(push, not_sent=not_sent)
 
     def _push(self, rows: Sequence[Row], sent: SentRows, **options: Any) -> tuple[Push, PushRun]:
-        destination = FakeDestination(self.org, fuse=options.get("fuse"))
+        destination = FakeDestination(self.org, fuse=options.get("fuse"), asks=self.asks)
         push = Push(self.order, ListRows(rows, arrow=options.get("arrow", False)), destination, "flow", sieve=sent)
         run = PushRun.new()
         execute(push, run, ledger=options.get("ledger") or self.ledger, home=self.home)

@@ -28,11 +28,11 @@ FEW = WHOLE[:2]
 DELETE = WriteOrder("Account", SyncMode.DELETE)
 
 
-def cut_off(flow: Flow, rows: Sequence[Row], fuse: Fuse, *, asks: bool = True) -> bool:
+def cut_off(flow: Flow, rows: Sequence[Row], fuse: Fuse) -> bool:
     """Push and mirror; the deletes die at the deed that the fuse names. Whether they did."""
     with flow.sent() as sent:
         push, run = flow._push(rows, sent)
-        push = replace(push, destination=FakeDestination(flow.org, fuse=fuse, asks=asks))
+        push = replace(push, destination=FakeDestination(flow.org, fuse=fuse, asks=flow.asks))
         ledger: Any = FusedLedger(flow.ledger, fuse)
         try:
             Mirror(sent, 1.0, allow_empty=True).execute(push, run, ledger=ledger, home=flow.home)
@@ -54,8 +54,9 @@ def test_rows_that_came_back_are_there_again(tmp_path: Path, order: WriteOrder, 
     for at in range(1, 400, DEATHS):
         flow = Flow(tmp_path / f"{at}", order=order, diff_key="Ext__c" if order is INSERT else None)
         flow.home.mkdir()
+        flow.asks = asks
         flow.mirror(WHOLE)
-        if not cut_off(flow, FEW, Fuse(at), asks=asks):
+        if not cut_off(flow, FEW, Fuse(at)):
             break
         deaths += 1
         for _ in range(2):

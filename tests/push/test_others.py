@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -331,6 +332,92 @@ def test_a_mirror_does_not_begin_once_a_push_passed_by_another_memory(hosts: Hos
     with hosts.sent("two") as sent:
         sent.forget()
     assert hosts.mirror("two", accounts("a", "b")).gone == 0, "who forgets on purpose has been told"
+
+
+def test_nobody_pushes_while_a_mirror_elsewhere_deletes(hosts: Hosts) -> None:
+    """A row that came back would be written, and its record deleted after that."""
+    hosts.mirror("two", accounts("a", "b", "c"))
+    refused: list[LeaseHeld] = []
+
+    def delete(_chunk: str) -> None:
+        with pytest.raises(LeaseHeld, match="is at work") as caught:
+            hosts.push("one", accounts("a", "b", "c"))
+        refused.append(caught.value)
+
+    _mirror(hosts, "two", accounts("a", "b"), failing=delete)
+    assert refused
+    hosts.push("one", accounts("a", "b", "c"))
+    assert hosts.push("one", accounts("a", "b", "c")).unchanged == 3
+    assert hosts.names() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("rows", [accounts("a", "b"), []], ids=["some rows", "no row"])
+def test_a_mirror_deletes_nothing_that_another_pushed_since(hosts: Hosts, rows: list[Row]) -> None:
+    """It looked before; what it takes for gone may have come back."""
+    hosts.mirror("two", accounts("a", "b", "c"))
+    with pytest.raises(LeaseHeld, match="since this one looked"):
+        _mirror(hosts, "two", rows, before=lambda: hosts.push("one", accounts("a", "b", "c")))
+    assert hosts.names() == ["a", "b", "c"]
+
+
+def test_rows_retried_elsewhere_on_purpose_do_not_teach_a_memory(tmp_path: Path) -> None:
+    """It knows no more of the run that they are of than before: an insert there is refused as ever, and so is a second retry."""
+    hosts, rows = Hosts(tmp_path, order=INSERT), accounts("a", "b", "c", "d", "e")
+    hosts.push("one", [*rows[:4], {**rows[4], "Name": "bad"}])
+    two = hosts.folder / "two"
+    two.mkdir()
+    run = hosts.ledger.runs()[0].run
+    retry(run, destination=_Left(hosts.org), ledger=hosts.ledger, home=two, anyway=True)
+    assert hosts.names() == ["a", "b", "c", "d", "e"]
+    with pytest.raises(FixConfig, match="another HALOCLINE_HOME"):
+        hosts.push("two", rows)
+    with learning(two, flow="flow", org=hosts.org.name, order=INSERT) as sieve:
+        assert not sieve.knows(run)
+    assert hosts.names() == ["a", "b", "c", "d", "e"]
+
+
+def test_a_push_elsewhere_that_sent_nothing_holds_up_no_mirror(hosts: Hosts) -> None:
+    """Two that met, and ended before they sent anything: the memory has missed nothing."""
+    hosts.mirror("one", accounts("a", "b", "c"))
+    ledger: Any = _Meeting(hosts)
+    with hosts.sent("two") as sent:
+        push = Push(UPSERT, ListRows(accounts("a", "x")), FakeDestination(hosts.org), "flow", sieve=sent)
+        with pytest.raises(LeaseHeld):
+            execute(push, PushRun.new(), ledger=ledger, home=hosts.folder / "two")
+    assert ledger.met
+    assert hosts.mirror("one", accounts("a", "b")).gone == 1
+    assert hosts.names() == ["a", "b"]
+
+
+class _Meeting:
+    """A ledger in which, once a push has noted its work, home one begins to push; then the first finds itself refused as well."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts, self.met = hosts, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._hosts.ledger, name)
+
+    def running(self, flow: str | None = None) -> Any:
+        if not self.met and any(record.plan for record in self._hosts.ledger.runs(flow)[:1] if record.state == "running"):
+            self.met = True
+            with pytest.raises(LeaseHeld, match="is at work"):
+                self._hosts.push("one", accounts("a", "b", "c"))
+            raise LeaseHeld("Looking", "the other is at work")
+        return self._hosts.ledger.running(flow)
+
+
+def _mirror(hosts: Hosts, host: str, rows: Sequence[Row], *, failing: Any = None, before: Any = None) -> None:
+    """Push, do what comes `before` the deletes, and delete."""
+    with hosts.sent(host, mirror=True) as sent:
+        push, run = hosts._push(host, rows, sent)
+        destination = FakeDestination(hosts.org)
+        if failing is not None:
+            destination.failing = failing
+        if before is not None:
+            before()
+        push = replace(push, destination=destination)
+        Mirror(sent, 1.0, allow_empty=True).execute(push, run, ledger=hosts.ledger, home=hosts.folder / host)
 
 
 def test_who_only_looks_is_told_the_same(hosts: Hosts) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -12,6 +13,9 @@ from halocline.push.diff.store import Store
 from halocline.push.order import Nulls
 from halocline.push.sieve import Sieve
 
+if TYPE_CHECKING:
+    from halocline.ledger import Ledger
+
 _ALREADY_GONE = "ENTITY_IS_DELETED"  # REST API Developer Guide, "Status Codes and Error Responses": it lies in the recycle bin
 _PART = 20_000  # rows at a time
 
@@ -19,15 +23,17 @@ _PART = 20_000  # rows at a time
 class GoneRows(Sieve):
     """The records to delete, as `Rows`; and a `Sieve` that lets all through and forgets what was deleted.
 
-    A record of which nobody knows whether it was deleted is not forgotten, but its row is sent should it come back.
+    A record of which nobody knows whether it was deleted is not forgotten, but its row is sent should it come back. `sent` held
+    the rows back, and knows who else may have pushed since.
     """
 
     nulls = Nulls.CLEAR
     clears = None
     name = "gone"
 
-    def __init__(self, count: int, store: Store) -> None:
+    def __init__(self, count: int, store: Store, sent: Sieve | None = None) -> None:
         self.already_gone = 0
+        self._sent = sent
         self._count = count
         self._store = store
         self._load = 0
@@ -51,6 +57,11 @@ class GoneRows(Sieve):
     def knows(self, run: str) -> bool:
         """See `Sieve.knows`."""
         return self._store.knows(run) or self._store.awaits(run)
+
+    def refuse_others(self, ledger: Ledger, run: str) -> None:
+        """See `Sieve.refuse_others`: what another push wrote since is not to be deleted."""
+        if self._sent is not None:
+            self._sent.refuse_others(ledger, run)
 
     def begin(self, run: str) -> None:
         """See `Sieve.begin`."""

@@ -99,7 +99,7 @@ class Mirror:
         """
         gone = self._gone(push, run)
         order = WriteOrder(push.order.sobject, SyncMode.DELETE, batch_size=push.order.batch_size)
-        rows = GoneRows(gone.count, self.sent.store)
+        rows = GoneRows(gone.count, self.sent.store, self.sent)
         deleting = replace(push, order=order, rows=rows, flow=push.flow + MIRROR, mapper=None, sieve=rows, results=None)
         done = execute(deleting, PushRun.new(), ledger=ledger, home=home, sink=sink, watch=watch)
         return Mirrored(done, gone.count + gone.without_id, rows.already_gone, gone.without_id, gone.examples)

@@ -64,17 +64,19 @@ class Others:
         return Later(newest, None, plain)
 
     def refuse_at_work(self, ledger: Ledger, *, but: str, doing: str) -> None:
-        """Raises: LeaseHeld while another run of the flow is at work in diff mode, with another memory than this one.
+        """Raises: LeaseHeld while another run of the flow, or its mirror's deletes, are at work in diff mode elsewhere.
 
         Both have noted their work before they look for the other, so at least one of two sees its twin; it may be both.
         """
-        for run, process in ledger.running(self.flow).items():
+        at_work = [*ledger.running(self.flow).items(), *ledger.running(self.flow + MIRROR).items()]
+        for run, process in at_work:
             record = ledger.get(run)
             note = Note.from_json(record.plan) if run != but else None
             if note is not None and note.sieved and self._is_mine(note):
                 cause = f"run {run} of the same flow is at work: process {process.pid} of {process.host}, since {record.started}"
-                hint = f"Wait until it has ended; nothing was sent. {WAY_OUT.replace('RUN', run) if process.elsewhere else ''}"
-                raise LeaseHeld(doing, cause, hint=hint.rstrip(), other=run)
+                hint = "Wait until it has ended; this run sent nothing."
+                hint += f" {WAY_OUT.replace('RUN', run)}" if process.elsewhere else ""
+                raise LeaseHeld(doing, cause, hint=hint, other=run)
 
     def _newest(self, ledger: Ledger, *, but: str) -> Iterator[tuple[RunRecord, Note]]:
         """The pushes and the mirror's deletes, newest first, each with its note; those that noted nothing sent nothing."""

@@ -72,6 +72,7 @@ class SentRows:
         self._flow = flow
         self._others = Others(flow, org, order, self._store)
         self._later = Later()
+        self._sending: str | None = None  # the run of this load, once it may send
         self._digester = Digester(self._key, seed=_seed(order, self._key))
         self._load: int | None = None
         self._known: Known | None = None
@@ -130,9 +131,12 @@ class SentRows:
         """See `Sieve.refuse_others`."""
         self._others.refuse_at_work(ledger, but=run, doing=self._doing)
         newest = self._others.later(ledger, but=run).newest
-        if newest not in {None, self._later.newest}:
+        if newest not in {None, self._later.newest, self._sending}:
             cause = f"run {newest} of the same flow sent rows since this one looked"
-            raise LeaseHeld(self._doing, cause, hint="Run it again; nothing was sent.", other=newest)
+            raise LeaseHeld(self._doing, cause, hint="Run it again; this run sent nothing.", other=newest)
+        if self._later.another is not None:  # not before: one that was at work when this one looked may have sent nothing
+            self._store.miss(self._later.another)
+        self._sending = run
 
     def begin(self, run: str) -> None:
         """See `Sieve.begin`."""
@@ -180,7 +184,7 @@ class SentRows:
         self._refuse_repeats()
         if self._looking:
             return ()
-        self._store.keep(self._number, anew=self._anew, missed=self._later.another, diff_key=diff_key)
+        self._store.keep(self._number, anew=self._anew, diff_key=diff_key)
         return [self._twice(run, rows) for run, rows in self._store.doubtful(self._number)]
 
     def told(self, told: Told) -> None:

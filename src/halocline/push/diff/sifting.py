@@ -132,7 +132,8 @@ class _Learning(Sieve):
         return self.memory.knows(run)
 
     def begin(self, run: str) -> None:
-        self.memory.begin(run)
+        # rows that another memory let through must not count as sifted with this one, which knows nothing of what came before
+        self.memory.begin(run if self.memory.knows(run) else f"{run} of another home")
 
     def sift(self, batch: RowBatch) -> tuple[RowBatch, Sequence[int]]:
         return batch, ()

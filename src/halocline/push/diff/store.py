@@ -117,21 +117,24 @@ class Store:
             statement = "INSERT OR REPLACE INTO waiting (load, row, n, place, digest, key) VALUES (?, ?, ?, ?, ?, ?)"
             db.executemany(statement, ((load, *row) for row in rows))
 
-    def keep(self, load: int, *, anew: bool = False, missed: str | None = None, diff_key: str | None = None) -> None:
-        """See that all that waits is on disk, and waits `KEEP_S` from now on. `anew`: no row counts as written any more,
-        `missed` is a run whose records nobody knows here, and `diff_key` the field whose values are the keys from here on.
+    def keep(self, load: int, *, anew: bool = False, diff_key: str | None = None) -> None:
+        """See that all that waits is on disk, and waits `KEEP_S` from now on. `anew`: no row counts as written any more, and
+        `diff_key` is the field whose values are the keys from here on.
         """
         with self._writing(durable=True) as db:
             db.execute("INSERT INTO sifted (run) SELECT run FROM loads WHERE load = ? ON CONFLICT DO NOTHING", (load,))
             db.execute("DELETE FROM sifted WHERE n <= (SELECT max(n) FROM sifted) - ?", (_SIFTED_KEPT,))
             if anew:
                 db.execute(f"UPDATE sent SET digest = {FORGOTTEN}")
-            if missed is not None:
-                db.execute("INSERT OR REPLACE INTO facts VALUES ('missed', ?)", (missed,))
             if diff_key is not None:
                 db.execute("INSERT OR REPLACE INTO facts VALUES ('diff_key', ?)", (diff_key,))
             # A value that is new in any case: SQLite waits for the disk only when it has something to write.
             db.execute("UPDATE loads SET begun_s = max(?, begun_s + 0.001) WHERE load = ?", (time.time(), load))
+
+    def miss(self, run: str) -> None:
+        """Note that nobody knows here which records a run wrote."""
+        with self._writing(durable=True) as db:
+            db.execute("INSERT OR REPLACE INTO facts VALUES ('missed', ?)", (run,))
 
     def tell(self, load: int, *, written: Sequence[tuple[int, str | None]], doubtful: Sequence[int], twice: bool) -> None:
         """Remember the rows that were written, with their ids, and forget those whose fate is not known; one transaction.
