@@ -313,6 +313,13 @@ def test_batch_requests_do_not_know_of_each_other(client: httpx2.Client, emulato
     assert emulator.org.limits.usage()[0] == before + 5
 
 
+def test_a_batch_asks_for_its_own_version_and_those_before(client: httpx2.Client) -> None:
+    """Down to the first one that has batches."""
+    requests = [{"method": "GET", "url": f"v{version}/limits"} for version in ("66.0", "50.0", "34.0")]
+    answer = client.post("/composite/batch", json={"batchRequests": requests}).json()
+    assert [row["statusCode"] for row in answer["results"]] == [200, 200, 200]
+
+
 def test_a_batch_can_halt_at_an_error(client: httpx2.Client) -> None:
     """What follows is answered with 412 and not done."""
     bad = {"method": "GET", "url": "v66.0/sobjects/Nothing__c"}
@@ -331,6 +338,8 @@ def test_a_batch_can_halt_at_an_error(client: httpx2.Client) -> None:
         ([{"method": "BREW", "url": "v66.0/limits"}], "JSON_PARSER_ERROR"),
         ([{"method": "GET", "url": "v66.0/composite/tree/Account"}], "INVALID_BATCH_REQUEST_URL"),
         ([{"method": "GET", "url": "v66.0/limits", "referenceId": "a"}], "JSON_PARSER_ERROR"),
+        ([{"method": "GET", "url": "v66.0/limits"}, {"method": "GET", "url": "v67.0/limits"}], "INVALID_BATCH_REQUEST_URL"),
+        ([{"method": "GET", "url": "/services/data/v33.0/limits"}], "INVALID_BATCH_REQUEST_URL"),
     ],
 )
 def test_a_batch_that_is_not_well_formed_is_refused_whole(client: httpx2.Client, requests: object, expected: str) -> None:

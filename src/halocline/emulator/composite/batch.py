@@ -17,6 +17,7 @@ from halocline.emulator.wire import Answer, Ask, json_answer
 SINCE = 34  # API version. Source: Summer '15 Release Notes, "REST API", "New Resources"
 MOST_REQUESTS = 25
 _VERSIONED = re.compile(r"/?(?:services/data/)?(v[^/]+/.*)", re.IGNORECASE | re.DOTALL)
+_NUMBERED = re.compile(r"v(\d+\.\d)/", re.IGNORECASE)
 _SUPPORTED = re.compile(
     r"v[^/]+/(?:sobjects|query|queryall|search|parameterizedsearch|limits|connect|chatter|actions)(?:[/?]|\Z)", re.IGNORECASE
 )
@@ -37,7 +38,7 @@ def perform(ask: Ask) -> Answer:
     After a failure `haltOnError` answers the rest with 412; the words of that are unverified, status and code are the guide's.
     """
     body = Members.of(ask.json(), ("haltOnError",), required=("batchRequests",))
-    requests = [_request(value) for value in body.array("batchRequests")]
+    requests = [_request(value, most=float(ask.version)) for value in body.array("batchRequests")]
     if len(requests) > MOST_REQUESTS:
         raise ApiError(400, "LIMIT_EXCEEDED", f"The request can\u2019t contain more than {MOST_REQUESTS} operations.")
     results: list[dict[str, object]] = []
@@ -56,13 +57,21 @@ _HALTED = {
 }
 
 
-def _request(value: object) -> _Request:
+def _request(value: object, *, most: float) -> _Request:
+    """A request as a client wrote it; of version `most`, the batch's, or of an earlier one that has batches.
+
+    Source: REST API Developer Guide, "Composite Batch": "no earlier than 34.0 and no later than the Batch version". How
+    Salesforce refuses another one is unverified; what is no version answers for itself.
+    Raises: ApiError(400).
+    """
     members = Members.of(value, ("richInput",), required=("method", "url"))
     method, url = members.text("method").upper(), _VERSIONED.fullmatch(members.text("url"))
     if method not in METHODS:
         raise malformed_json(f"Invalid value for method: {method}")
     if url is None or not _SUPPORTED.match(url[1]):
         raise ApiError(400, "INVALID_BATCH_REQUEST_URL", f"The url is not supported in a batch: {members.text('url')}")
+    if (version := _NUMBERED.match(url[1])) and not SINCE <= float(version[1]) <= most:
+        raise ApiError(400, "INVALID_BATCH_REQUEST_URL", f"The version is not one of {SINCE}.0 to {most}: {url[0]}")
     return _Request(method, f"/services/data/{url[1]}", members.values.get("richInput"))
 
 
