@@ -446,6 +446,13 @@ def emptied(destination: Destination, flow: str, *, target: Target) -> Position 
     return None if told is None else told(flow, target)
 
 
+def make(destination: Destination) -> None:
+    """Have a destination make its file at once, where it has a method `make` because it does so late; of any other, nothing."""
+    told: Callable[[], None] | None = getattr(destination, "make", None)
+    if told is not None:
+        told()
+
+
 def lent(destination: Destination, session: object) -> object:
     """What a source of `session` is opened with while `destination` is open, where that has a method `lend`; else `session`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from halocline import registry
@@ -57,6 +58,11 @@ def within(flow: str, place: str) -> str:
 def file_in(uri: str) -> str:
     """The path in the URI of a database in a file: after three slashes a relative one, after four an absolute one."""
     return urlsplit(uri).path.removeprefix("/")
+
+
+def can_be_made(file: Path) -> bool:
+    """Whether a file that is not there can surely be made: its folder is there, and takes one."""
+    return os.access(file.absolute().parent, os.W_OK | os.X_OK)
 
 
 def of_this_process(name: str) -> str:

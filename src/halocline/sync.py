@@ -16,7 +16,7 @@ from typing import Self
 from halocline import refresh, registry
 from halocline.aliases import also_named, own_names
 from halocline.config import Settings, secret
-from halocline.connector import OVERLAP_S, Contract, Deletes, Destination, ObjectChoice, Plan, Source, Survey, Target
+from halocline.connector import OVERLAP_S, Contract, Deletes, Destination, ObjectChoice, Plan, Source, Survey, Target, make
 from halocline.errors import FixConfig, HaloclineError, StorageFailed
 from halocline.events import Noticed, Sink, silent
 from halocline.halt import Halt
@@ -346,6 +346,8 @@ class IntelligentSync:
             destination, _ = self._destination(Run.new(), stack=stack, read_only=read_only)
             if not destination.abilities.one_writer:
                 destination.close()
+            elif not read_only:
+                make(destination)
             return isinstance(self._session, str) or destination.abilities.shared
         return True
 

@@ -262,6 +262,24 @@ def test_several_objects_have_a_line_each() -> None:
 
 
 @pytest.mark.system
+@pytest.mark.parametrize("scheme", ["duckdb", "sqlite"])
+@pytest.mark.parametrize("asked", [("Acount",), ("Account", "--fields", "Nmae")], ids=" ".join)
+def test_a_sync_that_is_refused_leaves_no_file(
+    salesforce: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...], scheme: str
+) -> None:
+    """One that was not there before is made when there is something to write."""
+    keys = salesforce.config
+    said = {"SF_LOGIN_URL": salesforce.url, "SF_CLIENT_ID": keys.consumer_key, "SF_CLIENT_SECRET": keys.consumer_secret}
+    for name, value in {**said, "HALOCLINE_HOME": str(tmp_path / "home")}.items():
+        monkeypatch.setenv(name, value)
+    file = tmp_path / "lake"
+    assert CliRunner().invoke(app, ["sync", *asked, "--to", f"{scheme}:///{file}"]).exit_code == 2
+    assert not file.exists()
+    done = CliRunner().invoke(app, ["sync", "Account", "--to", f"{scheme}:///{file}"])
+    assert (done.exit_code, file.exists()) == (0, True), done.output
+
+
+@pytest.mark.system
 def test_the_page_about_syncing_is_true(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

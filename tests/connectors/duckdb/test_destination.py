@@ -450,3 +450,52 @@ def test_a_sync_into_a_nameless_memory_is_refused(spool: Spool) -> None:
     """A database that is gone when the sync ends keeps nothing; a connection in memory is the caller's, and fine."""
     with pytest.raises(FixConfig, match="gone when the sync ends"):
         connector.open_destination("duckdb:///:memory:", spool=spool)
+
+
+def test_a_file_is_made_by_the_first_claim(tmp_path: Path, spool: Spool, page: Batch) -> None:
+    """Whoever is refused before leaves none; it is known by the same place before, while and after it is made."""
+    file = tmp_path / "lake.duckdb"
+    destination = DuckDBDestination(f"duckdb:///{file}", spool=spool)
+    place = destination.place
+    assert (destination.position(FLOW, TARGET), destination.columns(TARGET), destination.flows(TARGET)) == (None, None, [])
+    assert not file.exists()
+    destination.close()
+    assert not file.exists()
+    destination = DuckDBDestination(f"duckdb:///{file}", spool=spool)
+    load(destination, [page], text_schema())
+    assert destination.place == place == f"duckdb:{file}"
+    destination.close()
+    with duckdb.connect(str(file)) as beside:
+        assert [row["Text"] for row in table(beside)] == ["a", "b"]
+
+
+def test_a_file_that_another_made_meanwhile_is_read(tmp_path: Path, spool: Spool, page: Batch) -> None:
+    """Both looked at a file that was not there; the rows of the first are there for the second, and none is lost."""
+    uri = f"duckdb:///{tmp_path / 'lake.duckdb'}"
+    first, second = (DuckDBDestination(uri, spool=spool) for _ in range(2))
+    assert second.position(FLOW, TARGET) is None
+    load(first, [page], text_schema())
+    assert second.position(FLOW, TARGET) == first.position(FLOW, TARGET) is not None
+    first.close()
+    assert second.columns(TARGET) is not None
+    second.close()
+    third, fourth = (DuckDBDestination(uri.replace("lake", "other"), spool=spool) for _ in range(2))
+    lease = third.claim(FLOW, "a")
+    third.close()
+    unit = fourth.begin(lease)  # of another's claim, in the file that it made
+    unit.commit({}, [])
+    unit.close()
+    fourth.close()
+
+
+@pytest.mark.parametrize("path", ["missing/lake.duckdb", "deep/../lake.duckdb", "link/lake.duckdb"])
+def test_a_path_that_is_not_plain_is_opened_at_once(tmp_path: Path, spool: Spool, path: str) -> None:
+    """A missing folder is told before anybody is asked for anything; a file that DuckDB knows by another name is made as ever."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "deep")
+    if "missing" in path:
+        with pytest.raises(FixConfig, match="Make the folder first"):
+            DuckDBDestination(f"duckdb:///{tmp_path}/{path}", spool=spool)
+        return
+    DuckDBDestination(f"duckdb:///{tmp_path}/{path}", spool=spool).close()
+    assert (tmp_path / path).exists()

@@ -357,8 +357,8 @@ def load(path, mode, deadly):
     if not deadly:
         return bench, bench.load(batch([account(n) for n in range(20)]), position={"state": "old"})
     done = 0
-    def deadly_connection(self):
-        connection = plain(self)
+    def deadly_connection(self, **how):
+        connection = plain(self, **how)
         def count(sql):
             nonlocal done
             if sql.startswith("INSERT INTO temp._halocline_stage"):
@@ -410,3 +410,13 @@ def test_a_kill_leaves_the_old_or_the_new(tmp_path: Path, pytestconfig: pytest.C
         told, _, points = line.rpartition(" ")
         assert told == str(states), mode
         assert int(points) > 30, mode
+
+
+def test_a_file_is_made_by_the_first_claim(file: Path, bench: Bench) -> None:
+    """Whoever is refused before leaves none, and a missing folder is told at once all the same."""
+    assert (bench.destination.position(FLOW, TARGET), bench.destination.columns(TARGET)) == (None, None)
+    assert not file.exists()
+    bench.destination.claim(FLOW, "a")
+    assert file.exists()
+    with pytest.raises(NotFound, match="Make the folder first"):
+        SQLiteDestination(f"sqlite:///{file.parent}/nowhere/lake.sqlite", spool=Spool("other", file.parent))

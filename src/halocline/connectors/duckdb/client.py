@@ -14,6 +14,7 @@ import duckdb
 
 from halocline.connectors.duckdb.errors import gate
 from halocline.errors import FixConfig
+from halocline.place import can_be_made
 from halocline.sql_transaction import in_transaction
 from halocline.standard_sql import literal
 
@@ -111,6 +112,18 @@ def open_database(
             connection.close()
         raise
     return Database(connection, str(catalog), str(schema), owned)
+
+
+def unmade(session: object) -> Path | None:
+    """The file that a URI names and that opening it would make; None where it is there, or is not surely to be made.
+
+    Only of a plain path, which DuckDB takes as it is: not of one with links, `..` or `~`, which it knows by another name.
+    """
+    path = path_of(session) if isinstance(session, str) else _MEMORY
+    if ":" in path or path.startswith("~") or str(Path(path).absolute()) != os.path.realpath(path):
+        return None
+    file = Path(path).absolute()
+    return file if not file.exists() and can_be_made(file) else None
 
 
 def rows(cursor: Cursor, sql: str, *, values: Sequence[object] = ()) -> list[tuple[object, ...]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from halocline.batch import JSON, Position
 from halocline.connector import Abilities, Journal, Lease, Manifest, Mode, Plan, Target
 from halocline.connectors.duckdb import accepts, positions
-from halocline.connectors.duckdb.client import Cursor, Database, open_database, path_of, rows
+from halocline.connectors.duckdb.client import Cursor, Database, open_database, path_of, rows, unmade
 from halocline.connectors.duckdb.described import schema_of
 from halocline.connectors.duckdb.errors import gate
 from halocline.connectors.duckdb.load import DuckDBLoad
@@ -35,7 +37,8 @@ class DuckDBDestination(SqlDestination[Cursor, Table]):
     Work is done on cursors of the connection, so a transaction that the caller has open is not touched; what it has not
     committed is not seen. `memory_limit` ("200MB") and `threads` are settings of the whole database; None leaves them
     to a connection's owner, and bounds a database that is opened here (see `client.OWN_MEMORY`).
-    `read_only` is for looking: no file is made, and nothing can be claimed.
+    A file that is not there is made by the first claim, so that a run that is refused before leaves none. `read_only` is for
+    looking: no file is made, and nothing can be claimed.
     Raises: FixConfig for a missing folder or a bad setting, RetryLater for a locked file,
     StorageFailed for a read-only or damaged one.
     """
@@ -50,10 +53,10 @@ class DuckDBDestination(SqlDestination[Cursor, Table]):
         read_only: bool = False,
     ) -> None:
         self._spool = spool
-        self._database = open_database(
-            session, memory_limit=memory_limit, threads=threads, folder=spool.path, read_only=read_only
-        )
-        super().__init__(_asked(self._database))
+        self._open = partial(open_database, session, memory_limit=memory_limit, threads=threads, folder=spool.path)
+        self._unmade = None if read_only else unmade(session)
+        self._database = self._open(read_only=read_only or self._unmade is not None)
+        super().__init__(_asked(lambda: self._database, self._cursor))
         self._lent: list[Cursor] = []
 
     @property
@@ -66,16 +69,18 @@ class DuckDBDestination(SqlDestination[Cursor, Table]):
     @property
     def place(self) -> str:
         """The file that is written to, whoever opened it, as `halocline.place` names it; empty where there is none."""
-        file = self._file()
+        file = self._unmade or self._file()
         return f"duckdb:{file.absolute()}" if file else ""
 
     def claim(self, flow: str, owner: str) -> Lease:
         """Take the flow: the newest claim wins, older ones fail at commit. The fence survives in the database."""
+        self.make()
         with gate(f"Claiming the flow {flow}"):
             return positions.claim(self._database, flow, owner=owner)
 
     def begin(self, lease: Lease) -> DuckDBUnit:
         """Open a unit of work."""
+        self.make()
         return DuckDBUnit(self._database, lease, asked=self._asked, spool=self._spool)
 
     def attach(self, ticket: JSON) -> DuckDBLoad:
@@ -93,6 +98,19 @@ class DuckDBDestination(SqlDestination[Cursor, Table]):
             self._lent.append(lent)
             lent.execute(f"USE {quoted(self._database.catalog, _SCHEMA)}")
         return lent
+
+    def make(self) -> None:
+        """Make the file that was not there, and keep it open; else nothing."""
+        if self._unmade is not None:
+            empty, self._database = self._database, self._open()
+            self._unmade = None
+            empty.close()
+
+    def _cursor(self) -> AbstractContextManager[Cursor]:
+        """A cursor of the database as it is now: others may have made the file since."""
+        if self._unmade is not None and self._unmade.exists():
+            self.make()
+        return self._database.cursor()
 
     def close(self) -> None:
         """Close the database if it was opened here, and what was lent. Idempotent."""
@@ -193,14 +211,14 @@ class DuckDBUnit(SqlUnit[Cursor, Table, DuckDBLoad]):
             positions.check(self._database, cursor, lease=self._lease)
 
 
-def _asked(database: Database) -> Asked[Cursor, Table]:
+def _asked(database: Callable[[], Database], session: Callable[[], AbstractContextManager[Cursor]]) -> Asked[Cursor, Table]:
     return Asked(
         gate=gate,
-        session=database.cursor,
-        find=lambda cursor, target: find(cursor, database, target=target),
+        session=session,
+        find=lambda cursor, target: find(cursor, database(), target=target),
         is_empty=is_empty,
-        position=lambda cursor, flow, table: positions.read(database, cursor, flow=flow, table=table),
-        flows=lambda cursor, table: positions.flows(database, cursor, table=table),
+        position=lambda cursor, flow, table: positions.read(database(), cursor, flow=flow, table=table),
+        flows=lambda cursor, table: positions.flows(database(), cursor, table=table),
         columns=schema_of,
         rows=lambda cursor, table, plan, keys: read_rows(cursor, table, plan=plan, keys=keys),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from halocline.connectors.sqlite.errors import gate
 from halocline.errors import FixConfig
+from halocline.place import can_be_made
 from halocline.sql_transaction import in_transaction
 
 _SCHEME = "sqlite:"
@@ -44,16 +45,18 @@ def _shown(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A file. `read_only` makes none, and one that is not there is as empty as a new one."""
+    """A file. One that is not there is as empty as a new one; the first transaction makes it, but for `read_only`."""
 
     path: Path
     read_only: bool = False
 
     @contextmanager
-    def connected(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one piece of work, in any thread; each statement is a transaction unless one is begun."""
+    def connected(self, *, making: bool = False) -> Iterator[sqlite3.Connection]:
+        """A connection for one piece of work, in any thread; each statement is a transaction unless one is begun. `making`: the
+        file is made where it is not there.
+        """
         with gate(f"Opening the SQLite file {self.path}"):
-            connection = self.connect()
+            connection = self.connect(making=making)
         try:
             yield connection
         finally:
@@ -62,13 +65,14 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A connection that nobody else writes beside: committed when the block ends well, else rolled back."""
-        with self.connected() as connection, in_transaction(connection, begin="BEGIN IMMEDIATE", failure=sqlite3.Error):
+        made = self.connected(making=True)
+        with made as connection, in_transaction(connection, begin="BEGIN IMMEDIATE", failure=sqlite3.Error):
             yield connection
 
-    def connect(self) -> sqlite3.Connection:
+    def connect(self, *, making: bool = False) -> sqlite3.Connection:
         """A connection that the caller closes."""
         place = f"{self.path.absolute().as_uri()}?mode={'ro' if self.read_only else 'rwc'}"
-        if self.read_only and not self.path.exists():
+        if not self.path.exists() and (self.read_only or (not making and can_be_made(self.path))):
             place = "file::memory:"
         return sqlite3.connect(place, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
 

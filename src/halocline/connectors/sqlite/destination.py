@@ -29,7 +29,7 @@ class SQLiteDestination(SqlDestination[sqlite3.Connection, Table]):
     """Writes into the file behind `session`: a `sqlite:///file` URI, or a `sqlite3` connection to a file, which is left alone.
 
     Each piece of work has a connection of its own, so what the caller has not committed is not seen, and is waited for.
-    `read_only` is for looking: no file is made, and nothing can be claimed.
+    A file that is not there is made by the first claim. `read_only` is for looking: none is made, and nothing can be claimed.
     Raises: FixConfig for a session without a file, and for the file of a ledger; NotFound for a missing folder, StorageFailed
     for a damaged file.
     """
