@@ -95,3 +95,28 @@ def test_that_nothing_was_done_is_said(folder: Path, file: str, words: list[str]
     (answer,) = map(json.loads, CliRunner().invoke(app, [*words, "--json"]).stdout.splitlines())
     assert (answer["success"], answer["exit_code"]) == (True, 0)
     assert told in answer["notices"][0]
+
+
+def typed(folder: Path, *words: str, shell: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    """What a shell gets of a command."""
+    env = {**os.environ, "SF_ACCESS_TOKEN": "t", "SF_INSTANCE_URL": "http://127.0.0.1:9", **more}
+    line = f'exec "$@" {shell}'
+    command = ["sh", "-c", line, "sh", sys.executable, "-m", "halocline", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=env)
+
+
+def test_standard_input_that_is_closed_is_told(folder: Path) -> None:
+    """As of a service that was started without one; it was a traceback."""
+    done = typed(folder, "push", "-", "--to", "Account", "--mode", "insert", shell="<&-")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Please check: Reading standard input: it is closed."), done.stderr
+
+
+def test_what_an_encoding_cannot_say_is_spelled_out(folder: Path) -> None:
+    """An answer in the encoding of an old terminal comes to its end."""
+    (folder / "halocline.yaml").write_text(FLOWS.replace("first:", "Łódź:"))
+    with duckdb.connect(str(folder / "lake.duckdb")) as lake:
+        lake.execute("CREATE TABLE src AS SELECT 1 AS id")
+    done = typed(folder, "run", "Łódź", PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C.UTF-8")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert done.stdout.startswith("\\u0141\\xf3d\\u017a: src -> one: 1 row read"), done.stdout

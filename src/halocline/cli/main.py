@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import NoReturn
 
 from halocline.cli.answer import INTERRUPTED, is_unwritten
@@ -18,6 +19,7 @@ _NOBODY_READS = 128 + 13  # as a shell tells of a program that SIGPIPE ended
 def run() -> None:
     """The console script: what cannot be written ends it with one line, and a reader that has gone ends it without a word."""
     leave_out()
+    _spell_out()
     try:
         try:
             program(typed(sys.argv[1:]))()
@@ -44,6 +46,13 @@ def run() -> None:
             sys.stderr.write(f"Failed: Writing the answer: {error.strerror}. `halocline runs` tells what was done.\n")
             sys.stderr.flush()
         _leave(1)
+
+
+def _spell_out() -> None:
+    """What the encoding of standard output cannot say is spelled out, as on standard error: no answer ends for a name."""
+    stream = sys.stdout
+    if isinstance(stream, TextIOWrapper) and (stream.encoding.lower() != "utf-8" or stream.errors == "strict"):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _let_go_of_errors() -> None:

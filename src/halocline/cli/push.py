@@ -217,8 +217,11 @@ class _Source:
             return Query(self.uri, self.text)
         if self.text != _STDIN:
             return self.text  # of a text that is no path it is told why
+        from halocline.errors import FixConfig
         from halocline.spool import storage
 
+        if sys.stdin is None:
+            raise FixConfig("Reading standard input", "it is closed", hint="Give it a CSV file: halocline push - ... < file.csv.")
         copy = folder / "stdin.csv"
         with storage("Putting standard input aside"), copy.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
