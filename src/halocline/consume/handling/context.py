@@ -69,7 +69,8 @@ class Context:
 
     `key` is what the message is remembered by, `fence` the number of this claim on it (0: nothing is remembered). `receives` is
     how often the message was handed out by now, `attempts` how many runs before this one failed with an error. `deaths` is how
-    many ended without a word: what they did, nobody knows. `deadline` is when the run must be over, by `time.monotonic()`.
+    many ended without a word since the last of these: what they did, nobody knows. `deadline` is when the run must be over, by
+    `time.monotonic()`.
     """
 
     message_id: str = ""
@@ -103,7 +104,7 @@ class Context:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether a run before this one died at work: its effect may have come about, or not."""
+        """Whether a run before this one died at work: its effect may have come about, or not. A run that fails ends the doubt."""
         return self.deaths > 0
 
     @property
