@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from halocline import unfilled
 from halocline.errors import NotFound
 from halocline.guards import strange_table
 
@@ -66,18 +67,26 @@ class SqlDestination(Generic[C, T]):
     def __init__(self, asked: Asked[C, T]) -> None:
         self._asked = asked
         self._met: dict[Target, T] = {}  # as they stood when their position was asked: `lacks` asks nothing more
+        self._unfilled: dict[Target, tuple[str, ...]] = {}  # likewise their columns that no commit of the flow has filled
 
     def position(self, flow: str, target: Target) -> Position | None:
         """See `Destination.position`."""
         asked = self._asked
         with asked.gate(f"Reading the position of {flow}"), asked.session() as cursor:
             table = self._met[target] = asked.find(cursor, target)
-            return asked.position(cursor, flow, table) if asked.is_filled(cursor, table) else None
+            found = asked.position(cursor, flow, table) if asked.is_filled(cursor, table) else None
+        position, self._unfilled[target] = unfilled.taken(found)
+        return position
 
     def lacks(self, target: Target, schema: Schema) -> tuple[str, ...]:
-        """The columns of `schema` that the table lacked when its position was asked."""
+        """The columns of `schema` that the table lacked when its position was asked, or that another flow made since the flow's
+        last commit.
+        """
         table = self._met.get(target)
-        return () if table is None or not table.exists else tuple(column.name for column in table.missing(schema))
+        if table is None or not table.exists:
+            return ()
+        missing, empty = table.missing(schema), self._unfilled.get(target, ())
+        return tuple(column.name for column in schema if column in missing or column.name.lower() in empty)
 
     def emptied(self, flow: str, target: Target) -> Position | None:
         """The position of a table that was there when it was asked, and has no rows."""
@@ -85,7 +94,7 @@ class SqlDestination(Generic[C, T]):
         if table is None or not table.exists:
             return None
         with asked.gate(f"Reading the position of {flow}"), asked.session() as cursor:
-            return asked.position(cursor, flow, table) if asked.is_empty(cursor, table) else None
+            return unfilled.taken(asked.position(cursor, flow, table) if asked.is_empty(cursor, table) else None)[0]
 
     def flows(self, target: Target) -> Sequence[str]:
         """See `Destination.flows`."""

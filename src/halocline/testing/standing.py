@@ -125,6 +125,25 @@ class AlteredLaws(StandingLaws):
                 assert bench.rows() == rows
                 assert not survey_and_plan(flow)[1].full
 
+    def test_a_column_that_another_flow_made_anew_is_lost_all_the_same(self, tmp_path: Path) -> None:
+        """Each flow that merges into a table reads all of its rows for a column that was dropped, whichever comes first."""
+        source: Any = _Stamped(SCHEMA)
+        rows = {FLOW: account(1), "second": account(2)}
+        with self.bench(tmp_path) as bench:
+            flows = [Flow(name, "Account", source, bench.destination, TARGET, partial(decide, wish=Wish(name))) for name in rows]
+            for name, row in rows.items():
+                _merge_by(name, bench, row)
+            assert [survey_and_plan(flow)[1].full for flow in flows] == [False, False]
+            self.lose(bench.destination, TARGET, column="Count__c")
+            _merge_by(FLOW, bench, rows[FLOW])
+            first, second = (survey_and_plan(flow)[1] for flow in flows)
+            assert not first.full
+            assert second.reasons[0] == "Everything is read: the table has lost the column Count__c."
+            assert bench.destination.position("second", TARGET) == {"stamp": "second"}
+            _merge_by("second", bench, rows["second"])
+            assert bench.rows() == list(rows.values())
+            assert [survey_and_plan(flow)[1].full for flow in flows] == [False, False]
+
     def test_a_full_load_with_another_type_that_is_refused_can_be_repeated(self, tmp_path: Path) -> None:
         """The table stays its flow's: nobody has to allow that its rows are replaced."""
         columns = [replace(c, kind=Kind.STRING) if c.name == "Count__c" else c for c in SCHEMA]
@@ -136,6 +155,16 @@ class AlteredLaws(StandingLaws):
             assert bench.position() == {"stamp": "old"}
             bench.load(batch(rows, schema=other), schema=other)
             assert bench.rows() == rows
+
+
+def _merge_by(flow: str, bench: Bench, row: Row) -> None:
+    """A merge of one row by a flow of that name, which is its position, too."""
+    unit = bench.destination.begin(bench.destination.claim(flow, "test"))
+    try:
+        load = unit.open(TARGET, bench.suite.plan(flow=flow, mode=Mode.MERGE), NoJournal())
+        unit.commit({flow: {"stamp": flow}}, [load.stage(Part("p"), iter([batch([row])]))])
+    finally:
+        unit.close()
 
 
 def _refused_for_its_key(bench: Bench) -> None:

@@ -27,6 +27,7 @@ from halocline.spooled import StagedFile, staged_files
 from halocline.sql_destination import Asked, SqlDestination, SqlUnit
 from halocline.staged import of_load, own_positions, refuse_second_load
 from halocline.standard_sql import quoted
+from halocline.unfilled import made_columns
 
 _SCHEMA = "main"  # of a file that was just opened
 
@@ -202,6 +203,8 @@ class DuckDBUnit(SqlUnit[Cursor, Table, DuckDBLoad]):
         own = own_positions(load.plan, following)
         if load.plan.whole:
             positions.forget_others(self._database, cursor, flows=own.keys(), table=table)
+        elif made := made_columns(table, load.plan):
+            positions.note_unfilled(self._database, cursor, table=table, columns=made)
         for flow, position in own.items():
             positions.write(self._database, cursor, lease=self._lease, flow=flow, table=table, position=position)
         return counts

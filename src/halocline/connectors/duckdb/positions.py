@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
 
+from halocline import unfilled
 from halocline.batch import Position
 from halocline.connector import Lease
 from halocline.connectors.duckdb.client import Cursor, Database, number, rows
@@ -41,7 +42,7 @@ def claim(database: Database, flow: str, *, owner: str) -> Lease:
 
 
 def read(database: Database, cursor: Cursor, *, flow: str, table: Table) -> Position | None:
-    """The position that the last commit of `flow` into `table` stored, or None."""
+    """The position that the last commit of `flow` into `table` stored, with its note (`unfilled`), or None."""
     if not _exists(database, cursor):
         return None
     sql = f"SELECT position FROM {_name(database)} WHERE flow = ? AND target = ?"
@@ -95,6 +96,16 @@ def forget_others(database: Database, cursor: Cursor, *, flows: Collection[str],
     """Drop the positions that other flows hold in `table`: its rows were replaced, and theirs are no longer there."""
     others = f"flow NOT IN ({', '.join('?' * len(flows))})" if flows else "true"
     cursor.execute(f"DELETE FROM {_name(database)} WHERE target = ? AND {others}", [table.label, *flows])
+
+
+def note_unfilled(database: Database, cursor: Cursor, *, table: Table, columns: Sequence[str]) -> None:
+    """Note beside every position in `table` that these columns, which are made in the cursor's transaction, hold nothing."""
+    name = _name(database)
+    for flow in flows(database, cursor, table=table):
+        position = read(database, cursor, flow=flow, table=table)
+        if position is not None:
+            told = json.dumps(unfilled.noted(position, columns))
+            cursor.execute(f"UPDATE {name} SET position = ? WHERE flow = ? AND target = ?", [told, flow, table.label])
 
 
 def _raise_epoch(cursor: Cursor, database: Database, *, flow: str, owner: str) -> int:

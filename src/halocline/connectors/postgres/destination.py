@@ -28,6 +28,7 @@ from halocline.identity import check_key, need_key
 from halocline.outcome import Counts
 from halocline.sql_destination import Asked, SqlDestination, SqlUnit
 from halocline.staged import of_load, own_positions, refuse_second_load
+from halocline.unfilled import made_columns
 
 _NULLS = "Give them one (a query with coalesce), leave them out (a filter), or let the column take nulls."
 _DOUBT = "Whether this was published is not known: the answer to the commit was lost. Run it again; the stored position tells."
@@ -180,6 +181,8 @@ class PostgresUnit(SqlUnit[Cursor, Table, PostgresLoad]):
             own = own_positions(load.plan, following)
             if load.plan.whole:
                 positions.forget_others(cursor, flows=own.keys(), table=table)
+            elif made := made_columns(table, load.plan):
+                positions.note_unfilled(cursor, table=table, columns=made)
             refuse_imbalance(load.target, done[-1], staged=sum(piece.rows for piece in of_load(pieces, load.label)))
             for flow, position in own.items():
                 positions.write(cursor, lease=self._lease, flow=flow, table=table, position=position)

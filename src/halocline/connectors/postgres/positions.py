@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 
+from halocline import unfilled
 from halocline.batch import Position
 from halocline.connector import Lease
 from halocline.connectors.postgres.client import Cursor, number, one, rows
@@ -31,7 +32,7 @@ def claim(cursor: Cursor, flow: str, *, owner: str) -> Lease:
 
 
 def read(cursor: Cursor, *, flow: str, table: Table) -> Position | None:
-    """The position that the last commit of `flow` into `table` stored, or None."""
+    """The position that the last commit of `flow` into `table` stored, with its note (`unfilled`), or None."""
     name = _found(cursor)
     if name is None:
         return None
@@ -85,6 +86,16 @@ def forget_others(cursor: Cursor, *, flows: Collection[str], table: Table) -> No
     """Drop the positions that other flows hold in `table`: its rows were replaced, and theirs are no longer there."""
     sql = f"DELETE FROM {_made(cursor)} WHERE target = $1 AND flow <> ALL ($2::text[])"
     cursor.execute(sql, [table.label, list(flows)])
+
+
+def note_unfilled(cursor: Cursor, *, table: Table, columns: Sequence[str]) -> None:
+    """Note beside every position in `table` that these columns, which are made in the cursor's transaction, hold nothing."""
+    name = _made(cursor)
+    for flow in flows(cursor, table=table):
+        position = read(cursor, flow=flow, table=table)
+        if position is not None:
+            told = json.dumps(unfilled.noted(position, columns))
+            cursor.execute(f"UPDATE {name} SET position = $1::jsonb WHERE flow = $2 AND target = $3", [told, flow, table.label])
 
 
 def _found(cursor: Cursor) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from snowflake.connector.errors import ProgrammingError
 
+from halocline import unfilled
 from halocline.batch import Position
 from halocline.connector import Lease
 from halocline.connectors.snowflake.client import Cursor, Database, literal, number, rows, touched, transaction
@@ -22,7 +23,6 @@ from halocline.errors import LeaseLost
 
 TABLE = "_HALOCLINE_POSITIONS"
 _TYPES = '"FLOW" VARCHAR, "TARGET" VARCHAR, "POSITION" VARCHAR, "EPOCH" NUMBER(38,0), "OWNER" VARCHAR, "UPDATED_AT" TIMESTAMP_TZ'
-_UNFILLED = "_halocline_unfilled"  # a key beside the position's own, which the next commit drops: it writes the position anew
 _NAMES = '"FLOW", "TARGET", "POSITION", "EPOCH", "OWNER", "UPDATED_AT"'
 
 
@@ -50,10 +50,7 @@ def read(
     where = f'{_of(flow, table.label)} AND {holds} ORDER BY "EPOCH" DESC LIMIT 1'
     found = answered(cursor, f'SELECT "POSITION" FROM {_table(database).sql} WHERE {where}')
     position = json.loads(str(found[0]["position"])) if found and found[0]["position"] is not None else None
-    if not isinstance(position, dict):
-        return None, ()
-    unfilled = position.pop(_UNFILLED, [])
-    return position, tuple(unfilled)
+    return unfilled.taken(position if isinstance(position, dict) else None)
 
 
 def flows(cursor: Cursor, database: Database, *, table: Table) -> list[str]:
@@ -114,8 +111,7 @@ def note_unfilled(cursor: Cursor, database: Database, *, table: Table, columns: 
     for (text,) in rows(cursor, f'SELECT DISTINCT "POSITION" FROM {name} WHERE {here} AND "POSITION" IS NOT NULL'):
         position = json.loads(str(text))
         if isinstance(position, dict):
-            noted = {**position, _UNFILLED: list(dict.fromkeys([*position.get(_UNFILLED, []), *columns]))}
-            sets = f'"POSITION" = {literal(json.dumps(noted))}'
+            sets = f'"POSITION" = {literal(json.dumps(unfilled.noted(position, columns)))}'
             cursor.execute(f'UPDATE {name} SET {sets} WHERE {here} AND "POSITION" = {literal(str(text))}')
 
 

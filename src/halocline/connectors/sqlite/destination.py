@@ -23,6 +23,7 @@ from halocline.spool import Spool
 from halocline.spooled import SpooledLoad, StagedFile, staged_files
 from halocline.sql_destination import Asked, SqlDestination, SqlUnit
 from halocline.staged import of_load, own_positions, refuse_second_load
+from halocline.unfilled import made_columns
 
 
 class SQLiteDestination(SqlDestination[sqlite3.Connection, Table]):
@@ -145,6 +146,8 @@ class SQLiteUnit(SqlUnit[sqlite3.Connection, Table, SpooledLoad]):
         own = own_positions(load.plan, following)
         if load.plan.whole:
             positions.forget_others(connection, flows=own.keys(), table=table)
+        elif made := made_columns(table, load.plan):
+            positions.note_unfilled(connection, table=table, columns=made)
         for flow, position in own.items():
             positions.write(connection, lease=self._lease, flow=flow, table=table, position=position)
         return counts

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+from halocline import unfilled
 from halocline.batch import Position
 from halocline.connector import Lease
 from halocline.connectors.sqlite.tables import Table
@@ -35,7 +36,7 @@ def claim(connection: sqlite3.Connection, flow: str, *, owner: str) -> Lease:
 
 
 def read(connection: sqlite3.Connection, *, flow: str, table: Table) -> Position | None:
-    """The position that the last commit of `flow` into `table` stored, or None.
+    """The position that the last commit of `flow` into `table` stored, with its note (`unfilled`), or None.
 
     Raises: StorageFailed for one that is damaged.
     """
@@ -84,6 +85,15 @@ def forget_others(connection: sqlite3.Connection, *, flows: Collection[str], tab
     """Drop the positions that other flows hold in `table`: its rows were replaced, and theirs are no longer there."""
     others = f"flow NOT IN ({', '.join('?' * len(flows))})" if flows else "1"
     connection.execute(f"DELETE FROM {_TABLE} WHERE target = ? AND {others}", (table.label, *flows))
+
+
+def note_unfilled(connection: sqlite3.Connection, *, table: Table, columns: Sequence[str]) -> None:
+    """Note beside every position in `table` that these columns, which are made in the connection's transaction, hold nothing."""
+    for flow in flows(connection, table=table):
+        position = read(connection, flow=flow, table=table)
+        if position is not None:
+            told = json.dumps(unfilled.noted(position, columns))
+            connection.execute(f"UPDATE {_TABLE} SET position = ? WHERE flow = ? AND target = ?", (told, flow, table.label))
 
 
 def _exists(connection: sqlite3.Connection) -> bool:
