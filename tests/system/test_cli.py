@@ -498,7 +498,11 @@ def test_a_bad_where_clause(shell: Shell, where: str, words: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize(
-    "line", ["", "sync", "sync Account", f"sync --to {LAKE}", "synk", f"sync Account --to {LAKE} --bogus", "runs --limit 0"]
+    "line",
+    [
+        *("", "sync", "sync Account", f"sync --to {LAKE}", "synk", f"sync Account --to {LAKE} --bogus", "runs --limit 0"),
+        f"sync Account --to {LAKE} --bulk-threshold -1",
+    ],
 )
 def test_wrong_use_is_code_2(shell: Shell, line: str) -> None:
     """No verb, no object, no destination, an unknown verb or option: code 2 and how it is used."""
@@ -513,7 +517,6 @@ def test_wrong_use_is_code_2(shell: Shell, line: str) -> None:
         (("--deletes", "maybe"), ("deletes='maybe' is unknown", "soft, hard or ignore")),
         (("--numbers", "maybe"), ("numbers='maybe' is unknown", "decimal or double")),
         (("--bulk-threshold", "9", "--stage-threshold", "5"), ("BULK_API_THRESHOLD (9) is above STAGE_THRESHOLD (5)",)),
-        (("--bulk-threshold", "-1"), ("a threshold is negative",)),
     ],
 )
 def test_options_that_cannot_be(shell: Shell, options: tuple[str, ...], words: tuple[str, ...]) -> None:
